@@ -1,0 +1,1 @@
+"""Dashboard for background jobs, inside Django's admin."""

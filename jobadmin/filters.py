@@ -1,0 +1,456 @@
+"""Which jobs a page is about: read from the URL in one place, given back as a query, as words and as links."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.http import HttpRequest, QueryDict
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+import statuses
+from jobadmin import spans
+from jobadmin.formats import STATE_WORDS, moment_range
+from jobadmin.spans import Window
+from jobadmin.tokens import Token
+
+#: Parameter -> the field of the library it asks, where the value is a text of a bounded dictionary.
+FIELDS = {"name": "job_name", "queue": "queue", "user": "user", "worker": "worker", "engine": "engine", "error": "error"}
+#: Parameters whose values match exactly, without prefixes.
+EXACT = {"resource": "job_arg", "id": "id"}
+FLAGS = ("kill_requested", "stale")
+STATES = (*(state.value for state in statuses.State), "completed", "incomplete", "ended")
+#: Timestamps that `by` may name.
+TIMES = {
+    "recorded_at": gettext_lazy("Created"),
+    "queued_at": gettext_lazy("Queued"),
+    "started_at": gettext_lazy("Started"),
+    "succeeded_at": gettext_lazy("Succeeded"),
+    "failed_at": gettext_lazy("Failed"),
+    "killed_at": gettext_lazy("Killed"),
+    "kill_requested_at": gettext_lazy("Kill requested"),
+    "heartbeat_at": gettext_lazy("Last heartbeat"),
+}
+SORTS = (*TIMES, "run_time", "wait_time")
+
+#: Every parameter that says which jobs, in the order in which a URL carries them.
+REPEATED = ("id", "state", "flag", "name", "queue", "user", "worker", "engine", "resource", "error")
+SINGLE = ("q", "span", "from", "to", "by", "sort", "after")
+PARAMETERS = (*REPEATED, *SINGLE)
+DEFAULTS = {"span": spans.DEFAULT, "by": "recorded_at", "sort": "-recorded_at"}
+#: Parameters of single pages, which change how something is shown and never which jobs: see `page_value`.
+PAGE_PARAMETERS = frozenset({"chart", "rank", "part", "prefix", "columns", "page", "per", "tab", "next", "live"})
+
+LABELS = {
+    "id": gettext_lazy("Selected"),
+    "state": gettext_lazy("State"),
+    "flag": gettext_lazy("Flag"),
+    "name": gettext_lazy("Job name"),
+    "queue": gettext_lazy("Queue"),
+    "user": gettext_lazy("User"),
+    "worker": gettext_lazy("Worker"),
+    "engine": gettext_lazy("Engine"),
+    "resource": gettext_lazy("Resource"),
+    "error": gettext_lazy("Error"),
+    "q": gettext_lazy("Search"),
+}
+
+#: Values one parameter may repeat; as many rows can be selected by id.
+MOST_VALUES = 200
+#: Characters one value may have: error groups and resources are cut far below this.
+LONGEST_VALUE = 1000
+
+
+class BadFilter(Exception):
+    """Raised when a parameter of the URL cannot be understood; says which, what it was and what was expected."""
+
+    def __init__(self, parameter: str, value: str, expected: str) -> None:
+        super().__init__(f"{parameter}={value!r}: expected {expected}")
+        self.parameter = parameter
+        self.value = value
+        self.expected = expected
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """One active filter, as the bar shows it."""
+
+    parameter: str
+    label: str
+    values: tuple[str, ...]
+    """What is wanted, each in words."""
+    without: tuple[str, ...]
+    """What is left out."""
+    removes: Mapping[str, Any]
+    """Changes that take this filter away."""
+
+    @property
+    def words(self) -> str:
+        """The values in one line: ``default, bulk, not mail``."""
+        return ", ".join([*self.values, *(_("not %s") % value for value in self.without)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs a page shows. Never changes: `with_` makes another one."""
+
+    given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Parameter -> its values as the URL writes them, valid, defaults left out."""
+    at: datetime | None = None
+    """The moment that relative spans count back from; None: the server's time, asked for once when it is needed."""
+
+    @classmethod
+    def from_request(cls, request: HttpRequest) -> JobFilter:
+        """The filter in the URL of `request`.  Raises: BadFilter."""
+        return cls.from_querydict(request.GET)
+
+    @classmethod
+    def from_querystring(cls, text: str) -> JobFilter:
+        """The filter that `frozen` or a link wrote.  Raises: BadFilter."""
+        try:
+            return cls.from_querydict(QueryDict(text.removeprefix("?")))
+        except UnicodeDecodeError as error:
+            raise BadFilter("query", text[:100], _("text in UTF-8")) from error
+
+    @classmethod
+    def from_querydict(cls, query: QueryDict) -> JobFilter:
+        """The filter in `query`; a parameter nobody knows is refused, as it would silently widen the set."""
+        for parameter in query:
+            if parameter not in PARAMETERS and parameter not in PAGE_PARAMETERS:
+                raise BadFilter(parameter[:100], query[parameter][:100], _nearest(parameter))
+        given = {name: tuple(dict.fromkeys(v for v in query.getlist(name) if v)) for name in PARAMETERS}
+        return cls(given=_normal({name: values for name, values in given.items() if values}))
+
+    # What is asked
+
+    @property
+    def span(self) -> str:
+        """Name of the preset, ``all``, or ``""`` for a span of its own (`from`, `to`)."""
+        if "from" in self.given or "to" in self.given:
+            return ""
+        return self._single("span")
+
+    @property
+    def by(self) -> str:
+        """The timestamp that the span is about."""
+        return self._single("by")
+
+    @property
+    def sort(self) -> str:
+        """Order of a list: a timestamp or duration, ``-`` for descending."""
+        return self._single("sort")
+
+    @property
+    def cursor(self) -> str | None:
+        """Where in the list the page begins (opaque)."""
+        return self._single("after") or None
+
+    @property
+    def q(self) -> str:
+        """What stands in the search field."""
+        return self._single("q")
+
+    @property
+    def preset(self) -> spans.Preset | None:
+        return spans.PRESETS.get(self.span)
+
+    @cached_property
+    def now(self) -> datetime:
+        """The moment of this reading, by the server's clock."""
+        return self.at or statuses.server_time()
+
+    @cached_property
+    def window(self) -> Window:
+        """The span in absolute times, rounded once for everything that is shown."""
+        if self.preset:
+            return spans.relative(self.preset, self.now)
+        after, before = (self.given.get(name, ("",))[0] for name in ("from", "to"))
+        return Window(
+            after=spans.parse(after, end_of_day=False) if after else None,
+            before=spans.parse(before, end_of_day=True) if before else None,
+        )
+
+    @property
+    def after(self) -> datetime | None:
+        return self.window.after
+
+    @property
+    def before(self) -> datetime | None:
+        """Last moment that belongs to the span."""
+        return self.window.before
+
+    def tokens(self, parameter: str) -> list[Token]:
+        """The values of a repeated parameter, understood."""
+        return [Token.parse(text, prefixes=parameter in FIELDS) for text in self.given.get(parameter, ())]
+
+    @property
+    def states(self) -> list[str]:
+        """States asked for by name, in the order of the URL."""
+        return [token.value for token in self.tokens("state") if not token.negative]
+
+    @property
+    def flags(self) -> list[str]:
+        return [token.value for token in self.tokens("flag") if not token.negative]
+
+    @cached_property
+    def query(self) -> statuses.Query:
+        """The jobs of this filter.  Source: nothing, unless `q` or a prefix must be looked up."""
+        query = statuses.all()
+        for parameter in (*FIELDS, *EXACT, "state"):
+            query = self._narrowed(query, parameter)
+        query = self._flagged(query)
+        if self.q:
+            query = _found(query, self.q)
+        if not self.window.is_open:
+            query = query.where(**{self.by: (self.window.after, self.window.before)})
+        return query.order_by(self.sort) if "sort" in self.given else query
+
+    def _narrowed(self, query: statuses.Query, parameter: str) -> statuses.Query:
+        clause = FIELDS.get(parameter) or EXACT.get(parameter) or parameter
+        wanted = [token for token in self.tokens(parameter) if not token.negative]
+        unwanted = [token for token in self.tokens(parameter) if token.negative]
+        if wanted:
+            query = query.where(**{clause: _texts(wanted, clause)})
+        if unwanted and (texts := _texts(unwanted, clause)):
+            query = query.exclude(**{clause: texts})
+        return query
+
+    def _flagged(self, query: statuses.Query) -> statuses.Query:
+        flags = self.flags
+        if len(flags) == len(FLAGS):
+            # Either flag: leave out the jobs that have neither. What is stale has not ended.
+            query = query.exclude(kill_requested=False, stale=False).exclude(state="ended")
+        elif "kill_requested" in flags:
+            query = query.where(kill_requested=True).exclude(state="ended")
+        elif "stale" in flags:
+            query = query.where(stale=True)
+        for token in self.tokens("flag"):
+            if token.negative and token.value == "stale":
+                query = query.exclude(stale=True)
+            elif token.negative:
+                query = query.exclude(kill_requested=True, state=["unqueued", "queued", "started", "unknown"])
+        return query
+
+    # Other filters, and links to them
+
+    def with_(self, **changes: Any) -> JobFilter:
+        """The same filter with parameters changed; None removes one, a text is taken literally, a `Token` as it is.
+
+        The position in the list is dropped: it belongs to the set as it was.
+        """
+        given = {name: values for name, values in self.given.items() if name != "after"}
+        if changes.keys() & {"span"}:
+            given = {name: values for name, values in given.items() if name not in ("from", "to")}
+        for name, value in changes.items():
+            if name not in PARAMETERS:
+                raise TypeError(f"no parameter {name!r} in a filter")
+            given[name] = tuple(_written(name, one) for one in _many(value))
+        changed = {name: given[name] for name in PARAMETERS if given.get(name)}
+        return JobFilter(given=_normal(changed), at=self.at or self.__dict__.get("now"))
+
+    def toggled(self, parameter: str, value: str) -> JobFilter:
+        """The same filter with `value` added to what `parameter` asks for, or taken from it."""
+        token, tokens = Token(value), self.tokens(parameter)
+        kept = [one for one in tokens if one != token]
+        return self.with_(**{parameter: kept if len(kept) < len(tokens) else [*kept, token]})
+
+    def without_facets(self) -> JobFilter:
+        """The same span, whatever the job."""
+        keep = {name: self.given[name] for name in ("span", "from", "to", "by") if name in self.given}
+        return replace(self, given=keep)
+
+    @property
+    def params(self) -> list[tuple[str, str]]:
+        """The parameters in order, as a URL or hidden inputs carry them; defaults are left out."""
+        return [(name, value) for name in PARAMETERS for value in self.given.get(name, ())]
+
+    def querystring(self, **extra: str | None) -> str:
+        """The parameters as text; `extra` adds what belongs to one page."""
+        return urlencode([*self.params, *((name, value) for name, value in extra.items() if value)])
+
+    def url(self, viewname: str = "list", *args: str, **changes: Any) -> str:
+        """Link to a page of the dashboard about these jobs, with parameters changed (see `with_`)."""
+        extra = {name: changes.pop(name) for name in list(changes) if name in PAGE_PARAMETERS}
+        changed = self.with_(**changes) if changes or "after" in self.given else self
+        query = changed.querystring(**extra)
+        return reverse(f"jobadmin:{viewname}", args=args) + (f"?{query}" if query else "")
+
+    def previous(self) -> JobFilter | None:
+        """The same jobs in the stretch just before; None where the span has no beginning."""
+        window = spans.previous(self.window, self.preset.length if self.preset else None)
+        return self.with_(**{"from": window.after, "to": window.before, "span": None}) if window else None
+
+    def frozen(self) -> str:
+        """Query string of the same set with an absolute span that ends now: for what is announced, then done."""
+        end = min(self.before, self.now) if self.before else self.now
+        changes: dict[str, Any] = {"span": None, "from": self.after, "to": end, "sort": None}
+        if self.window.is_open:
+            changes["by"] = None
+        return self.with_(**changes).querystring()
+
+    # Words
+
+    @property
+    def chips(self) -> list[Chip]:
+        """The active filters that no toggle of the bar shows already."""
+        chips = [self._chip(parameter) for parameter in REPEATED if self._is_chip(parameter)]
+        if self.q:
+            chips.append(Chip(parameter="q", label=str(LABELS["q"]), values=(self.q,), without=(), removes={"q": None}))
+        if not self.span:
+            words = moment_range(self.after, self.before)
+            chips.append(
+                Chip(parameter="span", label=str(TIMES[self.by]), values=(words,), without=(), removes={"span": None})
+            )
+        return chips
+
+    def _is_chip(self, parameter: str) -> bool:
+        tokens = self.tokens(parameter)
+        if parameter == "flag":
+            return any(token.negative for token in tokens)
+        if parameter == "state":
+            return any(token.negative or token.value not in set(statuses.State) for token in tokens)
+        return bool(tokens)
+
+    def _chip(self, parameter: str) -> Chip:
+        tokens = self.tokens(parameter)
+        words = STATE_WORDS if parameter in ("state", "flag") else {}
+        return Chip(
+            parameter=parameter,
+            label=str(LABELS[parameter]),
+            values=tuple(str(words.get(token.value, token.words)) for token in tokens if not token.negative),
+            without=tuple(str(words.get(token.value, token.words)) for token in tokens if token.negative),
+            removes={parameter: None},
+        )
+
+    @property
+    def is_narrowed(self) -> bool:
+        """True when more than the span is asked for."""
+        return any(name in self.given for name in (*REPEATED, "q"))
+
+    @property
+    def active(self) -> int:
+        """How many parameters are filtered by."""
+        return sum(name in self.given for name in (*REPEATED, "q"))
+
+    def span_words(self) -> str:
+        """The span as part of a sentence: ``created in the last 7 days``."""
+        by = str(TIMES[self.by]).lower()
+        if self.span == spans.ALL:
+            return _("at any time")
+        if self.preset:
+            return _("%(by)s in %(span)s") % {"by": by, "span": self.preset.words}
+        return _("%(by)s %(span)s") % {"by": by, "span": moment_range(self.after, self.before)}
+
+    def describe(self) -> str:
+        """All of it in words, for a confirmation or the audit trail."""
+        parts = [f"{chip.label} {chip.words}" for chip in map(self._chip, REPEATED) if chip.values or chip.without]
+        if self.q:
+            parts.append(f"{LABELS['q']} {self.q}")
+        return " · ".join([*parts, capfirst(self.span_words())])
+
+    def _single(self, name: str) -> str:
+        return self.given.get(name, (DEFAULTS.get(name, ""),))[0]
+
+
+def page_value(request: HttpRequest, name: str, allowed: Iterable[str], default: str) -> str:
+    """A parameter of this page alone, one of `allowed`.  Raises: BadFilter."""
+    value = request.GET.get(name) or default
+    if value not in (allowed := tuple(allowed)):
+        raise BadFilter(name, value[:100], _one_of(allowed))
+    return value
+
+
+def _normal(given: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """`given`, checked, single parameters cut to their last value, defaults left out.  Raises: BadFilter."""
+    normal = {}
+    for name, values in given.items():
+        values = values if name in REPEATED else values[-1:]
+        if len(values) > MOST_VALUES:
+            raise BadFilter(name, str(len(values)), _("at most %d values") % MOST_VALUES)
+        for value in values:
+            _check(name, value)
+        if DEFAULTS.get(name) != values[0]:
+            normal[name] = values
+    _normalise_span(normal)
+    return normal
+
+
+def _normalise_span(given: dict[str, tuple[str, ...]]) -> None:
+    """Absolute bounds win over a preset, and are written in UTC."""
+    for name in ("from", "to"):
+        if name in given:
+            given[name] = (spans.written(spans.parse(given[name][0], end_of_day=name == "to")),)
+            given.pop("span", None)
+    if {"from", "to"} <= given.keys():
+        after, before = (spans.parse(given[name][0], end_of_day=False) for name in ("from", "to"))
+        if after > before:
+            raise BadFilter("from", given["from"][0], _("a time before the end of the span, %s") % given["to"][0])
+
+
+def _check(name: str, value: str) -> None:
+    if len(value) > LONGEST_VALUE:
+        raise BadFilter(name, value[:100] + "…", _("at most %d characters") % LONGEST_VALUE)
+    if "\x00" in value:
+        raise BadFilter(name, value[:100], _("text without null characters"))
+    allowed = {"span": spans.NAMES, "by": tuple(TIMES), "state": STATES, "flag": FLAGS, "sort": SORTS}.get(name)
+    bare = value.removeprefix("-") if name in ("state", "flag", "sort") else value
+    if allowed and bare not in allowed:
+        raise BadFilter(name, value[:100], _one_of(allowed))
+    if name in ("from", "to"):
+        _check_moment(name, value)
+    if name in FIELDS and value == "-" or name in EXACT and value == "-":
+        raise BadFilter(name, value, _("a value after the minus"))
+
+
+def _check_moment(name: str, value: str) -> None:
+    try:
+        spans.parse(value, end_of_day=name == "to")
+    except ValueError as error:
+        raise BadFilter(name, value[:100], _("a time in ISO 8601, such as 2026-01-31T14:30:00Z")) from error
+
+
+def _one_of(allowed: Iterable[str]) -> str:
+    return _("one of %s") % ", ".join(allowed)
+
+
+def _nearest(parameter: str) -> str:
+    near = difflib.get_close_matches(parameter, PARAMETERS, n=1)
+    return _("the parameter %s") % near[0] if near else _("one of the parameters %s") % ", ".join(PARAMETERS)
+
+
+def _many(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+
+
+def _written(name: str, value: Any) -> str:
+    if isinstance(value, datetime):
+        return spans.written(value)
+    if name in REPEATED and not isinstance(value, Token):
+        return str(Token(str(value)))
+    return str(value)
+
+
+def _texts(tokens: list[Token], clause: str) -> list[str]:
+    """The texts that tokens mean; a prefix means every known one that begins with it."""
+    texts: dict[str, None] = {}
+    for token in tokens:
+        texts.update(dict.fromkeys(statuses.all().values(clause, prefix=token.value) if token.prefix else [token.value]))
+    return list(texts)
+
+
+def _found(query: statuses.Query, text: str) -> statuses.Query:
+    """The jobs that the search field means: one id, else a resource, else the engine's own id."""
+    for clause in ("id", "job_arg", "provider_job_id"):
+        if statuses.where(**{clause: text}).exists():
+            return query.where(**{clause: text})
+    return query.where(job_arg=text)

@@ -1,0 +1,200 @@
+"""How numbers, durations, times and states are written: the rules of the design in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+#: What states and flags are called.
+STATE_WORDS = {
+    "unqueued": gettext_lazy("Unqueued"),
+    "queued": gettext_lazy("Queued"),
+    "started": gettext_lazy("Started"),
+    "succeeded": gettext_lazy("Succeeded"),
+    "failed": gettext_lazy("Failed"),
+    "killed": gettext_lazy("Killed"),
+    "unknown": gettext_lazy("Unknown"),
+    "kill_requested": gettext_lazy("Kill requested"),
+    "stale": gettext_lazy("Stale heartbeat"),
+    "completed": gettext_lazy("Completed"),
+    "incomplete": gettext_lazy("Incomplete"),
+    "ended": gettext_lazy("Ended"),
+}
+#: What is not known.
+NOTHING = "–"
+
+#: Below this many jobs a change is told as a number: percentages of a handful mislead.
+FEW = 20
+
+
+def count(number: int) -> str:
+    """1204318 -> ``1,204,318``, separated as the reader's language does."""
+    return number_format(number, decimal_pos=0, force_grouping=True)
+
+
+def short(number: float) -> str:
+    """24000 -> ``24k``: for axes only."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return _trimmed(number / size, 1) + letter
+    return _trimmed(number, 1)
+
+
+def share(part: int, whole: int) -> str:
+    """Percent with one decimal, two below 0.1 %; never 0 for a real count; nothing of nothing is unknown."""
+    if not whole:
+        return NOTHING
+    percent = 100 * part / whole
+    if not part:
+        text = number_format(0)
+    elif percent < 0.01:
+        text = "<" + number_format(0.01, decimal_pos=2)
+    elif part < whole and percent >= 99.95:
+        text = ">" + number_format(99.9, decimal_pos=1)
+    else:
+        text = number_format(percent, decimal_pos=2 if percent < 0.1 else 1)
+    return f"{text} %"
+
+
+def duration_parts(seconds: float | None, *, brief: bool = False) -> list[tuple[str, str]]:
+    """A duration as (number, unit) pairs, three digits at most: ``[("4", "min"), ("08", "s")]``; `brief`: one pair."""
+    if seconds is None:
+        return [(NOTHING, "")]
+    if seconds < 0.0995:
+        return _tiny(seconds)
+    if seconds < 59.95:
+        return [(number_format(seconds, decimal_pos=2 if seconds < 9.995 else 1), "s")]
+    if seconds < 3599.5:
+        minutes, rest = divmod(round(seconds), 60)
+        return [(_trimmed(seconds / 60, 1), "min")] if brief else [(str(minutes), "min"), (f"{rest:02d}", "s")]
+    if seconds < 86370:
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return [(_trimmed(seconds / 3600, 1), "h")] if brief else [(str(hours), "h"), (f"{minutes:02d}", "min")]
+    days, hours = divmod(round(seconds / 3600), 24)
+    if brief or days >= 100:
+        return [(_trimmed(seconds / 86400, 1) if days < 100 else count(days), "d")]
+    return [(str(days), "d"), (str(hours), "h")]
+
+
+def duration(seconds: float | None) -> str:
+    """11 ms, 1.84 s, 34.2 s, 4 min 08 s, 1 h 52 min, 3 d 4 h; ``–`` when not known."""
+    return " ".join(f"{number} {unit}".rstrip() for number, unit in duration_parts(seconds))
+
+
+def brief(seconds: float | None) -> str:
+    """The same in one unit: ``1.9 h``."""
+    return " ".join(f"{number} {unit}".rstrip() for number, unit in duration_parts(seconds, brief=True))
+
+
+def _tiny(seconds: float) -> list[tuple[str, str]]:
+    milliseconds = seconds * 1000
+    if milliseconds >= 0.9995 or not seconds:
+        return [(number_format(milliseconds, decimal_pos=0), "ms")]
+    return [(number_format(max(1, seconds * 1e6), decimal_pos=0), "µs")]
+
+
+def _trimmed(number: float, places: int) -> str:
+    """With `places` decimals below ten, none beyond, and no decimal zero."""
+    if abs(number) >= 9.95 or round(number, places) == round(number):
+        return number_format(round(number), decimal_pos=0)
+    return number_format(number, decimal_pos=places)
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """``4 s ago``, ``in 5 min``; beyond a day the date and time."""
+    seconds = (now - moment).total_seconds()
+    if abs(seconds) >= 86400:
+        return _calendar(moment, now)
+    size = abs(seconds)
+    if size < 1:
+        return _("just now")
+    number, unit = (size, "s") if size < 60 else (size / 60, "min") if size < 3600 else (size / 3600, "h")
+    words = {"time": f"{int(number)} {unit}"}
+    return _("%(time)s ago") % words if seconds > 0 else _("in %(time)s") % words
+
+
+def _calendar(moment: datetime, now: datetime) -> str:
+    local, here = timezone.localtime(moment), timezone.localtime(now)
+    return date_format(local, "j M, H:i" if local.year == here.year else "j M Y, H:i")
+
+
+def moment(value: datetime | None) -> str:
+    """Date, time to the millisecond, and zone: ``2026-11-19 14:32:03.120 UTC``."""
+    if value is None:
+        return NOTHING
+    local = timezone.localtime(value)
+    return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%Z}"
+
+
+def moment_range(after: datetime | None, before: datetime | None) -> str:
+    """``18 Nov, 08:00 – 20:00``: a span in words, each bound as short as the other allows."""
+    if after is None and before is None:
+        return _("at any time")
+    if before is None:
+        return _("since %s") % _stamp(after, after)
+    # An end that is the last microsecond of a bucket is said as the moment the bucket ends.
+    end = before + timedelta(microseconds=1) if before.microsecond == 999_999 else before
+    if after is None:
+        return _("until %s") % _stamp(end, end)
+    begin, until = timezone.localtime(after), timezone.localtime(end)
+    seconds = bool((begin.second or until.second) or until - begin < timedelta(minutes=2))
+    last = date_format(until, "H:i:s" if seconds else "H:i") if begin.date() == until.date() else _stamp(end, after)
+    return f"{_stamp(after, end)} – {last}"
+
+
+def _stamp(value: datetime, other: datetime) -> str:
+    local, mate = timezone.localtime(value), timezone.localtime(other)
+    year = " Y" if local.year != timezone.localtime().year or local.year != mate.year else ""
+    close = abs(mate - local) < timedelta(minutes=2)
+    return date_format(local, f"D j M{year}, H:i:s" if local.second or close and mate != local else f"D j M{year}, H:i")
+
+
+def every(step: timedelta) -> str:
+    """Width of a bucket in words: ``2 h``, ``15 s``, ``1 day``."""
+    seconds = step.total_seconds()
+    if seconds >= 86400:
+        days = round(seconds / 86400)
+        return ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
+    return brief(seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delta:
+    """A change against the previous period."""
+
+    arrow: str
+    text: str
+    """The size of the change: a percentage, or a number where there are few."""
+    spoken: str
+    """The whole in words, for a screen reader."""
+    tone: str
+    """``bad``, ``good`` or nothing."""
+
+
+def delta(present: int, before: int, against: str, *, worse: bool = False, better: bool = False) -> Delta | None:
+    """The change from `before` to `present`; None when nothing changed or nothing was there.
+
+    `worse`: more of it is bad, and marked so; `better`: less of it is good.
+    """
+    change = present - before
+    if not change:
+        return None
+    few = before < FEW
+    percent = 100 * abs(change) / before if before else 0.0
+    text = count(abs(change)) if few else f"{_percent(percent)} %"
+    notable = few and abs(change) >= 3 or not few and percent >= 5
+    tone = "bad" if worse and change > 0 and notable else "good" if better and change < 0 and notable else ""
+    words = {"size": text, "against": against}
+    spoken = _("up %(size)s against %(against)s") if change > 0 else _("down %(size)s against %(against)s")
+    return Delta(arrow="▲" if change > 0 else "▼", text=text, spoken=spoken % words, tone=tone)
+
+
+def _percent(percent: float) -> str:
+    if percent >= 9.95:
+        return count(round(percent))
+    return number_format(max(percent, 0.1), decimal_pos=1)

@@ -1,0 +1,121 @@
+"""What the database keeps: the rights on jobs, and a record of every action.
+
+The jobs themselves live in Redis and are read through `statuses`.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Job(models.Model):
+    """Stands for the jobs in Django's admin: the index entry, and the rights. Has no table."""
+
+    class Meta:
+        managed = False
+        default_permissions = ("view",)
+        permissions = (
+            ("kill_job", _("Can kill jobs")),
+            ("retry_job", _("Can retry jobs")),
+            ("remove_job", _("Can remove jobs")),
+            ("submit_job", _("Can submit jobs")),
+            ("control_workers", _("Can control workers")),
+        )
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+
+
+class Operation(models.Model):
+    """One action on one job or on many: who, from where, which jobs, why, and what came of it."""
+
+    class Action(models.TextChoices):
+        KILL = "kill", _("Request kill")
+        KILL_NOW = "kill-now", _("Kill now")
+        RETRY = "retry", _("Retry")
+        REMOVE = "remove", _("Remove")
+        RESTORE = "restore", _("Undo removal")
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        STOPPING = "stopping", _("Stopping")
+        STOPPED = "stopped", _("Stopped")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+
+    action = models.CharField(_("action"), max_length=16, choices=Action.choices)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    #: Kept beside the user, who may be deleted.
+    username = models.CharField(_("user name"), max_length=150, blank=True)
+    address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    reason = models.TextField(_("reason"), blank=True)
+
+    #: Query string of the filter, spans absolute; empty for selected rows and single jobs.
+    filter = models.TextField(_("filter"), blank=True)
+    description = models.TextField(_("which jobs"), blank=True)
+    #: Ids of the selected rows; null: whatever the filter matches.
+    ids = models.JSONField(_("selected jobs"), null=True, blank=True)
+    announced = models.PositiveIntegerField(_("announced"), default=0)
+    #: Counts by state, as announced before the confirmation.
+    plan = models.JSONField(_("plan"), default=dict, blank=True)
+
+    state = models.CharField(
+        _("state"), max_length=16, choices=State.choices, default=State.WAITING, db_index=True
+    )
+    #: Jobs looked at so far; changed + skipped + missing once it is over.
+    done = models.PositiveIntegerField(_("done"), default=0)
+    changed = models.PositiveIntegerField(_("changed"), default=0)
+    skipped = models.PositiveIntegerField(_("skipped"), default=0)
+    missing = models.PositiveIntegerField(_("missing"), default=0)
+    by_reason = models.JSONField(_("by reason"), default=dict, blank=True)
+    error = models.TextField(_("error"), blank=True)
+
+    undo_token = models.TextField(_("undo token"), blank=True)
+    undo_until = models.DateTimeField(_("undo until"), null=True, blank=True)
+    undone_at = models.DateTimeField(_("undone"), null=True, blank=True)
+
+    created_at = models.DateTimeField(_("created"), auto_now_add=True, db_index=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    #: Last sign of life of the process that carries it out; another one takes over when it stops.
+    heartbeat_at = models.DateTimeField(_("heartbeat"), null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()  # who may view jobs may view what was done to them
+        ordering = ("-created_at", "-pk")
+        verbose_name = _("operation")
+        verbose_name_plural = _("operations")
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()}: {self.description or self.filter}"
+
+    @property
+    def is_over(self) -> bool:
+        """True when nothing will change any more."""
+        return self.state in {self.State.STOPPED, self.State.DONE, self.State.FAILED}
+
+
+class OperationBatch(models.Model):
+    """Jobs an operation has yet to look at: listed when it starts, deleted with the count of what came of them.
+
+    So a process that takes over knows what is left, and no job is counted twice.
+    """
+
+    operation = models.ForeignKey(
+        Operation, verbose_name=_("operation"), on_delete=models.CASCADE, related_name="batches"
+    )
+    ids = models.JSONField(_("jobs"))
+
+    class Meta:
+        default_permissions = ()
+        ordering = ("pk",)
+        verbose_name = _("batch of an operation")
+        verbose_name_plural = _("batches of operations")

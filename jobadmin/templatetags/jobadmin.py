@@ -1,0 +1,152 @@
+"""Tags and filters of the dashboard's templates: formats, icons, links that change the filter."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from jobadmin import formats, paths
+from jobadmin.filters import JobFilter
+from jobadmin.tokens import Token
+
+register = template.Library()
+
+#: Icons of the flags are named differently from the flags.
+ICONS = {"kill_requested": "killreq"}
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """``{% icon "failed" %}``: a drawing of the sprite; says nothing to a screen reader."""
+    return format_html('<svg class="j-i" aria-hidden="true"><use href="#j-{}"/></svg>', ICONS.get(str(name), name))
+
+
+@register.filter
+def css_state(name: str) -> str:
+    """``failed`` -> ``s-failed``: gives everything inside the colours of a state or flag."""
+    return f"s-{ICONS.get(str(name), name)}"
+
+
+@register.filter
+def state_word(name: str) -> str:
+    """``failed`` -> ``Failed``, in the reader's language."""
+    return str(formats.STATE_WORDS.get(str(name), name))
+
+
+@register.simple_tag
+def state_badge(name: str, large: bool = False) -> SafeString:
+    """A state as icon, word and colour."""
+    classes = f"j-badge {'j-badge--lg ' if large else ''}{css_state(name)}"
+    return format_html('<span class="{}">{}{}</span>', classes, icon(name), state_word(name))
+
+
+@register.simple_tag
+def flag_badge(name: str) -> SafeString:
+    """A flag, which stands beside a state and never in its place."""
+    word = state_word(name)
+    markup = '<span class="j-badge j-badge--flag {}" title="{}">{}<span class="j-vh">{}</span></span>'
+    return format_html(markup, css_state(name), word, icon(name), word)
+
+
+@register.filter
+def count(number: int) -> str:
+    """1204318 -> ``1,204,318``."""
+    return formats.count(number)
+
+
+@register.filter
+def plain(number: float) -> str:
+    """A number for an attribute of SVG or data: never in the reader's language."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")
+
+
+@register.simple_tag
+def share(part: int, whole: int) -> str:
+    """``{% share 3 40 %}``: ``7.5 %``."""
+    return formats.share(part, whole)
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """97.2 -> ``1 min 37 s``."""
+    return formats.duration(seconds)
+
+
+@register.filter
+def duration_brief(seconds: float | None) -> str:
+    """97.2 -> ``1.6 min``."""
+    return formats.brief(seconds)
+
+
+@register.filter
+def duration_figure(seconds: float | None) -> SafeString:
+    """A duration in one unit, the unit small: ``1.9 <small>h</small>``."""
+    return format_html_join(" ", "{} <small>{}</small>", formats.duration_parts(seconds, brief=True))
+
+
+@register.filter
+def when(value: datetime | None) -> str:
+    """Relative up to a day; the absolute time with its zone on hover and for machines."""
+    if value is None:
+        return format_html('<span class="is-nil">{}</span>', formats.NOTHING)
+    words = formats.ago(value, timezone.now())
+    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), formats.moment(value), words)
+
+
+@register.filter
+def moment(value: datetime | None) -> str:
+    """Date, time and zone."""
+    if value is None:
+        return format_html('<span class="is-nil">{}</span>', formats.NOTHING)
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), formats.moment(value))
+
+
+@register.simple_tag
+def bar(part: float, whole: float, state: str = "", kind: str = "") -> SafeString:
+    """A small horizontal bar: its length is an attribute, so that no inline style is needed."""
+    width = plain(min(100.0, 100 * part / whole) if whole else 0.0)
+    classes = " ".join(filter(None, ("j-bar", kind and f"j-bar--{kind}", state and css_state(state))))
+    markup = (
+        '<svg class="{}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect width="{}" height="6"/></svg>'
+    )
+    return format_html(markup, classes, width)
+
+
+@register.simple_tag
+def filter_url(jobs: JobFilter, viewname: str = "list", *args: str, **changes: Any) -> str:
+    """``{% filter_url filter "list" name=row.value state="failed" %}``: link with parameters changed.
+
+    Values are taken literally; None or an empty text removes the parameter.
+    """
+    return jobs.url(viewname, *args, **changes)
+
+
+@register.simple_tag
+def exclude_url(jobs: JobFilter, viewname: str, parameter: str, value: str) -> str:
+    """Link to the same jobs without those that have `value`."""
+    kept = [token for token in jobs.tokens(parameter) if token.value != value]
+    return jobs.url(viewname, **{parameter: [*kept, Token(value, negative=True)]})
+
+
+@register.simple_tag
+def add_url(jobs: JobFilter, viewname: str, parameter: str, value: str) -> str:
+    """Link to the same jobs narrowed to `value`."""
+    return jobs.url(viewname, **{parameter: Token(value)})
+
+
+@register.filter
+def job_url(job_id: str) -> str:
+    """Address of a job's page."""
+    return paths.job_url(job_id)
+
+
+@register.filter
+def resource_url(resource: str) -> str:
+    """Address of a resource's page."""
+    return paths.resource_url(resource)

@@ -1,0 +1,27 @@
+"""URLs of the dashboard, to be included below any project's admin."""
+
+from django.urls import path
+
+from jobadmin.views import actions, bulk, export, facets, job, listing, operations, overview
+
+app_name = "jobadmin"
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("list/", listing.job_list, name="list"),
+    path("export.csv", export.export_csv, name="export_csv"),
+    path("export.json", export.export_json, name="export_json"),
+    path("names/", facets.names, name="names"),
+    path("errors/", facets.errors, name="errors"),
+    path("resources/<path:resource>/", facets.resource, name="resource"),
+    path("suggest/<slug:field>/", facets.suggest, name="suggest"),
+    path("bulk/<slug:action>/", bulk.bulk, name="bulk"),
+    path("operations/", operations.operations, name="operations"),
+    path("operations/<int:pk>/", operations.operation, name="operation"),
+    path("operations/<int:pk>/stop/", operations.stop, name="operation_stop"),
+    path("operations/<int:pk>/undo/", operations.undo, name="operation_undo"),
+    path("operations/<int:pk>/again/", operations.again, name="operation_again"),
+    # Last: an id may look like anything that stands above (see `paths.job_url`).
+    path("<str:quoted>/", job.job, name="job"),
+    path("<str:quoted>/<slug:action>/", actions.job_action, name="job_action"),
+]

@@ -1,0 +1,1 @@
+"""The pages: read the parameters, ask, render."""

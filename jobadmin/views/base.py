@@ -1,0 +1,130 @@
+"""What every view shares: who may see it, what known errors become, and how a page is rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers, patch_vary_headers
+from django_htmx.http import HttpResponseClientRedirect
+
+import statuses
+from jobadmin.filters import BadFilter, JobFilter
+
+View = Callable[..., HttpResponse]
+
+
+def needs(*permissions: str) -> Callable[[View], View]:
+    """Decorator: staff with all of these rights on jobs; others see the login or a 403 page."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            user = request.user
+            if not user.is_authenticated:
+                return _login(request)
+            if not (user.is_active and user.is_staff):
+                return _failures().forbidden(request)
+            for permission in permissions:
+                if not user.has_perm(f"jobadmin.{permission}"):
+                    return _failures().forbidden(request, PermissionError(permission))
+            return view(request, *args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def page(view: View) -> View:
+    """Decorator: a store that is away becomes 503, a filter nobody can read 400, a job that is gone 404."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except statuses.StoreUnavailable as error:
+            return _failures().unavailable(request, error)
+        except BadFilter as error:
+            return _failures().bad_request(request, error)
+        except statuses.StatusNotFound as error:
+            return _failures().not_found(request, error)
+
+    return answered
+
+
+def wants_part(request: HttpRequest) -> bool:
+    """True when HTMX asks for what changes on a page, not for the page."""
+    htmx = getattr(request, "htmx", None)
+    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+
+
+def render(
+    request: HttpRequest,
+    template: str,
+    context: Mapping[str, Any] | None = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    """A page inside Django's admin: `template` extends ``jobadmin/base.html``, `context` has its ``title``."""
+    site = admin.site
+    request.current_app = site.name
+    full = {**site.each_context(request), "is_nav_sidebar_enabled": False, **(context or {})}
+    response = TemplateResponse(request, template, full, status=status, headers=dict(headers or {})).render()
+    # The same address answers with a page or with a part of it; neither may be taken for the other.
+    patch_vary_headers(response, ("HX-Request",))
+    response.headers.setdefault("Cache-Control", "no-cache, private")
+    return response
+
+
+def render_filtered(
+    request: HttpRequest,
+    name: str,
+    jobs: JobFilter,
+    context: Mapping[str, Any],
+    *,
+    matched: int,
+    total: int | None = None,
+    path_args: tuple[str, ...] = (),
+) -> HttpResponse:
+    """A page with the filter bar: ``jobadmin/<name>.html``, or what a change of filter swaps when HTMX asks.
+
+    The part that changes is ``jobadmin/_<name>_main.html``; `matched` is how many jobs the filter matches, `total` how
+    many there are (counted here unless given), `path_args` the arguments of the page's own URL.
+    """
+    from jobadmin.filterbar import FilterBar
+
+    total = statuses.all().count() if total is None else total
+    bar = FilterBar(jobs=jobs, view=name, path_args=path_args, matched=matched, total=total)
+    full = {"filter": jobs, "bar": bar, "main": f"jobadmin/_{name}_main.html", "view": name, **context}
+    if not wants_part(request):
+        return render(request, f"jobadmin/{name}.html", full)
+    response = render(request, "jobadmin/_swap.html", full)
+    if "live" not in request.GET:
+        pages = {key: request.GET[key] for key in ("chart", "rank", "columns") if request.GET.get(key)}
+        response.headers["HX-Push-Url"] = jobs.url(name, *path_args, after=jobs.cursor, **pages)
+    return response
+
+
+def _login(request: HttpRequest) -> HttpResponse:
+    """The admin's login, and back here after it; a part of a page cannot show it, so the whole page goes there."""
+    if wants_part(request):
+        back = request.htmx.current_url_abs_path or reverse("jobadmin:overview")
+        return HttpResponseClientRedirect(redirect_to_login(back, reverse("admin:login")).url)
+    back = request.get_full_path() if request.method in ("GET", "HEAD") else reverse("jobadmin:overview")
+    response = redirect_to_login(back, reverse("admin:login"))
+    add_never_cache_headers(response)
+    return response
+
+
+def _failures() -> Any:
+    """The pages for failures, which are rendered through this module."""
+    from jobadmin.views import failures
+
+    return failures

@@ -1,0 +1,61 @@
+"""The status service: what every background job does, kept in Redis; written by workers, asked by anyone."""
+
+from .bulk import Changed
+from .collection import Statuses, at, configure, create, find, find_by, find_or_create, server_time, where
+from .collection import all as all
+from .errors import (
+    ConfigurationError,
+    EngineCannot,
+    KillRequested,
+    LimitedQuery,
+    NotCompleted,
+    ReadOnlyAttempt,
+    StatusesError,
+    StatusExists,
+    StatusNotFound,
+    StoreFormat,
+    StoreUnavailable,
+)
+from .health import ping
+from .loading import load
+from .removal import clear_all, restore
+from .retention import Cleaned, clean
+from .states import State
+from .status import Status
+from .track import current, running, track
+
+__all__ = [
+    "Changed",
+    "Cleaned",
+    "ConfigurationError",
+    "EngineCannot",
+    "KillRequested",
+    "LimitedQuery",
+    "NotCompleted",
+    "ReadOnlyAttempt",
+    "State",
+    "Status",
+    "StatusExists",
+    "StatusNotFound",
+    "Statuses",
+    "StatusesError",
+    "StoreFormat",
+    "StoreUnavailable",
+    "all",
+    "at",
+    "clean",
+    "clear_all",
+    "configure",
+    "create",
+    "current",
+    "find",
+    "find_by",
+    "find_or_create",
+    "load",
+    "ping",
+    "restore",
+    "running",
+    "server_time",
+    "track",
+    "where",
+]

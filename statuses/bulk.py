@@ -1,0 +1,256 @@
+"""One verb on everything a query selected, in small batches that never hold Redis."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from . import clock, encoding, record, scripts
+from .engines import registry
+from .errors import EngineCannot, NotCompleted, StatusesError, StatusNotFound
+from .states import COMPLETED, ENDED, State
+from .status import Status
+from .store import Store, current
+
+if TYPE_CHECKING:
+    from .collection import Statuses
+
+#: (done, total) along the way; returning False stops after that batch.
+Progress = Callable[[int, int], Any]
+#: family, segment, (row, rn) pairs, state codes.
+Chunk = tuple[int, int, list[tuple[int, int]], list[int]]
+
+_ALL = "1234567"
+#: The words of `Changed.by_reason` that count as changed.
+_CHANGED = frozenset({"killed", "requested", "removed", "restored", "retried"})
+_MISSING = "gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """What a bulk verb did; the numbers add up to what was selected, unless it was stopped."""
+
+    changed: int = 0
+    skipped: int = 0
+    missing: int = 0
+    """Selected, but gone when their turn came."""
+    undo: str | None = None
+    """Token for `restore`, where what was done can be taken back."""
+    by_reason: dict[str, int] = field(default_factory=dict)
+    """killed (before it started), requested, removed, retried, restored; already, ended, incomplete, cannot, failed; gone."""
+    stopped: bool = False
+    """The progress callback returned False: the rest was not touched."""
+    errors: tuple[str, ...] = ()
+    """Why single jobs could not be done, different texts only, at most 20."""
+
+
+@dataclass
+class _Tally:
+    counts: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, None] = field(default_factory=dict)
+    stopped: bool = False
+
+    def changed(self, undo: str | None = None) -> Changed:
+        gone = self.counts[_MISSING]
+        did = sum(count for word, count in self.counts.items() if word in _CHANGED)
+        return Changed(
+            changed=did,
+            skipped=self.counts.total() - did - gone,
+            missing=gone,
+            undo=undo if did else None,
+            by_reason={word: count for word, count in self.counts.items() if count},
+            stopped=self.stopped,
+            errors=tuple(self.errors)[:20],
+        )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows to act on, as they were found."""
+
+    store: Store
+    chunks: list[Chunk]
+
+    @property
+    def total(self) -> int:
+        return sum(len(rows) for _, _, rows, _ in self.chunks)
+
+
+def of_places(places: Iterable[tuple[int, int, Any, Any, Any]]) -> Selection:
+    """A selection from what `Query.places()` gives: family, segment, and arrays of rows, rn and states."""
+    chunks: list[Chunk] = []
+    for family, segment, rows, randoms, states in places:
+        pairs = list(zip(map(int, rows), map(int, randoms), strict=True))
+        if pairs:
+            chunks.append((int(family), int(segment), pairs, [int(state) for state in states]))
+    return Selection(current(), chunks)
+
+
+def of_statuses(statuses: "Statuses") -> Selection:
+    """A selection of loaded statuses, each once."""
+    grouped: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
+    for status in dict.fromkeys(statuses):
+        place = status._place()
+        grouped.setdefault((place.family, place.segment), {})[place.row, place.random] = status.state.code
+    return Selection(current(), [(*at, list(rows), list(rows.values())) for at, rows in grouped.items()])
+
+
+def _batches(selection: Selection, size: int) -> Iterator[Chunk]:
+    for family, segment, rows, states in selection.chunks:
+        for first in range(0, len(rows), size):
+            yield family, segment, rows[first : first + size], states[first : first + size]
+
+
+def _run(
+    selection: Selection,
+    verb: str,
+    sources: str,
+    arguments: Sequence[Any],
+    words: Callable[[str], str],
+    progress: Progress | None,
+    then: Callable[[Chunk, list[str], _Tally], None] | None = None,
+) -> _Tally:
+    tally, done, total = _Tally(), 0, selection.total
+    for chunk in _batches(selection, scripts.BULK_ROWS[verb]):
+        family, segment, rows, _ = chunk
+        results = list(scripts.bulk(selection.store, family, segment, verb, rows, sources, *arguments).decode())
+        if then is None:
+            tally.counts.update(words(result) for result in results)
+        else:
+            then(chunk, results, tally)
+        done += len(rows)
+        if progress is not None and progress(done, total) is False:
+            tally.stopped = done < total
+            break
+    return tally
+
+
+def _kill_word(result: str) -> str:
+    return {"+": "requested", "k": "killed", "=": "already", ".": _MISSING}.get(result, "ended")
+
+
+_KILLABLE = "".join(str(state.code) for state in State if state not in ENDED)
+
+
+def request_kill(
+    selection: Selection, *, by: str | None = None, reason: str | None = None, end_queued: bool = False, progress: Progress | None = None
+) -> Changed:
+    """Ask every selected job to die. With `end_queued` those that wait are killed in the same step."""
+    who, why = encoding.text(by, "by") or "", encoding.text(reason, "reason") or ""
+    arguments = (who, why, "1" if end_queued else "")
+    return _run(selection, "kill", _KILLABLE, arguments, _kill_word, progress).changed()
+
+
+def kill_now(selection: Selection, *, by: str | None = None, reason: str | None = None, progress: Progress | None = None) -> Changed:
+    """Kill what waits by our own word; ask what runs, and end its process through its engine."""
+    who, why = encoding.text(by, "by") or "", encoding.text(reason, "reason") or ""
+
+    def end_running(chunk: Chunk, results: list[str], tally: _Tally) -> None:
+        family, segment, rows, _ = chunk
+        asked = [row for (row, _), result in zip(rows, results, strict=True) if result in "+="]
+        tally.counts.update(_kill_word(result) for result in results if result not in "+=")
+        for found in record.read_rows(selection.store, family, segment, asked, primary=True):
+            tally.counts[_end(found, selection.store, tally)] += 1
+
+    return _run(selection, "kill", _KILLABLE, (who, why, "1"), _kill_word, progress, end_running).changed()
+
+
+def _end(found: record.Record | None, store: Store, tally: _Tally) -> str:
+    if found is None or found.removed:
+        return _MISSING
+    if found.state in ENDED:
+        return "ended"
+    engine = registry.get(found.texts["engine"])
+    if found.state is not State.started or engine is None or not engine.can_kill:
+        return "cannot"
+    try:
+        engine.kill(Status.of_record(found, store))
+    except EngineCannot as error:
+        tally.errors[error.why] = None
+        return "cannot"
+    return "requested"
+
+
+def delete(
+    selection: Selection,
+    *,
+    force: bool = False,
+    only_ended: bool = False,
+    undo_for: timedelta | None = None,
+    progress: Progress | None = None,
+) -> Changed:
+    """Remove the selected statuses.
+
+    Without `force` and `only_ended`: nothing when any of them is not completed, as of the one read that selected
+    them; what restarted since is skipped. `only_ended` skips what has not ended, checked again at the moment of
+    removal. With `undo_for` the removal can be taken back that long (`Changed.undo`, `restore`). Raises: NotCompleted."""
+    if force and only_ended:
+        raise ValueError("force and only_ended exclude each other")
+    allowed = frozenset(State) if force else ENDED if only_ended else COMPLETED
+    sources = "".join(str(state.code) for state in State if state in allowed)
+    if not force and not only_ended:
+        _refuse_incomplete(selection)
+    store = selection.store
+
+    def word(result: str) -> str:
+        return {"+": "removed", ".": _MISSING}.get(result, "incomplete")
+
+    if undo_for is None:
+        return _run(selection, "delete", sources, (), word, progress).changed()
+    if not isinstance(undo_for, timedelta) or undo_for <= timedelta(0):
+        raise ValueError(f"undo_for must be a positive timedelta, not {undo_for!r}")
+    families = sorted({family for family, _, _, _ in selection.chunks})
+    moment = max((scripts.stamp(store, family, undo_for // clock.MICROSECOND) for family in families), default=0)
+    return _run(selection, "remove", sources, (moment,), word, progress).changed(undo=str(moment))
+
+
+def _refuse_incomplete(selection: Selection) -> None:
+    completed = {state.code for state in COMPLETED}
+    incomplete = Counter(code for _, _, _, states in selection.chunks for code in states if code not in completed)
+    if incomplete:
+        raise NotCompleted(None, State.of_code(incomplete.most_common(1)[0][0]).value, incomplete.total())
+
+
+#: Retries sent in one second at most: an engine's broker has other clients.
+RETRIES_PER_SECOND = 2000
+_RETRY_ROWS = 100
+
+
+def retry(selection: Selection, *, by: str | None = None, progress: Progress | None = None) -> Changed:
+    """Run the selected jobs again through their engines. Skipped: what has not ended, and whose engine cannot."""
+    tally, done, total = _Tally(), 0, selection.total
+    for family, segment, rows, _ in _batches(selection, _RETRY_ROWS):
+        began = time.monotonic()
+        for found in record.read_rows(selection.store, family, segment, [row for row, _ in rows], primary=True):
+            tally.counts[_send_again(found, selection.store, by, tally)] += 1
+        done += len(rows)
+        if progress is not None and progress(done, total) is False:
+            tally.stopped = done < total
+            break
+        time.sleep(max(0.0, len(rows) / RETRIES_PER_SECOND - (time.monotonic() - began)))
+    return tally.changed()
+
+
+def _send_again(found: record.Record | None, store: Store, by: str | None, tally: _Tally) -> str:
+    if found is None or found.removed:
+        return _MISSING
+    if found.state in (State.unqueued, State.queued, State.started):
+        return "incomplete"
+    engine = registry.get(found.texts["engine"])
+    if engine is None or not engine.can_retry:
+        return "cannot"
+    try:
+        engine.retry(Status.of_record(found, store), by=by)
+    except EngineCannot as error:
+        tally.errors[error.why] = None
+        return "cannot"
+    except StatusNotFound:
+        return _MISSING
+    except StatusesError:
+        raise
+    except Exception as error:
+        tally.errors[f"{type(error).__name__}: {error}"] = None
+        return "failed"
+    return "retried"

@@ -1,0 +1,297 @@
+"""All statuses: making, finding, taking away."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, overload
+
+from . import config, encoding, ids, keys, record, resource, scripts, store, transitions
+from .clock import from_us
+from .errors import StatusExists, StatusNotFound
+from .states import State
+from .status import Status
+
+if TYPE_CHECKING:
+    from .bulk import Changed
+    from .query import Query
+
+
+class Statuses(Sequence[Status]):
+    """A page of loaded jobs: list-like, with the cursor of the next page and the bulk verbs on just these jobs."""
+
+    def __init__(self, statuses: Iterable[Status] = (), *, next: str | None = None, previous: str | None = None) -> None:
+        self._statuses = list(statuses)
+        self.next = next
+        """Cursor for `Query.after`; None when nothing follows."""
+        self.previous = previous
+        """Cursor of the page before; None where there is none."""
+
+    @overload
+    def __getitem__(self, index: int) -> Status: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Statuses": ...
+    def __getitem__(self, index: int | slice) -> "Status | Statuses":
+        return Statuses(self._statuses[index]) if isinstance(index, slice) else self._statuses[index]
+
+    def __len__(self) -> int:
+        return len(self._statuses)
+
+    def __iter__(self) -> Iterator[Status]:
+        return iter(self._statuses)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Statuses | list) and list(other) == self._statuses
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return f"<Statuses of {len(self)} jobs>"
+
+    def ids(self) -> list[str]:
+        return [status.id for status in self]
+
+    def request_kill_all(self, **how: Any) -> "Changed":
+        """As `Query.request_kill_all`, on these jobs."""
+        from . import bulk
+
+        return bulk.request_kill(bulk.of_statuses(self), **how)
+
+    def kill_now_all(self, **how: Any) -> "Changed":
+        """As `Query.kill_now_all`, on these jobs."""
+        from . import bulk
+
+        return bulk.kill_now(bulk.of_statuses(self), **how)
+
+    def delete_all(self, **how: Any) -> "Changed":
+        """As `Query.delete_all`, on these jobs."""
+        from . import bulk
+
+        return bulk.delete(bulk.of_statuses(self), **how)
+
+    def retry_all(self, **how: Any) -> "Changed":
+        """As `Query.retry_all`, on these jobs."""
+        from . import bulk
+
+        return bulk.retry(bulk.of_statuses(self), **how)
+
+
+def configure(**settings: Any) -> config.Config:
+    """Say where the statuses are: `url` or `client`, `namespace`, `retention` and what else `Config` has.
+    Connects at the first use. Raises: ConfigurationError naming the setting."""
+    made = config.make(**settings)
+    store.use(made)
+    return made
+
+
+def create(
+    *,
+    job_name: str | None = None,
+    job_args: Mapping[str, Any] | None = None,
+    queue: str | None = None,
+    user: str | None = None,
+    engine: str | None = None,
+    provider_job_id: str | None = None,
+    parent: "str | Status | None" = None,
+    depends_on: Sequence[str] | None = None,
+    call: Mapping[str, Any] | None = None,
+    data: Any = None,
+    keep_for: timedelta | None = None,
+    id: str | None = None,
+    state: str = "unqueued",
+) -> Status:
+    """A new status. One round trip, atomic. Raises: StatusExists when the own `id` is taken; TypeError, ValueError
+    naming the argument; StoreUnavailable."""
+    new = _new_row(
+        texts=(job_name, user, queue, engine),
+        job_args=job_args,
+        provider_job_id=provider_job_id,
+        parent=parent.id if isinstance(parent, Status) else parent,
+        extra=_extra(call, depends_on),
+        data=data,
+        keep_for=keep_for,
+        id=id,
+        state=state,
+    )
+    return _insert(new)
+
+
+def _extra(call: Mapping[str, Any] | None, depends_on: Sequence[str] | None) -> str | None:
+    kept: dict[str, Any] = {}
+    if call is not None:
+        if not isinstance(call, Mapping):
+            raise TypeError(f"call must be a mapping with args and kwargs, not {type(call).__name__}")
+        kept["call"] = call
+    if depends_on:
+        if isinstance(depends_on, str) or not all(isinstance(text, str) for text in depends_on):
+            raise TypeError("depends_on must be a list of ids")
+        kept["depends_on"] = list(depends_on)
+    return encoding.dumps(kept, "call") if kept else None
+
+
+def _new_row(
+    *,
+    texts: tuple[str | None, str | None, str | None, str | None],
+    job_args: Mapping[str, Any] | None,
+    provider_job_id: str | None,
+    parent: str | None,
+    extra: str | None,
+    data: Any,
+    keep_for: timedelta | None,
+    id: str | None,
+    state: str,
+) -> scripts.NewRow:
+    names = ("job_name", "user", "queue", "engine")
+    checked = [encoding.text(text, name) for name, text in zip(names, texts, strict=True)]
+    kept = resource.normalise(job_args)
+    provider = encoding.text(provider_job_id, "provider_job_id")
+    above = encoding.text(parent, "parent")
+    own = None if id is None else ids.check_own(id)
+    fields: scripts.Fields = {}
+    if kept:
+        fields["a"] = encoding.dumps(kept, "job_args")
+    tags: list[scripts.Tag] = [("r", text) for text in resource.texts(kept)]
+    for field, kind, text in (("p", "p", provider), ("P", "c", above)):
+        if text:
+            fields[field] = text
+            tags.append((kind, text))
+    if own is not None:
+        fields["i"] = own
+    return scripts.NewRow(
+        state=_state(state),
+        own_id=own,
+        random=ids.new_random(),
+        texts=(checked[0], checked[1], checked[2], checked[3]),
+        keep_for_us=transitions.keep_for_us(keep_for),
+        fields=fields,
+        tags=tags,
+        call=extra,
+        data=None if data is None else encoding.dumps(data, "data"),
+    )
+
+
+def _state(state: str) -> State:
+    try:
+        return State(state)
+    except ValueError:
+        raise ValueError(f"state must be one of {', '.join(State)}, not {state!r}") from None
+
+
+def _family(own_id: str | None) -> int:
+    families = len(store.current().families)
+    if families == 1:
+        return 0
+    return encoding.tag_hash(own_id)[0] % families if own_id else int.from_bytes(store.token()[:2], "big") % families
+
+
+def _insert(new: scripts.NewRow) -> Status:
+    here = store.current()
+    if new.own_id and ids.decode(new.own_id) and find(new.own_id) is not None:
+        raise StatusExists(new.own_id)
+    dead_alias = ""
+    while True:
+        try:
+            place, recorded_us = scripts.create(here, _family(new.own_id), new, dead_alias)
+        except scripts.AliasTaken as taken:
+            assert new.own_id is not None
+            if _by_alias(here, new.own_id) is not None:
+                raise StatusExists(new.own_id) from None
+            dead_alias = taken.at
+            continue
+        return Status(new.own_id or ids.encode(recorded_us, place), here, place)
+
+
+def _by_alias(here: store.Store, own_id: str) -> Status | None:
+    family = _family(own_id)
+    found = here.pipeline([("GET", keys.alias(here.families[family], own_id))], primary=True)[0]
+    if found is None:
+        return None
+    segment, row = map(int, found.split())
+    known = record.read_rows(here, family, segment, [row], primary=True)[0]
+    return None if known is None or known.removed or known.id != own_id else Status.of_record(known, here)
+
+
+def find(id: str) -> Status | None:
+    """The status with this id, an archived attempt for `"<id>:<n>"`, None when there is none.
+    One round trip; two for own ids, and for attempts."""
+    if not isinstance(id, str):
+        raise TypeError(f"id must be a string, not {type(id).__name__}")
+    base, attempt = ids.split_attempt(id)
+    present = _find(base)
+    if attempt is None or present is None:
+        return present
+    here = store.current()
+    kept = record.read_attempt(here, present._record, attempt)
+    return None if kept is None else Status.of_record(kept, here)
+
+
+def _find(id: str) -> Status | None:
+    here = store.current()
+    place = ids.decode(id)
+    if place is not None and place.family < len(here.families):
+        known = record.read_rows(here, place.family, place.segment, [place.row], primary=True)[0]
+        if known is not None and not known.removed and known.id == id:
+            return Status.of_record(known, here)
+    if not 1 <= len(id) <= ids.OWN_ID_LENGTH or not _is_utf8(id):
+        return None
+    return _by_alias(here, id)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def at(id: str) -> Status:
+    """A handle to write to a known id without reading first; attributes are read when they are asked for.
+    No round trip for generated ids, one for own ids. Raises: StatusNotFound for an own id that is not there."""
+    here = store.current()
+    place = ids.decode(id)
+    if place is not None and place.family < len(here.families):
+        return Status(id, here, place)
+    found = find(id)
+    if found is None:
+        raise StatusNotFound(id)
+    return found
+
+
+def find_or_create(id: str) -> Status:
+    """The status with this id; one that is not known yet starts in state `unknown`."""
+    ids.check_own(id)
+    while True:
+        found = find(id)
+        if found is not None:
+            return found
+        try:
+            return create(id=id, state=State.unknown)
+        except StatusExists:
+            continue
+
+
+def all() -> "Query":
+    """Every status, newest first."""
+    from .query import Query
+
+    return Query()
+
+
+def where(**clauses: Any) -> "Query":
+    """The statuses that match every clause; see `Query.where`."""
+    return all().where(**clauses)
+
+
+def find_by(**clauses: Any) -> Status | None:
+    """The newest status that matches, None when none does."""
+    return where(**clauses).first()
+
+
+def server_time() -> datetime:
+    """The store's own time, aware."""
+    from . import clock
+
+    frozen = clock.frozen_us()
+    if frozen is not None:
+        return from_us(frozen)
+    seconds, microseconds = store.current().read("TIME")
+    return from_us(int(seconds) * 1_000_000 + int(microseconds))

@@ -1,0 +1,94 @@
+"""Every error the status service raises, in one tree."""
+
+
+class StatusesError(Exception):
+    """Raised when the status service cannot do what was asked; root of all its errors."""
+
+
+class ConfigurationError(StatusesError):
+    """Raised when a setting is unknown, wrong, or missing."""
+
+
+class StoreUnavailable(StatusesError):
+    """Raised when Redis is away, refuses, hangs or is full; `tried` says what was attempted."""
+
+    def __init__(self, tried: str, why: object) -> None:
+        super().__init__(f"the status store did not answer to {tried}: {why}")
+        self.tried = tried
+        self.why = str(why)
+
+
+class StoreFormat(ConfigurationError):
+    """Raised when the store was written by a newer version of this library."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(f"the store has format {found}, this library knows formats up to {known}")
+        self.found = found
+        self.known = known
+
+
+class StatusNotFound(StatusesError, LookupError):
+    """Raised when a status is not there, or was removed."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"no status with id {id!r}")
+        self.id = id
+
+
+class StatusExists(StatusesError, ValueError):
+    """Raised when a caller's own id is taken already."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"a status with id {id!r} exists already")
+        self.id = id
+
+
+class NotCompleted(StatusesError):
+    """Raised when a job that is not completed would be removed without force."""
+
+    def __init__(self, id: str | None, state: str, count: int = 1) -> None:
+        what = f"status {id!r} is {state}" if id else f"{count} of the statuses are not completed"
+        super().__init__(f"{what}: only succeeded or failed ones are removed without force=True")
+        self.id = id
+        self.state = state
+        self.count = count
+
+
+class ReadOnlyAttempt(StatusesError):
+    """Raised when an archived attempt is written to."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"attempt {id!r} is archived and cannot be changed")
+        self.id = id
+
+
+class KillRequested(StatusesError):
+    """Raised when a job that was asked to die looks: by `check_kill()`, or when it would start."""
+
+    def __init__(self, id: str, by: str | None = None, reason: str | None = None) -> None:
+        super().__init__(f"job {id} was asked to die" + (f" by {by}" if by else "") + (f": {reason}" if reason else ""))
+        self.id = id
+        self.by = by
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["KillRequested"], tuple[str, str | None, str | None]]:
+        return type(self), (self.id, self.by, self.reason)
+
+
+class EngineCannot(StatusesError):
+    """Raised when the job's engine has no means to do what was asked."""
+
+    def __init__(self, id: str, engine: str | None, action: str, why: str) -> None:
+        super().__init__(f"{engine or 'no engine'} cannot {action} job {id}: {why}")
+        self.id = id
+        self.engine = engine
+        self.action = action
+        self.why = why
+
+
+class LimitedQuery(StatusesError, ValueError):
+    """Raised when a limited query is asked for an answer that is about all that match."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(f"{answer}() is about everything that matches: drop limit and offset")
+        self.answer = answer

@@ -1,0 +1,77 @@
+"""Ids: version 8 UUIDs that say when a job was recorded and where its row is.
+
+From high to low: 48 bits recording time (ms) · version · 12+14 bits of segment, row (16), family (6), random (32).
+Ids sort by time; within a millisecond by segment and row.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+from uuid import UUID
+
+FAMILIES_MAX = 64
+SEGMENTS_MAX = 1 << 20
+_ATTEMPT = re.compile(r":\d+\Z")
+_GENERATED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+OWN_ID_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job's row is."""
+
+    family: int
+    segment: int
+    row: int
+    random: int
+    """What the row's `rn` cell must hold; 0 for an own id, whose text is compared instead."""
+    own_id: str | None = None
+
+
+def new_random() -> int:
+    """The random part of a generated id, 1 to 2**32 - 1."""
+    return secrets.randbelow((1 << 32) - 1) + 1
+
+
+def encode(recorded_us: int, place: Place) -> str:
+    """The generated id of a job recorded at `recorded_us` microseconds."""
+    low = ((place.segment << 16 | place.row) << 6 | place.family) << 32 | place.random
+    value = (recorded_us // 1000) << 80 | 8 << 76 | (low >> 62) << 64 | 2 << 62 | low & ((1 << 62) - 1)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def decode(id: str) -> Place | None:
+    """The place a generated id speaks of; None when it is no generated id."""
+    if not _GENERATED.match(id):
+        return None
+    value = UUID(id).int
+    low = ((value >> 64) & 0xFFF) << 62 | value & ((1 << 62) - 1)
+    place = Place(family=(low >> 32) & 0x3F, segment=low >> 54, row=(low >> 38) & 0xFFFF, random=low & 0xFFFFFFFF)
+    return place if place.random else None
+
+
+def recorded_ms(id: str) -> int | None:
+    """The recording time in a generated id, milliseconds; None when it is no generated id."""
+    return UUID(id).int >> 80 if _GENERATED.match(id) else None
+
+
+def split_attempt(id: str) -> tuple[str, int | None]:
+    """`"<id>:<n>"` as id and attempt; any other id with None."""
+    found = _ATTEMPT.search(id)
+    return (id, None) if found is None else (id[: found.start()], int(id[found.start() + 1 :]))
+
+
+def check_own(id: object) -> str:
+    """A caller's own id as it is, or TypeError/ValueError that says what is wrong with it."""
+    if not isinstance(id, str):
+        raise TypeError(f"id must be a string, not {type(id).__name__}")
+    if not 1 <= len(id) <= OWN_ID_LENGTH:
+        raise ValueError(f"id must have 1 to {OWN_ID_LENGTH} characters, not {len(id)}")
+    if _ATTEMPT.search(id):
+        raise ValueError(f"id {id!r} must not end in a colon and digits: that names an attempt")
+    try:
+        id.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"id {id!r} holds characters that UTF-8 has no bytes for") from None
+    return id

@@ -1,0 +1,99 @@
+"""Every key of the store, each with its type and meaning; none is spelled elsewhere.
+
+A family is everything under one hash tag, so that all of it lives in one slot of a cluster.
+"""
+
+from functools import lru_cache
+
+from .columns import COLUMNS
+
+
+def family(namespace: str, number: int) -> str:
+    """The hash tag that starts every key of one family."""
+    return f"{{{namespace}:{number}}}"
+
+
+def meta(tag: str) -> str:
+    """hash: `store` random id of this store, `format`, `families`, `first` and `current` segment."""
+    return f"{tag}meta"
+
+
+def codes(tag: str, dictionary: str) -> str:
+    """hash: text -> code (from 1) of one dictionary."""
+    return f"{tag}{dictionary}"
+
+
+def texts(tag: str, dictionary: str) -> str:
+    """list: code - 1 -> text of one dictionary."""
+    return f"{tag}{dictionary}:list"
+
+
+def alias(tag: str, own_id: str) -> str:
+    """string: "segment row" of an id that a caller chose."""
+    return f"{tag}x:{own_id}"
+
+
+def segment(tag: str, number: int) -> str:
+    """The prefix of every key of one segment."""
+    return f"{tag}{number}:"
+
+
+def rows(prefix: str) -> str:
+    """string, decimal: rows handed out in the segment."""
+    return f"{prefix}n"
+
+
+def version(prefix: str) -> str:
+    """string, 16 bytes: microseconds (u64) and the writer's token; changes with every cell that answers depend on."""
+    return f"{prefix}v"
+
+
+def zone(prefix: str) -> str:
+    """string of u64: the moment the segment opened, then lowest and highest loaded value of each of `TIMESTAMPS`."""
+    return f"{prefix}z"
+
+
+def column(prefix: str, key: str) -> str:
+    """string: the packed cells of one column."""
+    return prefix + key
+
+
+def posting(prefix: str, kind: str, bucket: int) -> str:
+    """string of 8-byte entries: row (u16) and 48 bits of the tag's hash, for one of 256 buckets."""
+    return f"{prefix}{kind}{bucket}"
+
+
+def job(prefix: str, row: int) -> str:
+    """hash: what a job's page shows (`statuses.record.FIELDS`), values up to 64 bytes."""
+    return f"{prefix}j{row}"
+
+
+def long(prefix: str, row: int) -> str:
+    """hash: the same fields, values over 64 bytes (one of them would unpack the small hash)."""
+    return f"{prefix}l{row}"
+
+
+def data(prefix: str, row: int) -> str:
+    """string: the job's data, JSON."""
+    return f"{prefix}d{row}"
+
+
+def call(prefix: str, row: int) -> str:
+    """string: the engine's call, JSON; depends_on after it, see `statuses.record`."""
+    return f"{prefix}k{row}"
+
+
+def errors(prefix: str, row: int) -> str:
+    """string: one line an error: 16 hexadecimal digits of the writer's token, then JSON."""
+    return f"{prefix}e{row}"
+
+
+def attempt(prefix: str, row: int, number: int) -> str:
+    """hash: an archived attempt; with `d` and `e` after it the strings with its data and errors."""
+    return f"{prefix}a{row}:{number}"
+
+
+@lru_cache(maxsize=4096)
+def frame(prefix: str) -> tuple[str, ...]:
+    """Rows, version, zone and every column of a segment: what each script on rows declares first."""
+    return (rows(prefix), version(prefix), zone(prefix), *(column(prefix, c.key) for c in COLUMNS))

@@ -1,0 +1,283 @@
+"""Many statuses at once, with their own past times: what imports and benchmarks use."""
+
+import difflib
+import secrets
+import struct
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from . import clock, encoding, failure, ids, keys, resource, scripts, transitions
+from .collection import _by_alias, _extra, _family, server_time
+from .columns import TIMESTAMPS
+from .errors import StatusExists
+from .states import ENDED, State
+from .store import Store, current
+
+#: Rows of one call: it stays below five milliseconds of Redis.
+BATCH = 500
+_TEXTS = ("job_name", "user", "queue", "worker", "engine")
+_KNOWN = frozenset(
+    {*_TEXTS, *TIMESTAMPS, "id", "state", "job_args", "provider_job_id", "parent", "depends_on", "call", "data", "errors", "ended_at"}
+    | {"keep_for", "progress", "progress_message", "kill_requested_by", "kill_reason"}
+)
+
+
+def load(records: Iterable[Mapping[str, Any]]) -> int:
+    """Load statuses from mappings with the names of Status attributes; how many.
+
+    Times are aware datetimes or integer microseconds; `ended_at` stands for the moment of the state. `errors` is a list.
+    Raises: ValueError that starts with the index of a bad record, StatusExists for an own id that is taken; batches of 500
+    before the bad one are loaded then, nothing of its own batch is. Cost: two round trips a batch, packed while the last one is written."""
+    here, total, source = current(), 0, enumerate(records)
+    now_us = clock.to_us(server_time())
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="statuses-load") as sender:
+        sent: Future[Any] | None = None
+        try:
+            while rows := [_Row(index, found, now_us) for index, found in islice(source, BATCH)]:
+                for family, part in _by_family(here, rows):
+                    while part:
+                        segment, first, given = scripts.reserve(here, family, len(part))
+                        _claim(here, family, segment, first, part[:given])
+                        arguments = _Batch(part[:given], first).arguments()
+                        if sent is not None:
+                            sent.result()
+                        sent = sender.submit(_send, here, family, segment, first, given, arguments)
+                        part = part[given:]
+                total += len(rows)
+        finally:
+            if sent is not None:
+                sent.result()
+    return total
+
+
+def _send(store: Store, family: int, segment: int, first: int, count: int, arguments: list[Any]) -> None:
+    if not store.script("load", *scripts.load_call(store, family, segment, first, count, arguments)):
+        raise RuntimeError("the store was cleared while it was loaded")
+
+
+def _by_family(store: Store, rows: list["_Row"]) -> Iterable[tuple[int, list["_Row"]]]:
+    if len(store.families) == 1:
+        return [(0, rows)]
+    grouped: dict[int, list[_Row]] = {}
+    spread = secrets.randbelow(len(store.families))
+    for row in rows:
+        grouped.setdefault(_family(row.own_id) if row.own_id else spread, []).append(row)
+    return grouped.items()
+
+
+def _claim(store: Store, family: int, segment: int, first: int, rows: list["_Row"]) -> None:
+    """Point the aliases of own ids at their rows; one that is taken by a living status gives all of them back."""
+    wanted = {row.own_id: f"{segment} {first + at}" for at, row in enumerate(rows) if row.own_id}
+    if not wanted:
+        return
+    tag, claimed = store.families[family], []
+    if len(wanted) < sum(1 for row in rows if row.own_id):
+        raise StatusExists(next(row.own_id for row in rows if row.own_id and wanted[row.own_id] != f"{segment} {first + rows.index(row)}"))
+    for own_id, at in wanted.items():
+        alias = keys.alias(tag, own_id)
+        taken = not store.pipeline([("SET", alias, at, "NX")], primary=True)[0]
+        if taken and _by_alias(store, own_id) is not None:
+            store.pipeline([("UNLINK", name) for name in claimed] or [("PING",)], primary=True)
+            raise StatusExists(own_id)
+        if taken:
+            store.pipeline([("SET", alias, at)], primary=True)
+        claimed.append(alias)
+
+
+class _Row:
+    """One record, checked. ValueError with its index when it is bad."""
+
+    __slots__ = ("data", "errors", "extra", "fields", "group", "keep", "own_id", "run", "state", "tags", "texts", "times", "wait")
+
+    def __init__(self, index: int, found: Mapping[str, Any], now_us: int) -> None:
+        try:
+            self._read(found, now_us)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"record {index}: {error}") from error
+
+    def _read(self, found: Mapping[str, Any], now_us: int) -> None:
+        if not _KNOWN.issuperset(found):
+            _refuse_unknown(found)
+        get = found.get
+        state = self.state = _STATES.get(get("state") or "unqueued") or _refuse_state(get("state"))
+        self.texts = tuple([_text(get(name), name) for name in _TEXTS])
+        self._read_times(get, state, now_us)
+        self._read_fields(get)
+        own = get("id")
+        self.own_id = None if own is None else ids.check_own(own)
+        if self.own_id:
+            self.fields["i"] = self.own_id
+        if state is State.succeeded:
+            self.fields["g"] = "1"
+        call, depends_on, data = get("call"), get("depends_on"), get("data")
+        self.extra = _extra(call, depends_on) if call is not None or depends_on else None
+        self.data = None if data is None else encoding.dumps(data, "data")
+        self.keep = _keep(get("keep_for"))
+        self._read_errors(get("errors"))
+
+    def _read_times(self, get: Callable[[str], Any], state: State, now_us: int) -> None:
+        times = [_time(get(name), name) for name in TIMESTAMPS]
+        ended = _time(get("ended_at"), "ended_at")
+        if ended and state in ENDED and state.moment:
+            times[TIMESTAMPS.index(state.moment)] = ended
+        if not times[0]:
+            times[0] = min((at for at in times if at), default=now_us)
+        moment = _MOMENT_INDEX[state]
+        if moment is not None and not times[moment]:
+            times[moment] = times[0] if moment == 1 else max(times)
+        queued, started = times[1] or times[0], times[2]
+        self.wait = started - queued + 1 if started >= queued and started else 0
+        end = times[moment] if state in ENDED and moment is not None else 0
+        self.run = end - started + 1 if started and end >= started else 0
+        self.times = times
+
+    def _read_fields(self, get: Callable[[str], Any]) -> None:
+        self.fields: scripts.Fields = {}
+        self.tags: list[scripts.Tag] = []
+        job_args = get("job_args")
+        if job_args:
+            kept = resource.normalise(job_args)
+            self.fields["a"] = encoding.dumps(kept, "job_args")
+            self.tags = [("r", text) for text in resource.texts(kept)]
+        for field, kind, name in (("p", "p", "provider_job_id"), ("P", "c", "parent")):
+            text = _text(get(name), name)
+            if text:
+                self.fields[field] = text
+                self.tags.append((kind, text))
+        if get("progress") is not None:
+            self.fields["g"] = transitions._progress(get("progress"), None)
+        for field, name in (("m", "progress_message"), ("b", "kill_requested_by"), ("y", "kill_reason")):
+            text = _text(get(name), name)
+            if text:
+                self.fields[field] = text
+
+    def _read_errors(self, errors: Any) -> None:
+        self.errors, self.group = None, None
+        if not errors:
+            return
+        if not isinstance(errors, list | tuple):
+            raise TypeError(f"errors must be a list, not {type(errors).__name__}")
+        kept = [_describe(error) if isinstance(error, str) else failure.describe(error) for error in errors]
+        self.errors = "".join(f"{'0' * 16}{one.text}\n" for one in kept)
+        self.fields["o"], self.group = kept[-1].summary, kept[-1].group
+
+
+_STATES: dict[Any, State] = {state.value: state for state in State}
+_MOMENT_INDEX = {state: TIMESTAMPS.index(state.moment) if state.moment else None for state in State}
+
+
+def _refuse_unknown(found: Mapping[str, Any]) -> None:
+    unknown = next(key for key in found if key not in _KNOWN)
+    near = difflib.get_close_matches(str(unknown), _KNOWN, n=1)
+    raise ValueError(f"unknown attribute {unknown!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+
+
+def _refuse_state(state: object) -> State:
+    raise ValueError(f"state must be one of {', '.join(State)}, not {state!r}")
+
+
+def _text(value: Any, name: str) -> str | None:
+    return None if value is None else _checked(value, name) if isinstance(value, str) else encoding.text(value, name)
+
+
+@lru_cache(maxsize=8192)
+def _checked(value: str, name: str) -> str | None:
+    return encoding.text(value, name)
+
+
+@lru_cache(maxsize=1024)
+def _describe(error: str) -> failure.Failure:
+    return failure.describe(error)
+
+
+def _time(value: Any, name: str) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, datetime):
+        value = clock.to_us(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an aware datetime or integer microseconds, not {value!r}")
+    if not 0 < value < 1 << 52:
+        raise ValueError(f"{name} must lie between 1970 and 2112, not at {value} microseconds")
+    return value
+
+
+def _keep(value: Any) -> int:
+    kept = transitions.keep_for_us(value)
+    return 0 if kept is None else kept + 1
+
+
+class _Batch:
+    """Contiguous rows as the arguments of `load.lua`, from the eighth on."""
+
+    def __init__(self, rows: list[_Row], first: int) -> None:
+        self.rows = rows
+        self.first = first
+
+    def arguments(self) -> list[Any]:
+        columns = self._columns()
+        given: list[Any] = [bytes(row.state.code for row in self.rows), self._bounds(), len(columns)]
+        for name, width, packed in columns:
+            given += [scripts.key_number(name), width, packed]
+        for number in range(len(_TEXTS)):
+            given += self._dictionary([row.texts[number] for row in self.rows])
+        given += self._dictionary([row.group for row in self.rows])
+        return given + self._postings() + self._hashes()
+
+    def _columns(self) -> list[tuple[str, int, bytes]]:
+        random = bytearray()
+        for row in self.rows:
+            random += bytes(4) if row.own_id else struct.pack("<I", ids.new_random())
+        found = [("random", 4, bytes(random))]
+        for number, name in enumerate(TIMESTAMPS):
+            found.append((name, 8, array("q", [row.times[number] for row in self.rows]).tobytes()))
+        found.append(("run_time", 8, array("q", [row.run for row in self.rows]).tobytes()))
+        found.append(("wait_time", 8, array("q", [row.wait for row in self.rows]).tobytes()))
+        found.append(("keep_for", 8, array("q", [row.keep for row in self.rows]).tobytes()))
+        return [column for column in found if any(column[2])]
+
+    def _bounds(self) -> bytes:
+        bounds = bytearray()
+        for number in range(len(TIMESTAMPS)):
+            given = [row.times[number] for row in self.rows if row.times[number]]
+            bounds += struct.pack("<QQ", min(given, default=0), max(given, default=0))
+        return bytes(bounds)
+
+    def _dictionary(self, texts: list[str | None]) -> list[Any]:
+        known: dict[str | None, int] = {None: 0}
+        which = array("H", [known.setdefault(text, len(known)) for text in texts])
+        if len(known) == 1:
+            return [0]
+        return [len(known) - 1, *list(known)[1:], which.tobytes()]
+
+    def _postings(self) -> list[Any]:
+        entries: dict[str, bytearray] = {}
+        for at, row in enumerate(self.rows, start=self.first):
+            packed = at.to_bytes(2, "little")
+            for kind, text in row.tags:
+                bucket, entry = encoding.tag_hash(text)
+                entries.setdefault(f"{kind}{bucket}", bytearray()).extend(packed + entry)
+        return [len(entries), *(part for key, packed in entries.items() for part in (key, bytes(packed)))]
+
+    def _hashes(self) -> list[Any]:
+        found: list[Any] = []
+        count = 0
+        for at, row in enumerate(self.rows, start=self.first):
+            small: list[Any] = []
+            large: list[Any] = []
+            for name, text in row.fields.items():
+                (large if name != "i" and len(text) > 16 and len(text.encode()) > 64 else small).extend((name, text))
+            for key, values in (("j", small), ("l", large)):
+                if values:
+                    found += [f"{key}{at}", len(values), *values]
+                    count += 1
+            for key, text in (("k", row.extra), ("d", row.data), ("e", row.errors)):
+                if text is not None:
+                    found += [f"{key}{at}", 1, text]
+                    count += 1
+        return [count, *found]

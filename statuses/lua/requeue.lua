@@ -1,0 +1,24 @@
+-- An engine queued a job again: what it was is archived at once, the new attempt waits from now on.
+-- KEYS[1..24] frame; [25..29] the row's keys.
+-- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or ''; [9] prefix.
+-- Returns {1 changed | 0 not | -1 no such job, attempt}. A job that neither started nor ended only becomes queued. Atomic.
+-- include frame
+-- include row
+-- include fields
+-- include enter
+-- include archive
+local state = live()
+if not state then return { -1, 0 } end
+if ARGV[6] == '1' and call('HGET', J, 'u') == TOKEN then return { 1, present_attempt() } end
+if not allowed(state, ARGV[7], ARGV[8]) then return { 0, present_attempt() } end
+
+local ran = ended(state) or number(STARTED, ROW, 8) > 0
+if not ran and state == 2 then return { 0, present_attempt() } end
+local now, version = clock(FROZEN)
+touch(version, TOKEN)
+if ran then
+  archive(ARGV[9], ROW, TOKEN)
+  put(QUEUED, ROW, 8, 0)
+end
+enter(ROW, 2, 2, now)
+return { 1, present_attempt() }

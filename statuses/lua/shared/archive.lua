@@ -1,0 +1,42 @@
+-- What the present attempt was, kept under `<prefix>a<row>:<n>`, and a clean row for the next one.
+-- Field c: the cells in the order below, raw. What survives stays in the row.
+local KEPT_4 = { NM, US, QU, WK, EN, ER }
+local KEPT_8 = { RECORDED, QUEUED, STARTED, SUCCEEDED, FAILED, KILLED, ASKED, HEARTBEAT, RUN, WAIT }
+local KEPT_FIELDS = { 'g', 'm', 'b', 'y', 'o', 'p' }
+local ANEW_4 = { WK, ER }
+local ANEW_8 = { STARTED, SUCCEEDED, FAILED, KILLED, HEARTBEAT, RUN, WAIT }
+
+local function cells(row)
+  local parts = { call('GETRANGE', ST, row, row) }
+  for _, key in ipairs(KEPT_4) do parts[#parts + 1] = struct.pack('<I4', number(key, row, 4)) end
+  for _, key in ipairs(KEPT_8) do parts[#parts + 1] = struct.pack('<I8', number(key, row, 8)) end
+  return table.concat(parts)
+end
+
+-- Returns the number of the new attempt.
+local function archive(prefix, row, token)
+  local attempt = present_attempt()
+  local target = prefix .. 'a' .. string.format('%d:%d', row, attempt)
+  local record = { 'c', cells(row) }
+  for _, name in ipairs(KEPT_FIELDS) do
+    local value = get_field(J, L, name)
+    if value then
+      record[#record + 1] = name
+      record[#record + 1] = value
+    end
+  end
+  call('HSET', target, unpack(record))
+  if call('EXISTS', D) == 1 then call('RENAME', D, target .. 'd') end
+  if call('EXISTS', E) == 1 then call('RENAME', E, target .. 'e') end
+  local gone = { 'g', 'm', 'o' }
+  if number(KILLED, row, 8) > 0 then
+    gone = { 'g', 'm', 'o', 'b', 'y' }
+    put_new(ASKED, row, 8, 0)
+  end
+  call('HDEL', J, unpack(gone))
+  call('HDEL', L, unpack(gone))
+  for _, key in ipairs(ANEW_4) do put_new(key, row, 4, 0) end
+  for _, key in ipairs(ANEW_8) do put_new(key, row, 8, 0) end
+  call('HSET', J, 'n', attempt + 1, 'u', token)
+  return attempt + 1
+end

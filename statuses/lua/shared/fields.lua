@@ -1,0 +1,15 @@
+-- Fields of a row's hashes: values over 64 bytes live in a second hash, for one long value
+-- would turn the whole of a small hash into a large one.
+local function set_field(small, large, name, value)
+  if #value > 64 then
+    call('HSET', large, name, value)
+    call('HDEL', small, name)
+  else
+    call('HSET', small, name, value)
+    call('HDEL', large, name)
+  end
+end
+
+local function get_field(small, large, name)
+  return call('HGET', small, name) or call('HGET', large, name)
+end

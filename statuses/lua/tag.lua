@@ -1,0 +1,38 @@
+-- Replaces an indexed field (job_args, provider job id) and its postings.
+-- KEYS[1..24] frame; [25..29] the row's keys; [30..] postings of the old tags, then of the new ones.
+-- ARGV[1..5] see row.lua; [6] field; [7] its text as the caller knows it, or ''; [8] the new text, or '';
+-- [9] number of old tags; then 6 hash bytes per posting, in the order of the keys.
+-- Returns {1}; {2, text} the field holds another text; {-1} no such job. Atomic.
+-- include frame
+-- include row
+-- include fields
+if not live() then return { -1 } end
+local present = get_field(J, L, ARGV[6]) or ''
+if present ~= ARGV[7] then return { 2, present } end
+local packed, old = struct.pack('<I2', ROW), tonumber(ARGV[9])
+local _, version = clock(FROZEN)
+touch(version, TOKEN)
+
+local function bury(key, entry)
+  local all, at = call('GET', key) or '', 1
+  while true do
+    at = string.find(all, entry, at, true)
+    if not at then return end
+    if (at - 1) % 8 == 0 then
+      call('SETRANGE', key, at - 1, '\255\255')
+      at = at + 8
+    else
+      at = at + 1
+    end
+  end
+end
+
+for i = 30, 29 + old do bury(KEYS[i], packed .. ARGV[10 + i - 30]) end
+for i = 30 + old, #KEYS do call('APPEND', KEYS[i], packed .. ARGV[10 + i - 30]) end
+if ARGV[8] == '' then
+  call('HDEL', J, ARGV[6])
+  call('HDEL', L, ARGV[6])
+else
+  set_field(J, L, ARGV[6], ARGV[8])
+end
+return { 1 }

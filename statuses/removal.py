@@ -1,0 +1,134 @@
+"""Taking removals back, and taking everything away."""
+
+from collections.abc import Iterator
+
+from . import clock, keys, scripts
+from .bulk import Changed
+from .columns import SEGMENT_ROWS, TAG_BUCKETS, TAGS
+from .ids import Place
+from .states import REMOVED
+from .store import Store, current
+
+_ROWS_A_CALL = 500
+
+
+def restore(token: str) -> Changed:
+    """Take a removal back: every status that was removed under `token` (`Changed.undo`) and is not gone for good yet.
+
+    Source: state and gone_at columns of every segment; a script per 500 rows. Raises: ValueError for a broken token."""
+    if not isinstance(token, str) or not token.isdigit():
+        raise ValueError(f"token must be what a removal gave as Changed.undo, not {token!r}")
+    here, moment = current(), int(token)
+    restored = missing = 0
+    for family in range(len(here.families)):
+        for segment, rows in _removed(here, family, moment):
+            for first in range(0, len(rows), _ROWS_A_CALL):
+                part = rows[first : first + _ROWS_A_CALL]
+                result = scripts.bulk(here, family, segment, "restore", part, "", moment)
+                restored += result.count(b"+")
+                missing += result.count(b".")
+    counts = {"restored": restored, "gone": missing}
+    return Changed(changed=restored, missing=missing, by_reason={word: count for word, count in counts.items() if count})
+
+
+def segments(store: Store, family: int) -> range:
+    """The segments a family has, by number; some may be dropped already. One round trip."""
+    first, now = store.pipeline([("HMGET", keys.meta(store.families[family]), "first", "current")], primary=True)[0]
+    return range(0) if now is None else range(int(first), int(now) + 1)
+
+
+def _removed(store: Store, family: int, moment: int | None = None) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Per segment the (row, rn) pairs that are removed; only those of one removal where `moment` is given."""
+    import numpy as np
+
+    tag = store.families[family]
+    for segment in segments(store, family):
+        prefix = keys.segment(tag, segment)
+        names = [keys.column(prefix, key) for key in ("st", "gone_at", "rn")]
+        states, gone, randoms = store.pipeline([("MGET", *names)], primary=True)[0]
+        if states is None or gone is None or randoms is None:
+            continue
+        at = np.frombuffer(gone, "<i8")
+        chosen = np.frombuffer(states, "u1") > REMOVED
+        if moment is not None:
+            chosen &= at == moment
+        rows = np.flatnonzero(chosen)
+        if len(rows):
+            yield segment, list(zip(rows.tolist(), np.frombuffer(randoms, "<u4")[rows].tolist(), strict=True))
+
+
+def sweep() -> int:
+    """Delete for good what was removed and can no longer be taken back; how many."""
+    import numpy as np
+
+    here, swept = current(), 0
+    for family in range(len(here.families)):
+        now = _now_us(here)
+        for segment, rows in _removed(here, family):
+            prefix = keys.segment(here.families[family], segment)
+            at = np.frombuffer(here.read("GET", keys.column(prefix, "gone_at")), "<i8")
+            due = [pair for pair in rows if at[pair[0]] <= now]
+            for first in range(0, len(due), scripts.BULK_ROWS["delete"]):
+                part = due[first : first + scripts.BULK_ROWS["delete"]]
+                swept += scripts.bulk(here, family, segment, "delete", part, "1234567").count(b"+")
+    return swept
+
+
+def _now_us(store: Store) -> int:
+    frozen = clock.frozen_us()
+    if frozen is not None:
+        return frozen
+    seconds, microseconds = store.pipeline([("TIME",)], primary=True)[0]
+    return int(seconds) * 1_000_000 + int(microseconds)
+
+
+def clear_all() -> int:
+    """Remove every status; how many there were. What is counted from then on starts anew: all of them vanish from
+    every answer in one step (a new segment), their keys go after that in small batches."""
+    from .collection import all
+
+    here, count = current(), all().count()
+    for family in range(len(here.families)):
+        old = segments(here, family)
+        if not len(old):
+            continue
+        number = scripts.next_segment(here, family, old[-1])
+        with_keys = [("HSET", keys.meta(here.families[family]), "first", number)]
+        here.pipeline(with_keys, primary=True)
+        for segment in old:
+            drop_segment(here, family, segment)
+    return count
+
+
+def drop_segment(store: Store, family: int, segment: int) -> None:
+    """Every key of one segment, in small batches; the state column first, so that no script writes to it any more."""
+    tag = store.families[family]
+    prefix = keys.segment(tag, segment)
+    handed_out = store.pipeline([("GET", keys.rows(prefix))], primary=True)[0]
+    store.pipeline([("UNLINK", keys.column(prefix, "st"), keys.rows(prefix))], primary=True)
+    rows = min(int(handed_out or 0), SEGMENT_ROWS)
+    for first in range(0, rows, 1000):
+        _drop_rows(store, Place(family, segment, first, 0), min(first + 1000, rows))
+    postings = [keys.posting(prefix, kind, bucket) for kind in TAGS.values() for bucket in range(TAG_BUCKETS)]
+    store.pipeline([("UNLINK", *keys.frame(prefix), *postings)], primary=True)
+
+
+def _drop_rows(store: Store, start: Place, end: int) -> None:
+    tag = store.families[start.family]
+    prefix = keys.segment(tag, start.segment)
+    found = store.pipeline([("HMGET", keys.job(prefix, row), "n", "i") for row in range(start.row, end)], primary=True)
+    commands: list[tuple[str, ...]] = []
+    aliases: dict[str, bytes] = {}
+    for row, (attempts, own) in zip(range(start.row, end), found, strict=True):
+        names = [make(prefix, row) for make in (keys.job, keys.long, keys.data, keys.call, keys.errors)]
+        for number in range(int(attempts or 0)):
+            archived = keys.attempt(prefix, row, number)
+            names += [archived, archived + "d", archived + "e"]
+        commands.append(("UNLINK", *names))
+        if own is not None:
+            aliases[keys.alias(tag, own.decode())] = f"{start.segment} {row}".encode()
+    if aliases:
+        values = store.pipeline([("GET", alias) for alias in aliases], primary=True)
+        here = [alias for (alias, at), value in zip(aliases.items(), values, strict=True) if value == at]
+        commands += [("UNLINK", alias) for alias in here]
+    store.pipeline(commands, primary=True)

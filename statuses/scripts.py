@@ -1,0 +1,310 @@
+"""Each script as a Python function: arguments packed, codes turned into values and errors.
+
+Everything here is one round trip and atomic; what a script promises stands in its own header.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import clock, keys
+from .columns import COLUMNS, DICTIONARIES, DICTIONARY_LIMITS
+from .encoding import tag_hash
+from .errors import ConfigurationError, KillRequested, StatusNotFound
+from .ids import Place
+from .states import State
+from .store import FORMAT, Store, check_format, token
+
+#: (kind of posting, text) of one tag.
+Tag = tuple[str, str]
+#: Field of a row's hash -> its text.
+Fields = dict[str, str]
+LIMIT = DICTIONARY_LIMITS["job_name"]
+_KEY_NUMBER = {column.name: number for number, column in enumerate(COLUMNS, start=4)}
+
+
+class AliasTaken(Exception):
+    """Raised when a caller's own id has an alias already; `at` is what it says: "segment row"."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__(at)
+        self.at = at
+
+
+class FieldMoved(Exception):
+    """Raised when an indexed field holds another text than the caller thought; `present` is that text."""
+
+    def __init__(self, present: str) -> None:
+        super().__init__(present)
+        self.present = present
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRow:
+    """What create writes."""
+
+    state: State
+    own_id: str | None
+    random: int
+    texts: tuple[str | None, str | None, str | None, str | None]
+    """Job name, user, queue, engine."""
+    keep_for_us: int | None
+    fields: Fields
+    tags: Sequence[Tag]
+    call: str | None
+    data: str | None
+
+
+def _prefix(store: Store, place: Place) -> str:
+    return keys.segment(store.families[place.family], place.segment)
+
+
+def _dictionary(tag: str, *names: str) -> list[str]:
+    found = []
+    for name in names:
+        found += [keys.codes(tag, DICTIONARIES[name]), keys.texts(tag, DICTIONARIES[name])]
+    return found
+
+
+def _row_keys(prefix: str, row: int) -> list[str]:
+    return [
+        *keys.frame(prefix),
+        keys.job(prefix, row),
+        keys.long(prefix, row),
+        keys.data(prefix, row),
+        keys.call(prefix, row),
+        keys.errors(prefix, row),
+    ]
+
+
+def _row(place: Place, write_token: bytes) -> list[Any]:
+    return [clock.argument(), write_token, place.row, struct.pack("<I", place.random), place.own_id or ""]
+
+
+def open_segment(store: Store, family: int, number: int) -> int:
+    """Open segment `number` of a family unless it is; the family's present segment. Raises: StoreFormat, ConfigurationError."""
+    tag = store.families[family]
+    names = [*keys.frame(keys.segment(tag, number)), keys.meta(tag)]
+    random_id = token().hex()
+    arguments = [clock.argument(), token(), number, FORMAT, store.config.families, random_id]
+    current, families, format = store.script("segment", names, arguments)
+    check_format(format)
+    if families and families != store.config.families:
+        raise ConfigurationError(f"the store has {families} families, the configuration says {store.config.families}")
+    store.current[family] = max(current, 0)
+    return current
+
+
+def current_segment(store: Store, family: int) -> int:
+    """The segment that takes new rows: as last seen, else from meta, opened when the store is new. 0 to 2 round trips."""
+    known = store.current.get(family)
+    if known is not None:
+        return known
+    found = store.pipeline([("HGET", keys.meta(store.families[family]), "current")], primary=True)[0]
+    if found is None:
+        return open_segment(store, family, 0)
+    store.current[family] = int(found)
+    return int(found)
+
+
+def next_segment(store: Store, family: int, after: int) -> int:
+    """The segment to use when `after` is full or gone."""
+    store.current.pop(family, None)
+    present = current_segment(store, family)
+    return present if present > after else open_segment(store, family, present + 1)
+
+
+def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tuple[Place, int]:
+    """Make a status; its place and its recording time (microseconds). Raises: AliasTaken."""
+    write_token = token()
+    segment = current_segment(store, family)
+    tag = store.families[family]
+    random = struct.pack("<I", 0 if new.own_id else new.random)
+    hashes = [(kind, *tag_hash(text)) for kind, text in new.tags]
+    flat = [part for pair in new.fields.items() for part in pair]
+    dictionaries = _dictionary(tag, "job_name", "user", "queue", "engine")
+    while True:
+        prefix = keys.segment(tag, segment)
+        alias = keys.alias(tag, new.own_id) if new.own_id else keys.rows(prefix)
+        postings = [keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes]
+        names = [*keys.frame(prefix), *dictionaries, alias, *postings]
+        arguments: list[Any] = [clock.argument(), write_token, "", random, prefix, new.own_id or "", new.state.code]
+        arguments += [text or "" for text in new.texts]
+        arguments += [0 if new.keep_for_us is None else new.keep_for_us + 1, LIMIT, DICTIONARY_LIMITS["user"], dead_alias]
+        arguments += [new.call or "", new.data or "", len(flat), *flat, *(entry for _, _, entry in hashes)]
+        reply = store.script_once("create", names, arguments, retry_flag=2)
+        if reply[0] == 1:
+            place = Place(family, segment, reply[1], 0 if new.own_id else new.random, new.own_id)
+            return place, reply[2]
+        if reply[0] == -2:
+            raise AliasTaken(reply[1].decode())
+        segment = next_segment(store, family, segment)
+
+
+def _changed(reply: int, id: str) -> bool:
+    if reply == -1:
+        raise StatusNotFound(id)
+    return reply == 1
+
+
+def _guards(attempt: int | None, sources: Sequence[State] | None) -> list[Any]:
+    return ["" if attempt is None else attempt, "" if sources is None else "".join(str(s.code) for s in sources) or "x"]
+
+
+Guards = tuple[int | None, Sequence[State] | None]
+
+
+def move(store: Store, place: Place, id: str, target: State, guards: Guards) -> bool:
+    """Enter a state other than started; whether anything changed."""
+    arguments = [*_row(place, token()), target.code, *_guards(*guards)]
+    return _changed(store.script("move", _row_keys(_prefix(store, place), place.row), arguments), id)
+
+
+def start(store: Store, place: Place, id: str, worker: str | None, guards: Guards, refuse_killed: bool) -> tuple[bool, int]:
+    """Start or restart; whether anything changed, and the present attempt. Raises: KillRequested where it is refused."""
+    prefix = _prefix(store, place)
+    names = [*_row_keys(prefix, place.row), *_dictionary(store.families[place.family], "worker")]
+    arguments = [*_row(place, token()), "", *_guards(*guards), worker or "", "1" if refuse_killed else "", LIMIT, prefix]
+    changed, attempt, _ = store.script_once("start", names, arguments, retry_flag=5)
+    if changed == -2:
+        raise KillRequested(id)
+    return _changed(changed, id), attempt
+
+
+def requeue(store: Store, place: Place, id: str, guards: Guards) -> tuple[bool, int]:
+    """Archive what ran and queue again; whether anything changed, and the present attempt."""
+    prefix = _prefix(store, place)
+    arguments = [*_row(place, token()), "", *_guards(*guards), prefix]
+    changed, attempt = store.script_once("requeue", _row_keys(prefix, place.row), arguments, retry_flag=5)
+    return _changed(changed, id), attempt
+
+
+#: What `kill.lua` did: the words of `Changed.by_reason`.
+KILL_RESULTS = {1: "requested", 2: "killed", 0: "already", 3: "ended", 4: "not allowed"}
+
+
+def request_kill(
+    store: Store, place: Place, id: str, by: str | None, reason: str | None, end_queued: bool, guards: Guards = (None, None)
+) -> str:
+    """Ask a job to die; one of the words of KILL_RESULTS."""
+    arguments = [*_row(place, token()), by or "", reason or "", "1" if end_queued else "", *_guards(*guards)]
+    reply = store.script("kill", _row_keys(_prefix(store, place), place.row), arguments)
+    if reply == -1:
+        raise StatusNotFound(id)
+    return KILL_RESULTS[reply]
+
+
+def note(store: Store, place: Place, id: str, fields: Fields, data: str | None = None, heartbeat: bool = False) -> None:
+    """Write what only the job's page shows: fields ('' removes one), data, a heartbeat."""
+    arguments: list[Any] = [*_row(place, token()), "1" if heartbeat else "", "" if data is None else "1", data or ""]
+    arguments += [part for pair in fields.items() for part in pair]
+    _changed(store.script("note", _row_keys(_prefix(store, place), place.row), arguments), id)
+
+
+def heartbeats(store: Store, places: Sequence[Place]) -> list[bool]:
+    """A heartbeat for each place, in one round trip; False where no such job is."""
+    calls = [(_row_keys(_prefix(store, p), p.row), [*_row(p, token()), "1", "", ""]) for p in places]
+    return [reply == 1 for reply in store.scripts("note", calls)] if calls else []
+
+
+def add_error(store: Store, place: Place, id: str, text: str, group: str, summary: str, attempt: int | None = None) -> bool:
+    """Append an error; False when `attempt` is given and no longer the present one."""
+    names = [*_row_keys(_prefix(store, place), place.row), *_dictionary(store.families[place.family], "error")]
+    write_token = token()
+    arguments = [*_row(place, write_token), "", text, group, summary, LIMIT, write_token.hex(), "" if attempt is None else attempt]
+    return _changed(store.script_once("error", names, arguments, retry_flag=5), id)
+
+
+def label(store: Store, place: Place, id: str, texts: dict[str, str | None], keep_for_us: int | None | str = "") -> None:
+    """Set texts by column name (None: none); keep_for_us None: the policy's, "": as it is."""
+    names = [*_row_keys(_prefix(store, place), place.row), *_dictionary(store.families[place.family], *texts)]
+    keep = "" if keep_for_us == "" else 0 if keep_for_us is None else int(keep_for_us) + 1
+    arguments: list[Any] = [*_row(place, token()), keep]
+    for name, text in texts.items():
+        arguments += [_KEY_NUMBER[name], text or "", DICTIONARY_LIMITS[name]]
+    _changed(store.script("label", names, arguments), id)
+
+
+def retag(store: Store, place: Place, id: str, field: str, old: tuple[str, Sequence[Tag]], new: tuple[str, Sequence[Tag]]) -> None:
+    """Replace an indexed field and its tags. Raises: FieldMoved when it no longer holds `old`."""
+    prefix = _prefix(store, place)
+    names, hashes = _row_keys(prefix, place.row), []
+    for kind, text in [*old[1], *new[1]]:
+        bucket, entry = tag_hash(text)
+        names.append(keys.posting(prefix, kind, bucket))
+        hashes.append(entry)
+    arguments = [*_row(place, token()), field, old[0], new[0], len(old[1]), *hashes]
+    reply = store.script("tag", names, arguments)
+    if reply[0] == 2:
+        raise FieldMoved(reply[1].decode())
+    _changed(reply[0], id)
+
+
+#: Rows one call of a verb takes: at most about 500 keys to touch.
+BULK_ROWS = {"kill": 400, "remove": 500, "restore": 500, "delete": 100}
+
+
+def bulk_call(
+    store: Store, family: int, segment: int, verb: str, rows: Sequence[tuple[int, int]], sources: str, arguments: Sequence[Any]
+) -> tuple[list[str], list[Any]]:
+    """Keys and arguments of one bulk call on (row, rn) pairs of a segment; see `lua/bulk.lua`."""
+    prefix = keys.segment(store.families[family], segment)
+    names = [*keys.frame(prefix)]
+    if verb == "kill":
+        names += [keys.job(prefix, row) for row, _ in rows]
+    elif verb == "delete":
+        for row, _ in rows:
+            names += _row_keys(prefix, row)[-5:]
+    packed = b"".join(struct.pack("<HI", row, random) for row, random in rows)
+    given = [*arguments, "", "", ""][:3]
+    if verb == "delete":
+        given[2] = prefix
+    return names, [clock.argument(), token(), verb, sources, packed, *given]
+
+
+def bulk(
+    store: Store, family: int, segment: int, verb: str, rows: Sequence[tuple[int, int]], sources: str, *arguments: Any
+) -> bytes:
+    """One verb on rows of a segment; a byte a row, see `lua/bulk.lua`."""
+    return store.script("bulk", *bulk_call(store, family, segment, verb, rows, sources, arguments))
+
+
+def stamp(store: Store, family: int, from_now_us: int = 0) -> int:
+    """A moment (microseconds) no other removal of this family has."""
+    return int(store.script("stamp", [keys.meta(store.families[family])], [clock.argument(), from_now_us]))
+
+
+def reserve(store: Store, family: int, count: int) -> tuple[int, int, int]:
+    """Rows for `load`: segment, first row, how many (at most `count`)."""
+    segment = current_segment(store, family)
+    while True:
+        first, given = store.script("reserve", keys.frame(keys.segment(store.families[family], segment)), [count])
+        if given:
+            return segment, first, given
+        segment = next_segment(store, family, segment)
+
+
+def load_call(store: Store, family: int, segment: int, first: int, count: int, arguments: Sequence[Any]) -> tuple[list[str], list[Any]]:
+    """Keys and arguments of one load call; `arguments` from the eighth on, see `lua/load.lua`."""
+    tag = store.families[family]
+    prefix = keys.segment(tag, segment)
+    names = [*keys.frame(prefix), *_dictionary(tag, "job_name", "user", "queue", "worker", "engine", "error")]
+    head = [clock.argument(), token(), first, count, prefix, LIMIT, DICTIONARY_LIMITS["user"]]
+    return names, [*head, *arguments]
+
+
+def read_call(store: Store, family: int, segment: int, rows: Sequence[int]) -> tuple[list[str], list[Any]]:
+    """Keys and arguments of one read call."""
+    prefix = keys.segment(store.families[family], segment)
+    names = [*keys.frame(prefix)]
+    for row in rows:
+        names += [keys.job(prefix, row), keys.long(prefix, row)]
+    return names, list(rows)
+
+
+def key_number(column: str) -> int:
+    """The position (from 1) of a column's key in the frame."""
+    return _KEY_NUMBER[column]
+
+

@@ -1,0 +1,354 @@
+"""One job's status: what can be read of it. What can be done to it stands in `transitions`."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from . import clock, encoding, ids, keys, record, transitions
+from .clock import from_us
+from .errors import StatusNotFound
+from .ids import Place
+from .record import Record
+from .states import COMPLETED, ENDED, State
+from .store import Store, current
+
+if TYPE_CHECKING:
+    from .query import Query
+
+
+class Status(transitions.Transitions):
+    """The record of one job.
+
+    Reading: what one round trip found, at the first attribute asked for; `errors`, `data`, `call` and
+    `prior_attempts` are fetched when they are asked for. After a write the next attribute is read anew."""
+
+    def __init__(self, id: str, store: Store, place: Place | None, *, known: Record | None = None, forgiving: bool = False) -> None:
+        self.id = id
+        self.changed = False
+        self.forgiving = forgiving
+        self.archived = known is not None and known.archived
+        self._store = store
+        self._where = place
+        self._known = known
+        self._warned = False
+        self._texts: dict[str, Any] = {}
+
+    @classmethod
+    def of_record(cls, known: Record, store: Store | None = None) -> "Status":
+        """The status of a record that was read."""
+        return cls(known.id, store or current(), known.place, known=known)
+
+    def __repr__(self) -> str:
+        state = self._known.state if self._known else "not read"
+        return f"<Status {self.id} {state}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Status) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def _place(self) -> Place:
+        if self._where is None:
+            raise StatusNotFound(self.id)
+        return self._where
+
+    def _status(self) -> "Status":
+        return self
+
+    def _forget(self) -> None:
+        self._known = None
+        self._texts = {}
+
+    def _known_field(self, field: str) -> str:
+        return self._known.fields.get(field, "") if self._known else ""
+
+    @property
+    def _record(self) -> Record:
+        if self._known is None:
+            place = self._place()
+            found = record.read_rows(self._store, place.family, place.segment, [place.row], primary=True)[0]
+            if found is None or found.removed or found.id != self.id:
+                raise StatusNotFound(self.id)
+            self._known = found
+        return self._known
+
+    def reload(self) -> Self:
+        """Read everything anew, from the primary. Raises: StatusNotFound when it was removed."""
+        if not self.archived:
+            self._forget()
+            _ = self._record
+        return self
+
+    @property
+    def state(self) -> State:
+        return self._record.state
+
+    @property
+    def progress(self) -> float | None:
+        """0.0 to 1.0, None when the job never said."""
+        at, out_of = self.progress_at, self.progress_out_of
+        if at is None:
+            return None
+        return (at / out_of if out_of else 1.0) if out_of is not None else float(at)
+
+    @property
+    def progress_at(self) -> float | None:
+        """What `set_progress` was given first."""
+        kept = self._record.fields.get("g")
+        return None if kept is None else _number(kept.split("\t")[0])
+
+    @property
+    def progress_out_of(self) -> float | None:
+        """What `set_progress` was given as `out_of`."""
+        kept = self._record.fields.get("g", "")
+        return _number(kept.split("\t")[1]) if "\t" in kept else None
+
+    @property
+    def progress_message(self) -> str | None:
+        return self._record.fields.get("m")
+
+    def _fetch(self, name: str) -> bytes | None:
+        if name not in self._texts:
+            place, prefix = self._record.place, keys.segment(self._store.families[self._place().family], self._place().segment)
+            if self.archived:
+                base = keys.attempt(prefix, place.row, self._record.attempt)
+                names = {"data": base + "d", "errors": base + "e", "call": keys.call(prefix, place.row)}
+            else:
+                names = {"data": keys.data(prefix, place.row), "errors": keys.errors(prefix, place.row), "call": keys.call(prefix, place.row)}
+            replies = self._store.pipeline([("GET", key) for key in names.values()], primary=True)
+            self._texts.update(zip(names, replies, strict=True))
+        return self._texts[name]
+
+    @property
+    def errors(self) -> list[Any]:
+        """The errors of this attempt, oldest first, JSON values. One round trip at the first use."""
+        kept = self._fetch("errors")
+        found = [encoding.loads(line[16:]) for line in kept.splitlines()] if kept else []
+        return [{**error, "attempt": self.attempt} if isinstance(error, dict) and "traceback" in error else error for error in found]
+
+    @property
+    def data(self) -> Any:
+        """What `save` kept, None when nothing was. One round trip at the first use."""
+        kept = self._fetch("data")
+        return None if kept is None else encoding.loads(kept)
+
+    @property
+    def call(self) -> dict[str, Any] | None:
+        """The engine's full call, `{"args": [...], "kwargs": {...}}` and what it needs to send it again."""
+        kept = self._fetch("call")
+        return None if kept is None else encoding.loads(kept).get("call")
+
+    @property
+    def depends_on(self) -> list[str]:
+        """Ids this job waits for."""
+        kept = self._fetch("call")
+        return [] if kept is None else encoding.loads(kept).get("depends_on", [])
+
+    @property
+    def job_name(self) -> str | None:
+        return self._record.texts["job_name"]
+
+    @property
+    def job_args(self) -> dict[str, Any]:
+        """Argument name -> resource, or list of resources."""
+        return self._record.job_args
+
+    @property
+    def queue(self) -> str | None:
+        return self._record.texts["queue"]
+
+    @property
+    def user(self) -> str | None:
+        return self._record.texts["user"]
+
+    @property
+    def worker(self) -> str | None:
+        return self._record.texts["worker"]
+
+    @property
+    def engine(self) -> str | None:
+        return self._record.texts["engine"]
+
+    @property
+    def error_group(self) -> str | None:
+        """The group of the last error of this attempt."""
+        return self._record.texts["error"]
+
+    @property
+    def error_summary(self) -> str | None:
+        """The last error in one line, at most 200 characters."""
+        return self._record.fields.get("o")
+
+    @property
+    def provider_job_id(self) -> str | None:
+        return self._record.fields.get("p")
+
+    @property
+    def parent(self) -> str | None:
+        """The parent's id."""
+        return self._record.fields.get("P")
+
+    @property
+    def attempt(self) -> int:
+        """Which run this is, from 0."""
+        return self._record.attempt
+
+    @property
+    def prior_attempts(self) -> list["Status"]:
+        """Archived attempts, oldest first. One round trip each."""
+        present = self._record
+        if present.archived:
+            return []
+        found = (record.read_attempt(self._store, present, number) for number in range(present.attempt))
+        return [Status.of_record(attempt, self._store) for attempt in found if attempt is not None]
+
+    @property
+    def children(self) -> "Query":
+        """The jobs that name this one as their parent."""
+        from .query import Query
+
+        return Query().where(parent=ids.split_attempt(self.id)[0])
+
+    def spawn(self, job_name: str | None, **as_create: Any) -> "Status":
+        """A child: a status of its own for one process of this job, so that parallel writers never meet."""
+        from .collection import create
+
+        return create(job_name=job_name, **{"user": self.user, "queue": self.queue, "engine": None, **as_create, "parent": self.id})
+
+    def _time(self, name: str) -> datetime | None:
+        at = self._record.time_us(name)
+        return None if at is None else from_us(at)
+
+    @property
+    def recorded_at(self) -> datetime:
+        return from_us(self._record.numbers["recorded_at"])
+
+    @property
+    def queued_at(self) -> datetime | None:
+        return self._time("queued_at")
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self._time("started_at")
+
+    @property
+    def succeeded_at(self) -> datetime | None:
+        return self._time("succeeded_at")
+
+    @property
+    def failed_at(self) -> datetime | None:
+        return self._time("failed_at")
+
+    @property
+    def killed_at(self) -> datetime | None:
+        return self._time("killed_at")
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it entered the ended state it is in, None while it is in none."""
+        return self._time(f"{self.state}_at") if self.state in ENDED else None
+
+    @property
+    def kill_requested_at(self) -> datetime | None:
+        return self._time("kill_requested_at")
+
+    @property
+    def kill_requested(self) -> bool:
+        return self._record.time_us("kill_requested_at") is not None
+
+    @property
+    def kill_requested_by(self) -> str | None:
+        return self._record.fields.get("b")
+
+    @property
+    def kill_reason(self) -> str | None:
+        return self._record.fields.get("y")
+
+    @property
+    def heartbeat_at(self) -> datetime | None:
+        return self._time("heartbeat_at")
+
+    @property
+    def is_stale(self) -> bool:
+        """Started, and its last heartbeat is older than `stale_after`; by the clock of this machine."""
+        beat = self._record.time_us("heartbeat_at")
+        if beat is None or self.state is not State.started:
+            return False
+        frozen = clock.frozen_us()
+        now = frozen if frozen is not None else clock.to_us(datetime.now().astimezone())
+        return now - beat > self._store.config.stale_after // clock.MICROSECOND
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When retention removes it, None for never: after its end (its loading, where it was loaded; its recording,
+        where it never ended) plus its own `keep_for`, else the policy's for its name or state."""
+        own = self._record.span_us("keep_for")
+        kept = self._policy() if own is None else timedelta(microseconds=own)
+        since = self._time("loaded_at") or self.ended_at or self.recorded_at
+        return None if kept is None else since + kept
+
+    def _policy(self) -> timedelta | None:
+        retention = self._store.config.retention
+        for key in (f"name:{self.job_name}", self.state.value, "*"):
+            if key in retention:
+                return retention[key]
+        return None
+
+    @property
+    def run_time(self) -> float | None:
+        """Seconds from started to the end."""
+        span = self._record.span_us("run_time")
+        return None if span is None else span / 1e6
+
+    @property
+    def wait_time(self) -> float | None:
+        """Seconds from queued (recorded, if it never was) to started."""
+        span = self._record.span_us("wait_time")
+        return None if span is None else span / 1e6
+
+    @property
+    def is_completed(self) -> bool:
+        """Succeeded or failed."""
+        return self.state in COMPLETED
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Not completed: killed and unknown too."""
+        return not self.is_completed
+
+    @property
+    def is_ended(self) -> bool:
+        """Succeeded, failed or killed."""
+        return self.state in ENDED
+
+    @property
+    def is_unqueued(self) -> bool:
+        return self.state is State.unqueued
+
+    @property
+    def is_queued(self) -> bool:
+        return self.state is State.queued
+
+    @property
+    def is_started(self) -> bool:
+        return self.state is State.started
+
+    @property
+    def is_succeeded(self) -> bool:
+        return self.state is State.succeeded
+
+    @property
+    def is_failed(self) -> bool:
+        return self.state is State.failed
+
+    @property
+    def is_killed(self) -> bool:
+        return self.state is State.killed
+
+    @property
+    def is_unknown(self) -> bool:
+        return self.state is State.unknown
+
+
+def _number(text: str) -> float:
+    return float(text) if any(mark in text for mark in ".en") else int(text)

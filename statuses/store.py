@@ -1,0 +1,203 @@
+"""The one place that speaks to Redis: clients, scripts by name, and what its errors mean."""
+
+import os
+import secrets
+import threading
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from . import keys
+from .config import Config
+from .errors import ConfigurationError, StoreFormat, StoreUnavailable
+from .lua import source
+
+#: The layout of the keys; a store that says a higher one is refused.
+FORMAT = 1
+#: Bytes read from the socket at once: replies of readers are hundreds of kilobytes.
+READ_SIZE = 1 << 20
+
+Command = Sequence[Any]
+
+
+class Store:
+    """One namespace in one Redis. Safe with threads, and after a fork (each process has its own connections).
+
+    Two clients: `writer` never repeats a command by itself (a create whose reply was lost would make
+    two jobs), `reader` may, and may speak to a replica."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._lock = threading.Lock()
+        self._shas: dict[str, str] = {}
+        self.current: dict[int, int] = {}
+        """Family -> the segment that took the last new row: a hint, every script checks it."""
+
+    @cached_property
+    def families(self) -> tuple[str, ...]:
+        """The hash tag of each family, by number."""
+        return tuple(keys.family(self.config.namespace, number) for number in range(self.config.families))
+
+    @cached_property
+    def writer(self) -> redis.Redis:
+        return self._client(self.config.url, retries=0, read_size=65536)
+
+    @cached_property
+    def reader(self) -> redis.Redis:
+        return self._client(self.config.read_url or self.config.url, retries=1, read_size=READ_SIZE)
+
+    def _client(self, url: str | None, *, retries: int, read_size: int) -> redis.Redis:
+        options: dict[str, Any] = {
+            "socket_timeout": self.config.timeout_seconds,
+            "socket_connect_timeout": self.config.connect_timeout_seconds,
+            "retry": Retry(NoBackoff(), retries, supported_errors=(redis.ConnectionError,)),
+            "decode_responses": False,
+            "socket_read_size": read_size,
+            "health_check_interval": 0,
+        }
+        given = self.config.client
+        if given is not None and not (retries and self.config.read_url):
+            return _like(given() if callable(given) and not hasattr(given, "connection_pool") else given, options)
+        if not url:
+            raise ConfigurationError("statuses needs a Redis: call statuses.configure(url=...) or client=...")
+        if url.startswith("unix://"):
+            options.pop("socket_read_size", None)
+        try:
+            return redis.Redis.from_url(url, **options)
+        except ValueError as error:
+            raise ConfigurationError(f"url {url!r} is not redis://, rediss:// or unix://: {error}") from None
+
+
+    def read(self, *command: Any) -> Any:
+        """The reply to one reading command."""
+        return self.pipeline([command])[0]
+
+    def pipeline(self, commands: Iterable[Command], *, primary: bool = False) -> list[Any]:
+        """The replies to reading commands, in one round trip; not atomic between commands."""
+        client = self.writer if primary else self.reader
+        with translated("a read"):
+            pipe = client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            return pipe.execute()
+
+
+    def script(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], *, primary: bool = True) -> Any:
+        """Run `lua/<name>.lua`, atomic, one round trip. For scripts that may be applied twice without harm:
+        sent a second time when the connection was lost, not when the time ran out."""
+        client = self.writer if primary else self.reader
+        with translated(name):
+            try:
+                return self._evalsha(client, name, script_keys, arguments)
+            except redis.ConnectionError:
+                return self._evalsha(client, name, script_keys, arguments)
+
+    def script_once(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Any:
+        """Like `script`, and the second sending has `arguments[retry_flag]` = "1", which tells the script
+        to look first whether the first one arrived."""
+        with translated(name):
+            try:
+                return self._evalsha(self.writer, name, script_keys, arguments)
+            except redis.ConnectionError:
+                again = [*arguments]
+                again[retry_flag] = "1"
+                return self._evalsha(self.writer, name, script_keys, again)
+
+    def _evalsha(self, client: redis.Redis, name: str, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        sha = self._shas.get(name)
+        if sha is None:
+            sha = self._shas[name] = source.sha(name)
+        try:
+            return client.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
+        except redis.exceptions.NoScriptError:
+            client.execute_command("SCRIPT", "LOAD", source.text(name))
+            return client.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
+
+    def scripts(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+        """The replies of one script run for each of (keys, arguments), in one round trip; each atomic by itself."""
+        with translated(name):
+            client = self.writer
+            pipe = client.pipeline(transaction=False)
+            sha = source.sha(name)
+            pipe.execute_command("SCRIPT", "LOAD", source.text(name))
+            for script_keys, arguments in calls:
+                pipe.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
+            return pipe.execute()[1:]
+
+    def close(self) -> None:
+        """Give the connections back."""
+        for name in ("writer", "reader"):
+            client = self.__dict__.pop(name, None)
+            if client is not None:
+                client.close()
+
+
+def token() -> bytes:
+    """Eight bytes that name one write."""
+    return secrets.token_bytes(8)
+
+
+def _like(client: redis.Redis, options: dict[str, Any]) -> redis.Redis:
+    """A client to where `client` goes, with our time limits and without its retries and decoding."""
+    pool = client.connection_pool
+    given = {k: v for k, v in pool.connection_kwargs.items() if k not in ("encoding", "encoding_errors")}
+    if type(pool).__name__ == "SentinelConnectionPool":
+        given = {**given, **options}
+        given.pop("connection_pool", None)
+        return redis.Redis(connection_pool=type(pool)(pool.service_name, pool.sentinel_manager, is_master=pool.is_master, **given))
+    for name in ("retry_on_error", "retry_on_timeout", "event_dispatcher", "maint_notifications_config"):
+        given.pop(name, None)
+    if given.get("path"):
+        options = {k: v for k, v in options.items() if k != "socket_read_size"}
+    made = redis.ConnectionPool(connection_class=pool.connection_class, **{**given, **options})
+    return redis.Redis(connection_pool=made)
+
+
+class translated:
+    """Turns what redis-py raises inside the block into StoreUnavailable, with what was tried."""
+
+    def __init__(self, tried: str) -> None:
+        self.tried = tried
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, redis.RedisError) and not isinstance(error, redis.exceptions.DataError):
+            raise StoreUnavailable(self.tried, error) from error
+        if isinstance(error, OSError):
+            raise StoreUnavailable(self.tried, error) from error
+
+
+_lock = threading.Lock()
+_store: Store | None = None
+
+
+def use(config: Config) -> Store:
+    """Make the store of `config` the one that `current()` gives from now on."""
+    global _store
+    with _lock:
+        old, _store = _store, Store(config)
+    if old is not None:
+        old.close()
+    return _store
+
+
+def current() -> Store:
+    """The configured store; without configuration the one at the environment's `REDIS_URL`."""
+    if _store is None:
+        url = os.environ.get("REDIS_URL")
+        if not url:
+            raise ConfigurationError("statuses is not configured: call statuses.configure(url=...), or set REDIS_URL")
+        return use(Config(url=url))
+    return _store
+
+
+def check_format(found: int) -> None:
+    """StoreFormat when a store's format is newer than what this library writes."""
+    if found > FORMAT:
+        raise StoreFormat(found, FORMAT)

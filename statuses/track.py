@@ -1,0 +1,101 @@
+"""`track()`: a block or a function as a job, and `current()`: the job running here."""
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from . import collection, store
+from .errors import KillRequested, StoreUnavailable
+from .states import State
+from .status import Status
+
+P = ParamSpec("P")
+R = TypeVar("R")
+log = logging.getLogger("statuses")
+_current: ContextVar[Status | None] = ContextVar("statuses_current", default=None)
+
+
+def current() -> Status | None:
+    """The job running here, None outside of one."""
+    return _current.get()
+
+
+@contextmanager
+def running(status: Status | None) -> Iterator[Status | None]:
+    """Let `current()` be `status` inside the block."""
+    before = _current.set(status)
+    try:
+        yield status
+    finally:
+        _current.reset(before)
+
+
+class track:
+    """Tracks a block (`with statuses.track("name") as job:`) or every call of a function (`@statuses.track("name")`).
+
+    The job ends as failed with the error (raised again) when the block raises, as killed when it raises
+    KillRequested (swallowed), else as succeeded. A store that is away is logged once; the block runs all the same."""
+
+    def __init__(self, job_name: str | None = None, **as_create: Any) -> None:
+        self._as_create = {"job_name": job_name, **as_create}
+        self._open: list[tuple[Status, Token[Status | None]]] = []
+
+    def __enter__(self) -> Status:
+        status = self._begin()
+        self._open.append((status, _current.set(status)))
+        return status
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        status, before = self._open.pop()
+        _current.reset(before)
+        return _finish(status, error)
+
+    async def __aenter__(self) -> Status:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        return self.__exit__(kind, error, trace)
+
+    def _begin(self) -> Status:
+        try:
+            status = collection.create(**{"state": State.started, **self._as_create})
+        except StoreUnavailable as error:
+            log.warning("%s goes on untracked: %s", self._as_create["job_name"], error)
+            status = Status("", store.current(), None)
+            status._warned = True
+        status.forgiving = True
+        return status
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        as_create = {**self._as_create, "job_name": self._as_create["job_name"] or function.__qualname__}
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def tracked(*args: P.args, **kwargs: P.kwargs) -> Any:
+                async with track(**as_create):
+                    return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def tracked(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with track(**as_create):
+                    return function(*args, **kwargs)
+
+        return tracked  # ty: ignore[invalid-return-type]
+
+
+def _finish(status: Status, error: BaseException | None) -> bool:
+    if error is None:
+        status.succeeded()
+        return False
+    if isinstance(error, KillRequested):
+        status.killed()
+        return True
+    status.add_error(error).failed()
+    return False

@@ -1,0 +1,288 @@
+"""The verbs of a status: each one atomic round trip, safe with many writers."""
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from . import clock, encoding, failure, resource, scripts
+from .engines import registry
+from .errors import EngineCannot, KillRequested, NotCompleted, ReadOnlyAttempt, StatusNotFound, StoreUnavailable
+from .ids import Place
+from .states import State
+from .store import Store
+
+if TYPE_CHECKING:
+    from .status import Status
+
+log = logging.getLogger("statuses")
+MESSAGE_LENGTH = 1000
+
+
+class Transitions:
+    """What one can do to a job's status. A Status is all of this and what can be read.
+
+    The verbs of `status.forgiving` statuses (those that `track()` and engines hand to a job) log a store that
+    is away and a status that is gone, once, instead of raising: the job goes on."""
+
+    id: str
+    changed: bool
+    forgiving: bool
+    archived: bool
+    _store: Store
+    _warned: bool
+
+    def _place(self) -> Place:
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        raise NotImplementedError
+
+    def _write(self, action: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        if self.archived:
+            raise ReadOnlyAttempt(self.id)
+        try:
+            result = action(self._store, self._place(), self.id, *arguments, **more)
+        except (StoreUnavailable, StatusNotFound) as error:
+            if not self.forgiving:
+                raise
+            if not self._warned:
+                log.warning("job %s goes on untracked: %s", self.id, error)
+            self._warned, self.changed = True, False
+            return None
+        self._forget()
+        self.changed = bool(result[0] if isinstance(result, tuple) else result is not False)
+        return result
+
+    def _enter(self, state: State, attempt: int | None, sources: Collection[str] | None) -> Self:
+        self._write(scripts.move, state, (attempt, _sources(sources)))
+        return self
+
+    def unqueued(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
+        """Enter `unqueued`. With `attempt` or `sources` (states it may leave) only where they fit; `changed` tells."""
+        return self._enter(State.unqueued, attempt, sources)
+
+    def queued(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
+        """Enter `queued`."""
+        return self._enter(State.queued, attempt, sources)
+
+    def started(
+        self,
+        worker: str | None = None,
+        *,
+        attempt: int | None = None,
+        sources: Collection[str] | None = None,
+        refuse_killed: bool = False,
+    ) -> Self:
+        """Enter `started`; a job that started already is restarted: its attempt is archived in the same step.
+
+        With `attempt`, that attempt having started already changes nothing. With `refuse_killed` a job that is
+        killed or was asked to die does not start. Raises: KillRequested then."""
+        text = encoding.text(worker, "worker")
+        self._write(scripts.start, text, (attempt, _sources(sources)), refuse_killed)
+        return self
+
+    def succeeded(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
+        """Enter `succeeded`; progress becomes 1.0."""
+        return self._enter(State.succeeded, attempt, sources)
+
+    def failed(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
+        """Enter `failed`."""
+        return self._enter(State.failed, attempt, sources)
+
+    def killed(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
+        """Enter `killed`."""
+        return self._enter(State.killed, attempt, sources)
+
+    def unknown(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
+        """Enter `unknown`: nobody can tell any more what the job does."""
+        return self._enter(State.unknown, attempt, sources)
+
+    def requeued(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
+        """An engine queued the job again: its attempt is archived at once, the new one waits from now on."""
+        self._write(scripts.requeue, (attempt, _sources(sources)))
+        return self
+
+    def set_progress(self, at: float, out_of: float | None = None, *, message: str | None = None) -> Self:
+        """`0 <= at <= 1`, or `0 <= at <= out_of`. ValueError otherwise. A message given replaces the last one."""
+        fields = {"g": _progress(at, out_of)}
+        if message is not None:
+            if not isinstance(message, str):
+                raise TypeError(f"message must be a string, not {type(message).__name__}")
+            fields["m"] = failure.clean(message, MESSAGE_LENGTH) if message else ""
+        self._write(scripts.note, fields)
+        return self
+
+    def heartbeat(self) -> Self:
+        """The job is alive: a started job whose last heartbeat is old is stale."""
+        self._write(scripts.note, {}, heartbeat=True)
+        return self
+
+    def save(self, data: object) -> Self:
+        """Keep `data`, any JSON, in place of what was kept. TypeError/ValueError when it is no JSON."""
+        self._write(scripts.note, {}, data=encoding.dumps(data, "data"))
+        return self
+
+    def add_error(self, error: object, *, attempt: int | None = None) -> Self:
+        """One more error of this attempt: an exception (class, message, traceback) or any JSON."""
+        kept = failure.describe(error)
+        self._write(scripts.add_error, kept.text, kept.group, kept.summary, attempt)
+        return self
+
+    def _label(self, name: str, value: str | None) -> Self:
+        self._write(scripts.label, {name: encoding.text(value, name)})
+        return self
+
+    def set_job_name(self, job_name: str | None) -> Self:
+        """Name the job."""
+        return self._label("job_name", job_name)
+
+    def set_queue(self, queue: str | None) -> Self:
+        """Say which queue the job is in."""
+        return self._label("queue", queue)
+
+    def set_user(self, user: str | None) -> Self:
+        """Say who started the job."""
+        return self._label("user", user)
+
+    def set_worker(self, worker: str | None) -> Self:
+        """Say which worker runs the job."""
+        return self._label("worker", worker)
+
+    def set_engine(self, engine: str | None) -> Self:
+        """Say which engine runs the job."""
+        return self._label("engine", engine)
+
+    def set_job_args(self, job_args: Mapping[str, Any] | None) -> Self:
+        """Replace the resources the job works on."""
+        kept = resource.normalise(job_args)
+        text = encoding.dumps(kept, "job_args") if kept else ""
+        self._retag("a", text, [("r", found) for found in resource.texts(kept)])
+        return self
+
+    def set_provider_job_id(self, provider_job_id: str | None) -> Self:
+        """Replace the engine's own id."""
+        text = encoding.text(provider_job_id, "provider_job_id") or ""
+        self._retag("p", text, [("p", text)] if text else [])
+        return self
+
+    def _retag(self, field: str, text: str, tags: Sequence[scripts.Tag]) -> None:
+        present = self._known_field(field)
+        while True:
+            try:
+                self._write(scripts.retag, field, (present, _tags(field, present)), (text, tags))
+                return
+            except scripts.FieldMoved as moved:
+                present = moved.present
+
+    def _known_field(self, field: str) -> str:
+        raise NotImplementedError
+
+    def keep_for(self, time: timedelta | None) -> Self:
+        """How long after its end the status is kept; None: as the retention policy says."""
+        self._write(scripts.label, {}, keep_for_us(time))
+        return self
+
+    def request_kill(
+        self,
+        by: str | None = None,
+        reason: str | None = None,
+        *,
+        end_queued: bool = False,
+        attempt: int | None = None,
+        sources: Collection[str] | None = None,
+    ) -> Self:
+        """Ask the job to die, once: the first time stays. It sees that in `check_kill()`.
+
+        No state changes, unless `end_queued` and the job waits: then it is killed in the same step, by our own word."""
+        who, why = encoding.text(by, "by"), encoding.text(reason, "reason")
+        result = self._write(scripts.request_kill, who, why, end_queued, (attempt, _sources(sources)))
+        self.changed = result in ("requested", "killed")
+        return self
+
+    def kill_now(self, by: str | None = None, reason: str | None = None) -> Self:
+        """End the job: one that waits is killed at once, one that runs through its engine.
+
+        A running job is shown as killed when the engine says so, not before. Raises: EngineCannot."""
+        self.request_kill(by, reason, end_queued=True)
+        status = self._status().reload()
+        engine = registry.get(status.engine)
+        if status.state is State.killed:
+            if engine is not None and self.changed:
+                engine.revoke(status)
+        elif status.state is State.started:
+            if engine is None or not engine.can_kill:
+                raise EngineCannot(self.id, status.engine, "kill", "nothing here can end its process; it was asked to stop")
+            engine.kill(status)
+        return self
+
+    def retry(self, by: str | None = None) -> Self:
+        """Run the job again, through its engine. Raises: EngineCannot."""
+        status = self._status().reload()
+        engine = registry.get(status.engine)
+        if engine is None or not engine.can_retry:
+            raise EngineCannot(self.id, status.engine, "retry", "this process knows no engine that can send it again")
+        if status.state in (State.unqueued, State.queued, State.started):
+            raise EngineCannot(self.id, status.engine, "retry", f"it is {status.state}, retry is possible once it has ended")
+        engine.retry(status, by=by)
+        self._forget()
+        self.changed = True
+        return self
+
+    def check_kill(self) -> None:
+        """Ask Redis whether the job shall die; nothing when not. Raises: KillRequested."""
+        try:
+            status = self._status().reload()
+        except (StoreUnavailable, StatusNotFound):
+            if not self.forgiving:
+                raise
+            return
+        if status.kill_requested and status.killed_at is None:
+            raise KillRequested(self.id, status.kill_requested_by, status.kill_reason)
+
+    def delete(self, force: bool = False) -> None:
+        """Remove the status and its attempts, for good; children stay. Raises: NotCompleted unless `force`."""
+        if self.archived:
+            raise ReadOnlyAttempt(self.id)
+        place = self._place()
+        sources = "1234567" if force else f"{State.succeeded.code}{State.failed.code}"
+        pair = (place.row, place.random)
+        result = scripts.bulk(self._store, place.family, place.segment, "delete", [pair], sources).decode()
+        if result == ".":
+            raise StatusNotFound(self.id)
+        if result != "+":
+            raise NotCompleted(self.id, State.of_code(ord(result) - 64).value)
+
+    def _status(self) -> "Status":
+        raise NotImplementedError
+
+
+def _sources(sources: Collection[str] | None) -> list[State] | None:
+    return None if sources is None else [State(source) for source in sources]
+
+
+def _tags(field: str, text: str) -> list[scripts.Tag]:
+    if not text:
+        return []
+    return [("p", text)] if field == "p" else [("r", found) for found in resource.texts(encoding.loads(text))]
+
+
+def _progress(at: float, out_of: float | None) -> str:
+    for name, value in (("at", at), ("out_of", out_of)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    top = 1 if out_of is None else out_of
+    if not 0 <= at <= top or not top < float("inf"):
+        raise ValueError(f"progress must be 0 <= at <= {'1' if out_of is None else f'out_of ({out_of})'}, at is {at}")
+    return f"{at!r}" if out_of is None else f"{at!r}\t{out_of!r}"
+
+
+def keep_for_us(time: timedelta | None) -> int | None:
+    """`keep_for` in microseconds; TypeError/ValueError when it is no positive timedelta."""
+    if time is None:
+        return None
+    if not isinstance(time, timedelta):
+        raise TypeError(f"keep_for must be a timedelta or None, not {type(time).__name__}")
+    if time < timedelta(0):
+        raise ValueError(f"keep_for must not be negative, it is {time}")
+    return time // clock.MICROSECOND

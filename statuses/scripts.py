@@ -161,21 +161,23 @@ def move(store: Store, place: Place, id: str, target: State, guards: Guards) -> 
     return _changed(store.script("move", _row_keys(_prefix(store, place), place.row), arguments), id)
 
 
-def start(store: Store, place: Place, id: str, worker: str | None, guards: Guards, refuse_killed: bool) -> tuple[bool, int]:
+def start(
+    store: Store, place: Place, id: str, worker: str | None, guards: Guards, refuse_killed: bool, alive: bool = False
+) -> tuple[bool, int]:
     """Start or restart; whether anything changed, and the present attempt. Raises: KillRequested where it is refused."""
     prefix = _prefix(store, place)
     names = [*_row_keys(prefix, place.row), *_dictionary(store.families[place.family], "worker")]
-    arguments = [*_row(place, token()), "", *_guards(*guards), worker or "", "1" if refuse_killed else "", LIMIT, prefix]
+    arguments = [*_row(place, token()), "", *_guards(*guards), worker or "", "1" if refuse_killed else "", LIMIT, prefix, "1" if alive else ""]
     changed, attempt, _ = store.script_once("start", names, arguments, retry_flag=5)
     if changed == -2:
         raise KillRequested(id)
     return _changed(changed, id), attempt
 
 
-def requeue(store: Store, place: Place, id: str, guards: Guards) -> tuple[bool, int]:
+def requeue(store: Store, place: Place, id: str, guards: Guards, target: State = State.queued) -> tuple[bool, int]:
     """Archive what ran and queue again; whether anything changed, and the present attempt."""
     prefix = _prefix(store, place)
-    arguments = [*_row(place, token()), "", *_guards(*guards), prefix]
+    arguments = [*_row(place, token()), "", *_guards(*guards), prefix, target.code]
     changed, attempt = store.script_once("requeue", _row_keys(prefix, place.row), arguments, retry_flag=5)
     return _changed(changed, id), attempt
 
@@ -195,9 +197,9 @@ def request_kill(
     return KILL_RESULTS[reply]
 
 
-def note(store: Store, place: Place, id: str, fields: Fields, data: str | None = None, heartbeat: bool = False) -> None:
+def note(store: Store, place: Place, id: str, fields: Fields, data: str | None = None, heartbeat: bool = False, unless_kept: bool = False) -> None:
     """Write what only the job's page shows: fields ('' removes one), data, a heartbeat."""
-    arguments: list[Any] = [*_row(place, token()), "1" if heartbeat else "", "" if data is None else "1", data or ""]
+    arguments: list[Any] = [*_row(place, token()), "1" if heartbeat else "", "" if data is None else "2" if unless_kept else "1", data or ""]
     arguments += [part for pair in fields.items() for part in pair]
     _changed(store.script("note", _row_keys(_prefix(store, place), place.row), arguments), id)
 

@@ -73,13 +73,15 @@ class Transitions:
         attempt: int | None = None,
         sources: Collection[str] | None = None,
         refuse_killed: bool = False,
+        alive: bool = False,
     ) -> Self:
         """Enter `started`; a job that started already is restarted: its attempt is archived in the same step.
 
         With `attempt`, that attempt having started already changes nothing. With `refuse_killed` a job that is
-        killed or was asked to die does not start. Raises: KillRequested then."""
+        killed or was asked to die does not start. Raises: KillRequested then.
+        `alive`: the start is a heartbeat, whoever starts it sends more of them."""
         text = encoding.text(worker, "worker")
-        self._write(scripts.start, text, (attempt, _sources(sources)), refuse_killed)
+        self._write(scripts.start, text, (attempt, _sources(sources)), refuse_killed, alive)
         return self
 
     def succeeded(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
@@ -98,9 +100,13 @@ class Transitions:
         """Enter `unknown`: nobody can tell any more what the job does."""
         return self._enter(State.unknown, attempt, sources)
 
-    def requeued(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
-        """An engine queued the job again: its attempt is archived at once, the new one waits from now on."""
-        self._write(scripts.requeue, (attempt, _sources(sources)))
+    def requeued(
+        self, *, attempt: int | None = None, sources: Collection[str] | None = None, scheduled: bool = False
+    ) -> Self:
+        """An engine queued the job again: its attempt is archived at once, the new one waits from now on.
+        `scheduled`: for later; the new attempt is unqueued, and waits from the moment it is queued."""
+        target = State.unqueued if scheduled else State.queued
+        self._write(scripts.requeue, (attempt, _sources(sources)), target)
         return self
 
     def set_progress(self, at: float, out_of: float | None = None, *, message: str | None = None) -> Self:
@@ -118,9 +124,10 @@ class Transitions:
         self._write(scripts.note, {}, heartbeat=True)
         return self
 
-    def save(self, data: object) -> Self:
-        """Keep `data`, any JSON, in place of what was kept. TypeError/ValueError when it is no JSON."""
-        self._write(scripts.note, {}, data=encoding.dumps(data, "data"))
+    def save(self, data: object, *, unless_kept: bool = False) -> Self:
+        """Keep `data`, any JSON, in place of what was kept; `unless_kept`: only where there is none.
+        TypeError/ValueError when it is no JSON."""
+        self._write(scripts.note, {}, data=encoding.dumps(data, "data"), unless_kept=unless_kept)
         return self
 
     def add_error(self, error: object, *, attempt: int | None = None) -> Self:

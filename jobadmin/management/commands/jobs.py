@@ -1,0 +1,230 @@
+"""``jobs``: counts, list, show, kill, retry and remove from a shell, with the words of the page's URL."""
+
+import getpass
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+from django.http import QueryDict
+from django.utils import timezone
+
+import statuses
+from jobadmin import exports, formats, plans, verbs
+from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
+from jobadmin.models import Operation
+from jobadmin.paths import split_attempt
+from jobadmin.redaction import redact, redact_text
+from statuses import Changed, State, Status
+
+#: Columns of ``jobs list``, with their widths.
+_COLUMNS = (("state", 9), ("recorded_at", 23), ("run_time", 12), ("job_name", 40), ("id", 26))
+
+_FILTER_HELP = (
+    "filter as in the page's address, NAME=VALUE: state=failed name=planning.* -- queue=-mail span=24h resource=Book:53; "
+    "repeated means or, a leading minus not. The span is 7d unless said otherwise. Names: " + " ".join(PARAMETERS)
+)
+
+
+class Command(BaseCommand):
+    """Looks at jobs and acts on them without a browser."""
+
+    help = "Count, list, show, kill, retry or remove jobs, with the filter words of the page's address."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        modes = parser.add_subparsers(dest="mode", required=True, metavar="counts|list|show|kill|retry|remove")
+        self._add(modes, "counts", "how many, by state")
+        listing = self._add(modes, "list", "the newest ones (sort=-run_time for others)")
+        listing.add_argument("--limit", type=int, default=50, metavar="N", help="at most this many (50)")
+        show = modes.add_parser("show", help="everything about one job")
+        show.add_argument("id", help="id of the job, or of an attempt: <id>:<n>")
+        show.add_argument("--json", action="store_true", dest="as_json", help="as JSON")
+        for mode, does in (("kill", "ask to stop; what waits is killed"), ("retry", "send again"), ("remove", "remove what has ended")):
+            acting = self._add(modes, mode, does)
+            acting.add_argument("--reason", default="", help="kept in the audit trail")
+            acting.add_argument("--by", default=None, help="who asks; the user of this shell unless given")
+            acting.add_argument("--yes", action="store_true", help="do it without asking")
+            if mode == "kill":
+                acting.add_argument("--now", action="store_true", help="end the process of what runs at once")
+
+    def _add(self, modes: Any, name: str, help_text: str) -> ArgumentParser:
+        mode = modes.add_parser(name, help=help_text)
+        mode.add_argument("words", nargs="*", metavar="NAME=VALUE", help=_FILTER_HELP)
+        mode.add_argument("--json", action="store_true", dest="as_json", help="as JSON")
+        return mode
+
+    def handle(self, *args: object, mode: str, **options: Any) -> None:
+        try:
+            getattr(self, f"_{mode}", self._act)(mode=mode, **options)
+        except BadFilter as error:
+            raise CommandError(f"{error.parameter} cannot be {error.value!r}: expected {error.expected}") from error
+        except statuses.StoreUnavailable as error:
+            raise CommandError(str(error)) from error
+
+    # Looking
+
+    def _counts(self, *, words: Sequence[str], as_json: bool, **_: Any) -> None:
+        chosen = _filter(words)
+        counts = chosen.query.counts()
+        if as_json:
+            return self._json({"filter": chosen.querystring(), "total": sum(counts.values()), "counts": _named(counts)})
+        self.stdout.write(chosen.describe())
+        for state, number in counts.items():
+            self.stdout.write(f"{formats.count(number):>14}  {state}")
+        self.stdout.write(f"{formats.count(sum(counts.values())):>14}  in all")
+
+    def _list(self, *, words: Sequence[str], as_json: bool, limit: int, **_: Any) -> None:
+        chosen = _filter(words)
+        found = chosen.query.limit(max(limit, 0)).run()
+        if as_json:
+            return self._json([exports.row(job) for job in found])
+        for job in found:
+            self.stdout.write("  ".join(_cell(job, name).ljust(width) for name, width in _COLUMNS).rstrip())
+        total = chosen.query.count()
+        self.stdout.write(f"{len(found):,} of {formats.count(total)} jobs, {chosen.describe()}")
+
+    def _show(self, *, id: str, as_json: bool, **_: Any) -> None:
+        status = statuses.find(id)
+        if status is None:
+            raise CommandError(f"no job has the id {id!r}")
+        found = {**exports.row(status), "depends_on": status.depends_on, "call": redact(status.call), "data": redact(status.data)}
+        found["errors"] = [redact(error) for error in status.errors]
+        if split_attempt(id)[1] is None:
+            found["prior_attempts"] = [exports.row(attempt) for attempt in status.prior_attempts]
+            found["children"] = _named(status.children.counts())
+        if as_json:
+            return self._json(found)
+        for name, value in found.items():
+            if value not in (None, [], {}) and name not in ("errors", "data", "call", "prior_attempts"):
+                self.stdout.write(f"{name:<18} {_plain(value)}")
+        self._show_long(found)
+
+    def _show_long(self, found: dict[str, Any]) -> None:
+        for attempt in found.get("prior_attempts", ()):
+            self.stdout.write(f"attempt {attempt['attempt'] + 1:<10} {attempt['state']} {attempt['error'] or ''}")
+        for name in ("call", "data"):
+            if found[name] is not None:
+                self.stdout.write(f"\n{name}\n{json.dumps(found[name], indent=2, ensure_ascii=False)}")
+        for error in found["errors"]:
+            text = error.get("traceback") if isinstance(error, dict) else None
+            self.stdout.write(f"\nerror\n{text or _plain(error)}")
+
+    # Acting
+
+    def _act(self, *, mode: str, words: Sequence[str], as_json: bool, reason: str, by: str | None, yes: bool, now: bool = False, **_: Any) -> None:
+        verb = verbs.BULK["kill-now" if now else mode]
+        chosen = JobFilter.from_querystring(_filter(words, acting=True).frozen())
+        at = statuses.server_time()
+        plan = plans.plan(verb, plans.measure(chosen.query))
+        if not as_json:
+            self._announce(plan, chosen)
+        if not yes and (plan.changes > 1 or plan.changes and verb.always_typed):
+            self._ask(plan)
+        by = by or _shell_user()
+        changed = _carry_out(verb, chosen, at, by=by, reason=reason, progress=self._progress if not as_json else None)
+        self._record(verb, chosen, plan, changed, by=by, reason=reason)
+        skipped = plan.total - changed.changed - changed.missing
+        if as_json:
+            return self._json({
+                "action": verb.slug, "filter": chosen.querystring(), "changed": changed.changed, "skipped": max(skipped, 0),
+                "missing": changed.missing, "by_reason": changed.by_reason, "undo": changed.undo, "errors": list(changed.errors),
+            })  # fmt: skip
+        self.stdout.write(f"{verb.say('did', changed.changed)}; {formats.count(max(skipped, 0))} skipped, {formats.count(changed.missing)} gone")
+        for error in changed.errors:
+            self.stderr.write(error)
+
+    def _announce(self, plan: plans.Plan, chosen: JobFilter) -> None:
+        self.stdout.write(f"{plan.question} ({chosen.describe()})")
+        for line in plan.lines:
+            self.stdout.write(f"{formats.count(line.number):>14}  {line.title}" + (f": {line.note}" if line.note else ""))
+
+    def _ask(self, plan: plans.Plan) -> None:
+        """Nothing happens before somebody types the number. Raises: CommandError."""
+        if not sys.stdin.isatty():
+            raise CommandError("nobody is here to confirm it: add --yes. Nothing was changed.")
+        typed = input(f"Type {plan.changes} to confirm: ")
+        if typed.strip().replace(",", "") != str(plan.changes):
+            raise CommandError("That is another number. Nothing was changed.")
+
+    def _progress(self, done: int, total: int) -> None:
+        if total > 10_000 and self.stderr.isatty():
+            self.stderr.write(f"\r{done:>11,} of {total:,}", ending="" if done < total else "\n")
+
+    def _record(self, verb: verbs.Verb, chosen: JobFilter, plan: plans.Plan, changed: Changed, *, by: str, reason: str) -> None:
+        """The same trail as for the page; a database that is not set up is no reason to fail what is done."""
+        stamp = timezone.now()
+        ids = [value for name, value in chosen.params if name == "id"] or None
+        try:
+            Operation.objects.create(
+                action=verb.slug, username=by, reason=reason, filter=chosen.querystring(), description=chosen.describe(), ids=ids,
+                announced=plan.changes, state=Operation.State.DONE, done=plan.total, changed=changed.changed,
+                skipped=max(plan.total - changed.changed - changed.missing, 0), missing=changed.missing,
+                by_reason=dict(changed.by_reason), undo_token=changed.undo or "", started_at=stamp, ended_at=stamp,
+                undo_until=stamp + verbs.UNDO_FOR if changed.undo else None,
+            )  # fmt: skip
+        except DatabaseError as error:
+            self.stderr.write(f"Not written to the audit trail: {error}")
+
+    def _json(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=exports._written))
+
+
+def _filter(words: Sequence[str], *, acting: bool = False) -> JobFilter:
+    """The filter the words make. Acting needs at least one: nothing is ever done to everything by leaving words out."""
+    if acting and not words:
+        raise CommandError("say which jobs: id=… or another filter; span=all for every one there is")
+    query = QueryDict(mutable=True)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise CommandError(f"{word!r} is no filter: expected NAME=VALUE with one of {', '.join(PARAMETERS)}")
+        query.appendlist(name, value)
+    if "id" in query and "span" not in query and "from" not in query:
+        query["span"] = "all"
+    return JobFilter.from_querydict(query)
+
+
+def _carry_out(verb: verbs.Verb, chosen: JobFilter, at: Any, **how: Any) -> Changed:
+    """Every part of what the verb changes, as one result."""
+    done = [verb.carry_out(part, **how) for part in verb.settled(chosen.query, at)]
+    reasons: dict[str, int] = {}
+    for part in done:
+        for reason, number in part.by_reason.items():
+            reasons[reason] = reasons.get(reason, 0) + number
+    return Changed(
+        changed=sum(part.changed for part in done),
+        skipped=sum(part.skipped for part in done),
+        missing=sum(part.missing for part in done),
+        undo=next((part.undo for part in done if part.undo), None),
+        by_reason=reasons,
+        errors=tuple(dict.fromkeys(error for part in done for error in part.errors)),
+    )
+
+
+def _shell_user() -> str:
+    try:
+        return f"{getpass.getuser()} (shell)"
+    except (KeyError, OSError):
+        return "shell"
+
+
+def _named(counts: dict[State, int]) -> dict[str, int]:
+    return {str(state): number for state, number in counts.items()}
+
+
+def _cell(job: Status, name: str) -> str:
+    value = getattr(job, name)
+    if name == "run_time":
+        return formats.duration(value)
+    if name == "recorded_at":
+        return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}"
+    return redact_text(str(value)).replace("\n", " ").replace("\r", " ") if value is not None else formats.NOTHING
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=exports._written)
+    return formats.moment(value) if hasattr(value, "isoformat") else str(value)

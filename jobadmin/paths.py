@@ -1,0 +1,64 @@
+"""Ids and resources as parts of a path, and safe ways back.
+
+Quoting is Django admin's own (``_3A`` for a colon), with one addition: an id that spells a page of ours (``list``) or is made
+of dots alone (a browser would resolve ``..``) gets its first character escaped too. ``unquote`` therefore reads every
+``_XX``; as ``_`` itself is always written ``_5F``, that is never ambiguous.
+"""
+
+import re
+
+from django.contrib.admin.utils import quote as admin_quote
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+#: First path segments that are pages, now or in a later step: an id may never shadow them.
+RESERVED = frozenset(
+    "list export.csv export.json names errors resources suggest bulk operations queues workers redis api".split()
+)
+
+_ATTEMPT = re.compile(r"(.+):(\d{1,9})", re.DOTALL)
+_ESCAPED = re.compile(r"_([0-9A-F]{2})")
+
+
+def quote(text: str) -> str:
+    """One path segment for any id or resource: no slash, no reserved word, nothing a browser would resolve."""
+    quoted = admin_quote(text)
+    if quoted in RESERVED or not quoted.strip("."):
+        return f"_{ord(quoted[0]):02X}{quoted[1:]}" if quoted else quoted
+    return quoted
+
+
+def unquote(segment: str) -> str:
+    """The id or resource that ``quote`` wrote; text that was never quoted comes back as it is."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), segment)
+
+
+def split_attempt(job_id: str) -> tuple[str, int | None]:
+    """The job and the attempt that an id names: ``"a7:2"`` is attempt 2 of ``"a7"``; no job's own id ends like that."""
+    found = _ATTEMPT.fullmatch(job_id)
+    return (found[1], int(found[2])) if found else (job_id, None)
+
+
+def job_url(job_id: str) -> str:
+    """Address of one job's page; of an attempt's, when the id is ``<id>:<n>``."""
+    return reverse("jobadmin:job", args=[quote(job_id)])
+
+
+def action_url(job_id: str, action: str) -> str:
+    """Where a job's action is posted to; ``action`` is one of kill, kill-now, retry, remove."""
+    return reverse("jobadmin:job_action", args=[quote(job_id), action])
+
+
+def resource_url(resource: str) -> str:
+    """Address of one resource's page, ``Book:53``."""
+    return reverse("jobadmin:resource", args=[quote(resource)])
+
+
+def safe_next(request: HttpRequest, fallback: str) -> str:
+    """The ``next`` address the request carries if it stays on this site, else ``fallback``."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    stays = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return wanted if wanted and stays else fallback

@@ -1,0 +1,73 @@
+"""What the host project has a say in: who may do what, what is hidden, where a resource lives.
+
+    JOBADMIN = {"RESOLVER": "planning.jobs.PlanningResolver", "REDACT": ["iban", "patient"]}
+
+    class PlanningResolver(jobadmin.resolver.Resolver):
+        def resource_url(self, resource): ...
+"""
+
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
+from jobadmin.redaction import Redactor
+
+
+class Resolver:
+    """The dashboard's defaults; a project overrides the methods it has an opinion on."""
+
+    #: Lines of arguments, data or a traceback shown at once; the rest is one click away.
+    shown_lines = 300
+    #: Characters of one string shown at once.
+    shown_characters = 4_000
+    #: Seconds between two looks of an open job page while something can still change.
+    poll_seconds = 2
+    #: Rows of a job's children, and of each list of related jobs, on its page.
+    shown_children = 20
+    shown_related = 5
+
+    def __init__(self) -> None:
+        self.redactor = Redactor(_setting("REDACT", ()))
+
+    def may(self, user: Any, right: str, status: Any = None) -> bool:
+        """Whether the user has a right (``view_job``, ``kill_job`` …), in general or for one job."""
+        return user.is_active and user.is_staff and user.has_perm(f"jobadmin.{right}")
+
+    def redact(self, value: Any) -> Any:
+        """A JSON value a job carries, without its secrets."""
+        return self.redactor.value(value)
+
+    def redact_text(self, text: str) -> str:
+        """A text a job carries, without its secrets."""
+        return self.redactor.text(text)
+
+    def resource_url(self, resource: str) -> str | None:
+        """Where the thing itself lives (``Book:53`` → its page in the product), if it has an address."""
+        return None
+
+    def address_of(self, request: HttpRequest) -> str:
+        """The address an action came from, for the record; a project behind a proxy knows better."""
+        return request.META.get("REMOTE_ADDR") or ""
+
+
+def _setting(name: str, default: Any) -> Any:
+    return (getattr(settings, "JOBADMIN", None) or {}).get(name, default)
+
+
+@lru_cache(maxsize=1)
+def resolver() -> Resolver:
+    """The project's resolver, made once; ``JOBADMIN["RESOLVER"]`` names another class."""
+    named = _setting("RESOLVER", None)
+    return (import_string(named) if isinstance(named, str) else named or Resolver)()
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "JOBADMIN":
+        resolver.cache_clear()
+
+
+setting_changed.connect(_forget)

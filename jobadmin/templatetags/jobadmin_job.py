@@ -1,0 +1,94 @@
+"""Filters of the job page: hostile text made safe to show, moments of one day, names that may break."""
+
+import re
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from jobadmin import formats
+from jobadmin.filters import JobFilter
+from jobadmin.resolver import resolver
+from statuses import Status
+
+register = template.Library()
+
+#: Where a long name may break: after these.
+_BREAKS = re.compile(r"([._/:\-]+)")
+
+
+@register.filter
+def redacted(text: Any) -> str:
+    """A text a job carries, without its secrets."""
+    return resolver().redact_text(str(text)) if text else ""
+
+
+@register.filter
+def breakable(text: str) -> SafeString:
+    """A dotted name that may break after its dots: escaped, with ``<wbr>``."""
+    return mark_safe("".join(escape(part) + ("<wbr>" if _BREAKS.fullmatch(part) else "") for part in _BREAKS.split(str(text))))
+
+
+@register.filter
+def clock(value: datetime | None, shows_date: bool = False) -> str:
+    """The time of day to the millisecond, with its date where asked; the whole on hover and for machines."""
+    if value is None:
+        return formats.NOTHING
+    local = timezone.localtime(value)
+    text = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+    if shows_date:
+        text = f"{date_format(local, 'j M')} {text}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), formats.moment(value), text)
+
+
+@register.filter
+def clock_short(value: datetime | None) -> str:
+    """The time of day to the second; on another day than today the date before it."""
+    if value is None:
+        return formats.NOTHING
+    local = timezone.localtime(value)
+    text = f"{local:%H:%M:%S}"
+    if local.date() != timezone.localdate():
+        text = f"{date_format(local, 'j M Y')}, {text}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), formats.moment(value), text)
+
+
+@register.filter
+def day(value: datetime | None) -> str:
+    """The date and the zone that the times beside it are meant in."""
+    if value is None:
+        return ""
+    local = timezone.localtime(value)
+    return f"{date_format(local, 'j M Y')}, {local:%Z}"
+
+
+@register.simple_tag
+def listed(**values: str) -> str:
+    """``{% listed user="marta" %}``: address of the list of all jobs, of any time, with these values."""
+    return JobFilter().with_(**values, span="all").url("list")
+
+
+@register.filter
+def resources(status: Status) -> list[str]:
+    """The resources a job works on, in the order of its arguments."""
+    found: list[str] = []
+    for value in (status.job_args or {}).values():
+        found += value if isinstance(value, list) else [value]
+    return found
+
+
+@register.filter
+def label(status: Status) -> str:
+    """What tells jobs of one name apart: the first resource, else the id."""
+    return next(iter(resources(status)), status.id)
+
+
+@register.filter
+def percent(status: Status) -> int:
+    """Whole percent done, 100 only at the end."""
+    progress = status.progress or 0.0
+    return 100 if progress >= 1 else min(99, int(progress * 100))

@@ -1,0 +1,85 @@
+"""Kill, retry and remove one job: POST only, one right each, and a sentence about what came of it."""
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+import statuses
+from jobadmin import operations
+from jobadmin.actions import ACTIONS, Action, Outcome, refused
+from jobadmin.paths import action_url, job_url, safe_next, split_attempt, unquote
+from jobadmin.resolver import resolver
+from jobadmin.views import failures
+from jobadmin.views.base import needs, page, render
+from statuses import Status, StatusNotFound
+
+
+@require_POST
+@needs("view_job")
+@page
+def job_action(request: HttpRequest, quoted: str, action: str) -> HttpResponse:
+    """Do one action to one job, say what happened, and go back to where it was asked for.
+
+    An action that asks before it acts (kill now, remove) answers with its confirm page until ``confirmed`` is sent along.
+    """
+    if action not in ACTIONS:
+        raise Http404
+    chosen = ACTIONS[action]
+    status = _find(unquote(quoted))
+    if not resolver().may(request.user, chosen.verb.permission, status):
+        return failures.forbidden(request, right=chosen.verb.permission)
+    why_not = chosen.why_not(status)
+    if chosen.confirms and not why_not and "confirmed" not in request.POST:
+        return _confirm(request, chosen, status)
+    reason = request.POST.get("reason", "").strip()
+    outcome = refused(chosen, status, why_not) if why_not else chosen.perform(status, request.user.get_username(), reason)
+    operation = operations.record(
+        request=request, action=chosen.slug, job_id=status.id, changed=outcome.changed, reason=reason, error=outcome.error
+    )
+    _say(request, outcome, operation.pk)
+    gone = chosen.slug == "remove" and outcome.is_done
+    return redirect(_way_back(request, status, gone))
+
+
+def _find(job_id: str) -> Status:
+    """The job itself: an earlier attempt is history, nothing can be done to it."""
+    status = statuses.find(job_id) if split_attempt(job_id)[1] is None else None
+    if status is None:
+        raise StatusNotFound(job_id)
+    return status
+
+
+def _confirm(request: HttpRequest, action: Action, status: Status) -> HttpResponse:
+    """The page that asks first; nothing has happened yet."""
+    return render(request, "jobadmin/confirm.html", {
+        "title": action.question,
+        "action": action,
+        "status": status,
+        "url": action_url(status.id, action.slug),
+        "next": safe_next(request, job_url(status.id)),
+        "cancel": job_url(status.id),
+        "reason_length": operations.REASON_LENGTH,
+    })
+
+
+def _say(request: HttpRequest, outcome: Outcome, operation: int) -> None:
+    """The sentence on the next page; a removal brings the way to take it back."""
+    level = messages.SUCCESS if outcome.is_done else messages.WARNING
+    text = outcome.message
+    if outcome.changed.undo:
+        undo = reverse("jobadmin:operation", args=[operation])
+        text = format_html('{} <a href="{}">{}</a>', outcome.message, undo, _("Look at it or take it back"))
+    messages.add_message(request, level, text)
+
+
+def _way_back(request: HttpRequest, status: Status, gone: bool) -> str:
+    """Where it was asked for; not the page of a job that is gone."""
+    here = job_url(status.id)
+    there = safe_next(request, here)
+    if gone and there.split("?")[0] == here:
+        return reverse("jobadmin:list")
+    return there

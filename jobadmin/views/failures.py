@@ -1,0 +1,173 @@
+"""Pages for what went wrong: what happened, what still works, what to do. None of them asks the store anything."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from jobadmin.redaction import redact_text
+from jobadmin.views.base import render
+
+#: Rights by their codenames, in the words of the group editor.
+_RIGHTS = {
+    "view_job": gettext_lazy("Can view jobs"),
+    "kill_job": gettext_lazy("Can kill jobs"),
+    "retry_job": gettext_lazy("Can retry jobs"),
+    "remove_job": gettext_lazy("Can remove jobs"),
+}
+
+#: Seconds after which a page that could not be answered tries again by itself.
+RETRY_SECONDS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What a failure page says."""
+
+    status: int
+    """HTTP status code."""
+    title: str
+    """One sentence: what happened."""
+    body: str
+    """What that means and what to do."""
+    works: tuple[str, ...] = ()
+    """What still works, a sentence each."""
+    acts: tuple[tuple[str, str], ...] = ()
+    """Ways on: words and address, the best first."""
+    detail: str = ""
+    """The machine's own words, shown small."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Further response headers."""
+
+
+def bad_request(request: HttpRequest, exc: Exception) -> HttpResponse:
+    """400: a parameter that nobody can read. ``exc`` is a BadFilter (parameter, value, expected) or says it in words."""
+    parameter = getattr(exc, "parameter", None)
+    if parameter is None:
+        body = str(exc) or _("The address holds something this page cannot read.")
+    else:
+        body = _("%(parameter)s cannot be “%(value)s”. Expected: %(expected)s.") % {
+            "parameter": parameter, "value": _short(getattr(exc, "value", "")), "expected": getattr(exc, "expected", "")
+        }
+    return _respond(request, Failure(
+        status=400,
+        title=_("This filter cannot be read"),
+        body=body,
+        works=(_("Nothing was counted, changed or guessed."),),
+        acts=_without(request, parameter) + _ways(request),
+    ))
+
+
+def forbidden(request: HttpRequest, exc: Exception | None = None, *, right: str = "") -> HttpResponse:
+    """403: signed in, but without the right, whose codename may be given."""
+    right = str(_RIGHTS.get(right, right)) or (str(exc) if exc else "")
+    body = _("Your account may not do this.")
+    if right:
+        body = _("Your account lacks the right “%(right)s”.") % {"right": right}
+    return _respond(request, Failure(
+        status=403,
+        title=_("Not permitted"),
+        body=body + " " + _("Whoever manages users can grant it, to you or to one of your groups."),
+        works=(_("Nothing was changed."),),
+        acts=_ways(request),
+    ))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403: a form without its token, or with an old one. Signature is Django's, for ``CSRF_FAILURE_VIEW``."""
+    return _respond(request, Failure(
+        status=403,
+        title=_("This form is out of date"),
+        body=_("It was sent without the token that proves it came from this site: the page is old, or cookies are off. "
+               "Load the page again and repeat the action."),
+        works=(_("Nothing was changed."),),
+        acts=_back(request) + _ways(request),
+        detail=reason,
+    ))
+
+
+def not_found(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
+    """404: no such job. ``exc`` is StatusNotFound (``id``) or nothing."""
+    job_id = getattr(exc, "id", None)
+    body = _("There is nothing at this address.")
+    title = _("Not found")
+    if job_id is not None:
+        title = _("This job does not exist")
+        body = _("No job has the id “%(id)s”. It was removed, by someone or because its time to be kept was over, "
+                 "or the address is not complete.") % {"id": _short(job_id)}
+    return _respond(request, Failure(
+        status=404,
+        title=title,
+        body=body,
+        works=(_("Removed jobs stay in the record of operations: who, when and why."),) if job_id is not None else (),
+        acts=_ways(request),
+    ))
+
+
+def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
+    """503: the store does not answer. The page's frame stands, nothing is guessed, and it tries again."""
+    return _respond(request, Failure(
+        status=503,
+        title=_("Redis does not answer"),
+        body=_("Counts and jobs cannot be shown until it is back, and none are made up."),
+        works=(
+            _("Jobs that already run go on."),
+            _("Kill, retry and remove are off until Redis is back; nothing was changed."),
+            _("The rest of this site works as before."),
+        ),
+        acts=_again(request),
+        detail=redact_text(str(exc or "")),
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    ))
+
+
+def _respond(request: HttpRequest, failure: Failure) -> HttpResponse:
+    """The whole page, or the notice alone when HTMX asked for a part of one."""
+    context = {
+        "failure": failure,
+        "title": failure.title,
+        "retry_seconds": RETRY_SECONDS if failure.status == 503 and request.method == "GET" else None,
+    }
+    part = bool(getattr(request, "htmx", False)) and not request.htmx.boosted
+    template = "jobadmin/failures/_note.html" if part else "jobadmin/failures/page.html"
+    return render(request, template, context, status=failure.status, headers=failure.headers)
+
+
+def _ways(request: HttpRequest) -> tuple[tuple[str, str], ...]:
+    """The two pages to go on from."""
+    return ((_("Overview"), reverse("jobadmin:overview")), (_("List of jobs"), reverse("jobadmin:list")))
+
+
+def _without(request: HttpRequest, parameter: str | None) -> tuple[tuple[str, str], ...]:
+    """The same page without the parameter that could not be read."""
+    if parameter is None or parameter not in request.GET:
+        return ()
+    rest = request.GET.copy()
+    del rest[parameter]
+    address = f"{request.path}?{rest.urlencode()}" if rest else request.path
+    return ((_("Drop “%(parameter)s”") % {"parameter": parameter}, address),)
+
+
+def _again(request: HttpRequest) -> tuple[tuple[str, str], ...]:
+    """The same page once more; for a form, the page it was sent from, for a form is never repeated by itself."""
+    if request.method == "GET":
+        return ((_("Try now"), request.get_full_path()),)
+    return _back(request)
+
+
+def _back(request: HttpRequest) -> tuple[tuple[str, str], ...]:
+    """The page the request came from, if that is one of this site's."""
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    if came_from.netloc != request.get_host():
+        return ()
+    return ((_("Back to the page"), urlunsplit(("", "", came_from.path, came_from.query, ""))),)
+
+
+def _short(value: object, limit: int = 120) -> str:
+    """Text of a hostile value, cut to a length a sentence can hold."""
+    text = str(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+

@@ -1,0 +1,109 @@
+"""One job's page, its live fragment, and its long parts whole."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+import statuses
+from jobadmin import family, operations
+from jobadmin.filters import BadFilter
+from jobadmin.jobpage import JobPage
+from jobadmin.paths import job_url, safe_next, split_attempt, unquote
+from jobadmin.resolver import resolver
+from jobadmin.views import failures
+from jobadmin.views.base import needs, page, render
+from statuses import State, StatusNotFound
+
+#: Answer to a look that found nothing new: HTMX and our own script leave the page as it is.
+UNCHANGED = 204
+
+
+@require_safe
+@needs("view_job")
+@page
+def job(request: HttpRequest, quoted: str) -> HttpResponse:
+    """Everything there is to know about one job.
+
+    ``attempt=n`` (zero-based) looks at an earlier attempt, an id ``<id>:<n>`` leads there; ``part=call|data|errors`` answers
+    with that part alone, whole, as JSON; ``live=<fingerprint>`` with the changed page's inside, or with nothing when nothing
+    changed.
+    """
+    job_id, number = split_attempt(unquote(quoted))
+    status = statuses.find(job_id)
+    if status is None:
+        raise StatusNotFound(job_id)
+    if number is not None:
+        return _to_attempt(status, number)
+    if not resolver().may(request.user, "view_job", status):
+        return failures.forbidden(request, right="view_job")
+    shown = JobPage(status, attempt=_attempt(request, status), user=request.user, now=statuses.server_time())
+    if "part" in request.GET:
+        return _part(shown, request.GET["part"])
+    if request.GET.get("live") == shown.fingerprint:
+        return HttpResponse(status=UNCHANGED)
+    template = "jobadmin/job/_inside.html" if "live" in request.GET else "jobadmin/job.html"
+    return render(request, template, _context(request, shown))
+
+
+def _to_attempt(status: statuses.Status, number: int) -> HttpResponse:
+    """To the job's own page, at one of its attempts."""
+    if number > status.attempt:
+        raise StatusNotFound(f"{status.id}:{number}")
+    return redirect(f"{job_url(status.id)}?attempt={number}")
+
+
+def _attempt(request: HttpRequest, status: statuses.Status) -> int:
+    """The attempt to look at: the present one unless the parameter says otherwise. Raises: BadFilter."""
+    value = request.GET.get("attempt")
+    if value is None:
+        return status.attempt
+    if not value.isascii() or not value.isdigit() or len(value) > 9 or int(value) > status.attempt:
+        expected = "0" if not status.attempt else _("a whole number from 0 to %(last)s") % {"last": status.attempt}
+        raise BadFilter("attempt", value[:100], expected)
+    return int(value)
+
+
+def _part(shown: JobPage, name: str) -> HttpResponse:
+    """One long part, whole and redacted. Raises: BadFilter."""
+    if name not in shown.raw:
+        raise BadFilter("part", name[:100], ", ".join(shown.raw))
+    return JsonResponse(shown.raw[name], safe=False, json_dumps_params={"indent": 2, "ensure_ascii": False})
+
+
+def _context(request: HttpRequest, shown: JobPage) -> dict[str, object]:
+    return {
+        "title": shown.name,
+        "job": shown,
+        "status": shown.status,
+        "children": _children(request, shown),
+        "poll_seconds": None if shown.is_final else resolver().poll_seconds,
+        "fingerprint": shown.fingerprint,
+        "reason_length": operations.REASON_LENGTH,
+        "here": _here(request),
+        "back": safe_next(request, reverse("jobadmin:list")),
+    }
+
+
+def _here(request: HttpRequest) -> str:
+    """Address of the page as it stands, without what only its live fragment carries."""
+    params = request.GET.copy()
+    params.pop("live", None)
+    return f"{request.path}?{params.urlencode()}" if params else request.path
+
+
+def _children(request: HttpRequest, shown: JobPage) -> family.Children | None:
+    """The panel of children; None when there are none."""
+    wanted = request.GET.get("children", "")
+    if wanted not in ("", "all", *State):
+        raise BadFilter("children", wanted[:100], ", ".join(("all", *State)))
+    if not any(shown.children_counts.values()):
+        return None
+    number = request.GET.get("page", "1")
+    if not number.isascii() or not number.isdigit() or len(number) > 6:
+        raise BadFilter("page", number[:100], _("a whole number from 1"))
+    return family.children(
+        shown.status.children, shown.children_counts, wanted=wanted, page=int(number),
+        first=resolver().shown_children, params=request.GET,
+    )  # fmt: skip

@@ -1,0 +1,142 @@
+/* The job page: asks before what cannot be undone, looks again while something can change, and lets the clock run.
+   Everything here is an addition: without it the forms post, the tabs are links, and a reload shows the present. */
+(() => {
+  "use strict";
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  /* A form that names a dialog opens it; without script the server asks on a page of its own. */
+  document.addEventListener("submit", event => {
+    const dialog = document.getElementById(event.target.dataset.ask || "");
+    if (!dialog) return;
+    event.preventDefault();
+    dialog.showModal();
+  });
+
+  document.addEventListener("click", async event => {
+    const button = event.target.closest("[data-copy-from]");
+    if (!button) return;
+    const source = document.getElementById(button.dataset.copyFrom);
+    try {
+      await navigator.clipboard.writeText(source.value ?? source.textContent);
+      flash(button, true);
+    } catch {
+      flash(button, false);
+    }
+  });
+
+  function flash(button, done) {
+    const before = button.dataset.words ??= button.lastChild.textContent;
+    button.lastChild.textContent = done ? document.documentElement.lang.startsWith("de") ? "Kopiert" : "Copied" : before;
+    setTimeout(() => { button.lastChild.textContent = before; }, 1500);
+  }
+
+  /* Tabs are links; arrows, Home and End move between them. */
+  document.addEventListener("keydown", event => {
+    const tab = event.target.closest?.('[role="tab"]');
+    if (!tab) return;
+    const tabs = $$('[role="tab"]', tab.parentElement), at = tabs.indexOf(tab);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    tabs[(to + tabs.length) % tabs.length].focus();
+  });
+
+  /* Looking again. The server answers 204 while nothing changed, else with the inside of the page; only panels that differ
+     are replaced, so focus, open details and scrolled code stay where they are. */
+  const page = $("[data-job-page]");
+  const MOST_SECONDS = 120;
+  let failures = 0, timer = null;
+
+  const busy = () =>
+    document.hidden || $("dialog[open]") || !getSelection().isCollapsed ||
+    document.activeElement?.matches("input, textarea, select") || document.body.dataset.live === "off";
+
+  function schedule() {
+    clearTimeout(timer);
+    const seconds = Number($("#job-live", page)?.dataset.seconds);
+    if (seconds) timer = setTimeout(look, Math.min(seconds * 2 ** failures, MOST_SECONDS) * 1000);
+  }
+
+  async function look() {
+    if (busy()) return schedule();
+    const address = new URL(location.href);
+    address.hash = "";
+    address.searchParams.set("live", $("#job-live", page).dataset.version);
+    try {
+      const answer = await fetch(address, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } });
+      failures = answer.ok ? 0 : failures + 1;
+      if (answer.status === 404) return location.reload();
+      if (answer.status === 200 && !answer.redirected && !busy()) take(await answer.text());
+    } catch {
+      failures += 1;
+    }
+    schedule();
+  }
+
+  function take(html) {
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    if (!$("#job-live", fresh)) return;
+    const ids = root => $$("[data-live]", root).map(panel => panel.id).join();
+    if (ids(page) !== ids(fresh)) {
+      keepOpen(page, fresh);
+      page.replaceChildren(...fresh.body.childNodes);
+    } else {
+      $("#job-live", page).replaceWith($("#job-live", fresh));
+      $$("[data-live]", fresh).forEach(panel => replace(document.getElementById(panel.id), panel));
+    }
+    window.htmx?.process(page);
+  }
+
+  function replace(old, panel) {
+    keepOpen(old, panel);
+    if (old.outerHTML === panel.outerHTML) return;
+    const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    old.replaceWith(panel);
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  }
+
+  /* Details that somebody opened or closed stay so; the n-th stays the n-th. */
+  function keepOpen(old, panel) {
+    const before = $$("details", old);
+    $$("details", panel).forEach((details, place) => { if (before[place]) details.open = before[place].open; });
+  }
+
+  /* What still grows is counted on between two looks. */
+  function tick() {
+    $$("[data-ticks]").forEach(element => {
+      element.since ??= performance.now() - Number(element.dataset.ticks) * 1000;
+      element.textContent = words((performance.now() - element.since) / 1000);
+    });
+  }
+
+  function words(seconds) {
+    if (seconds < 59.95) return seconds.toLocaleString(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 }) + " s";
+    const two = number => String(number).padStart(2, "0"), whole = Math.round(seconds);
+    if (seconds < 3599.5) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+    const minutes = Math.round(seconds / 60);
+    if (seconds < 86370) return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+    const hours = Math.round(seconds / 3600);
+    return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  }
+
+  /* A page that could not be answered tries again by itself. */
+  function comeBack(note) {
+    let left = Number(note.dataset.retrySeconds);
+    const line = $("[data-retry-note]", note);
+    line.hidden = false;
+    setInterval(() => {
+      if (document.hidden) return;
+      left -= 1;
+      $("[data-retry-left]", note).textContent = Math.max(left, 0);
+      if (left === 0) location.reload();
+    }, 1000);
+  }
+
+  $$("[data-retry-seconds]").forEach(comeBack);
+  if (!page) return;
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && $("#job-live", page)?.dataset.seconds) look(); });
+  document.addEventListener("htmx:afterSwap", schedule);
+  setInterval(tick, 500);
+  schedule();
+})();

@@ -1,5 +1,6 @@
 """All statuses: making, finding, taking away."""
 
+import builtins
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
@@ -121,7 +122,7 @@ def _extra(call: Mapping[str, Any] | None, depends_on: Sequence[str] | None) -> 
             raise TypeError(f"call must be a mapping with args and kwargs, not {type(call).__name__}")
         kept["call"] = call
     if depends_on:
-        if isinstance(depends_on, str) or not all(isinstance(text, str) for text in depends_on):
+        if isinstance(depends_on, str) or not builtins.all(isinstance(text, str) for text in depends_on):
             raise TypeError("depends_on must be a list of ids")
         kept["depends_on"] = list(depends_on)
     return encoding.dumps(kept, "call") if kept else None

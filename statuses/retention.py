@@ -1,7 +1,7 @@
 """Retention: removing what is due, and what criteria name."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -64,10 +64,10 @@ def clean(
 def _texts(given: str | Sequence[str] | None, name: str) -> list[str] | None:
     if given is None:
         return None
-    found = [given] if isinstance(given, str) else list(given)
-    if not all(isinstance(text, str) for text in found):
+    found = [given] if isinstance(given, str) else given
+    if not isinstance(found, Collection) or not all(isinstance(text, str) for text in found):
         raise TypeError(f"{name} must be a text or a list of texts, not {given!r}")
-    return found
+    return list(found)
 
 
 def _states(given: str | Sequence[str] | None) -> list[State] | None:

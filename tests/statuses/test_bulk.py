@@ -1,0 +1,241 @@
+"""One verb on everything that matches: what changed, what was skipped, what was gone."""
+
+from datetime import timedelta
+
+import pytest
+
+import statuses
+from statuses.engines import registry
+from statuses.engines.base import Engine
+from statuses.testing import frozen_clock, make_status
+
+pytestmark = pytest.mark.usefixtures("store")
+STATES = list(statuses.State)
+
+
+def one_of_each() -> dict[str, statuses.Status]:
+    return {state.value: make_status(state) for state in STATES}
+
+
+def states_of(made: dict[str, statuses.Status]) -> dict[str, str | None]:
+    found = {name: statuses.find(status.id) for name, status in made.items()}
+    return {name: status.state.value if status else None for name, status in found.items()}
+
+
+def test_request_kill_all_asks_what_has_not_ended():
+    made = one_of_each()
+
+    changed = statuses.all().request_kill_all(by="ops", reason="r" * 100)
+
+    assert (changed.changed, changed.skipped, changed.missing) == (4, 3, 0)
+    assert changed.by_reason == {"requested": 4, "ended": 3}
+    assert states_of(made) == {state.value: state.value for state in STATES}
+    asked = statuses.find(made["started"].id)
+    assert (asked.kill_requested_by, asked.kill_reason) == ("ops", "r" * 100)
+    assert statuses.where(kill_requested=True).count() == 4
+
+
+def test_request_kill_all_may_end_what_waits():
+    made = one_of_each()
+
+    changed = statuses.all().request_kill_all(by="ops", end_queued=True)
+
+    assert changed.by_reason == {"killed": 2, "requested": 2, "ended": 3}
+    assert states_of(made) | {"unqueued": "killed", "queued": "killed"} == states_of(made)
+    assert statuses.find(made["queued"].id).killed_at is not None
+
+
+def test_a_second_request_changes_nothing():
+    one_of_each()
+    statuses.all().request_kill_all()
+
+    changed = statuses.all().request_kill_all()
+
+    assert (changed.changed, changed.by_reason["already"]) == (0, 4)
+
+
+def test_delete_all_removes_nothing_when_any_match_is_incomplete():
+    made = one_of_each()
+
+    with pytest.raises(statuses.NotCompleted):
+        statuses.all().delete_all()
+
+    assert states_of(made) == {state.value: state.value for state in STATES}
+
+
+def test_delete_all_of_completed_ones_removes_them():
+    made = one_of_each()
+
+    changed = statuses.where(state="completed").delete_all()
+
+    assert changed.changed == 2
+    assert [name for name, state in states_of(made).items() if state is None] == ["succeeded", "failed"]
+
+
+def test_delete_all_with_force_removes_everything():
+    one_of_each()
+
+    assert statuses.all().delete_all(force=True).changed == 7
+    assert statuses.all().count() == 0
+
+
+def test_only_ended_skips_what_has_not_ended():
+    one_of_each()
+
+    changed = statuses.all().delete_all(only_ended=True)
+
+    assert (changed.changed, changed.skipped, changed.by_reason["incomplete"]) == (3, 4, 4)
+    assert statuses.all().count() == 4
+
+
+def test_a_removal_can_be_taken_back_while_it_can_be():
+    with frozen_clock() as clock:
+        made = one_of_each()
+        before = statuses.all().counts()
+
+        changed = statuses.all().delete_all(only_ended=True, undo_for=timedelta(minutes=10))
+        assert statuses.all().count() == 4
+        assert statuses.find(made["failed"].id) is None
+        with pytest.raises(statuses.StatusNotFound):
+            made["failed"].started()
+
+        clock.tick(timedelta(minutes=9))
+        restored = statuses.restore(changed.undo)
+
+    assert restored.changed == 3
+    assert statuses.all().counts() == before
+    assert statuses.find(made["failed"].id).state == "failed"
+    assert statuses.restore(changed.undo).changed == 0
+
+
+def test_two_removals_are_taken_back_one_by_one():
+    with frozen_clock():
+        make_status("failed", job_name="a")
+        make_status("failed", job_name="b")
+        first = statuses.where(job_name="a").delete_all(only_ended=True, undo_for=timedelta(minutes=10))
+        second = statuses.where(job_name="b").delete_all(only_ended=True, undo_for=timedelta(minutes=10))
+
+        statuses.restore(second.undo)
+
+    assert first.undo != second.undo
+    assert [status.job_name for status in statuses.all()] == ["b"]
+
+
+def test_after_its_time_a_removal_is_final(store):
+    with frozen_clock() as clock:
+        make_status("failed", id="own", job_args={"b": "B:1"}, error="x", data=1)
+        changed = statuses.all().delete_all(only_ended=True, undo_for=timedelta(minutes=10))
+        clock.tick(timedelta(minutes=11))
+
+        cleaned = statuses.clean()
+
+    assert cleaned.swept == 1
+    assert statuses.restore(changed.undo).changed == 0
+    assert not [key for key in store.keys("*") if b"}x:" in key or key.endswith(b":e0")]
+
+
+@pytest.mark.parametrize("token", ["", "x", "-1", None, 7])
+def test_a_broken_token_is_refused(token):
+    with pytest.raises(ValueError, match="token"):
+        statuses.restore(token)
+
+
+def test_progress_is_told_and_can_stop():
+    statuses.load({"state": "started"} for _ in range(1500))
+    seen = []
+
+    def progress(done, total):
+        seen.append((done, total))
+        return len(seen) < 2
+
+    changed = statuses.all().request_kill_all(progress=progress)
+
+    assert changed.stopped
+    assert seen[-1][0] == changed.changed < 1500 == seen[-1][1]
+
+
+def test_a_limited_query_changes_just_what_it_shows():
+    made = [make_status("started") for _ in range(5)]
+
+    statuses.all().order_by("recorded_at").limit(2).request_kill_all()
+
+    assert [statuses.find(status.id).kill_requested for status in made] == [True, True, False, False, False]
+
+
+def test_a_page_of_statuses_has_the_same_verbs():
+    made = one_of_each()
+    page = statuses.where(state="ended").run()
+
+    assert page.delete_all(force=True).changed == 3
+    assert page.request_kill_all().by_reason == {"gone": 3}
+    assert states_of(made)["queued"] == "queued"
+
+
+def test_what_vanished_meanwhile_is_missing():
+    made = one_of_each()
+    page = statuses.all().run()
+    statuses.find(made["failed"].id).delete()
+
+    changed = page.delete_all(only_ended=True)
+
+    assert (changed.changed, changed.missing) == (2, 1)
+
+
+class Recorder(Engine):
+    name = "recorder"
+    can_kill = True
+    can_retry = True
+
+    def __init__(self):
+        self.killed, self.retried = [], []
+
+    def kill(self, status):
+        if status.job_name == "stubborn":
+            raise statuses.EngineCannot(status.id, self.name, "kill", "its pool has no processes")
+        self.killed.append(status.id)
+
+    def retry(self, status, by=None):
+        if status.job_name == "stubborn":
+            raise RuntimeError("the broker is away")
+        self.retried.append(status.id)
+        return status.requeued()
+
+
+@pytest.fixture
+def engine():
+    before = dict(registry._engines)
+    made = registry.register(Recorder())
+    yield made
+    registry._engines.clear()
+    registry._engines.update(before)
+
+
+def test_kill_now_all_kills_what_waits_and_ends_what_runs(engine):
+    waiting = make_status("queued", engine="recorder")
+    running = make_status("started", engine="recorder")
+    make_status("started", engine="recorder", job_name="stubborn")
+    make_status("started")
+    make_status("failed", engine="recorder")
+
+    changed = statuses.all().kill_now_all(by="ops")
+
+    assert changed.by_reason == {"killed": 1, "requested": 1, "cannot": 2, "ended": 1}
+    assert changed.errors == ("its pool has no processes",)
+    assert statuses.find(waiting.id).state == "killed"
+    assert engine.killed == [running.id]
+    assert statuses.find(running.id).state == "started"
+
+
+def test_retry_all_sends_again_what_its_engine_can(engine):
+    failed = make_status("failed", engine="recorder")
+    killed = make_status("killed", engine="recorder")
+    make_status("failed", engine="recorder", job_name="stubborn")
+    make_status("failed")
+    make_status("started", engine="recorder")
+
+    changed = statuses.all().retry_all(by="ops")
+
+    assert changed.by_reason == {"retried": 2, "cannot": 1, "failed": 1, "incomplete": 1}
+    assert changed.errors == ("RuntimeError: the broker is away",)
+    assert set(engine.retried) == {failed.id, killed.id}
+    assert statuses.find(failed.id).state == "queued"

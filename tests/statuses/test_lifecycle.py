@@ -1,0 +1,277 @@
+"""What a job goes through: states, moments, restarts, attempts."""
+
+from datetime import timedelta
+
+import pytest
+
+import statuses
+from statuses import State
+from statuses.testing import frozen_clock, make_status
+
+pytestmark = pytest.mark.usefixtures("store")
+VERBS = ["unqueued", "queued", "started", "succeeded", "failed", "killed", "unknown"]
+
+
+@pytest.mark.parametrize("source", VERBS)
+@pytest.mark.parametrize("target", [verb for verb in VERBS if verb != "started"])
+def test_any_state_may_be_entered_from_any(source, target):
+    status = make_status(source)
+
+    getattr(status, target)()
+
+    assert status.state == target
+    assert statuses.find(status.id).state == target
+    assert getattr(status, f"is_{target}")
+
+
+def test_the_first_entry_records_the_moment_and_later_ones_keep_it():
+    with frozen_clock() as clock:
+        status = statuses.create(job_name="a").queued()
+        first = clock.now
+        clock.tick(5)
+        status.unqueued()
+        clock.tick(5)
+        status.queued()
+
+    assert status.queued_at == first
+
+
+def test_entering_the_present_state_changes_nothing():
+    with frozen_clock() as clock:
+        status = make_status("failed")
+        at = status.failed_at
+        clock.tick(60)
+        status.failed()
+
+    assert status.failed_at == at
+    assert not status.changed
+
+
+def test_every_state_has_its_moment_with_microseconds():
+    status = make_status("succeeded")
+
+    assert status.recorded_at <= status.queued_at <= status.started_at <= status.succeeded_at
+    assert status.recorded_at.tzinfo is not None
+    assert status.ended_at == status.succeeded_at
+    assert status.failed_at is None and status.killed_at is None
+
+
+def test_wait_runs_from_queued_to_started_and_run_to_the_end():
+    with frozen_clock() as clock:
+        status = statuses.create(job_name="a")
+        clock.tick(3)
+        status.queued()
+        clock.tick(10)
+        status.started()
+        clock.tick(2.5)
+        status.failed()
+
+    assert status.wait_time == 10
+    assert status.run_time == 2.5
+
+
+def test_a_job_that_was_never_queued_waits_from_its_recording():
+    with frozen_clock() as clock:
+        status = statuses.create(job_name="a")
+        clock.tick(7)
+        status.started()
+
+    assert status.wait_time == 7
+    assert status.run_time is None
+
+
+def test_moments_out_of_order_give_no_wait():
+    with frozen_clock() as clock:
+        status = statuses.create(job_name="a", state="started")
+        clock.tick(5)
+        status.queued()
+
+    assert status.wait_time is None
+
+
+def test_leaving_an_ended_state_takes_the_run_time_back():
+    with frozen_clock() as clock:
+        status = make_status("started")
+        clock.tick(4)
+        status.failed()
+        assert status.run_time == 4
+
+        status.queued()
+
+    assert status.run_time is None
+    assert status.ended_at is None
+
+
+def test_the_run_time_belongs_to_the_ended_state_it_is_in():
+    with frozen_clock() as clock:
+        status = make_status("started")
+        clock.tick(1)
+        status.failed()
+        clock.tick(1)
+        status.succeeded()
+        assert status.run_time == 2
+
+        status.failed()
+
+    assert status.run_time == 1
+
+
+def test_started_again_is_a_restart_that_archives_what_was():
+    with frozen_clock() as clock:
+        status = make_status("started", job_args={"book": "Book:53"}, queue="q", user="u", call={"args": [1]}, provider_job_id="p")
+        status.set_progress(0.4, message="half").save({"n": 1}).add_error("boom 1")
+        clock.tick(9)
+        status.failed()
+        clock.tick(1)
+
+        status.started(worker="worker-2")
+
+    assert status.attempt == 1
+    assert status.state is State.started
+    assert (status.job_name, status.queue, status.user, status.provider_job_id) == ("tests.job", "q", "u", "p")
+    assert status.job_args == {"book": "Book:53"}
+    assert status.call == {"args": [1]}
+    assert (status.progress, status.progress_message, status.data, status.errors, status.error_group) == (None, None, None, [], None)
+    assert status.failed_at is None and status.run_time is None
+    assert status.worker == "worker-2"
+    [before] = status.prior_attempts
+    assert before.state is State.failed
+    assert (before.run_time, before.progress, before.progress_message) == (9, 0.4, "half")
+    assert (before.data, before.errors, before.worker) == ({"n": 1}, ["boom 1"], "worker-1")
+    assert before.id == f"{status.id}:0" and before.attempt == 0
+
+
+def test_a_restart_keeps_recorded_and_queued():
+    with frozen_clock() as clock:
+        status = make_status("failed")
+        recorded, queued = status.recorded_at, status.queued_at
+        clock.tick(100)
+
+        status.started()
+
+    assert (status.recorded_at, status.queued_at) == (recorded, queued)
+
+
+def test_an_archived_attempt_is_found_by_its_id_and_never_counted():
+    status = make_status("failed").started()
+
+    found = statuses.find(f"{status.id}:0")
+
+    assert found.state is State.failed
+    assert statuses.find(f"{status.id}:1") is None
+    assert statuses.all().count() == 1
+    assert statuses.where(id=f"{status.id}:0").count() == 0
+
+
+def test_an_archived_attempt_is_read_only():
+    attempt = make_status("failed").started().prior_attempts[0]
+
+    with pytest.raises(statuses.ReadOnlyAttempt, match=attempt.id):
+        attempt.succeeded()
+    with pytest.raises(statuses.ReadOnlyAttempt):
+        attempt.set_progress(0.5)
+    with pytest.raises(statuses.ReadOnlyAttempt):
+        attempt.delete(force=True)
+
+
+def test_a_restart_from_succeeded_leaves_no_ghost():
+    status = make_status("succeeded")
+
+    status.started()
+
+    assert statuses.where(state="succeeded").count() == 0
+    assert statuses.where(succeeded_at=(None, None)).count() == 0
+    assert statuses.all().counts()[State.started] == 1
+    assert sum(statuses.all().counts().values()) == 1
+
+
+def test_a_restart_of_a_job_that_was_never_queued_works():
+    status = statuses.create(job_name="a").started().started()
+
+    assert status.attempt == 1
+    assert status.queued_at is None
+
+
+def test_requeued_archives_at_once_and_waits_anew():
+    with frozen_clock() as clock:
+        status = make_status("failed")
+        clock.tick(30)
+        status.requeued()
+        assert (status.state, status.attempt, status.queued_at) == ("queued", 1, clock.now)
+        assert status.prior_attempts[0].state == "failed"
+        clock.tick(4)
+
+        status.started()
+
+    assert status.attempt == 1
+    assert status.wait_time == 4
+
+
+def test_requeued_on_a_job_that_neither_ran_nor_ended_archives_nothing():
+    status = statuses.create(job_name="a").requeued()
+    assert (status.state, status.attempt) == ("queued", 0)
+
+    status.requeued()
+
+    assert status.attempt == 0
+    assert not status.changed
+
+
+def test_many_restarts_keep_every_attempt_in_order():
+    status = make_status("started")
+    for number in range(5):
+        status.save({"n": number}).failed().started()
+
+    assert [attempt.data["n"] for attempt in status.prior_attempts] == [0, 1, 2, 3, 4]
+    assert [attempt.attempt for attempt in status.prior_attempts] == [0, 1, 2, 3, 4]
+
+
+def test_succeeded_sets_progress_to_one():
+    assert make_status("started").set_progress(0.3).succeeded().progress == 1.0
+
+
+def test_a_guarded_write_changes_only_the_attempt_it_speaks_of():
+    status = make_status("failed").started()
+
+    assert not status.succeeded(attempt=0).changed
+    assert status.state == "started"
+    assert status.succeeded(attempt=1).changed
+
+
+def test_a_guarded_write_leaves_only_the_states_it_may_leave():
+    status = make_status("started")
+
+    assert not status.queued(sources={"unqueued"}).changed
+    assert status.state == "started"
+    assert not status.failed(sources=set()).changed
+    assert status.failed(sources={"started", "queued"}).changed
+
+
+def test_started_with_its_attempt_given_is_no_restart_when_repeated():
+    status = statuses.create(job_name="a", state="queued")
+
+    assert status.started(attempt=0).changed
+    assert not status.started(attempt=0).changed
+    assert status.attempt == 0
+    assert status.prior_attempts == []
+
+
+def test_states_of_the_whole_life_answer_the_predicates():
+    for state in VERBS:
+        status = make_status(state)
+        assert status.is_completed == (state in ("succeeded", "failed"))
+        assert status.is_incomplete == (not status.is_completed)
+        assert status.is_ended == (state in ("succeeded", "failed", "killed"))
+
+
+def test_expires_after_retention_counted_from_the_end():
+    with frozen_clock() as clock:
+        status = make_status("started")
+        clock.tick(100)
+        ended = clock.now
+        status.succeeded()
+
+    assert status.expires_at == ended + timedelta(days=30)
+    assert status.keep_for(timedelta(hours=1)).expires_at == ended + timedelta(hours=1)
+    assert status.keep_for(None).expires_at == ended + timedelta(days=30)
+    assert make_status("failed").expires_at > ended + timedelta(days=179)

@@ -1,0 +1,138 @@
+"""`track()` and `current()`: a block or a function as a job that is never harmed by being tracked."""
+
+import asyncio
+import logging
+import threading
+
+import pytest
+
+import statuses
+
+
+@pytest.fixture
+def away():
+    """A store that nobody answers for."""
+    statuses.configure(url="unix:///nonexistent/jobadmin.sock", namespace="away")
+
+
+def newest() -> statuses.Status:
+    found = statuses.all().first()
+    assert found is not None
+    return found
+
+
+@pytest.mark.usefixtures("store")
+class TestTrack:
+    def test_a_block_that_ends_is_a_job_that_succeeded(self):
+        with statuses.track("a", job_args={"book": "Book:1"}, queue="q", user="u") as job:
+            assert job.state == "started"
+            job.set_progress(1, 2)
+
+        found = newest()
+        assert (found.state, found.job_name, found.queue, found.user, found.progress) == ("succeeded", "a", "q", "u", 1.0)
+
+    def test_a_block_that_raises_is_a_job_that_failed_and_the_error_goes_on(self):
+        with pytest.raises(ZeroDivisionError), statuses.track("a"):
+            _ = 1 / 0
+
+        found = newest()
+        assert found.state == "failed"
+        assert found.errors[0]["class"] == "ZeroDivisionError"
+
+    def test_a_block_that_is_asked_to_die_is_a_job_that_was_killed(self):
+        with statuses.track("a") as job:
+            statuses.find(job.id).request_kill(by="ops")
+            job.check_kill()
+            raise AssertionError("it went on")
+
+        assert newest().state == "killed"
+        assert newest().errors == []
+
+    def test_current_is_the_job_inside_and_what_it_was_before_outside(self):
+        assert statuses.current() is None
+        with statuses.track("outer") as outer:
+            with statuses.track("inner") as inner:
+                assert statuses.current() is inner
+            assert statuses.current() is outer
+        assert statuses.current() is None
+
+    def test_a_decorated_function_is_a_job_at_each_call(self):
+        @statuses.track("double")
+        def double(number):
+            assert statuses.current().job_name == "double"
+            return 2 * number
+
+        assert [double(2), double(number=3)] == [4, 6]
+        assert statuses.where(job_name="double", state="succeeded").count() == 2
+        assert double.__name__ == "double"
+
+    def test_a_decorated_coroutine_is_a_job_at_each_call(self):
+        @statuses.track("later")
+        async def later(number):
+            await asyncio.sleep(0)
+            statuses.current().save(number)
+            return number
+
+        async def both():
+            return await asyncio.gather(later(1), later(2))
+
+        assert asyncio.run(both()) == [1, 2]
+        assert sorted(job.data for job in statuses.where(job_name="later", state="succeeded")) == [1, 2]
+
+    def test_threads_each_have_their_own_current_job(self):
+        seen = {}
+
+        def work(name):
+            with statuses.track(name) as job:
+                seen[name] = statuses.current() is job
+
+        threads = [threading.Thread(target=work, args=(f"job-{n}",)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert all(seen.values()) and len(seen) == 8
+        assert statuses.where(state="succeeded").count() == 8
+
+    def test_a_job_removed_while_it_runs_goes_on_and_says_so_once(self, caplog):
+        with caplog.at_level(logging.WARNING, "statuses"), statuses.track("a") as job:
+            statuses.find(job.id).delete(force=True)
+            job.set_progress(0.5)
+            job.set_progress(0.6)
+            job.check_kill()
+
+        assert statuses.all().count() == 0
+        assert len([record for record in caplog.records if "untracked" in record.message]) == 1
+
+    def test_bad_values_are_still_refused_inside(self):
+        with pytest.raises(ValueError, match="progress"), statuses.track("a") as job:
+            job.set_progress(7)
+
+        assert newest().state == "failed"
+
+
+@pytest.mark.usefixtures("away")
+def test_a_store_that_is_away_is_logged_and_the_block_runs(caplog):
+    ran = []
+
+    with caplog.at_level(logging.WARNING, "statuses"), statuses.track("a") as job:
+        job.set_progress(0.5).add_error("x").heartbeat()
+        job.check_kill()
+        ran.append(True)
+
+    assert ran == [True]
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.usefixtures("away")
+def test_an_error_of_the_block_goes_on_when_the_store_is_away():
+    with pytest.raises(KeyError), statuses.track("a"):
+        raise KeyError("own")
+
+
+@pytest.mark.usefixtures("away")
+def test_everything_else_says_that_the_store_is_away():
+    for action in (statuses.create, statuses.all().count, lambda: statuses.find("x"), statuses.ping, lambda: statuses.load([{}])):
+        with pytest.raises(statuses.StoreUnavailable):
+            action()

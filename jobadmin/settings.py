@@ -9,6 +9,8 @@ import os
 import secrets
 from pathlib import Path
 
+from statuses.embedded import socket_url
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 #: Everything a run writes: database, secret, the embedded server's socket and files.
@@ -98,7 +100,7 @@ DATABASES = {
 }
 
 #: Where the statuses are kept: the server named by the environment, else the embedded one.
-REDIS_URL = os.environ.get("REDIS_URL") or f"unix://{VAR_DIR / 'valkey.sock'}"
+REDIS_URL = os.environ.get("REDIS_URL") or socket_url(VAR_DIR / "server")
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",

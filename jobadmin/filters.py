@@ -311,6 +311,12 @@ class JobFilter:
             )
         return chips
 
+    @property
+    def every_chip(self) -> list[Chip]:
+        """The active filters, those included that a toggle shows."""
+        toggled = [self._chip(name) for name in ("state", "flag") if name in self.given and not self._is_chip(name)]
+        return [*toggled, *(chip for chip in self.chips if chip.parameter != "span")]
+
     def _is_chip(self, parameter: str) -> bool:
         tokens = self.tokens(parameter)
         if parameter == "flag":

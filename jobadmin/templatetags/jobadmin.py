@@ -150,3 +150,12 @@ def job_url(job_id: str) -> str:
 def resource_url(resource: str) -> str:
     """Address of a resource's page."""
     return paths.resource_url(resource)
+
+
+@register.simple_tag
+def rank_url(jobs: JobFilter, viewname: str, rank: str, present: str) -> str:
+    """Link that ranks a table by `rank`: the largest first, names from A; a second time the other way round."""
+    first = rank if rank == "name" else f"-{rank}"
+    other = f"-{rank}" if rank == "name" else rank
+    wanted = other if present == first else first
+    return jobs.url(viewname, rank=None if wanted == "-total" else wanted)

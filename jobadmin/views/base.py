@@ -107,7 +107,7 @@ def render_filtered(
         return render(request, f"jobadmin/{name}.html", full)
     response = render(request, "jobadmin/_swap.html", full)
     if "live" not in request.GET:
-        pages = {key: request.GET[key] for key in ("chart", "rank", "columns") if request.GET.get(key)}
+        pages = {key: request.GET[key] for key in ("chart", "rank", "columns", "page") if request.GET.get(key)}
         response.headers["HX-Push-Url"] = jobs.url(name, *path_args, after=jobs.cursor, **pages)
     return response
 

@@ -1,0 +1,233 @@
+"""Geometry of the charts: numbers in, SVG attributes and labels out. Nothing here knows jobs or HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from jobadmin import formats
+from jobadmin.spans import EPOCH, Grid
+
+#: Units of a drawing: one bucket is twelve wide, of which ten are the bar.
+BUCKET, BAR, HEIGHT = 12, 10, 208
+#: The activity chart's height is divided by this many lines.
+STEPS = 4
+#: A label of the time axis needs about this share of the width.
+MOST_LABELS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """A labelled place on an axis, as a share of its length in percent."""
+
+    at: float
+    label: str
+
+    @property
+    def percent(self) -> str:
+        return f"{self.at:.3f}%"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """The bars of one series in a stack."""
+
+    name: str
+    path: str
+    top: str
+    """The upper edges alone."""
+
+
+def number(value: float) -> str:
+    """For an SVG attribute: short, and the same in every language."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def nice_step(highest: float, steps: int = STEPS, *, whole: bool = True) -> float:
+    """The smallest round step with which `steps` of them reach `highest`."""
+    least = max(highest / steps, 1 if whole else 1e-9)
+    power = 10 ** math.floor(math.log10(least))
+    for factor in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
+        step = factor * power
+        if step >= least * (1 - 1e-9) and (not whole or step == int(step)):
+            return step
+    return 10 * power
+
+
+def stack(series: Sequence[tuple[str, Sequence[float]]], highest: float) -> list[Layer]:
+    """Bars of each series standing on those before it."""
+    floor = [0.0] * max((len(values) for _, values in series), default=0)
+    layers = []
+    for name, values in series:
+        bars, tops = [], []
+        for index, value in enumerate(values):
+            if value:
+                low, tall = HEIGHT * floor[index] / highest, HEIGHT * value / highest
+                x, y = index * BUCKET + 1, HEIGHT - low
+                bars.append(f"M{x} {number(y)}h{BAR}v{-tall:.2f}h-{BAR}z")
+                tops.append(f"M{x} {number(y - tall)}h{BAR}")
+                floor[index] += value
+        layers.append(Layer(name=name, path="".join(bars), top="".join(tops)))
+    return layers
+
+
+def sparkline(values: Sequence[float], points: int = 28, height: float = 26) -> tuple[str, str]:
+    """(line, area) paths over a box 100 wide, the values summed into at most `points`."""
+    values = _summed(values, points)
+    if len(values) < 2 or not any(values):
+        return "", ""
+    highest, width = max(values), 100 / (len(values) - 1)
+    low, high = height - 2, 4
+    places = (f"{number(i * width)} {number(low - (low - high) * value / highest)}" for i, value in enumerate(values))
+    line = "M" + " L".join(places)
+    return line, f"{line} L100 {number(height)} L0 {number(height)}Z"
+
+
+def _summed(values: Sequence[float], points: int) -> list[float]:
+    """At most `points` sums of neighbours; the last sum may have fewer of them."""
+    size = max(1, math.ceil(len(values) / points))
+    return [sum(values[at : at + size]) for at in range(0, len(values), size)]
+
+
+#: Distances of time labels, seconds.
+DISTANCES = (
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200,
+    86400, 172800, 604800, 1209600,
+)  # fmt: skip
+MONTHS = (1, 2, 3, 6, 12, 24, 60, 120)
+
+
+def time_ticks(grid: Grid, most: int = MOST_LABELS) -> list[Tick]:
+    """Labels of the time axis at round moments of the viewer's wall clock."""
+    length = grid.end - grid.start
+    for seconds in DISTANCES:
+        if length <= timedelta(seconds=seconds) * most:
+            moments = _multiples(grid, timedelta(seconds=seconds))
+            return [_tick(grid, moment, _clock_label(moment, seconds)) for moment in moments]
+    for months in MONTHS:
+        if length <= timedelta(days=30.5) * months * most or months == MONTHS[-1]:
+            return [_tick(grid, moment, date_format(moment, "Y" if months >= 12 else "M Y"))
+                    for moment in _month_starts(grid, months)]  # fmt: skip
+    return []
+
+
+def _tick(grid: Grid, moment: datetime, label: str) -> Tick:
+    return Tick(at=100 * ((moment - grid.start) / (grid.end - grid.start)), label=label)
+
+
+def _multiples(grid: Grid, distance: timedelta) -> Iterable[datetime]:
+    offset = timezone.localtime(grid.start).utcoffset() or timedelta()
+    first = grid.start + (-(grid.start - EPOCH + offset)) % distance
+    while first < grid.end:
+        yield timezone.localtime(first)
+        first += distance
+
+
+def _month_starts(grid: Grid, months: int) -> Iterable[datetime]:
+    start = timezone.localtime(grid.start)
+    index = start.year * 12 + start.month
+    index += -(index - 1) % months  # the next month whose number is a multiple
+    while True:
+        year, month = divmod(index - 1, 12)
+        moment = start.replace(year=year, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
+        if moment >= grid.end or year > 2300:
+            return
+        if moment >= grid.start:
+            yield moment
+        index += months
+
+
+def _clock_label(moment: datetime, seconds: float) -> str:
+    if seconds >= 86400 or seconds >= 3600 and (moment.hour, moment.minute) == (0, 0):
+        return date_format(moment, "D j M")
+    if seconds < 1:
+        return f"{date_format(moment, 'H:i:s')}.{moment.microsecond // 1000:03d}"
+    return date_format(moment, "H:i" if seconds >= 60 else "H:i:s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistogramBar:
+    """One bar of a histogram over a box 360 by 60."""
+
+    x: str
+    y: str
+    width: str
+    height: str
+    is_tail: bool
+    """True beyond p95."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """A logarithmic histogram with its marks."""
+
+    bars: list[HistogramBar]
+    p50: str
+    p95: str
+    ticks: list[Tick]
+
+
+#: Durations that the axis of a histogram may name, seconds.
+LANDMARKS = (
+    1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 86400, 864000, 8640000, 86400000,
+)  # fmt: skip
+
+
+def histogram(bins: Sequence[tuple[float, float, int]], p50: float, p95: float) -> Histogram | None:
+    """Bars of equal width for `bins` (low, high, n) of logarithmic widths; None when they hold nothing."""
+    highest = max((n for _, _, n in bins), default=0)
+    if not highest:
+        return None
+    width = 360 / len(bins)
+    bars = [
+        HistogramBar(
+            x=number(index * width + 0.5),
+            y=f"{60 - 56 * n / highest:.2f}",
+            width=number(width - 1),
+            height=f"{56 * n / highest:.2f}",
+            is_tail=low >= p95,
+        )
+        for index, (low, high, n) in enumerate(bins)
+        if n
+    ]
+    ticks = _landmarks(bins)
+    return Histogram(bars=bars, p50=number(3.6 * _place(bins, p50)), p95=number(3.6 * _place(bins, p95)), ticks=ticks)
+
+
+def _place(bins: Sequence[tuple[float, float, int]], value: float) -> float:
+    """Where `value` stands on the axis, percent; within its bin by the logarithm."""
+    for index, (low, high, _n) in enumerate(bins):
+        if value < high or index == len(bins) - 1:
+            within = 0.0
+            if high > low > 0:
+                within = math.log(max(value, low) / low) / math.log(high / low)
+            elif high > low:
+                within = (value - low) / (high - low)
+            return 100 * (index + min(1.0, max(0.0, within))) / len(bins)
+    return 0.0
+
+
+def _landmarks(bins: Sequence[tuple[float, float, int]]) -> list[Tick]:
+    """Round durations within the axis, none so near to the one before that the labels would touch."""
+    ticks: list[Tick] = []
+    for seconds in LANDMARKS:
+        if bins[0][0] <= seconds <= bins[-1][1] and seconds > 0:
+            at = _place(bins, seconds)
+            if at < 90 and (not ticks or at - ticks[-1].at >= 14):
+                ticks.append(Tick(at=at, label=_landmark(seconds)))
+    if not ticks:
+        ticks = [Tick(at=0, label=formats.brief(bins[0][0]))]
+    return ticks
+
+
+def _landmark(seconds: float) -> str:
+    """1 s, not 1.00 s."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= size * (1 - 1e-9):
+            return f"{round(seconds / size)} {unit}"
+    return formats.brief(seconds)

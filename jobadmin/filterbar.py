@@ -1,0 +1,193 @@
+"""The filter bar: what its fields, toggles, chips and links show for a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+import statuses
+from jobadmin import spans
+from jobadmin.filters import FLAGS, LABELS, TIMES, Chip, JobFilter
+from jobadmin.tokens import Token
+
+#: Fields with suggestions, in the order of the bar: parameter, icon, what several values are called.
+PICKERS = (
+    ("name", "job", gettext_lazy("%d names")),
+    ("queue", "queue", gettext_lazy("%d queues")),
+    ("user", "user", gettext_lazy("%d users")),
+)
+#: Values a field offers to a browser without script.
+OFFERED = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picker:
+    """A field of the bar that takes one value, and adds to several."""
+
+    parameter: str
+    icon: str
+    label: str
+    value: str
+    """The one value asked for, as the URL writes it; empty when there are none or several."""
+    placeholder: str
+    is_set: bool
+    offered: list[str]
+    """Known values, as the URL would write them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toggle:
+    """A state or flag that can be switched on and off."""
+
+    parameter: str
+    name: str
+    is_on: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanLink:
+    """A preset of the time span."""
+
+    name: str
+    label: str
+    url: str
+    is_on: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterBar:
+    """Everything the bar shows; `view` and `path_args` name the page it belongs to."""
+
+    jobs: JobFilter
+    view: str
+    matched: int
+    total: int
+    path_args: tuple[str, ...] = ()
+
+    @property
+    def action(self) -> str:
+        """Where the form is sent."""
+        return reverse(f"jobadmin:{self.view}", args=self.path_args)
+
+    @property
+    def here(self) -> str:
+        """This page with this filter, as a link that can be sent."""
+        return self.url()
+
+    @property
+    def fixed(self) -> str:
+        """The same with an absolute span: shows these jobs tomorrow, too."""
+        window = self.jobs.window
+        return self.url() if window.is_open else self.url(**{"span": None, "from": window.after, "to": window.before})
+
+    def url(self, **changes: object) -> str:
+        return self.jobs.url(self.view, *self.path_args, **changes)
+
+    @property
+    def clear_url(self) -> str:
+        """The page without any filter; the span stays."""
+        bare = self.jobs.without_facets()
+        return (bare if self.jobs.span else bare.with_(span=None)).url(self.view, *self.path_args)
+
+    @cached_property
+    def pickers(self) -> list[Picker]:
+        return [self._picker(parameter, icon, several) for parameter, icon, several in PICKERS]
+
+    def _picker(self, parameter: str, icon: str, several: str) -> Picker:
+        tokens = self.jobs.tokens(parameter)
+        known = statuses.all().values({"name": "job_name"}.get(parameter, parameter), limit=OFFERED)
+        return Picker(
+            parameter=parameter,
+            icon=icon,
+            label=str(LABELS[parameter]),
+            value=str(tokens[0]) if len(tokens) == 1 else "",
+            placeholder=str(several) % len(tokens) if len(tokens) > 1 else str(LABELS[parameter]),
+            is_set=bool(tokens),
+            offered=[str(Token(text)) for text in known],
+        )
+
+    @property
+    def states(self) -> list[Toggle]:
+        on = self.jobs.states
+        return [Toggle(parameter="state", name=state.value, is_on=state.value in on) for state in statuses.State]
+
+    @property
+    def flags(self) -> list[Toggle]:
+        return [Toggle(parameter="flag", name=flag, is_on=flag in self.jobs.flags) for flag in FLAGS]
+
+    @property
+    def kept(self) -> Iterator[tuple[str, str]]:
+        """Parameters that the form shows no field for: hidden inputs carry them along."""
+        single = {picker.parameter for picker in self.pickers if picker.value}
+        toggles = {(toggle.parameter, toggle.name) for toggle in (*self.states, *self.flags)}
+        for name, value in self.jobs.params:
+            if name not in {"q", "by", "after", *single} and (name, value) not in toggles:
+                yield name, value
+
+    @property
+    def kept_beside_span(self) -> list[tuple[str, str]]:
+        """Parameters that the form of an own span carries along."""
+        return [(name, value) for name, value in self.jobs.params if name not in {"span", "from", "to", "after"}]
+
+    @property
+    def spans(self) -> list[SpanLink]:
+        labels = {name: preset.label for name, preset in spans.PRESETS.items()} | {spans.ALL: _("All")}
+        return [
+            SpanLink(name=name, label=label, url=self.url(span=name), is_on=self.jobs.span == name)
+            for name, label in labels.items()
+        ]
+
+    @property
+    def own_span(self) -> tuple[str, str] | None:
+        """From and to of a span of its own, as the fields take them (local time)."""
+        if self.jobs.span:
+            return None
+        return _local(self.jobs.after), _local(self.jobs.before)
+
+    @property
+    def times(self) -> list[tuple[str, str, bool]]:
+        return [(name, str(label), name == self.jobs.by) for name, label in TIMES.items()]
+
+    @property
+    def chips(self) -> list[tuple[Chip, str]]:
+        """The active filters, each with the link that takes it away."""
+        return [(chip, self.url(**chip.removes)) for chip in self.jobs.chips]
+
+    @property
+    def droppable(self) -> list[tuple[Chip, str]]:
+        """What an empty page offers to take away, states included."""
+        return [(chip, self.url(**chip.removes)) for chip in self.jobs.every_chip][:3]
+
+    @property
+    def active(self) -> int:
+        """How many parameters are filtered by, for the button that a narrow page shows."""
+        return self.jobs.active
+
+    @property
+    def refresh_seconds(self) -> int:
+        """How often a live page looks again."""
+        return self.jobs.preset.refresh_seconds if self.jobs.preset else spans.REFRESH_SECONDS
+
+    @property
+    def overview_url(self) -> str:
+        return self.jobs.url("overview")
+
+    @property
+    def list_url(self) -> str:
+        return self.jobs.url("list")
+
+
+def _local(moment: datetime | None) -> str:
+    """For a field of type datetime-local, which knows seconds at most; a last microsecond reads as the full second."""
+    if moment is None:
+        return ""
+    if moment.microsecond == 999_999:
+        moment += timedelta(microseconds=1)
+    return timezone.localtime(moment).strftime("%Y-%m-%dT%H:%M:%S")

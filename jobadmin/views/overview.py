@@ -1,0 +1,56 @@
+"""The overview: how many jobs, in which states, since when, how long they take, and why they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from jobadmin import health, panels
+from jobadmin.filters import JobFilter, page_value
+from jobadmin.views.base import needs, page, render, render_filtered, wants_part
+
+
+@needs("view_job")
+@page
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """The jobs of the filter in numbers.  Source: one report, and one about the period before."""
+    jobs = JobFilter.from_request(request)
+    mode = page_value(request, "chart", panels.MODES, "count")
+    rank = page_value(request, "rank", panels.ranks(), "-total")
+    part = page_value(request, "part", ("all", *panels.PANELS), "all")
+    if part != "all" and wants_part(request):
+        return one_panel(request, jobs, part, mode, rank)
+    reading = panels.Reading(jobs=jobs, names=panels.TOP_NAMES if rank == "-total" else panels.EVERY)
+    context = {
+        "title": _("Jobs"),
+        "panels": {name: panels.guarded(name, make) for name, make in makers(reading, mode, rank).items()},
+        "tiles_matched": sum(reading.tiles.counts.values()),
+        "stale_count": 0 if "stale" in jobs.flags else reading.tiles.flags["stale"],
+        "policy_notice": health.wrong_policy(),
+    }
+    return render_filtered(request, "overview", jobs, context, matched=reading.matched)
+
+
+def makers(reading: panels.Reading, mode: str, rank: str) -> dict[str, Callable[[], Any]]:
+    """Panel -> what makes it."""
+    return {
+        "tiles": lambda: panels.tiles(reading, "overview"),
+        "activity": lambda: panels.activity(reading, mode),
+        "durations": lambda: panels.durations(reading),
+        "names": lambda: panels.names(reading, rank),
+        "errors": lambda: panels.errors(reading),
+    }
+
+
+def one_panel(request: HttpRequest, jobs: JobFilter, name: str, mode: str, rank: str) -> HttpResponse:
+    """A panel by itself, to take the place of one that failed."""
+    names = panels.TOP_NAMES if rank == "-total" else panels.EVERY
+    reading = panels.Reading(jobs=jobs, panels=(name,), names=names)
+    panel = panels.guarded(name, makers(reading, mode, rank)[name])
+    context = {"filter": jobs, "view": "overview", "panel": panel, "template": f"jobadmin/_{name}.html"}
+    return render(request, "jobadmin/_panel.html", context)

@@ -1,0 +1,271 @@
+// The frame of every page: filters, live refresh, copied links, keys. Works on what the server rendered; without it
+// every page is plain links and forms.
+(() => {
+  "use strict";
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const main = () => $("#j-main");
+  const stored = (key, value) => {
+    try { return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value); } catch { return null; }
+  };
+
+  // Filters -----------------------------------------------------------------------------------------------------------
+  const form = $("#j-filters");
+
+  /** What the address asks for, shown in the fields: they are never swapped, so that the focus stays. */
+  function showAddress() {
+    if (!form) return;
+    const params = new URLSearchParams(location.search);
+    for (const box of $$("input[type=checkbox][name]", form)) box.checked = params.getAll(box.name).includes(box.value);
+    for (const input of $$("input[data-combo]", form)) {
+      const values = params.getAll(input.name).filter(Boolean);
+      const label = input.dataset.label;
+      input.value = values.length === 1 ? values[0] : "";
+      if (label) input.placeholder = values.length > 1 ? `${label} · ${values.length}` : label;
+      input.closest(".j-field").classList.toggle("is-set", values.length > 0);
+    }
+    const by = $("#j-by");
+    if (by) by.value = params.get("by") || "recorded_at";
+    const active = Number($("#j-tokens")?.dataset.active || 0);
+    if ($("#j-active")) $("#j-active").textContent = active ? ` · ${active}` : "";
+  }
+
+  function say(text) { if ($("#j-say")) $("#j-say").textContent = text; }
+
+  /** Values of a parameter in the form, hidden ones included. */
+  const valuesOf = name => new FormData(form).getAll(name).filter(Boolean);
+
+  /** Ask for the form as it stands, with the values of one parameter replaced. */
+  function ask(name, values) {
+    const params = new URLSearchParams();
+    for (const [key, value] of new FormData(form)) if (value && key !== name) params.append(key, value);
+    for (const value of values || []) params.append(name, value);
+    go(`${form.getAttribute("action")}?${params}`);
+  }
+
+  function go(url) {
+    if (!window.htmx) { location.href = url; return; }
+    htmx.ajax("GET", url, { source: form, target: "#j-main", swap: "outerHTML show:none" });
+  }
+
+  if (form) {
+    form.addEventListener("change", event => {
+      // A field with suggestions is sent when Enter is pressed or a suggestion chosen, or when it was left changed.
+      if (event.target.matches("input, select") && event.target.form === form) form.requestSubmit();
+    });
+    $("#j-more")?.addEventListener("click", event => {
+      const open = form.classList.toggle("is-open");
+      event.currentTarget.setAttribute("aria-expanded", open);
+    });
+  }
+
+  document.addEventListener("htmx:afterSettle", () => { showAddress(); closeMenus(); });
+  document.addEventListener("htmx:pushedIntoHistory", () => { showAddress(); say($("#j-count")?.textContent.trim()); });
+  document.addEventListener("htmx:afterRequest", event => {
+    if (event.detail.successful && $("#j-alert")) { $("#j-alert").replaceChildren(); main()?.classList.remove("j-stalewrap"); }
+  });
+  document.addEventListener("htmx:responseError", event => trouble(event.detail.xhr.responseText));
+  document.addEventListener("htmx:sendError", () => trouble(""));
+
+  /** What went wrong, above numbers that stay, dimmed. The server rendered (and escaped) the words. */
+  function trouble(html) {
+    const alert = $("#j-alert");
+    if (!alert) return;
+    const shown = new DOMParser().parseFromString(html, "text/html").querySelector(".j-note, .j-panel");
+    if (shown) alert.replaceChildren(document.adoptNode(shown));
+    else alert.textContent = document.documentElement.lang.startsWith("de") ? "Der Server antwortet nicht." : "The server does not answer.";
+    main()?.classList.add("j-stalewrap");
+  }
+
+  // Fields with suggestions (the ARIA combobox pattern) --------------------------------------------------------------
+  function combo(input) {
+    const field = input.closest(".j-field"), name = input.dataset.combo;
+    const list = document.createElement("ul");
+    let wait = 0, asked = 0;
+    list.className = "j-menu j-combo";
+    list.id = `${input.id}-list`;
+    list.hidden = true;
+    list.setAttribute("role", "listbox");
+    list.setAttribute("aria-label", field.querySelector(".j-vh").textContent);
+    field.append(list);
+    input.removeAttribute("list");
+    for (const [key, value] of Object.entries({ role: "combobox", "aria-expanded": "false", "aria-autocomplete": "list", "aria-controls": list.id })) input.setAttribute(key, value);
+
+    const options = () => $$("[role=option]", list);
+    const chosen = () => $("[aria-selected=true]", list);
+    function open(shown) {
+      list.hidden = !shown;
+      input.setAttribute("aria-expanded", shown);
+      if (!shown) input.removeAttribute("aria-activedescendant");
+    }
+    function mark(option) {
+      chosen()?.setAttribute("aria-selected", "false");
+      if (!option) return input.removeAttribute("aria-activedescendant");
+      option.setAttribute("aria-selected", "true");
+      option.scrollIntoView({ block: "nearest" });
+      input.setAttribute("aria-activedescendant", option.id);
+    }
+    async function suggest() {
+      const turn = ++asked, params = new URLSearchParams();
+      for (const [key, value] of new FormData(form)) if (value && key !== input.name) params.append(key, value);
+      for (const value of $$(`input[type=hidden][name="${name}"]`, form)) if (value.form === form) params.append(name, value.value);
+      if (input.value !== input.defaultValue || document.activeElement === input) params.set("prefix", input.value === startedWith ? "" : input.value);
+      const response = await fetch(`${form.dataset.suggest.replace("FIELD", name)}?${params}`, { headers: { "HX-Request": "true" } }).catch(() => null);
+      if (turn !== asked || !response?.ok || document.activeElement !== input) return;
+      list.replaceChildren(...new DOMParser().parseFromString(await response.text(), "text/html").body.children);
+      open(list.children.length > 0);
+    }
+    /** A value more, or one less; with `not`, one that is left out. */
+    function take(option, not) {
+      const value = (not ? "-" : "") + option.dataset.token;
+      const target = name;
+      const now = target === "resource" ? new URLSearchParams(location.search).getAll("resource") : new URLSearchParams(location.search).getAll(name);
+      const rest = now.filter(one => one !== value);
+      open(false);
+      input.value = "";
+      const next = rest.length < now.length ? rest : [...rest, value];
+      ask(target, next);
+    }
+    let startedWith = "";
+    input.addEventListener("focus", () => { startedWith = input.value; input.select(); });
+    input.addEventListener("click", () => { if (list.hidden) suggest(); });
+    input.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(suggest, 150); });
+    input.addEventListener("blur", () => { asked++; open(false); });
+    list.addEventListener("pointerdown", event => event.preventDefault());   // the focus stays in the field
+    list.addEventListener("click", event => {
+      const option = event.target.closest("[role=option]");
+      if (option) take(option, event.altKey || event.ctrlKey || event.metaKey);
+    });
+    input.addEventListener("keydown", event => {
+      const all = options(), at = all.indexOf(chosen());
+      if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+        event.preventDefault();
+        if (list.hidden) return suggest();
+        const step = event.key === "ArrowDown" ? 1 : -1;
+        mark(all[(at + step + all.length) % all.length] || all[0]);
+      } else if (event.key === "Enter" && !list.hidden && chosen()) {
+        event.preventDefault();
+        take(chosen(), event.altKey);
+      } else if (event.key === "Escape" && !list.hidden) {
+        event.stopPropagation();
+        event.preventDefault();
+        open(false);
+      }
+    });
+  }
+  if (form) $$("input[data-combo]", form).forEach(combo);
+
+  function closeMenus(except) { $$(".ja details.j-pop[open]").forEach(one => { if (one !== except) one.open = false; }); }
+  document.addEventListener("click", event => closeMenus(event.target.closest("details.j-pop")));
+
+  // Live --------------------------------------------------------------------------------------------------------------
+  const button = $("#j-live");
+  let live = stored("j-live") !== "off", fails = 0, timer = 0, lastTag = "";
+
+  /** Nothing moves under the reader's hand. */
+  const busy = () => document.hidden || $("dialog[open], details.j-pop[open], .j-combo:not([hidden]), [data-busy], .j-check:checked:not(#j-keys-on)")
+    || String(getSelection()).length > 0 || new URLSearchParams(location.search).has("after")
+    || (document.activeElement?.matches(".ja input:not([type=checkbox]), .ja textarea") && document.activeElement.value !== document.activeElement.defaultValue);
+
+  const pause = () => Math.min(Number(main()?.dataset.refresh || 60) * 2 ** fails, 120) * 1000;
+  function plan() {
+    clearTimeout(timer);
+    if (live && main() && form) timer = setTimeout(refresh, pause());
+  }
+  async function refresh() {
+    if (!busy()) {
+      try {
+        const address = location.href, url = new URL(address);
+        url.searchParams.set("live", "1");
+        const response = await fetch(url, { headers: { "HX-Request": "true", "HX-Current-URL": address } });
+        const away = response.headers.get("HX-Redirect");
+        if (away) { location.href = away; return; }
+        const text = await response.text();
+        if (!response.ok) { fails++; trouble(text); } else if (location.href === address && !busy()) {
+          if (fails) { $("#j-alert")?.replaceChildren(); main()?.classList.remove("j-stalewrap"); }
+          fails = 0;
+          show(text, response);
+        }
+      } catch { fails++; trouble(""); }
+    }
+    plan();
+  }
+  function show(text, response) {
+    const tag = response.headers.get("ETag") || text;
+    if (tag !== lastTag) htmx.swap("#j-main", text, { swapStyle: "outerHTML" });
+    else tick(response.headers.get("Date"));
+    lastTag = tag;
+    document.dispatchEvent(new CustomEvent("j:refreshed"));
+  }
+  /** The clock beside "Updated": the server's time, in the server's zone. */
+  function tick(date) {
+    const clock = $("#j-updated time");
+    if (!clock || !date) return;
+    const offset = Number(document.body.dataset.adminUtcOffset || 0) * 1000;
+    clock.textContent = new Date(Date.parse(date) + offset).toISOString().slice(11, 19);
+  }
+  function setLive(on) {
+    live = on;
+    stored("j-live", on ? "on" : "off");
+    button?.setAttribute("aria-pressed", on);
+    if (on) refresh(); else clearTimeout(timer);
+  }
+  if (button) {
+    button.setAttribute("aria-pressed", live);
+    button.addEventListener("click", () => setLive(!live));
+    document.addEventListener("visibilitychange", () => { if (!document.hidden && live) refresh(); });
+    plan();
+  }
+
+  // Copied links ------------------------------------------------------------------------------------------------------
+  async function copy(kind) {
+    const address = new URL($("#j-updated")?.dataset[kind] || location.href, location.href).href;
+    closeMenus();
+    try { await navigator.clipboard.writeText(address); } catch { prompt("", address); return; }
+    const label = $("#j-copy summary")?.lastChild, before = label?.textContent;
+    if (!label) return;
+    label.textContent = "✓ " + before.replace("✓ ", "");
+    say(label.textContent);
+    setTimeout(() => { label.textContent = before; }, 1500);
+  }
+  document.addEventListener("click", event => {
+    const link = event.target.closest("[data-copy]");
+    if (link && link.closest("#j-copy")) copy(link.dataset.copy);
+  });
+
+  // Dialogs and keys --------------------------------------------------------------------------------------------------
+  const help = $("#j-help"), keysOn = $("#j-keys-on");
+  document.addEventListener("click", event => {
+    if (event.target.closest("[data-help]")) help?.showModal();
+    if (event.target.closest("#j-help [data-close]") || event.target === help) help?.close();
+  });
+  if (keysOn) {
+    keysOn.checked = stored("j-keys") !== "off";
+    keysOn.addEventListener("change", () => stored("j-keys", keysOn.checked ? "on" : "off"));
+  }
+  let chord = 0;
+  const keys = {
+    "/": () => $("#j-q"),
+    f: () => { if (form && !form.classList.contains("is-open") && $("#j-more")?.offsetParent) $("#j-more").click(); return $("#j-name"); },
+    l: () => button?.click(),
+    c: () => copy("here"),
+    "?": () => help?.showModal(),
+    g: () => { chord = Date.now(); },
+  };
+  document.addEventListener("keydown", event => {
+    if (event.key === "Escape") return closeMenus();
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !event.target.closest) return;
+    if (event.target.closest("input, select, textarea, [contenteditable], dialog") || (keysOn && !keysOn.checked) || !$(".ja")) return;
+    if (Date.now() - chord < 1200 && (event.key === "o" || event.key === "l")) {
+      chord = 0;
+      event.preventDefault();
+      $(event.key === "o" ? "#j-tab-overview" : "#j-tab-list")?.click();
+      return;
+    }
+    const act = keys[event.key];
+    if (!act) return;
+    const focus = act();
+    if (focus instanceof HTMLElement) focus.focus();
+    if (event.key !== "g") event.preventDefault();
+  });
+})();

@@ -1,0 +1,292 @@
+"""Each script, code by code, as its header promises."""
+
+import struct
+
+import pytest
+
+import statuses
+from statuses import ids, keys, scripts
+from statuses import store as stores
+from statuses.columns import SEGMENT_ROWS
+from statuses.lua import source
+from statuses.states import State
+from statuses.store import FORMAT, token
+
+pytestmark = pytest.mark.usefixtures("store")
+ANY = (None, None)
+
+
+@pytest.fixture
+def here(store):
+    return stores.current()
+
+
+def new(own_id: str | None = None, state: State = State.queued, **more) -> scripts.NewRow:
+    given = {"texts": ("a", None, None, None), "keep_for_us": None, "fields": {"i": own_id} if own_id else {}, "tags": [], "call": None, "data": None}
+    return scripts.NewRow(state=state, own_id=own_id, random=ids.new_random(), **{**given, **more})
+
+
+def prefix(here, segment=0):
+    return keys.segment(here.families[0], segment)
+
+
+def version(here, segment=0) -> int:
+    return struct.unpack("<Q", here.read("GET", keys.version(prefix(here, segment)))[:8])[0]
+
+
+def test_every_script_runs_by_its_hash_and_is_sent_when_redis_does_not_know_it(here, store):
+    store.script_flush()
+
+    place, _ = scripts.create(here, 0, new())
+
+    assert store.script_exists(source.sha("create")) == [True]
+    assert place.row == 0
+
+
+class TestSegment:
+    def test_the_first_one_makes_the_store(self, here):
+        assert scripts.open_segment(here, 0, 0) == 0
+        meta = here.read("HGETALL", keys.meta(here.families[0]))
+        assert meta[b"format"] == str(FORMAT).encode() and meta[b"current"] == b"0" and meta[b"families"] == b"1"
+
+    def test_a_later_one_of_a_store_that_is_not_there_is_refused(self, here):
+        assert scripts.open_segment(here, 0, 5) == -1
+
+    def test_opening_an_open_one_changes_nothing(self, here):
+        scripts.open_segment(here, 0, 0)
+        scripts.create(here, 0, new())
+
+        assert scripts.open_segment(here, 0, 0) == 0
+        assert here.read("GET", keys.rows(prefix(here))) == b"1"
+
+    def test_only_the_next_one_can_be_opened(self, here):
+        scripts.open_segment(here, 0, 0)
+
+        assert scripts.open_segment(here, 0, 2) == 0
+        assert scripts.open_segment(here, 0, 1) == 1
+
+    def test_a_newer_format_is_refused(self, here, store):
+        scripts.open_segment(here, 0, 0)
+        store.hset(keys.meta(here.families[0]), "format", FORMAT + 1)
+
+        with pytest.raises(statuses.StoreFormat, match=str(FORMAT + 1)):
+            scripts.open_segment(here, 0, 1)
+
+    def test_columns_are_made_in_full_length(self, here, store):
+        scripts.open_segment(here, 0, 0)
+
+        assert store.strlen(prefix(here) + "st") == SEGMENT_ROWS
+        assert store.strlen(prefix(here) + "nm") == SEGMENT_ROWS * 4
+        assert store.strlen(prefix(here) + "recorded_at") == SEGMENT_ROWS * 8
+        assert not store.exists(prefix(here) + "failed_at")
+
+
+class TestCreate:
+    def arguments(self, here, row, write_token, retry=""):
+        random = struct.pack("<I", row.random if not row.own_id else 0)
+        return ["", write_token, retry, random, prefix(here), row.own_id or "", row.state.code, "a", "", "", "", 0, 65000, 65000, "", "", "", 0]
+
+    def names(self, here, row):
+        tag = here.families[0]
+        alias = keys.alias(tag, row.own_id) if row.own_id else keys.rows(prefix(here))
+        return [*keys.frame(prefix(here)), *scripts._dictionary(tag, "job_name", "user", "queue", "engine"), alias]
+
+    def test_a_segment_that_is_not_there_is_code_0(self, here):
+        assert here.script("create", self.names(here, new()), self.arguments(here, new(), token())) == [0]
+
+    def test_a_full_segment_is_code_minus_1_and_create_moves_on(self, here, store):
+        scripts.open_segment(here, 0, 0)
+        store.set(keys.rows(prefix(here)), SEGMENT_ROWS)
+
+        assert here.script("create", self.names(here, new()), self.arguments(here, new(), token())) == [-1]
+        place, _ = scripts.create(here, 0, new())
+        assert (place.segment, place.row) == (1, 0)
+
+    def test_a_taken_id_is_code_minus_2_with_its_place(self, here):
+        scripts.create(here, 0, new("own"))
+
+        assert here.script("create", self.names(here, new("own")), self.arguments(here, new("own"), token())) == [-2, b"0 0"]
+
+    @pytest.mark.parametrize("own_id", [None, "own"])
+    def test_sent_twice_it_is_applied_once(self, here, own_id):
+        scripts.create(here, 0, new())
+        row, write_token = new(own_id), token()
+        first = here.script("create", self.names(here, row), self.arguments(here, row, write_token))
+
+        again = here.script("create", self.names(here, row), self.arguments(here, row, write_token, retry="1"))
+
+        assert again == first
+        assert here.read("GET", keys.rows(prefix(here))) == b"2"
+
+    def test_a_second_sending_whose_first_was_lost_is_applied(self, here):
+        scripts.open_segment(here, 0, 0)
+        row = new()
+
+        assert here.script("create", self.names(here, row), self.arguments(here, row, token(), retry="1"))[:2] == [1, 0]
+
+    def test_moments_of_a_segment_never_repeat(self, here):
+        recorded = [scripts.create(here, 0, new())[1] for _ in range(300)]
+
+        assert recorded == sorted(set(recorded))
+
+    def test_a_full_dictionary_takes_other(self, here, monkeypatch):
+        monkeypatch.setattr(scripts, "LIMIT", 3)
+        for name in "abcdef":
+            scripts.create(here, 0, new(texts=(name, None, None, None)))
+
+        assert here.read("LRANGE", keys.texts(here.families[0], "names"), 0, -1) == [b"a", b"b", b"c", b"(other)"]
+        assert statuses.where(job_name="(other)").count() == 3
+
+
+class TestMove:
+    def test_codes(self, here):
+        place, _ = scripts.create(here, 0, new())
+
+        assert scripts.move(here, place, "x", State.failed, ANY)
+        assert not scripts.move(here, place, "x", State.failed, ANY)
+        assert not scripts.move(here, place, "x", State.queued, (7, None))
+        assert not scripts.move(here, place, "x", State.queued, (None, [State.started]))
+        with pytest.raises(statuses.StatusNotFound):
+            scripts.move(here, ids.Place(0, 0, place.row, place.random ^ 1), "x", State.queued, ANY)
+        with pytest.raises(statuses.StatusNotFound):
+            scripts.move(here, ids.Place(0, 9, 0, 1), "x", State.queued, ANY)
+
+    def test_a_change_moves_the_version_and_nothing_else_does(self, here):
+        place, _ = scripts.create(here, 0, new())
+        before = version(here)
+
+        scripts.move(here, place, "x", State.queued, ANY)
+        scripts.note(here, place, "x", {"g": "0.5"}, heartbeat=True)
+        assert version(here) == before
+        scripts.move(here, place, "x", State.failed, ANY)
+
+        assert version(here) > before
+
+
+class TestStartAndRequeue:
+    def test_start_codes(self, here):
+        place, _ = scripts.create(here, 0, new())
+
+        assert scripts.start(here, place, "x", "w", ANY, False) == (True, 0)
+        assert scripts.start(here, place, "x", "w", (0, None), False) == (False, 0)
+        assert scripts.start(here, place, "x", "w", ANY, False) == (True, 1)
+        scripts.request_kill(here, place, "x", None, None, False)
+        with pytest.raises(statuses.KillRequested):
+            scripts.start(here, place, "x", "w", ANY, True)
+
+    @pytest.mark.parametrize("script", ["start", "requeue"])
+    def test_sent_twice_it_archives_once(self, here, script):
+        place, _ = scripts.create(here, 0, new())
+        scripts.start(here, place, "x", None, ANY, False)
+        row = scripts._row(place, token())
+        more = ["", "", "", 65000, prefix(here), ""] if script == "start" else [prefix(here), 2]
+        names = scripts._row_keys(prefix(here), 0)
+        if script == "start":
+            names += scripts._dictionary(here.families[0], "worker")
+            more = ["", "", 65000, prefix(here), ""]
+
+        here.script(script, names, [*row, "", "", "", *more])
+        here.script(script, names, [*row, "1", "", "", *more])
+
+        assert here.read("HGET", keys.job(prefix(here), 0), "n") == b"1"
+        assert here.read("EXISTS", keys.attempt(prefix(here), 0, 0), keys.attempt(prefix(here), 0, 1)) == 1
+
+    def test_requeue_codes(self, here):
+        place, _ = scripts.create(here, 0, new())
+
+        assert scripts.requeue(here, place, "x", ANY) == (False, 0)
+        scripts.move(here, place, "x", State.killed, ANY)
+        assert scripts.requeue(here, place, "x", (3, None)) == (False, 0)
+        assert scripts.requeue(here, place, "x", ANY) == (True, 1)
+
+
+class TestError:
+    def test_sent_twice_it_is_kept_once_and_twice_the_same_is_kept_twice(self, here):
+        place, _ = scripts.create(here, 0, new())
+        names = [*scripts._row_keys(prefix(here), 0), *scripts._dictionary(here.families[0], "error")]
+        write_token = token()
+        tail = ['"e"', "e", "e", 65000, write_token.hex(), ""]
+
+        here.script("error", names, [*scripts._row(place, write_token), "", *tail])
+        here.script("error", names, [*scripts._row(place, write_token), "1", *tail])
+        assert scripts.add_error(here, place, "x", '"e"', "e", "e")
+
+        assert here.read("GET", keys.errors(prefix(here), 0)).count(b"\n") == 2
+
+    def test_an_error_of_another_attempt_is_not_kept(self, here):
+        place, _ = scripts.create(here, 0, new())
+
+        assert not scripts.add_error(here, place, "x", '"e"', "e", "e", attempt=1)
+        assert here.read("GET", keys.errors(prefix(here), 0)) is None
+
+
+def test_kill_says_what_it_did(here):
+    place, _ = scripts.create(here, 0, new())
+    ask = lambda **more: scripts.request_kill(here, place, "x", "ops", None, **{"end_queued": False, **more})  # noqa: E731
+
+    assert [ask(), ask(), ask(end_queued=True), ask()] == ["requested", "already", "killed", "ended"]
+    with pytest.raises(statuses.StatusNotFound):
+        scripts.request_kill(here, ids.Place(0, 0, 5, 5), "x", None, None, False)
+
+
+def test_tag_says_what_the_field_holds(here):
+    place, _ = scripts.create(here, 0, new(fields={"p": "one"}, tags=[("p", "one")]))
+
+    with pytest.raises(scripts.FieldMoved) as moved:
+        scripts.retag(here, place, "x", "p", ("other", []), ("two", [("p", "two")]))
+    assert moved.value.present == "one"
+    scripts.retag(here, place, "x", "p", ("one", [("p", "one")]), ("two", [("p", "two")]))
+
+    assert statuses.where(provider_job_id="two").count() == 1
+
+
+def test_bulk_answers_a_byte_a_row(here):
+    places = [scripts.create(here, 0, new(state=state))[0] for state in State]
+    rows = [(place.row, place.random) for place in places]
+
+    assert scripts.bulk(here, 0, 0, "kill", rows, "1237", "ops", "", "") == b"+++DEF+"
+    assert scripts.bulk(here, 0, 0, "kill", rows, "1237", "ops", "", "1") == b"kk=DEF="
+    assert scripts.bulk(here, 0, 0, "remove", rows, "456", 99) == b"++C+++G"
+    assert scripts.bulk(here, 0, 0, "remove", rows, "456", 99) == b"..C...G"
+    assert scripts.bulk(here, 0, 0, "restore", rows[:4], "", 98) == b"...."
+    assert scripts.bulk(here, 0, 0, "restore", rows, "", 99) == b"++.+++."
+    assert scripts.bulk(here, 0, 0, "delete", [(row, random ^ 1) for row, random in rows], "1234567") == b"......."
+    assert scripts.bulk(here, 0, 0, "delete", rows, "45") == b"FFC++FG"
+    assert scripts.bulk(here, 0, 3, "delete", rows, "45") == b"......."
+
+
+def test_reserve_gives_what_is_left_of_a_segment(here, store):
+    scripts.open_segment(here, 0, 0)
+    store.set(keys.rows(prefix(here)), SEGMENT_ROWS - 3)
+
+    assert scripts.reserve(here, 0, 500) == (0, SEGMENT_ROWS - 3, 3)
+    assert scripts.reserve(here, 0, 500) == (1, 0, 500)
+
+
+def test_load_into_a_segment_that_is_gone_is_code_0(here):
+    names, arguments = scripts.load_call(here, 0, 4, 0, 1, [b"\x02", bytes(128), 0, 0, 0, 0, 0, 0, 0, 0, 0])
+
+    assert here.script("load", names, arguments) == 0
+
+
+def test_stamps_are_never_the_same(here):
+    scripts.open_segment(here, 0, 0)
+
+    assert len({scripts.stamp(here, 0, 10) for _ in range(50)}) == 50
+
+
+def test_a_dropped_segment_never_comes_back(here, store):
+    place, _ = scripts.create(here, 0, new())
+    statuses.clear_all()
+
+    for write in (
+        lambda: scripts.move(here, place, "x", State.failed, ANY),
+        lambda: scripts.start(here, place, "x", None, ANY, False),
+        lambda: scripts.note(here, place, "x", {"g": "1"}, heartbeat=True),
+        lambda: scripts.add_error(here, place, "x", '"e"', "e", "e"),
+        lambda: scripts.label(here, place, "x", {"queue": "q"}),
+    ):
+        with pytest.raises(statuses.StatusNotFound):
+            write()
+
+    assert not [key for key in store.keys("*") if b"}0:" in key]

@@ -174,10 +174,12 @@ def start(
     return _changed(changed, id), attempt
 
 
-def requeue(store: Store, place: Place, id: str, guards: Guards, target: State = State.queued) -> tuple[bool, int]:
+def requeue(
+    store: Store, place: Place, id: str, guards: Guards, target: State = State.queued, ran: bool = False
+) -> tuple[bool, int]:
     """Archive what ran and queue again; whether anything changed, and the present attempt."""
     prefix = _prefix(store, place)
-    arguments = [*_row(place, token()), "", *_guards(*guards), prefix, target.code]
+    arguments = [*_row(place, token()), "", *_guards(*guards), prefix, target.code, "1" if ran else ""]
     changed, attempt = store.script_once("requeue", _row_keys(prefix, place.row), arguments, retry_flag=5)
     return _changed(changed, id), attempt
 

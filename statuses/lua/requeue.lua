@@ -1,7 +1,8 @@
 -- An engine queued a job again: what it was is archived at once, the new attempt waits from now on.
 -- KEYS[1..24] frame; [25..29] the row's keys.
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or ''; [9] prefix;
--- [10] code of the state it waits in: queued, or unqueued while it is not due.
+-- [10] code of the state it waits in: queued, or unqueued while it is not due;
+-- [11] "1": it ran, whether its start was told or not.
 -- Returns {1 changed | 0 not | -1 no such job, attempt}. A job that neither started nor ended only enters that state. Atomic.
 -- include frame
 -- include row
@@ -13,7 +14,7 @@ if not state then return { -1, 0 } end
 if ARGV[6] == '1' and call('HGET', J, 'u') == TOKEN then return { 1, present_attempt() } end
 if not allowed(state, ARGV[7], ARGV[8]) then return { 0, present_attempt() } end
 
-local ran = ended(state) or number(STARTED, ROW, 8) > 0
+local ran = ARGV[11] == '1' or ended(state) or number(STARTED, ROW, 8) > 0
 local target = tonumber(ARGV[10])
 if not ran and state == target then return { 0, present_attempt() } end
 local now, version = clock(FROZEN)

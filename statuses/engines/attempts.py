@@ -1,0 +1,104 @@
+"""What adapters say of one attempt of a job, so that no event, however late or doubled, undoes a later one.
+
+Every write names the attempt it speaks of and the states it may leave. Where that does not fit, the job is read once
+to see why: an older attempt is left alone, a requeue that was missed is caught up with.
+"""
+
+import random
+from typing import Any
+
+import statuses
+from statuses import KillRequested, State, Status
+
+from ..store import current as current_store
+from . import calls
+
+#: States that the end of an attempt may leave. Not in it: the ends themselves, the first one told stays.
+OPEN = frozenset({State.unqueued, State.queued, State.started, State.unknown})
+#: States that a start may leave; a killed one is in it to be refused.
+STARTABLE = frozenset({State.unqueued, State.queued, State.unknown, State.killed})
+#: States of a job that waits.
+WAITING = frozenset({State.unqueued, State.queued})
+#: Attempts that are caught up with at once; an engine that says it is further has said nonsense.
+MISSED = 100
+
+
+def is_tracked(job_name: str) -> bool:
+    """Whether this job is tracked, by the settings `untracked` and `sampled`; for a sampled name every call draws."""
+    config = current_store().config
+    share = config.sampled.get(job_name)
+    return job_name not in config.untracked and (share is None or random.random() < share)
+
+
+def start(status: Status, worker: str | None, attempt: int, redelivered: bool = False) -> int | None:
+    """The job begins to run; gives the attempt that runs, None for one that is over and must not be spoken of.
+    `redelivered`: the engine hands the job out once more, so an attempt that had started runs again.
+    Raises: KillRequested when it must not run.  One round trip, a few more where the attempt does not fit."""
+    status.started(worker, attempt=attempt, sources=STARTABLE, refuse_killed=True, alive=True)
+    if status.changed:
+        return attempt
+    present = status.reload().attempt
+    if present < attempt:
+        _catch_up(status, attempt)
+        return start(status, worker, attempt, redelivered)
+    if present == attempt:
+        return _restart(status, worker) if redelivered else attempt
+    earlier = statuses.find(f"{status.id}:{attempt}")
+    if earlier is not None and earlier.state is State.killed:
+        raise KillRequested(status.id, earlier.kill_requested_by, earlier.kill_reason)
+    # A message that was put back carries the attempt it was sent with, the job has moved on to the next.
+    if redelivered and status.state in WAITING:
+        return start(status, worker, present, redelivered)
+    return None
+
+
+def _restart(status: Status, worker: str | None) -> int:
+    try:
+        status.started(worker, refuse_killed=True, alive=True)
+    except KillRequested:
+        status.killed(sources=OPEN)
+        raise
+    return status.attempt
+
+
+def _catch_up(status: Status, attempt: int) -> None:
+    """Events of `attempt` are here before those that end the ones before it."""
+    for number in range(status.attempt, min(attempt, status.attempt + MISSED)):
+        status.requeued(attempt=number, ran=True)
+
+
+def end(status: Status, state: State, attempt: int | None, error: object = None, data: object = None) -> bool:
+    """The attempt is over; False when it had been before. `error` and `data` are kept with the first end only,
+    and `data` only where the job saved none itself.  1 to 3 round trips."""
+    enter = getattr(status, state.value)
+    enter(attempt=attempt, sources=OPEN)
+    if not status.changed and attempt is not None and status.attempt < attempt:
+        _catch_up(status, attempt)
+        enter(attempt=attempt, sources=OPEN)
+    if not status.changed:
+        return False
+    if error is not None:
+        status.add_error(error, attempt=attempt)
+    if data is not None:
+        status.save(data, unless_kept=True)
+    return True
+
+
+def requeue(status: Status, attempt: int, error: object = None, scheduled: bool = False) -> int:
+    """The engine sends the job again: the attempt becomes history, as failed when `error` is why; gives the next
+    one's number. `scheduled`: for later, it does not wait in a queue yet."""
+    if error is not None:
+        end(status, State.failed, attempt, error)
+    status.requeued(attempt=attempt, scheduled=scheduled, ran=True)
+    if not status.changed and status.attempt < attempt:
+        _catch_up(status, attempt)
+        status.requeued(attempt=attempt, scheduled=scheduled, ran=True)
+    return attempt + 1
+
+
+def result_data(result: Any, encode: calls.Encode) -> dict[str, Any] | None:
+    """What is kept of a result: `{"result": ...}`, with `"not_kept"` saying why where only its repr is; None for None."""
+    if result is None:
+        return None
+    value, why = calls.plain(result, encode)
+    return {"result": value} if why is None else {"result": value, "not_kept": why}

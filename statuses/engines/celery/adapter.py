@@ -1,0 +1,184 @@
+"""Connects one Celery app: what is published, traced and told by its workers becomes status writes."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kombu.utils.json import dumps as kombu_dumps
+
+import statuses
+from statuses import State, Status, StatusExists, StatusNotFound
+
+from ... import encoding, failure
+from .. import attempts, calls, registry, resources
+from ..guard import Guard
+from ..heartbeats import EVERY_SECONDS, Heartbeats
+from .messages import Message, header, user_of
+from .options import options
+
+if TYPE_CHECKING:
+    import celery
+
+    from .engine import Celery
+
+#: Celery's own housekeeping: nobody started it, and `chord_unlock` retries once a second.
+INTERNAL = frozenset({"celery.chord_unlock", "celery.backend_cleanup"})
+
+Resources = Mapping[str, str] | Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+
+
+class Adapter:
+    """Everything that tracks one app. Made by `install`."""
+
+    def __init__(
+        self,
+        app: celery.Celery,
+        engine_name: str,
+        user: Callable[[], str | None] | None,
+        resource_types: Resources | None,
+        ignore: Collection[str],
+        keep_results: bool,
+        heartbeat_seconds: float,
+    ) -> None:
+        self.app = app
+        self.engine_name = engine_name
+        self.user = user
+        self.resource_types = resource_types
+        self.ignore = INTERNAL | frozenset(ignore)
+        self.keep_results = keep_results
+        self.guard = Guard()
+        self.heartbeats = Heartbeats(heartbeat_seconds)
+
+    def handle(self, message: Message) -> Status:
+        """The status a message is about, made here when no tracked publisher sent it.
+        No round trip with our header; one to four without."""
+        if message.known:
+            return statuses.at(message.status_id)
+        try:
+            return statuses.at(message.status_id)
+        except StatusNotFound:
+            pass
+        try:
+            return self.create(message, id=message.status_id)
+        except StatusExists:
+            return statuses.at(message.status_id)
+
+    def create(
+        self,
+        message: Message,
+        *,
+        id: str | None = None,
+        user: str | None = None,
+        parent: str | None = None,
+        depends_on: Sequence[str] | None = None,
+    ) -> Status:
+        """A new status for a message whose request holds args and kwargs. One round trip."""
+        request = message.request
+        args, kwargs = request.get("args") or (), request.get("kwargs") or {}
+        return statuses.create(
+            id=id,
+            job_name=message.name,
+            job_args=self.job_args(message, args, kwargs),
+            queue=message.queue,
+            engine=self.engine_name,
+            provider_job_id=message.task_id,
+            call=calls.keep(args, kwargs, options(message), kombu_dumps),
+            state=State.unqueued if request.get("eta") else State.queued,
+            user=user or user_of(request),
+            parent=parent,
+            depends_on=depends_on,
+        )
+
+    def job_args(self, message: Message, args: Any, kwargs: Any) -> dict[str, Any]:
+        """The resources among the arguments; none when looking for them fails."""
+        try:
+            # Not `app.tasks`: looking at it would finalize an app that only sends by name.
+            task = getattr(self.app, "_tasks", {}).get(message.request.get("task"))
+            arguments = resources.named(getattr(task, "run", None), args, kwargs)
+            types = self.resource_types
+            if types is None or isinstance(types, Mapping):
+                return resources.find(arguments, types)
+            return {**resources.find(arguments), **types(message.name, arguments)}
+        except Exception:
+            self.guard.say("resources", f"looking for resources in the arguments of {message.name} failed", trace=True)
+            return {}
+
+    def tracks(self, message: Message) -> bool:
+        """Whether this message's job is tracked at all."""
+        return not message.untracked and message.name not in self.ignore and message.request.get("task") not in self.ignore
+
+    def end(self, message: Message, state: State, attempt: int | None, error: object = None, result: object = None) -> None:
+        """The attempt is over: told now, or once the store is back. Never raises."""
+        data = attempts.result_data(result, kombu_dumps) if self.keep_results else None
+        if isinstance(error, BaseException):
+            # Now: told late it would keep every frame of the job alive, and its traceback would have changed.
+            error = encoding.loads(failure.describe(error).text)
+        self.guard.run(
+            f"telling that {message.name} is {state}",
+            lambda: attempts.end(self.handle(message), state, attempt, error, data),
+            remember=True,
+        )
+
+
+_adapters: weakref.WeakKeyDictionary[Any, Adapter] = weakref.WeakKeyDictionary()
+
+
+def of(app: Any) -> Adapter | None:
+    """The adapter of an app, None when it is not installed in this process."""
+    try:
+        return _adapters.get(app._get_current_object() if hasattr(app, "_get_current_object") else app)
+    except TypeError:
+        return None
+
+
+def install(
+    app: celery.Celery,
+    *,
+    name: str = "celery",
+    user: Callable[[], str | None] | None = None,
+    resources: Resources | None = None,
+    ignore: Collection[str] = (),
+    keep_results: bool = True,
+    heartbeat_seconds: float = EVERY_SECONDS,
+) -> Celery:
+    """Track every job of `app`: call it once beside the app, in publishers and workers alike. Twice changes nothing.
+
+    `name`: what `Status.engine` says; two apps in one process need two. `user`: asked for who starts a job, where
+    neither the header `user` nor `as_user` tells. `resources`: what the names of plain arguments mean,
+    `{"book_id": "Book"}`, or a function of job name and named arguments that gives `job_args`. `ignore`: task names
+    that are not tracked. `keep_results`: whether a result becomes the job's `data` (`{"result": ...}`) where the job
+    saved none. No connection is made here."""
+    from . import publishing, tracing, worker
+    from .engine import Celery
+
+    present = of(app)
+    if present is not None:
+        engine = registry.get(present.engine_name)
+        if isinstance(engine, Celery):
+            return engine
+    adapter = Adapter(app, name, user, resources, ignore, keep_results, heartbeat_seconds)
+    _adapters[app] = adapter
+    publishing.connect(adapter)
+    tracing.connect()
+    worker.connect()
+    engine = Celery(adapter)
+    registry.register(engine)
+    return engine
+
+
+def uninstall(app: celery.Celery) -> None:
+    """Stop tracking `app` in this process."""
+    from . import publishing
+
+    adapter = _adapters.pop(app, None)
+    if adapter is not None:
+        publishing.disconnect(adapter)
+        registry.unregister(adapter.engine_name)
+
+
+def new_header(status: Status | None, message: Message, attempt: int = 0) -> dict[str, Any]:
+    """The header for a message of `status`; None says that the job is not tracked, to every worker that meets it."""
+    retries = message.request.get("retries") or 0
+    return header(status.id if status else None, message.task_id, attempt, retries)

@@ -1,0 +1,88 @@
+"""What a message says of its job: which status it is, and which attempt.
+
+Our header travels with the message, so no event looks a status up by Celery's id::
+
+    "job_status": {"id": <status id>, "task": <Celery's id>, "attempt": <attempt when retries is 0>}
+
+A Celery retry publishes the same task id again with `retries` one higher and the header inherited, so the attempt a
+message speaks of is always `attempt + retries`. Projects also copy the headers of one task to the next; the task id
+in ours tells that such a copy is not about the new task.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: The header with our id.
+HEADER = "job_status"
+#: The header with the user; a caller may set it: `apply_async(headers={"user": "deploy"})`.
+USER = "user"
+#: Characters of a user's name that are kept.
+USER_LENGTH = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One delivery of a task's message."""
+
+    task_id: str
+    """Celery's id."""
+    name: str
+    """The task's name, or the one it is shown under (`shadow`)."""
+    status_id: str
+    """Our id; of a message that no tracked publisher sent, one made of Celery's (`own_id`)."""
+    known: bool
+    """Whether the header came along. Without it the status is made by whoever meets the message first."""
+    untracked: bool
+    """Whether its publisher decided that the job is not tracked."""
+    attempt: int
+    """The attempt it speaks of."""
+    redelivered: bool
+    """Whether the broker hands it out again: the same attempt may have run before."""
+    queue: str | None
+    """The routing key."""
+    request: Mapping[str, Any]
+    """All its headers; in a worker also args, kwargs and delivery_info."""
+
+
+def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None:
+    """The message whose headers `request` holds; None when it has no task id (protocol 1)."""
+    task_id, name = request.get("id"), request.get("shadow") or request.get("task")
+    if not isinstance(task_id, str) or not name:
+        return None
+    said = request.get(HEADER)
+    known = isinstance(said, Mapping) and said.get("task") == task_id
+    ours, base = (said.get("id"), said.get("attempt")) if known and said else (None, 0)
+    retries = request.get("retries")
+    delivery = request.get("delivery_info") or {}
+    return Message(
+        task_id=task_id,
+        name=str(name)[:200],
+        status_id=ours if isinstance(ours, str) else own_id(task_id),
+        known=known,
+        untracked=known and not isinstance(ours, str),
+        attempt=(base if isinstance(base, int) else 0) + (retries if isinstance(retries, int) else 0),
+        redelivered=bool(delivery.get("redelivered")),
+        queue=queue or delivery.get("routing_key") or None,
+        request=request,
+    )
+
+
+def header(status_id: str | None, task_id: str, attempt: int, retries: int = 0) -> dict[str, Any]:
+    """What `read` finds again: with `retries` the message speaks of `attempt`. Without an id: not tracked."""
+    return {"id": status_id, "task": task_id, "attempt": attempt - retries}
+
+
+def own_id(task_id: str) -> str:
+    """The id of a status whose message came without ours: Celery's, unless a project chose one that ids cannot be."""
+    if len(task_id) <= 200 and not re.search(r":\d+$", task_id):
+        return task_id
+    return "celery-" + hashlib.sha1(task_id.encode(), usedforsecurity=False).hexdigest()
+
+
+def user_of(request: Mapping[str, Any]) -> str | None:
+    """The user its header names, None without one."""
+    user = request.get(USER)
+    return user[:USER_LENGTH] if isinstance(user, str) and user.strip() else None

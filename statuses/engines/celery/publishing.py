@@ -1,0 +1,154 @@
+"""Where jobs are sent: each becomes a status before its message leaves, a Celery retry the next attempt of its own.
+
+`before_task_publish`, not after: a worker often has the message before `after_task_publish` fires. Which app
+publishes is known from its `send_task`, through which every way of sending goes; there a broker that is away is
+seen, too, and the status does not stay queued for a message that never left.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from billiard.exceptions import WorkerLostError
+from celery import signals
+
+import statuses
+from statuses import State, Status
+
+from .. import attempts
+from . import tracing
+from .adapter import Adapter, new_header
+from .messages import HEADER, USER, Message, read, user_of
+from .who import current_user
+
+
+class _Sending:
+    """One call of `send_task`."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self.adapter = adapter
+        self.sent: tuple[Message, int] | None = None
+
+
+_sending: ContextVar[_Sending | None] = ContextVar("statuses_celery_sending", default=None)
+#: The status and attempt for which `send_task` is called here, and which need no new ones.
+_again: ContextVar[tuple[Status, int] | None] = ContextVar("statuses_celery_again", default=None)
+
+
+def connect(adapter: Adapter) -> None:
+    """Watch what the app sends."""
+    app = adapter.app
+    original = app.send_task
+
+    @functools.wraps(original)
+    def send_task(*args: Any, **kwargs: Any) -> Any:
+        sending = _Sending(adapter)
+        token = _sending.set(sending)
+        try:
+            return original(*args, **kwargs)
+        except Exception as error:
+            if sending.sent is not None:
+                message, attempt = sending.sent
+                adapter.end(message, State.failed, attempt, error)
+            raise
+        finally:
+            _sending.reset(token)
+
+    app.send_task = send_task
+    signals.before_task_publish.connect(before_publish, weak=False, dispatch_uid="statuses.before_publish")
+
+
+def disconnect(adapter: Adapter) -> None:
+    """Let the app send as it did."""
+    adapter.app.__dict__.pop("send_task", None)
+
+
+@contextmanager
+def again(status: Status, attempt: int) -> Iterator[None]:
+    """What is sent inside the block is this attempt of `status`."""
+    token = _again.set((status, attempt))
+    try:
+        yield
+    finally:
+        _again.reset(token)
+
+
+def before_publish(
+    sender: Any = None, body: Any = None, headers: Any = None, properties: Any = None, routing_key: Any = None, **_: Any
+) -> None:
+    """Receiver of `before_task_publish`; runs where the job is sent, and never raises."""
+    sending = _sending.get()
+    if sending is None or not isinstance(headers, dict) or not isinstance(body, tuple | list) or len(body) != 3:
+        return
+    args, kwargs, embed = body
+    request = {**(embed or {}), **headers, "args": args, "kwargs": kwargs, "properties": properties}
+    message = read(request, queue=routing_key or None)
+    if message is None:
+        return
+    adapter = sending.adapter
+    attempt = adapter.guard.run(f"tracking a new {message.name}", lambda: _publish(adapter, message, headers))
+    said = read(headers)
+    if attempt is not None and said is not None:
+        sending.sent = said, attempt
+
+
+def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int | None:
+    """Write the status, and the header that tells workers which it is; the attempt, None where nothing is tracked."""
+    known = _again.get()
+    if known is not None:
+        headers[HEADER] = new_header(known[0], message, known[1])
+        return known[1]
+    run = tracing.current_run()
+    if run is not None and run.message.task_id == message.task_id:
+        return _next_attempt(adapter, run, message, headers)
+    if message.known:
+        return _after_a_lost_worker(adapter, message)
+    if not adapter.tracks(message) or not attempts.is_tracked(message.name):
+        headers[HEADER] = new_header(None, message)
+        return None
+    user = _user(adapter, headers)
+    parent = statuses.current()
+    before = [run.status.id] if run is not None and run.body_ended and run.status is not None else None
+    status = adapter.create(message, user=user, parent=(parent and parent.id) or None, depends_on=before)
+    headers[HEADER] = new_header(status, message)
+    if user is not None:
+        headers[USER] = user
+    return 0
+
+
+def _next_attempt(adapter: Adapter, run: tracing.Run, message: Message, headers: dict[str, Any]) -> int | None:
+    """The running job sends itself again: a Celery retry, or `replace()`."""
+    with tracing.from_the_task(run.retried_for):
+        run.attempt_after = attempts.requeue(run.handle(), run.attempt, run.retried_for, scheduled=is_scheduled(headers))
+    if message.name != run.message.name:
+        run.handle().set_job_name(message.name)
+    headers[HEADER] = new_header(run.status, message, run.attempt_after)
+    return run.attempt_after
+
+
+def _after_a_lost_worker(adapter: Adapter, message: Message) -> int | None:
+    """The worker's main process sends a job again whose pool process was lost (`retry_on_worker_lost`)."""
+    if message.untracked:
+        return None
+    error = WorkerLostError("the process that ran it was lost; it is sent again")
+    return attempts.requeue(adapter.handle(message), message.attempt - 1, error, scheduled=is_scheduled(message.request))
+
+
+def is_scheduled(headers: Mapping[str, Any]) -> bool:
+    """Whether the message is for later."""
+    return bool(headers.get("eta"))
+
+
+def _user(adapter: Adapter, headers: Mapping[str, Any]) -> str | None:
+    """The header's, else `as_user`'s, else the project's say, else that of the job that sends."""
+    user = user_of(headers) or current_user()
+    if user is None and adapter.user is not None:
+        user = adapter.user()
+    run = tracing.current_run()
+    if user is None and run is not None:
+        user = user_of(run.message.request)
+    return user_of({USER: user})

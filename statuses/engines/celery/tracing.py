@@ -1,0 +1,271 @@
+"""Where jobs run: around the function that traces one task in a pool process, a thread, or the worker itself.
+
+Around it rather than in `task_prerun`: an exception of a signal's receiver is swallowed, so no receiver can refuse a
+start. Around the tracer nothing of the job has run yet, not even `before_start` or a `__call__` of the project's own,
+and what it returns tells each outcome once, with the exception as it was raised.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+import celery.app.trace as celery_trace
+from billiard.einfo import ExceptionInfo
+from celery import states
+from celery.app.task import Context
+from celery.exceptions import Ignore, Reject
+
+import statuses
+from statuses import KillRequested, State, Status
+
+from .. import attempts
+from ..jobs import JobStatus
+from . import adapter as adapters
+from .messages import Message, read
+
+_MARK = "_statuses_tracked"
+
+
+class Killed(KillRequested, Ignore):
+    """Raised in place of KillRequested inside a task: Celery lets an Ignore pass where it would retry or fail."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Killed, (self.id, self.by, self.reason)
+
+
+@dataclass(kw_only=True)
+class Run:
+    """A job that runs in this process now."""
+
+    adapter: adapters.Adapter
+    message: Message
+    attempt: int
+    """The attempt that runs."""
+    status: JobStatus | None = None
+    """What `statuses.current()` gives the job."""
+    told: bool = False
+    """Whether the store knows that it started; not while it is away."""
+    attempt_after: int | None = None
+    """The attempt it became when it was sent again."""
+    retried_for: BaseException | None = None
+    """Why it asked to be run again."""
+    body_ended: bool = False
+    """Whether the task's own function has returned: what is sent now are its callbacks and the rest of its chain."""
+
+    def handle(self) -> Status:
+        """A handle whose errors reach the guard."""
+        return self.adapter.handle(self.message)
+
+    def start(self) -> None:
+        """Say that it runs. Raises: KillRequested when it must not."""
+        if self.message.known and self.status is None:
+            self.status = JobStatus.of(statuses.at(self.message.status_id), self.adapter.guard)
+        handle = self.handle()
+        if self.status is None:
+            self.status = JobStatus.of(handle, self.adapter.guard)
+        worker = self.message.request.get("hostname")
+        attempt = attempts.start(handle, worker if isinstance(worker, str) else None, self.message.attempt, self.message.redelivered)
+        if attempt is not None:
+            self.attempt, self.told = attempt, True
+
+    def end(self, state: State, error: object = None, result: object = None) -> None:
+        """Say how it ended."""
+        with from_the_task(error):
+            self.adapter.end(self.message, state, self.attempt, error, result)
+
+    def beat(self) -> None:
+        """A sign of life; or the start, where the store was away and is back."""
+        try:
+            self.adapter.guard.run("a heartbeat", self.handle().heartbeat if self.told else self.start)
+        except KillRequested:
+            return  # it runs already, and looks for itself
+
+
+_run: ContextVar[Run | None] = ContextVar("statuses_celery_run", default=None)
+
+
+def current_run() -> Run | None:
+    """The job that runs here."""
+    return _run.get()
+
+
+def connect() -> None:
+    """Let every tracer that is built from now on be a tracked one."""
+    original = celery_trace.build_tracer
+    if getattr(original, _MARK, False):
+        return
+
+    @functools.wraps(original)
+    def build_tracer(name: str, task: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("eager") or adapters.of(task.app) is None:
+            return original(name, task, *args, **kwargs)
+        _watch(task)
+        return _tracked(task, original(name, task, *args, **kwargs))
+
+    setattr(build_tracer, _MARK, True)
+    setattr(celery_trace, "build_tracer", build_tracer)  # noqa: B010
+    # The consumer keeps the name it imported, perhaps before this.
+    consumer = sys.modules.get("celery.worker.consumer.consumer")
+    if consumer is not None:
+        setattr(consumer, "build_tracer", build_tracer)  # noqa: B010
+
+
+def _watch(task: Any) -> None:
+    """See the end of the task's own function and why it retries, and let no automatic retry catch a kill.
+
+    Automatic retry wraps `run` and calls `_orig_run`; ours goes inside of it."""
+    name = "_orig_run" if hasattr(task, "_orig_run") else "run"
+    if not getattr(getattr(task, name), _MARK, False):
+        setattr(task, name, _watched_body(task, getattr(task, name)))
+        task.retry = _watched_retry(task.retry)
+
+
+def _watched_body(task: Any, body: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(body)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = body(*args, **kwargs)
+        except Killed:
+            raise
+        except KillRequested as asked:
+            raise Killed(asked.id, asked.by, asked.reason) from asked
+        run = _run.get()
+        if run is not None and task.request.id == run.message.task_id:
+            run.body_ended = True
+        return result
+
+    _OURS.add(getattr(watched, "__code__"))  # noqa: B009
+    setattr(watched, _MARK, True)
+    return watched
+
+
+def _watched_retry(retry: Callable[..., Any]) -> Callable[..., Any]:
+    """`retry(exc=...)` says why; what is being handled at that moment says it too, and often there is nothing."""
+
+    @functools.wraps(retry)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        run = _run.get()
+        given = kwargs.get("exc", args[2] if len(args) > 2 else None)
+        if run is not None:
+            run.retried_for = given if isinstance(given, BaseException) else sys.exc_info()[1]
+        return retry(*args, **kwargs)
+
+    return watched
+
+
+#: Code of our own functions between Celery and the task.
+_OURS: set[CodeType] = set()
+
+
+@contextmanager
+def from_the_task(error: object) -> Iterator[None]:
+    """Inside the block the error's traceback begins with the task's own function, without Celery's frames and ours."""
+    if not isinstance(error, BaseException):
+        yield
+        return
+    whole = trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code not in _OURS:
+        trace = trace.tb_next
+    if trace is not None and trace.tb_next is not None:
+        error.__traceback__ = trace.tb_next
+    try:
+        yield
+    finally:
+        error.__traceback__ = whole
+
+
+def _tracked(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(trace)
+    def tracked(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
+        adapter = adapters.of(task.app)
+        message = read({**(request or {}), "args": args, "kwargs": kwargs}) if adapter is not None else None
+        if adapter is None or message is None or not adapter.tracks(message):
+            return trace(uuid, args, kwargs, request)
+        run = Run(adapter=adapter, message=message, attempt=message.attempt)
+        try:
+            adapter.guard.run(f"starting {message.name}", run.start)
+        except KillRequested as asked:
+            return _refuse(adapter, task, message, asked)
+        # Not told although the store is there: the job was removed, or this message speaks of an older attempt.
+        if not run.told and not adapter.guard.away:
+            return trace(uuid, args, kwargs, request)
+        return _trace(run, task, trace, uuid, args, kwargs, request)
+
+    return tracked
+
+
+def _trace(run: Run, task: Any, trace: Callable[..., Any], uuid: str, *arguments: Any) -> Any:
+    adapter = run.adapter
+    token = _run.set(run)
+    adapter.heartbeats.add(id(run), run.beat)
+    try:
+        with statuses.running(run.status):
+            outcome = trace(uuid, *arguments)
+    except Reject as rejected:
+        _rejected(run, rejected)
+        raise
+    finally:
+        adapter.heartbeats.remove(id(run))
+        _run.reset(token)
+    _finish(run, task, outcome.info, outcome.retval)
+    return outcome
+
+
+def _finish(run: Run, task: Any, info: Any, retval: Any) -> None:
+    """Tell the outcome: `info` is None for a success, else holds Celery's state and the exception."""
+    if info is None and not isinstance(retval, ExceptionInfo):
+        run.end(State.succeeded, result=None if _ignores_result(task, run.message) else retval)
+        return
+    error = retval.exception if info is None else info.retval
+    if isinstance(error, KillRequested):
+        run.end(State.killed)
+        if info.state == states.IGNORED:
+            _revoke_result(run.adapter, task, run.message)
+    elif isinstance(error, Reject):
+        _rejected(run, error)
+    elif info is None or info.state == states.FAILURE:
+        run.end(State.failed, error=error)
+    elif info.state == states.IGNORED and run.attempt_after is None:
+        # The task wanted no result of its own to be kept; it ran to where it wanted.
+        run.end(State.succeeded)
+
+
+def _rejected(run: Run, rejected: Reject) -> None:
+    if run.attempt_after is not None:
+        return  # a retry that could not be sent: `send_task` has told it
+    if rejected.requeue:
+        run.adapter.guard.run("putting a job back", lambda: attempts.requeue(run.handle(), run.attempt))
+    else:
+        run.end(State.failed, error=rejected.reason if isinstance(rejected.reason, Exception) else rejected)
+
+
+def _refuse(adapter: adapters.Adapter, task: Any, message: Message, asked: KillRequested) -> Any:
+    """What the tracer of a task that raises Ignore returns: the message is acknowledged, nothing has run."""
+    adapter.guard.run("refusing a killed job", lambda: _revoke_result(adapter, task, message))
+    try:
+        raise Ignore(str(asked))
+    except Ignore as ignored:
+        return celery_trace.trace_ok_t(ExceptionInfo(internal=True), celery_trace.TraceInfo(states.IGNORED, ignored), 0.0, None)
+
+
+def _revoke_result(adapter: adapters.Adapter, task: Any, message: Message) -> None:
+    """Let whoever waits for the result, or for the chord it belongs to, know that none will come."""
+
+    def revoke() -> None:
+        request = Context(dict(message.request), called_directly=False)
+        store = not _ignores_result(task, message)
+        task.backend.mark_as_revoked(message.task_id, "killed on request", request=request, store_result=store)
+
+    adapter.guard.run("revoking the result of a killed job", revoke)
+
+
+def _ignores_result(task: Any, message: Message) -> bool:
+    said = message.request.get("ignore_result")
+    return bool(task.ignore_result if said is None else said)

@@ -1,0 +1,133 @@
+"""What a worker's main process tells: what never reached a pool process, and what a pool process can no longer say.
+
+Time limits, lost processes, revokes and unknown tasks are seen there. The attempt comes from the message; of one that
+was handed out twice only that it is the present one.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from celery import signals
+from celery.exceptions import NotRegistered, TaskRevokedError
+from kombu.asynchronous.timer import to_timestamp
+
+from statuses import State
+
+from .. import attempts
+from . import adapter as adapters
+from . import tracing
+from .messages import Message, read
+
+_RECEIVERS = ("task_received", "task_failure", "task_retry", "task_revoked", "task_unknown", "task_rejected")
+
+
+def connect() -> None:
+    """Receive the signals of every worker that is started from now on in this process; once."""
+    for name in _RECEIVERS:
+        receiver = globals()[f"on_{name}"]
+        getattr(signals, name).connect(receiver, weak=False, dispatch_uid=f"statuses.{name}")
+    signals.worker_process_shutdown.connect(on_process_shutdown, weak=False, dispatch_uid="statuses.process_shutdown")
+
+
+def _read(app: Any, request: Any, queue: str | None = None) -> tuple[adapters.Adapter, Message] | None:
+    """The adapter and the message, None where either is not ours."""
+    adapter = adapters.of(app)
+    message = read(request, queue=queue) if adapter is not None and isinstance(request, dict) else None
+    if adapter is None or message is None or not adapter.tracks(message):
+        return None
+    return adapter, message
+
+
+def _attempt(message: Message) -> int | None:
+    return None if message.redelivered else message.attempt
+
+
+def on_task_received(sender: Any = None, request: Any = None, **_: Any) -> None:
+    """A worker holds the message: one of an untracked publisher becomes a job, one for later is queued in time."""
+    found = _read(request.app, request.request_dict)
+    if found is None:
+        return
+    adapter, message = found
+    if not message.known:
+        adapter.guard.run(f"tracking a new {message.name}", lambda: adapter.handle(message))
+    if request.eta is not None:
+        _queue_in_time(adapter, message, sender, to_timestamp(request.eta))
+
+
+def _queue_in_time(adapter: adapters.Adapter, message: Message, consumer: Any, due: float) -> None:
+    """Let the job count as queued when it is due; before the worker's own entry for it, which hands it to the pool."""
+
+    def queued() -> None:
+        adapter.guard.run(
+            f"queueing {message.name}", lambda: adapter.handle(message).queued(attempt=_attempt(message), sources={State.unqueued})
+        )
+
+    if due <= time.time():
+        queued()
+    else:
+        consumer.timer.call_at(due, queued, priority=0)
+
+
+def on_task_failure(sender: Any = None, task_id: Any = None, exception: Any = None, **_: Any) -> None:
+    """Told in the worker's main process for a time limit (twice), a lost process, a rejection. In a pool process,
+    where the tracer tells more, it is left out."""
+    run = tracing.current_run()
+    context = sender.request
+    if run is not None and run.message.task_id == task_id:
+        return
+    request = dict(vars(context)) if context.id == task_id else _reserved(task_id)
+    found = _read(sender.app, request)
+    if found is not None:
+        adapter, message = found
+        adapter.end(message, State.failed, _attempt(message), exception)
+
+
+def _reserved(task_id: str) -> dict[str, Any] | None:
+    """The request the worker holds under this id: not every `task_failure` has it on the task."""
+    from celery.worker import state
+
+    request = state.requests.get(task_id)
+    return request.request_dict if request is not None else None
+
+
+def on_task_retry(sender: Any = None, request: Any = None, **_: Any) -> None:
+    """In the main process: a job was cancelled with its connection, the broker hands its message out again."""
+    if tracing.current_run() is not None:
+        return
+    found = _read(sender.app, dict(vars(request)))
+    if found is not None:
+        adapter, message = found
+        adapter.guard.run("putting a job back", lambda: attempts.requeue(adapter.handle(message), message.attempt))
+
+
+def on_task_revoked(sender: Any = None, request: Any = None, terminated: bool = False, expired: bool = False, **_: Any) -> None:
+    """A worker met a revoked job, terminated a running one, or found one too late to start."""
+    found = _read(sender.app, dict(vars(request)))
+    if found is not None:
+        adapter, message = found
+        adapter.end(message, State.killed, _attempt(message), TaskRevokedError("expired before it started") if expired else None)
+
+
+def on_task_unknown(sender: Any = None, message: Any = None, name: Any = None, **_: Any) -> None:
+    """No worker function has this name: Celery drops the message, and nobody else would ever hear of it."""
+    found = _read(sender.app, dict(message.headers or {}), queue=(message.delivery_info or {}).get("routing_key"))
+    if found is not None:
+        adapter, spoken = found
+        adapter.end(spoken, State.failed, _attempt(spoken), NotRegistered(name))
+
+
+def on_task_rejected(sender: Any = None, message: Any = None, exc: Any = None, **_: Any) -> None:
+    """A message that is no task, or a broken one."""
+    found = _read(sender.app, dict(message.headers or {}), queue=(message.delivery_info or {}).get("routing_key"))
+    if found is not None:
+        adapter, spoken = found
+        adapter.end(spoken, State.failed, _attempt(spoken), exc or "the worker could not read its message")
+
+
+def on_process_shutdown(sender: Any = None, **_: Any) -> None:
+    """A pool process ends: what it still remembers is told now or never."""
+    for adapter in list(adapters._adapters.values()):
+        if not adapter.guard.away:
+            adapter.guard.tell_late()

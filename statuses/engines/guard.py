@@ -1,0 +1,136 @@
+"""Keeps an adapter from harming a job: nothing it does raises, waits long, or fills a log.
+
+The store that is away is asked once; from then on events are let go without a try, while one thread asks whether it
+is back. Ends of jobs are remembered meanwhile (bounded) and told afterwards: every write says the attempt it speaks
+of and the states it may leave, so a late one undoes nothing.
+"""
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import statuses
+
+from ..errors import KillRequested, StatusNotFound, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Seconds between two looks whether the store is back: the first, and the longest.
+FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.5, 5.0
+#: Ends of jobs that are remembered while the store is away.
+REMEMBERED = 10_000
+#: Seconds in which the same complaint is logged once.
+QUIET_SECONDS = 60.0
+
+
+class Guard:
+    """Runs the writes of one adapter. Safe with threads and after a fork."""
+
+    def __init__(self) -> None:
+        self._reset()
+        _guards.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._away = False
+        self._late: deque[tuple[str, Callable[[], Any]]] = deque(maxlen=REMEMBERED)
+        self._said: dict[str, float] = {}
+
+    @property
+    def away(self) -> bool:
+        """Whether the store did not answer and is not known to be back."""
+        return self._away
+
+    def run(self, what: str, write: Callable[[], T], *, remember: bool = False) -> T | None:
+        """What `write` gives, or None when it could not. Raises KillRequested, and nothing else.
+        `remember`: while the store is away the write is kept, and done once it is back."""
+        if self._away:
+            self._remember(what, write, remember)
+            return None
+        try:
+            return write()
+        except KillRequested:
+            raise
+        except StoreUnavailable as error:
+            self._remember(what, write, remember)
+            self.lost(error)
+        except StatusNotFound as error:
+            self.say("gone", f"{what}: {error}; the job goes on untracked", level=logging.INFO)
+        except Exception:
+            self.say(what, f"{what} failed; the job goes on untracked", level=logging.ERROR, trace=True)
+        return None
+
+    def say(self, topic: str, text: str, *, level: int = logging.WARNING, trace: bool = False) -> None:
+        """Log `text`, at most once a minute for a topic."""
+        now = time.monotonic()
+        if now - self._said.get(topic, -QUIET_SECONDS) >= QUIET_SECONDS:
+            self._said[topic] = now
+            logger.log(level, "%s", text, exc_info=trace)
+
+    def _remember(self, what: str, write: Callable[[], Any], remember: bool) -> None:
+        if remember:
+            self._late.append((what, write))
+
+    def lost(self, error: StoreUnavailable) -> None:
+        """The store did not answer: nobody asks it again until it is back."""
+        with self._lock:
+            if self._away:
+                return
+            self._away = True
+        self.say("away", f"{error}; jobs go on untracked until it is back")
+        threading.Thread(target=self._wait, name="statuses-store-watch", daemon=True).start()
+
+    def _wait(self) -> None:
+        pause = FIRST_LOOK_SECONDS
+        while True:
+            time.sleep(pause)
+            try:
+                statuses.ping()
+                self._tell()
+                break
+            except StoreUnavailable:
+                pause = min(pause * 2, LONGEST_LOOK_SECONDS)
+            except Exception:
+                self.say("watch", "looking for the store failed", trace=True)
+                break
+        self._away = False
+        self.tell_late()
+        logger.info("the status store is back")
+
+    def _tell(self) -> None:
+        """Do what was remembered, in its order; StoreUnavailable leaves the rest for later."""
+        while self._late:
+            what, write = self._late[0]
+            try:
+                write()
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                self.say(what, f"{what}, told late: {error}")
+            self._late.popleft()
+
+    def tell_late(self) -> None:
+        """Do what is still remembered: after the store came back, and before a process ends."""
+        try:
+            self._tell()
+        except StoreUnavailable as error:
+            self.lost(error)
+
+
+_guards: "weakref.WeakSet[Guard]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # The thread that looks for the store lives in the parent; so do the ends it will tell.
+    for guard in list(_guards):
+        guard._reset()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,80 @@
+"""Signs of life of the jobs that run in this process, from one thread that sleeps while there are none.
+
+The thread lives where the job runs, not in a supervisor: it falls silent exactly when the job's process does.
+"""
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Hashable
+
+#: Seconds between two signs of life of a job; a quarter of the time after which it counts as stale.
+EVERY_SECONDS = 15.0
+#: Seconds until the first: most jobs end before it, and cost nothing.
+FIRST_SECONDS = 1.0
+
+Beat = Callable[[], object]
+
+
+class Heartbeats:
+    """Calls the `beat` of each job that runs, first soon after its start, then regularly."""
+
+    def __init__(self, every_seconds: float = EVERY_SECONDS, first_seconds: float = FIRST_SECONDS) -> None:
+        self.every_seconds = every_seconds
+        self.first_seconds = first_seconds
+        self._reset()
+        _all.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: dict[Hashable, tuple[float, Beat]] = {}
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, key: Hashable, beat: Beat) -> None:
+        """Begin with a job; `beat` must not raise."""
+        with self._lock:
+            self._jobs[key] = (time.monotonic() + self.first_seconds, beat)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="statuses-heartbeats", daemon=True)
+                self._thread.start()
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def remove(self, key: Hashable) -> None:
+        """The job has ended."""
+        with self._lock:
+            self._jobs.pop(key, None)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            with self._lock:
+                if not self._jobs:
+                    self._wake.clear()
+                    continue
+            # A look a second while anything runs, however many jobs come and go in it.
+            time.sleep(self.first_seconds)
+            for beat in self._due():
+                beat()
+
+    def _due(self) -> list[Beat]:
+        now = time.monotonic()
+        with self._lock:
+            due = [(key, beat) for key, (at, beat) in self._jobs.items() if at <= now]
+            for key, beat in due:
+                self._jobs[key] = (now + self.every_seconds, beat)
+        return [beat for _, beat in due]
+
+
+_all: "weakref.WeakSet[Heartbeats]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # Neither the thread nor the jobs it speaks for came along.
+    for heartbeats in list(_all):
+        heartbeats._reset()
+
+
+os.register_at_fork(after_in_child=_after_fork)

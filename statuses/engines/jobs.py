@@ -1,0 +1,44 @@
+"""The status that a job finds as `statuses.current()`: it raises nothing and waits for no store that is away."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import StatusNotFound, StoreUnavailable
+from ..status import Status
+from .guard import Guard
+
+
+class JobStatus(Status):
+    """A handle for the job's own code. While the store is away its verbs do nothing, at once."""
+
+    _guard: Guard
+
+    @classmethod
+    def of(cls, status: Status, guard: Guard) -> "JobStatus":
+        """The same status, guarded."""
+        made = cls(status.id, status._store, status._where)
+        made._guard = guard
+        return made
+
+    def _write(self, action: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        self.changed = False
+        if self._guard.away:
+            return None
+        try:
+            return super()._write(action, *arguments, **more)
+        except StoreUnavailable as error:
+            self._guard.lost(error)
+        except StatusNotFound as error:
+            self._guard.say(f"gone {self.id}", f"{error}; the job goes on untracked")
+        return None
+
+    def check_kill(self) -> None:
+        """Ask the store whether the job shall die; it goes on when the store does not know. Raises: KillRequested."""
+        if self._guard.away:
+            return
+        try:
+            super().check_kill()
+        except StoreUnavailable as error:
+            self._guard.lost(error)
+        except StatusNotFound:
+            return

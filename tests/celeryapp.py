@@ -1,0 +1,244 @@
+"""A Celery project as one finds them: tasks that know nothing of tracking, and a few that ask for their status.
+
+The addresses come from the environment: `TEST_BROKER`, `TEST_STORE`. A task that has to wait waits for a gate,
+a list in the broker's Redis that a test pushes to.
+"""
+
+import os
+import signal
+import time
+from typing import Any, NoReturn
+
+import redis
+from celery import Celery, Task
+from celery.exceptions import Ignore, Reject
+
+import statuses
+from statuses.engines import celery as tracking
+
+BROKER = os.environ.get("TEST_BROKER", "/nowhere")
+
+app = Celery("tests.celeryapp")
+
+
+def connect(broker_socket: str, store_url: str) -> Celery:
+    """Point the app and the status service at their servers."""
+    app.conf.update(
+        broker_url=f"redis+socket://{broker_socket}",
+        result_backend=f"redis+socket://{broker_socket}?virtual_host=1",
+        accept_content=["json", "pickle"],
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"visibility_timeout": 3600},
+        worker_prefetch_multiplier=2,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        task_default_queue="main",
+        result_expires=600,
+    )
+    # Ten statuses' worth of time is enough for a server on a socket; a frozen one is noticed soon.
+    statuses.configure(url=store_url, namespace="engines", timeout_seconds=0.5, connect_timeout_seconds=0.5)
+    return app
+
+
+if "TEST_BROKER" in os.environ:
+    connect(BROKER, os.environ["TEST_STORE"])
+if os.environ.get("TEST_TRACKED", "1") == "1":
+    tracking.install(app, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "1")))
+
+
+def gates() -> redis.Redis:
+    """The server with the gates."""
+    return redis.Redis(unix_socket_path=os.environ.get("TEST_BROKER", BROKER), db=2)
+
+
+def wait_at(gate: str) -> None:
+    """Wait until somebody opens the gate."""
+    gates().blpop([gate], timeout=60)
+
+
+def note(name: str) -> int:
+    """Count that something happened; how often by now."""
+    return gates().incr(f"noted:{name}")
+
+
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@app.task
+def nothing() -> None:
+    return None
+
+
+@app.task
+def count(name: str) -> None:
+    note(name)
+
+
+@app.task
+def read_book(book: str, chapter_id: int = 0, others: Any = ()) -> str:
+    return f"read {book}"
+
+
+@app.task
+def fail(message: str) -> NoReturn:
+    raise ValueError(message)
+
+
+@app.task
+def gated(gate: str) -> str:
+    note(f"began:{gate}")
+    wait_at(gate)
+    return "through"
+
+
+@app.task
+def sleepy(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@app.task(bind=True, max_retries=3)
+def fail_twice(self: Task, name: str) -> str:
+    if self.request.retries < 2:
+        raise self.retry(exc=ValueError(f"not yet {self.request.retries}"), countdown=0)
+    return name
+
+
+@app.task(autoretry_for=(OSError,), max_retries=1, default_retry_delay=0)
+def always_broken() -> NoReturn:
+    raise OSError("broken for good")
+
+
+@app.task(autoretry_for=(ValueError,), retry_kwargs={"countdown": 0.4, "max_retries": 2})
+def fail_once_then_wait(name: str) -> str:
+    if note(name) == 1:
+        raise ValueError("first time")
+    return name
+
+
+@app.task(bind=True, max_retries=5)
+def poll(self: Task, times: int) -> str:
+    if self.request.retries < times:
+        raise self.retry(countdown=0)
+    return "there"
+
+
+@app.task(autoretry_for=(Exception,), max_retries=5, default_retry_delay=0)
+def cooperative(gate: str) -> None:
+    """Looks whether it shall die at every step, and would be retried on any exception."""
+    job = statuses.current()
+    assert job is not None
+    note(f"began:{gate}")
+    for _ in range(3000):
+        job.check_kill()
+        time.sleep(0.01)
+
+
+@app.task
+def with_progress(steps: int) -> str:
+    job = statuses.current()
+    assert job is not None
+    for step in range(steps):
+        job.set_progress(step + 1, steps, message=f"step {step + 1}")
+    job.save({"mine": steps})
+    return "its data stays"
+
+
+@app.task
+def many_progress(steps: int, gate: str) -> float:
+    """How long its steps take, in seconds."""
+    job = statuses.current()
+    note(f"began:{gate}")
+    wait_at(gate)
+    began = time.monotonic()
+    for step in range(steps):
+        if job is not None:
+            job.set_progress(step, steps)
+            job.check_kill()
+    return time.monotonic() - began
+
+
+@app.task
+def with_big_result() -> str:
+    return "x" * 200_000
+
+
+@app.task(serializer="pickle")
+def with_odd_arguments(thing: Any) -> str:
+    return "done"
+
+
+@app.task(time_limit=1)
+def over_the_limit(gate: str) -> str:
+    """Swallows what it can and would succeed."""
+    try:
+        wait_at(gate)
+    except BaseException:
+        return "swallowed"
+    return "through"
+
+
+@app.task(soft_time_limit=0.3)
+def over_the_soft_limit() -> None:
+    time.sleep(20)
+
+
+@app.task
+def die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("still here")
+
+
+@app.task(bind=True, acks_late=True, retry_on_worker_lost=True, max_retries=1, default_retry_delay=0)
+def die_once(self: Task) -> str:
+    if self.request.retries == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "second life"
+
+
+@app.task
+def ignored() -> NoReturn:
+    raise Ignore("nothing to keep")
+
+
+@app.task(acks_late=True)
+def rejected() -> NoReturn:
+    raise Reject(ValueError("no good"), requeue=False)
+
+
+@app.task(acks_late=True)
+def put_back_once(name: str) -> str:
+    if note(name) == 1:
+        raise Reject("another time", requeue=True)
+    return name
+
+
+@app.task(bind=True)
+def replaced(self: Task) -> Any:
+    return self.replace(add.s(20, 22))
+
+
+@app.task
+def with_children(count: int) -> list[str]:
+    return [add.delay(number, 1).id for number in range(count)]
+
+
+@app.task
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@app.task
+def next_after(result: Any, text: str) -> str:
+    return f"{result} {text}"
+
+
+@app.task
+def unjson_result() -> Any:
+    return {"when": {1, 2}}
+
+
+@app.task(ignore_result=True)
+def unjson_ignored_result() -> Any:
+    return object()

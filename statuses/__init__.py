@@ -1,5 +1,7 @@
 """The status service: what every background job does, kept in Redis; written by workers, asked by anyone."""
 
+from . import outputs
+from .answers import Bin, Bucket, Durations, FacetCount, Report
 from .bulk import Changed
 from .collection import Statuses, at, configure, create, find, find_by, find_or_create, server_time, where
 from .collection import all as all
@@ -18,6 +20,7 @@ from .errors import (
 )
 from .health import ping
 from .loading import load
+from .query import Query
 from .removal import clear_all, restore
 from .retention import Cleaned, clean
 from .states import State
@@ -25,14 +28,20 @@ from .status import Status
 from .track import current, running, track
 
 __all__ = [
+    "Bin",
+    "Bucket",
     "Changed",
     "Cleaned",
     "ConfigurationError",
+    "Durations",
     "EngineCannot",
+    "FacetCount",
     "KillRequested",
     "LimitedQuery",
     "NotCompleted",
+    "Query",
     "ReadOnlyAttempt",
+    "Report",
     "State",
     "Status",
     "StatusExists",
@@ -52,6 +61,7 @@ __all__ = [
     "find_by",
     "find_or_create",
     "load",
+    "outputs",
     "ping",
     "restore",
     "running",

@@ -1,0 +1,93 @@
+"""The shapes of answers about many statuses: plain values, no numpy inside."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from .states import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class FacetCount:
+    """One value of a field, and the matching jobs that have it."""
+
+    value: str
+    """The text itself: a job name, a queue, a resource, ..."""
+    total: int
+    """Matching jobs with this value."""
+    by_state: Mapping[State, int]
+    """The same by state, all seven, zeros included."""
+    first: datetime
+    """When the earliest of them was recorded."""
+    last: datetime
+    """When the latest of them was recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Durations:
+    """How long something took over the matching jobs that have it: seconds; percentiles by nearest rank."""
+
+    n: int
+    """Jobs that have the duration."""
+    min: float | None = None
+    """The shortest; None, like all below, when `n` is 0."""
+    avg: float | None = None
+    """Sum by number, the sum exact in microseconds."""
+    p50: float | None = None
+    """The median by nearest rank: a duration that a job really had."""
+    p95: float | None = None
+    """The 95th percentile by nearest rank."""
+    p99: float | None = None
+    """The 99th percentile by nearest rank."""
+    max: float | None = None
+    """The longest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """One bar of a histogram: `low <= seconds < high`, the last one closed."""
+
+    low: float
+    """Lower edge, seconds."""
+    high: float
+    """Upper edge, seconds."""
+    n: int
+    """Jobs between them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """One step of a timeline: `start <= moment < end`, the last one closed."""
+
+    start: datetime
+    """Where the bucket begins, aware."""
+    end: datetime
+    """Where the next one begins."""
+    counts: Mapping[State, int]
+    """Jobs in it by present state, all seven, zeros included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Several answers about the same jobs, from one read. What was not asked for is None or empty."""
+
+    counts: Mapping[State, int] | None = None
+    """As `Query.counts()`."""
+    total: int | None = None
+    """As `Query.count()`; there whenever counts or count were asked for."""
+    counts_by: Mapping[str, list[FacetCount]] = field(default_factory=dict)
+    """Field -> as `Query.counts_by()`."""
+    distinct: Mapping[str, int] = field(default_factory=dict)
+    """Field of `counts_by` -> how many different values the matching jobs have."""
+    durations: Mapping[str, Durations] = field(default_factory=dict)
+    """`run_time` or `wait_time` -> as `Query.durations()`."""
+    durations_by: Mapping[str, Mapping[str, Durations]] = field(default_factory=dict)
+    """Field -> as `Query.durations_by()`."""
+    histogram: Mapping[str, list[Bin]] = field(default_factory=dict)
+    """`run_time` or `wait_time` -> as `Query.histogram()`."""
+    timeline: list[Bucket] | None = None
+    """As `Query.timeline()`."""
+    flags: Mapping[str, object] | None = None
+    """`kill_requested`: jobs asked to die, by state; `stale`: how many started jobs gave no sign of life for too long."""
+    bounds: tuple[datetime, datetime] | None = None
+    """When the first and the last of the matching jobs were recorded; None without any."""

@@ -1,0 +1,242 @@
+"""What a reader looks up before it computes: which segments there are, in which versions, and what the words of a
+question are called in the columns."""
+
+import struct
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import clock, ids, keys
+from .columns import BY_NAME, DICTIONARIES, SEGMENT_ROWS
+from .segments import Segment, head, newer
+from .store import Command, Store, check_format
+
+#: Segments whose heads one MGET asks for: more would hold Redis for over a millisecond.
+HEADS = 500
+#: Texts one HMGET resolves.
+CODES = 2_000
+
+
+@dataclass
+class Lookup:
+    """What a question needs to know of the store before its columns are read."""
+
+    texts: dict[str, set[str]] = field(default_factory=dict)
+    """Column with a dictionary -> texts to find the codes of."""
+    ids: set[str] = field(default_factory=set)
+    """Ids to find the rows of."""
+    now: bool = False
+    """Whether the present time matters."""
+
+
+@dataclass
+class Listing:
+    """What was found: the store as of one moment."""
+
+    segments: list[Segment]
+    """The segments that exist, newest first."""
+    codes: dict[tuple[int, str], dict[str, int]]
+    """(family, column) -> text -> code, known texts only."""
+    sizes: dict[tuple[int, str], int]
+    """(family, column) -> texts of that dictionary at the time; a higher code is newer than this listing."""
+    places: dict[str, set[tuple[int, int, int]]]
+    """Id -> (family, segment, row) where it may be; whether a job is there, the state column says."""
+    now_us: int
+    """The present time, 0 when it was not asked for."""
+    stale_after_us: int
+    """How long a started job may be silent."""
+
+
+@dataclass
+class _Family:
+    """What was known of a family last time; only a guess, checked in every listing."""
+
+    store: bytes = b""
+    first: int = 0
+    current: int = -1
+    segments: dict[int, Segment] = field(default_factory=dict)
+
+
+_Reply = Callable[[Any], None]
+_lock = threading.Lock()
+_known: "weakref.WeakKeyDictionary[Store, list[_Family]]" = weakref.WeakKeyDictionary()
+
+
+def look(store: Store, lookup: Lookup) -> Listing:
+    """The present listing. One round trip when the range of segments is as last time, else two.
+
+    Source: per family HMGET meta, MGET of the segments' versions, HMGET of codes; GETRANGE or GET per id; TIME."""
+    families = _families(store)
+    asked = _Asked(store, lookup)
+    metas: dict[int, list[bytes | None]] = {}
+    heads: dict[tuple[int, int], list[bytes | None]] = {}
+    calls: list[tuple[Command, _Reply]] = []
+    for number, family in enumerate(families):
+        # Versions before codes: a version that was listed then holds no code that is not known.
+        calls += _heads(store, number, range(family.first, family.current + 2), heads)
+        calls.append((_meta(store, number), _into(metas, number)))
+    calls += asked.calls(store)
+    _run(store, calls)
+    missing = [
+        (number, segment)
+        for number in metas
+        for segment in _range(metas[number])
+        if (number, segment) not in heads
+    ]
+    if missing:
+        calls = []
+        for number in metas:
+            calls += _heads(store, number, [s for n, s in missing if n == number], heads)
+        _run(store, [*calls, *asked.calls(store)])
+    segments = [s for number, family in enumerate(families) for s in _segments(family, number, metas[number], heads)]
+    segments.sort(key=lambda segment: (-segment.number, segment.family))
+    return asked.listing(segments)
+
+
+def _families(store: Store) -> list[_Family]:
+    with _lock:
+        found = _known.get(store)
+        if found is None:
+            found = _known[store] = [_Family() for _ in store.families]
+        return found
+
+
+def _run(store: Store, calls: list[tuple[Command, _Reply]]) -> None:
+    for (_, receive), reply in zip(calls, store.pipeline([command for command, _ in calls]), strict=True):
+        receive(reply)
+
+
+def _into(target: dict[Any, Any], key: Any) -> _Reply:
+    def receive(reply: Any) -> None:
+        target[key] = reply
+
+    return receive
+
+
+def _meta(store: Store, family: int) -> Command:
+    return ("HMGET", keys.meta(store.families[family]), "store", "format", "first", "current")
+
+
+def _range(meta: list[bytes | None]) -> range:
+    identity, written, first, current = meta
+    if identity is None or current is None:
+        return range(0)
+    check_format(int(written or 0))
+    return range(int(first or 0), int(current) + 1)
+
+
+def _heads(store: Store, family: int, numbers: Iterable[int], heads: dict[tuple[int, int], Any]) -> Iterator[tuple[Command, _Reply]]:
+    wanted = list(numbers)
+    for start in range(0, len(wanted), HEADS):
+        part = wanted[start : start + HEADS]
+        names = [name for number in part for name in head(keys.segment(store.families[family], number))]
+
+        def receive(reply: list[bytes | None], part: list[int] = part) -> None:
+            for index, number in enumerate(part):
+                heads[family, number] = reply[3 * index : 3 * index + 3]
+
+        yield ("MGET", *names), receive
+
+
+def _segments(family: _Family, number: int, meta: list[bytes | None], heads: dict[tuple[int, int], Any]) -> list[Segment]:
+    identity = meta[0] or b""
+    known = family.segments if family.store == identity else {}
+    found: dict[int, Segment] = {}
+    for segment in _range(meta):
+        version, rows, zone = heads[number, segment]
+        if version is None or rows is None:
+            continue
+        last = known.get(segment)
+        if last is not None and last.version == version:
+            found[segment] = last
+        elif last is not None:
+            found[segment] = newer(last, version, rows, zone)
+        else:
+            found[segment] = Segment(identity, number, segment, version, int(rows), zone)
+    span = _range(meta)
+    family.store, family.segments = identity, found
+    family.first, family.current = (span[0], span[-1]) if span else (0, -1)
+    return list(found.values())
+
+
+class _Asked:
+    """The commands that resolve a question's words, and what they gave."""
+
+    def __init__(self, store: Store, lookup: Lookup) -> None:
+        self.lookup = lookup
+        self.codes: dict[tuple[int, str], dict[str, int]] = {}
+        self.sizes: dict[tuple[int, str], int] = {}
+        self.places: dict[str, set[tuple[int, int, int]]] = {}
+        self.stale_after_us = store.config.stale_after // clock.MICROSECOND
+        self.now_us = clock.frozen_us() or 0
+
+    def calls(self, store: Store) -> list[tuple[Command, _Reply]]:
+        calls: list[tuple[Command, _Reply]] = []
+        for family in range(len(store.families)):
+            for column, texts in self.lookup.texts.items():
+                calls += self._codes(store, family, column, sorted(filter(_is_utf8, texts)))
+        for id in self.lookup.ids:
+            calls += self._id(store, id)
+        if self.lookup.now and clock.frozen_us() is None:
+            calls.append((("TIME",), self._time))
+        return calls
+
+    def _codes(self, store: Store, family: int, column: str, texts: list[str]) -> Iterator[tuple[Command, _Reply]]:
+        tag, dictionary, known = store.families[family], DICTIONARIES[column], self.codes.setdefault((family, column), {})
+        yield ("LLEN", keys.texts(tag, dictionary)), _into(self.sizes, (family, column))
+        for start in range(0, len(texts), CODES):
+            part = texts[start : start + CODES]
+
+            def receive(reply: list[bytes | None], part: list[str] = part) -> None:
+                known.update({text: int(code) for text, code in zip(part, reply, strict=True) if code is not None})
+
+            yield ("HMGET", keys.codes(tag, dictionary), *part), receive
+
+    def _id(self, store: Store, id: str) -> Iterator[tuple[Command, _Reply]]:
+        if not _is_utf8(id) or ids.split_attempt(id)[1] is not None:
+            return
+        place = ids.decode(id)
+        if place is not None and place.family < len(store.families) and place.row < SEGMENT_ROWS:
+            yield from self._generated(store, id, place)
+        if len(id) <= ids.OWN_ID_LENGTH:
+            for family, tag in enumerate(store.families):
+                yield ("GET", keys.alias(tag, id)), self._alias(id, family)
+
+    def _generated(self, store: Store, id: str, place: ids.Place) -> Iterator[tuple[Command, _Reply]]:
+        prefix = keys.segment(store.families[place.family], place.segment)
+        cells: list[bytes] = []
+
+        def receive(reply: bytes) -> None:
+            cells.append(reply)
+            if len(cells) == 2 and cells[0] == struct.pack("<I", place.random) and len(cells[1]) == 8:
+                if int.from_bytes(cells[1], "little") // 1000 == ids.recorded_ms(id):
+                    self.places.setdefault(id, set()).add((place.family, place.segment, place.row))
+
+        for column in ("random", "recorded_at"):
+            width = BY_NAME[column].width
+            start = place.row * width
+            yield ("GETRANGE", keys.column(prefix, BY_NAME[column].key), start, start + width - 1), receive
+
+    def _alias(self, id: str, family: int) -> _Reply:
+        def receive(reply: bytes | None) -> None:
+            if reply is not None:
+                segment, row = map(int, reply.split())
+                self.places.setdefault(id, set()).add((family, segment, row))
+
+        return receive
+
+    def _time(self, reply: list[bytes]) -> None:
+        self.now_us = int(reply[0]) * 1_000_000 + int(reply[1])
+
+    def listing(self, segments: list[Segment]) -> Listing:
+        return Listing(segments, self.codes, self.sizes, self.places, self.now_us, self.stale_after_us)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,456 @@
+"""Questions about statuses: an immutable, lazy description of which jobs, with every answer about them.
+
+Nothing is read before an answer is asked for. numpy is loaded then, not here: workers that only write never need it."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from . import clauses, keys, record
+from .answers import Bin, Bucket, Durations, FacetCount, Report
+from .clauses import MOMENTS, Clause, moment_us
+from .columns import DICTIONARIES, SPANS, TIMESTAMPS
+from .errors import LimitedQuery
+from .ids import Place, encode
+from .states import State
+from .status import Status
+from .store import Store, current
+
+if TYPE_CHECKING:
+    from .bulk import Changed
+    from .collection import Statuses
+    from .evaluation import Selection
+    from .pages import Block, Order
+
+#: What jobs can be sorted by, with or without a leading "-".
+SORTABLE = (*TIMESTAMPS, "ended_at", *SPANS)
+#: What `counts_by` knows.
+FIELDS = (*DICTIONARIES, "job_arg")
+#: Rows whose records one call reads.
+RECORDS_A_CALL = 50
+#: Most buckets and bins an answer may have.
+STEPS_MAX = 10_000
+
+Field = Literal["job_name", "queue", "user", "worker", "engine", "job_arg", "error"]
+Span = Literal["run_time", "wait_time"]
+Places = Iterator[tuple[int, int, Any, Any, Any]]
+
+
+@dataclass(frozen=True, repr=False)
+class Query:
+    """The jobs that match, in an order. Every method that narrows gives a new query."""
+
+    terms: tuple[tuple[bool, tuple[Clause, ...]], ...] = ()
+    """(wanted, clauses): all of them hold; or, where not wanted, not all of them."""
+    order: str = "-recorded_at"
+    """The sorted value, "-" before it for the largest first."""
+    most: int | None = None
+    """Jobs at most."""
+    skipped: int = 0
+    """Jobs left out at the beginning."""
+    cursor: str | None = None
+    """Only what follows this place in the order."""
+    backward: bool = False
+    """What precedes the cursor instead, the nearest ones."""
+
+    def where(self, **conditions: Any) -> "Query":
+        """Jobs that match every clause, too. Raises: ValueError naming an unknown clause or a wrong value."""
+        return self._with(True, conditions)
+
+    def exclude(self, **conditions: Any) -> "Query":
+        """Without the jobs that match all of these clauses together. Raises: ValueError as `where`."""
+        return self._with(False, conditions)
+
+    def _with(self, wanted: bool, conditions: Mapping[str, Any]) -> "Query":
+        made = tuple(clauses.make(name, value) for name, value in conditions.items())
+        return replace(self, terms=(*self.terms, (wanted, made))) if made else self
+
+    def order_by(self, order: str) -> "Query":
+        """Sorted by a timestamp, `run_time` or `wait_time`; "-" before it: descending. Jobs without the value come
+        last; equals as they were created, later first where it descends. Raises: ValueError."""
+        name = order.removeprefix("-") if isinstance(order, str) else order
+        if name not in SORTABLE:
+            near = difflib.get_close_matches(str(name), SORTABLE, n=1)
+            raise ValueError(f"order_by knows {', '.join(SORTABLE)}, not {order!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+        if self.cursor is not None:
+            raise ValueError("order_by comes before after() and before(): a cursor is of one order")
+        return replace(self, order=order)
+
+    def limit(self, number: int) -> "Query":
+        """At most so many jobs. Raises: ValueError when negative."""
+        return replace(self, most=_natural("limit", number))
+
+    def offset(self, number: int) -> "Query":
+        """Without the first so many. Raises: ValueError when negative."""
+        return replace(self, skipped=_natural("offset", number))
+
+    def after(self, cursor: str) -> "Query":
+        """What follows the place a page gave as `next`. Raises: ValueError for a broken cursor, or one of another order."""
+        return self._at(cursor, backward=False)
+
+    def before(self, cursor: str) -> "Query":
+        """The nearest jobs before the place a page gave as `previous`, still in order. Raises: ValueError as `after`."""
+        return self._at(cursor, backward=True)
+
+    def _at(self, cursor: str, backward: bool) -> "Query":
+        from . import pages
+
+        pages.decode(self._order(), cursor)
+        return replace(self, cursor=cursor, backward=backward)
+
+    @overload
+    def __getitem__(self, index: int) -> Status: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Query": ...
+    def __getitem__(self, index: int | slice) -> "Status | Query":
+        if isinstance(index, slice):
+            return self._slice(index)
+        found = self._slice(slice(_natural("index", index), index + 1)).first()
+        if found is None:
+            raise IndexError(f"there is no job at {index}")
+        return found
+
+    def _slice(self, part: slice) -> "Query":
+        if part.step is not None:
+            raise ValueError("a slice of a query has no step")
+        start = _natural("slice", 0 if part.start is None else part.start)
+        most = None if self.most is None else max(self.most - start, 0)
+        if part.stop is not None:
+            wanted = max(_natural("slice", part.stop) - start, 0)
+            most = wanted if most is None else min(most, wanted)
+        return replace(self, skipped=self.skipped + start, most=most)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether limit, offset, a slice or a cursor leaves jobs out."""
+        return self.most is not None or self.skipped > 0 or self.cursor is not None
+
+    def describe(self) -> str:
+        """The jobs in words: `failed jobs named planning.sync, recorded since 2026-07-01 00:00:00 UTC`."""
+        before, behind = [], []
+        for wanted, made in self.terms:
+            words = [clause.describe() for clause in made]
+            if not wanted:
+                behind.append("but not " + " and ".join(words))
+                continue
+            before += [word for clause, word in zip(made, words, strict=True) if clause.field == "state"]
+            behind += [word for clause, word in zip(made, words, strict=True) if clause.field != "state"]
+        text = " ".join([", ".join(before), "jobs"]).strip() if before else "jobs" if behind else "all jobs"
+        return " ".join([text, ", ".join(behind)]).strip()
+
+    def __repr__(self) -> str:
+        part = "" if not self.is_limited else f", {self.most if self.most is not None else 'all'} after {self.skipped}"
+        return f"<Query {self.describe()} by {self.order}{part}>"
+
+    def _selection(self) -> "Selection":
+        from . import evaluation, pages
+
+        if self.cursor is None:
+            return evaluation.Selection(self.terms)
+        order = self._order()
+        rank, tie = pages.decode(order, self.cursor)
+        beyond = pages.Beyond(order.turned, pages.Key(-rank, -tie)) if self.backward else pages.Beyond(order, pages.Key(rank, tie))
+        return evaluation.Selection(self.terms, beyond)
+
+    def _order(self) -> "Order":
+        from . import pages
+
+        return pages.Order(self.order.removeprefix("-"), self.order.startswith("-"))
+
+    def count(self) -> int:
+        """How many jobs match; limit and offset count. Source: state column and those of the filter."""
+        from . import evaluation, stats
+
+        (found,) = evaluation.run(current(), [(self._selection(), stats.counts)])
+        return self._limited(sum(found.values()))
+
+    def _limited(self, total: int) -> int:
+        left = max(total - self.skipped, 0)
+        return left if self.most is None else min(left, self.most)
+
+    def exists(self) -> bool:
+        """Whether any job matches; limit and offset count. Looks no further than the first it finds."""
+        from . import pages
+
+        return self.most != 0 and pages.holds_more_than(current(), self._selection(), self.skipped)
+
+    def counts(self) -> dict[State, int]:
+        """Jobs per state within this query; every state present, zeros included.
+        Raises: LimitedQuery, StoreUnavailable. Source: state column of each segment and those of the filter, no record."""
+        from . import stats
+
+        return self._answer("counts", stats.counts)
+
+    def counts_by(self, field: Field, limit: int | None = 20) -> list[FacetCount]:
+        """The values of a field that most jobs have, largest first, ties by value; jobs without a value are not listed.
+        Raises: ValueError, LimitedQuery, StoreUnavailable. Source: state column and the field's; for `job_arg` the tags."""
+        _known("counts_by", field, FIELDS)
+        most = _most(limit)
+        return self._answer("counts_by", lambda evaluation: _facets(evaluation, field, most, False)).counts
+
+    def durations(self, span: Span) -> Durations:
+        """How long jobs ran or waited: seconds, exact, percentiles by nearest rank.
+        Raises: ValueError, LimitedQuery, StoreUnavailable. Source: the span's column and the filter's."""
+        from . import stats
+
+        _known("durations", span, SPANS)
+        return self._answer("durations", lambda evaluation: stats.durations(evaluation, span))
+
+    def durations_by(self, field: Field, span: Span, limit: int | None = 20) -> dict[str, Durations]:
+        """How long jobs ran or waited, for each of the values that most of them have; largest first, ties by value.
+        Raises: ValueError, LimitedQuery, StoreUnavailable."""
+        from . import stats
+
+        _known("durations_by", field, DICTIONARIES)
+        _known("durations_by", span, SPANS)
+        most = _most(limit)
+        return self._answer("durations_by", lambda evaluation: stats.durations_by(evaluation, field, span, most))
+
+    def histogram(self, span: Span, bins: int = 40) -> list[Bin]:
+        """How many jobs ran or waited how long, bins of equal width on a logarithmic scale; empty without any, one bin
+        where all took as long. Raises: ValueError, LimitedQuery, StoreUnavailable."""
+        from . import stats
+
+        _known("histogram", span, SPANS)
+        number = _steps("bins", bins)
+        return self._answer("histogram", lambda evaluation: stats.histogram(evaluation, span, number))
+
+    def timeline(self, on: str = "recorded_at", after: Any = None, before: Any = None, buckets: int = 60) -> list[Bucket]:
+        """Jobs per step of time and state: equal widths from `after` to `before`, by default from the earliest to the
+        latest match. Empty when nothing says where to begin or to end.
+        Raises: ValueError, LimitedQuery, StoreUnavailable. Source: state column, that of `on` and the filter's."""
+        return self._answer("timeline", _timeline(on=on, after=after, before=before, buckets=buckets))
+
+    def _answer(self, name: str, answer: Any) -> Any:
+        from . import evaluation
+
+        self._refuse_limited(name)
+        return evaluation.run(current(), [(self._selection(), answer)])[0]
+
+    def _refuse_limited(self, name: str) -> None:
+        if self.is_limited:
+            raise LimitedQuery(name)
+
+    def report(
+        self,
+        *,
+        counts: bool = False,
+        count: bool = False,
+        counts_by: Mapping[str, int | None] | None = None,
+        durations: Sequence[str] = (),
+        durations_by: Mapping[str, tuple[str, int | None]] | None = None,
+        histogram: Mapping[str, int] | None = None,
+        timeline: Mapping[str, Any] | None = None,
+        flags: bool = False,
+        bounds: bool = False,
+    ) -> Report:
+        """Several answers from one read of the store, all of one moment per segment: what a page asks.
+
+        `counts_by={"job_name": 10}`, `durations=("run_time",)`, `durations_by={"job_name": ("run_time", 20)}`,
+        `histogram={"run_time": 40}`, `timeline={"on": ..., "after": ..., "before": ..., "buckets": ...}`.
+        Raises: ValueError, LimitedQuery, StoreUnavailable."""
+        from . import reports
+
+        self._refuse_limited("report")
+        asked = reports.Asked()
+        if counts or count:
+            asked.counts()
+        for field, limit in (counts_by or {}).items():
+            asked.counts_by(_known("counts_by", field, FIELDS), _most(limit))
+        for span in durations:
+            asked.durations(_known("durations", span, SPANS))
+        for field, (span, limit) in (durations_by or {}).items():
+            asked.durations_by(_known("durations_by", field, DICTIONARIES), _known("durations_by", span, SPANS), _most(limit))
+        for span, bins in (histogram or {}).items():
+            asked.histogram(_known("histogram", span, SPANS), _steps("bins", bins))
+        if timeline is not None:
+            asked.timeline(_timeline(**timeline))
+        if flags:
+            asked.flags()
+        if bounds:
+            asked.bounds()
+        return asked.report(current(), self._selection(), counts=counts)
+
+    def values(self, field: Field, prefix: str = "", limit: int | None = None) -> list[str]:
+        """The texts a field ever had, those that begin with `prefix`, sorted. Not filtered: what a prefix stands for.
+        Raises: ValueError. Source: the field's dictionary, caught up."""
+        from . import dictionaries
+
+        _known("values", field, DICTIONARIES)
+        store = current()
+        found = dictionaries.texts_of(store).catch_up((family, field) for family in range(len(store.families)))
+        texts = sorted({text for known in found.values() for text in known if text and text.startswith(prefix)})
+        return texts[: _most(limit)]
+
+    def _blocks(self, store: Store, extra: int = 0) -> Iterator["Block"]:
+        """Matching rows within limit and offset, in order (from the cursor backwards for `before`)."""
+        from . import pages
+
+        order = self._order().turned if self.backward else self._order()
+        need = None if self.most is None else self.skipped + self.most + extra
+        left = self.skipped
+        for block in pages.in_order(store, self._selection(), order, need if self.most != 0 else 0):
+            part = pages.part(block, slice(min(left, len(block.ranks)), None))
+            left -= len(block.ranks) - len(part.ranks)
+            if len(part.ranks):
+                yield part
+
+    def ids(self) -> list[str]:
+        """The ids, in order; limit and offset count. Source: as a page, no record but of jobs with an id of their own."""
+        store = current()
+        found = [id for block in self._blocks(store) for id in _ids(store, block)]
+        return found[::-1] if self.backward else found
+
+    def __iter__(self) -> Iterator[Status]:
+        if self.backward:
+            yield from self.run()
+            return
+        store = current()
+        for block in self._blocks(store):
+            for first in range(0, len(block.ranks), 4 * RECORDS_A_CALL):
+                yield from _load(store, block, slice(first, first + 4 * RECORDS_A_CALL))
+
+    def run(self) -> "Statuses":
+        """The jobs, loaded, in order, with the cursors of the pages beside it.
+
+        Which jobs match is as of the read of their segment; what they hold is as of their loading right after; one
+        removed in between is left out."""
+        from . import pages
+        from .collection import Statuses
+
+        store, order = current(), self._order()
+        block = pages.join(list(self._blocks(store, extra=1)))
+        more = self.most is not None and len(block.ranks) > self.most
+        block = pages.part(block, slice(0, self.most))
+        if self.backward:
+            block = pages.turn(block)
+        loaded = _load(store, block, slice(None))
+        if not len(block.ranks):
+            return Statuses(loaded)
+        first, last = (pages.encode(order, pages.key_at(block, at)) for at in (0, -1))
+        if self.backward:
+            return Statuses(loaded, next=last, previous=first if more else None)
+        return Statuses(loaded, next=last if more else None, previous=None if self.cursor is None else first)
+
+    def first(self) -> Status | None:
+        """The first job, None without any; the limit counts."""
+        if self.most == 0:
+            return None
+        found = self.limit(1).run() if not self.backward else self.run()
+        return found[0] if len(found) else None
+
+    def places(self) -> Places:
+        """(family, segment, rows, rn, states) of the jobs, as arrays: what a bulk verb works on. Segment by segment,
+        newest first, each as of one moment; a limited query's jobs are chosen in its order first."""
+        from . import pages
+
+        store = current()
+        if not self.is_limited:
+            for segment, rows, randoms, states in pages.everywhere(store, self._selection()):
+                yield segment.family, segment.number, rows, randoms, states
+            return
+        yield from pages.by_segment(pages.join(list(self._blocks(store))))
+
+    def request_kill_all(self, *, by: str | None = None, reason: str | None = None, end_queued: bool = False, progress: Any = None) -> "Changed":
+        """Ask every matching job to die; with `end_queued` those that wait are killed in the same step. Ended ones are skipped."""
+        from . import bulk
+
+        return bulk.request_kill(bulk.of_places(self.places()), by=by, reason=reason, end_queued=end_queued, progress=progress)
+
+    def kill_now_all(self, *, by: str | None = None, reason: str | None = None, progress: Any = None) -> "Changed":
+        """Kill what waits by our own word, ask what runs and end it through its engine."""
+        from . import bulk
+
+        return bulk.kill_now(bulk.of_places(self.places()), by=by, reason=reason, progress=progress)
+
+    def delete_all(self, *, force: bool = False, only_ended: bool = False, undo_for: Any = None, progress: Any = None) -> "Changed":
+        """Remove every matching job. Raises: NotCompleted (and removes nothing) without `force` and `only_ended` when
+        any of them, as of this one read, is not completed."""
+        from . import bulk
+
+        return bulk.delete(bulk.of_places(self.places()), force=force, only_ended=only_ended, undo_for=undo_for, progress=progress)
+
+    def retry_all(self, *, by: str | None = None, progress: Any = None) -> "Changed":
+        """Run every matching job again through its engine. Skipped: what has not ended, and whose engine cannot."""
+        from . import bulk
+
+        return bulk.retry(bulk.of_places(self.places()), by=by, progress=progress)
+
+
+def _facets(evaluation: Any, field: str, limit: int | None, distinct: bool) -> Any:
+    from . import facets, resources
+
+    return (resources if field == "job_arg" else facets).counts_by(evaluation, field, limit, distinct)
+
+
+def _timeline(*, on: str = "recorded_at", after: Any = None, before: Any = None, buckets: int = 60) -> Any:
+    from . import timeseries
+
+    _known("timeline", on, MOMENTS)
+    low, high, number = moment_us("after", after), moment_us("before", before), _steps("buckets", buckets)
+    return lambda evaluation: timeseries.timeline(evaluation, on, low, high, number)
+
+
+def _known(answer: str, name: Any, known: Any) -> Any:
+    if name not in [*known]:
+        raise ValueError(f"{answer} knows {', '.join(known)}, not {name!r}")
+    return name
+
+
+def _natural(name: str, number: object) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError(f"{name} must be a whole number from 0, not {number!r}")
+    return number
+
+
+def _most(limit: int | None) -> int | None:
+    return None if limit is None else _natural("limit", limit)
+
+
+def _steps(name: str, number: object) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= STEPS_MAX:
+        raise ValueError(f"{name} must be a whole number from 1 to {STEPS_MAX}, not {number!r}")
+    return number
+
+
+def _places_of(block: "Block", part: slice) -> list[tuple[int, int, int]]:
+    from . import pages
+
+    return [pages.place_of(tie) for tie in block.ties[part].tolist()]
+
+
+def _ids(store: Store, block: "Block") -> list[str]:
+    places = _places_of(block, slice(None))
+    randoms, recorded = block.randoms.tolist(), block.recorded.tolist()
+    own = [place for place, random in zip(places, randoms, strict=True) if not random]
+    texts = dict(zip(own, _own_ids(store, own), strict=True))
+    found = []
+    for place, random, at_us in zip(places, randoms, recorded, strict=True):
+        text = texts.get(place) if not random else encode(at_us, Place(*place, random))
+        if text is not None:
+            found.append(text)
+    return found
+
+
+def _own_ids(store: Store, places: Sequence[tuple[int, int, int]]) -> Iterator[str | None]:
+    for first in range(0, len(places), 1000):
+        names = [keys.job(keys.segment(store.families[family], segment), row) for family, segment, row in places[first : first + 1000]]
+        for text in store.pipeline([("HGET", name, "i") for name in names]):
+            yield None if text is None else text.decode()
+
+
+def _load(store: Store, block: "Block", part: slice) -> list[Status]:
+    """The jobs of some rows, loaded; those removed meanwhile left out."""
+    places, randoms = _places_of(block, part), block.randoms[part].tolist()
+    rows: dict[tuple[int, int], list[int]] = {}
+    for family, segment, row in places:
+        rows.setdefault((family, segment), []).append(row)
+    found: dict[tuple[int, int, int], record.Record | None] = {}
+    for (family, segment), wanted in rows.items():
+        for first in range(0, len(wanted), RECORDS_A_CALL):
+            call = wanted[first : first + RECORDS_A_CALL]
+            for row, known in zip(call, record.read_rows(store, family, segment, call), strict=True):
+                found[family, segment, row] = known
+    kept = ((found[place], random) for place, random in zip(places, randoms, strict=True))
+    return [Status.of_record(known, store) for known, random in kept if known and not known.removed and known.place.random == random]

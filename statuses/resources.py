@@ -1,0 +1,273 @@
+"""The resources that most matching jobs work on, from hashes alone.
+
+The first look counts entries over 16 bits of the hash (one number for all texts that share them); those cells with
+the largest sums are then counted exactly, text by text, as far as they can hold one of the largest. Only the texts
+of the winners are read, each from one job that has it."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from . import record, resource
+from .answers import FacetCount
+from .clock import from_us
+from .columns import TAG_BUCKETS
+from .encoding import tag_hash
+from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
+from .facets import Facets, can_be_first_or_last
+from .segments import Array, Posting
+from .states import State
+
+#: Buckets of the hash times the 8 bits after it.
+CELLS = TAG_BUCKETS * 256
+#: Cells counted exactly at first, for each value asked for.
+CELLS_A_VALUE = 4
+#: Texts read to settle the order among equals at the cut. Beyond, equals are taken by their hash: their order by text
+#: would need every text there is.
+TIES = 2_000
+_KIND = "job_arg"
+_ALL_POSTINGS: frozenset[Posting] = frozenset((_KIND, bucket) for bucket in range(TAG_BUCKETS))
+
+
+def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: bool = False) -> Answer[Facets]:
+    """The resources that most matching jobs have, under any argument name."""
+    ahead = frozenset({"state", "recorded_at"})
+    found = yield Look(("tag cells",), _count_cells, frozenset({"state"}), _ALL_POSTINGS, ahead=ahead)
+    upper = np.zeros(CELLS, np.int64)
+    for _, part in found:
+        upper += part
+    cells = _first_cells(upper, limit)
+    merged = _merge((yield _exact(cells)))
+    more = _reachable(upper, merged, limit)
+    if len(more) > len(cells):
+        merged = _merge((yield _exact(more)))
+    number = (yield from _distinct()) if distinct else 0
+    chosen = _winners(merged, limit)
+    texts = _texts(evaluation, merged, chosen)
+    ranked = sorted(zip(texts, chosen.tolist(), strict=True), key=lambda item: (-int(merged.totals[item[1]]), item[0]))[:limit]
+    ends = yield from _ends(merged, [at for _, at in ranked])
+    return Facets([_facet(text, merged, at, ends[int(merged.hashes[at])]) for text, at in ranked], number)
+
+
+def _count_cells(hits: Hits) -> Array | None:
+    mask = _padded(hits)
+    counted = np.zeros(CELLS, np.int64)
+    for bucket in range(TAG_BUCKETS):
+        entries = hits.view.posting(_KIND, bucket)
+        if len(entries):
+            entries = entries[mask[entries & np.uint64(0xFFFF)]]
+            cells = (entries >> np.uint64(16)) & np.uint64(0xFF)
+            counted[bucket * 256 : bucket * 256 + 256] = np.bincount(cells.astype(np.intp), minlength=256)
+    if not counted.any():
+        return None
+    return counted.astype(np.uint16 if int(counted.max()) < 1 << 16 else np.uint32)
+
+
+def _padded(hits: Hits) -> Array:
+    """The mask over every row an entry can name; the dead row's cell is False."""
+    mask = np.zeros(1 << 16, bool)
+    mask[: hits.view.segment.rows] = hits.mask
+    return mask
+
+
+def _first_cells(upper: Array, limit: int | None) -> Array:
+    filled = np.flatnonzero(upper)
+    if limit is None:
+        return filled
+    number = max(CELLS_A_VALUE * limit, 64)
+    if number >= len(filled):
+        return filled
+    return np.sort(filled[np.argpartition(upper[filled], len(filled) - number)[len(filled) - number :]])
+
+
+def _reachable(upper: Array, merged: "_Merged", limit: int | None) -> Array:
+    """The cells that can hold one of the largest values: those whose sum reaches the smallest winner."""
+    if limit is None or len(merged.totals) < limit:
+        return np.flatnonzero(upper)
+    if not limit:
+        return np.zeros(0, np.intp)
+    least = np.partition(merged.totals, len(merged.totals) - limit)[len(merged.totals) - limit]
+    return np.flatnonzero(upper >= max(int(least), 1))
+
+
+class _Merged:
+    """Exact counts of single hashes."""
+
+    def __init__(self, hashes: Array, numbers: Array, places: Mapping[int, tuple[int, int, int]], found: Found) -> None:
+        self.hashes = hashes
+        """56 bits: bucket, then the six bytes of an entry (as a little endian number). Ascending."""
+        self.numbers = numbers
+        """Jobs by hash and state."""
+        self.totals = numbers.sum(axis=1)
+        self.found = found
+        self._places = places
+
+    def place(self, at: int) -> tuple[int, int, int]:
+        """(family, segment, row) of one job that has it."""
+        return self._places[int(self.hashes[at])]
+
+
+def _exact(cells: Array) -> Look:
+    buckets = np.unique(cells >> 8)
+    postings = frozenset((_KIND, int(bucket)) for bucket in buckets)
+    wanted = np.zeros(CELLS, bool)
+    wanted[cells] = True
+    look = partial(_count_hashes, wanted, buckets.tolist())
+    return Look(("tags", wanted.tobytes()), look, frozenset({"state"}), postings)
+
+
+def _entries(hits: Hits, wanted: Array, bucket: int) -> Array:
+    """The matching entries of a bucket in wanted cells, each once, ascending by hash."""
+    entries = hits.view.posting(_KIND, bucket)
+    if not len(entries):
+        return entries
+    cells = ((entries >> np.uint64(16)) & np.uint64(0xFF)).astype(np.intp)
+    chosen = wanted[bucket * 256 : bucket * 256 + 256][cells] & _padded_of(hits)[entries & np.uint64(0xFFFF)]
+    ordered = np.sort(entries[chosen])
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
+
+
+def _padded_of(hits: Hits) -> Array:
+    kept = hits.__dict__.get("padded")
+    if kept is None:
+        kept = hits.__dict__["padded"] = _padded(hits)
+    return kept
+
+
+def _count_hashes(wanted: Array, buckets: Sequence[int], hits: Hits) -> tuple[Array, Array, Array] | None:
+    states = hits.view.column("state")
+    hashes, numbers, rows = [], [], []
+    for bucket in buckets:
+        entries = _entries(hits, wanted, bucket)
+        if not len(entries):
+            continue
+        names = entries >> np.uint64(16)
+        starts = np.concatenate([[True], names[1:] != names[:-1]])
+        group = np.cumsum(starts) - 1
+        row = (entries & np.uint64(0xFFFF)).astype(np.intp)
+        hashes.append(names[starts] | np.uint64(bucket << 48))
+        numbers.append(np.bincount(group * 8 + states[row], minlength=8 * (int(group[-1]) + 1)).reshape(-1, 8)[:, 1:].astype(np.uint16))
+        rows.append(row[starts].astype(np.uint16))
+    return (np.concatenate(hashes), np.concatenate(numbers), np.concatenate(rows)) if hashes else None
+
+
+def _merge(found: Found) -> _Merged:
+    if not found:
+        return _Merged(np.zeros(0, np.uint64), np.zeros((0, len(State)), np.int64), {}, [])
+    every = np.concatenate([part[0] for _, part in found])
+    hashes, inverse = np.unique(every, return_inverse=True)
+    numbers = np.zeros((len(hashes), len(State)), np.int64)
+    np.add.at(numbers, inverse, np.concatenate([part[1] for _, part in found]))
+    return _Merged(hashes, numbers, _Places(found), found)
+
+
+class _Places(dict[int, tuple[int, int, int]]):
+    """Hash -> (family, segment, row) of a job that has it, looked up when asked."""
+
+    def __init__(self, found: Found) -> None:
+        super().__init__()
+        self._found = found
+
+    def __missing__(self, hash: int) -> tuple[int, int, int]:
+        for segment, (hashes, _, rows) in self._found:
+            at = int(np.searchsorted(hashes, np.uint64(hash)))
+            if at < len(hashes) and int(hashes[at]) == hash:
+                self[hash] = segment.family, segment.number, int(rows[at])
+                return self[hash]
+        raise KeyError(hash)
+
+
+def _winners(merged: _Merged, limit: int | None) -> Array:
+    """Indexes of the values that may be among the largest: the winners, and what ties with the last of them."""
+    totals = merged.totals
+    if limit is None or limit >= len(totals):
+        return np.arange(len(totals))
+    if not limit:
+        return np.zeros(0, np.intp)
+    least = np.partition(totals, len(totals) - limit)[len(totals) - limit]
+    above, equal = np.flatnonzero(totals > least), np.flatnonzero(totals == least)
+    return np.concatenate([above, equal[: max(TIES, limit)]])
+
+
+def _texts(evaluation: Evaluation, merged: _Merged, chosen: Array) -> list[str]:
+    """The text of each value, from the record of one job that has it."""
+    places = [merged.place(at) for at in chosen.tolist()]
+    by_segment: dict[tuple[int, int], list[int]] = {}
+    for family, segment, row in places:
+        by_segment.setdefault((family, segment), []).append(row)
+    records: dict[tuple[int, int, int], Any] = {}
+    for (family, segment), rows in by_segment.items():
+        for first in range(0, len(rows), 200):
+            part = rows[first : first + 200]
+            for row, known in zip(part, record.read_rows(evaluation.store, family, segment, part), strict=True):
+                records[family, segment, row] = known
+    return [_text(records[place], int(merged.hashes[at])) for place, at in zip(places, chosen.tolist(), strict=True)]
+
+
+def _text(known: Any, hash: int) -> str:
+    """The resource with this hash. Raises: Moved when the job no longer has it."""
+    for text in () if known is None else resource.texts(known.job_args):
+        bucket, entry = tag_hash(text)
+        if bucket << 48 | int.from_bytes(entry, "little") == hash:
+            return text
+    raise Moved
+
+
+def _ends(merged: _Merged, chosen: Sequence[int]) -> Any:
+    """Hash -> first and last recorded_at."""
+    hashes = np.sort(merged.hashes[list(chosen)]) if chosen else np.zeros(0, np.uint64)
+    candidates = set()
+    for hash in hashes:
+        holders = [segment for segment, (keys, _, _) in merged.found if _has(keys, hash)]
+        candidates |= {segment.key for segment in can_be_first_or_last(holders)}
+    postings = frozenset((_KIND, int(hash) >> 48) for hash in hashes)
+    key = ("tag ends", tuple(map(int, hashes)))
+    compute = partial(_find_ends, hashes)
+    found = yield Look(key, compute, frozenset({"state", "recorded_at"}), postings, only=lambda s: s.key in candidates)
+    result: dict[int, tuple[int, int]] = {}
+    for _, parts in found:
+        for hash, first, last in parts:
+            low, high = result.get(hash, (first, last))
+            result[hash] = min(low, first), max(high, last)
+    return result
+
+
+def _has(keys: Array, hash: np.uint64) -> bool:
+    at = int(np.searchsorted(keys, hash))
+    return at < len(keys) and bool(keys[at] == hash)
+
+
+def _find_ends(hashes: Array, hits: Hits) -> tuple[tuple[int, int, int], ...] | None:
+    mask, recorded, found = _padded_of(hits), hits.view.column("recorded_at"), []
+    for hash in hashes.tolist():
+        entries = hits.view.posting(_KIND, hash >> 48)
+        rows = entries[(entries >> np.uint64(16)) == np.uint64(hash & ((1 << 48) - 1))] & np.uint64(0xFFFF)
+        rows = rows[mask[rows]]
+        if len(rows):
+            moments = recorded[rows.astype(np.intp)]
+            found.append((hash, int(moments.min()), int(moments.max())))
+    return tuple(found) or None
+
+
+def _distinct() -> Any:
+    """How many different resources there are."""
+    found = yield Look(("distinct tags",), _hashes, frozenset({"state"}), _ALL_POSTINGS)
+    parts = [part for _, part in found]
+    return len(np.unique(np.concatenate(parts))) if parts else 0
+
+
+def _hashes(hits: Hits) -> Array | None:
+    everything = np.ones(CELLS, bool)
+    parts = []
+    for bucket in range(TAG_BUCKETS):
+        names = _entries(hits, everything, bucket) >> np.uint64(16)
+        if len(names):
+            parts.append(names[np.concatenate([[True], names[1:] != names[:-1]])] | np.uint64(bucket << 48))
+    return np.concatenate(parts) if parts else None
+
+
+def _facet(text: str, merged: _Merged, at: int, ends: tuple[int, int]) -> FacetCount:
+    by_state = {state: int(number) for state, number in zip(State, merged.numbers[at], strict=True)}
+    return FacetCount(value=text, total=int(merged.totals[at]), by_state=by_state, first=from_us(ends[0]), last=from_us(ends[1]))

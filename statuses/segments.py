@@ -1,0 +1,216 @@
+"""Segments as a reader sees them: what the listing says of one, and a snapshot of its columns as numpy arrays."""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import keys
+from .cache import CacheInfo, partials
+from .columns import BY_NAME, SEGMENT_ROWS, TAGS, TIMESTAMPS
+from .store import Command, Store
+
+Array = NDArray[Any]
+#: (kind of tag, bucket): names one posting list of a segment.
+Posting = tuple[str, int]
+
+#: Bytes asked for in one round trip: enough to keep the line busy, few enough to stay in the processor's cache.
+BATCH_BYTES = 4 << 20
+#: What a posting list counts for in a batch; its true length is not known before it is read.
+POSTING_BYTES = 4096
+
+_TYPES = {1: np.dtype("u1"), 4: np.dtype("<u4"), 8: np.dtype("<i8")}
+_ZEROS = {width: np.zeros(SEGMENT_ROWS, dtype) for width, dtype in _TYPES.items()}
+_NO_ENTRIES = np.zeros(0, np.dtype("<u8"))
+_ZONE_INDEX = {name: 1 + 2 * number for number, name in enumerate(TIMESTAMPS)}
+for _zeros in _ZEROS.values():
+    _zeros.setflags(write=False)
+
+
+class Segment:
+    """One segment as of one version: which, how many rows, and between which bounds its timestamps lie."""
+
+    __slots__ = ("extent", "extent_stays", "family", "key", "number", "rows", "version", "version_us", "zone")
+
+    def __init__(self, store: bytes, family: int, number: int, version: bytes, rows: int, zone: bytes | None) -> None:
+        self.key = (store, family, number)
+        self.family = family
+        self.number = number
+        self.version = version
+        self.version_us = int.from_bytes(version[:8], "little")
+        self.rows = rows
+        self.zone: tuple[int, ...] = struct.unpack(f"<{len(zone) // 8}q", zone) if zone else ()
+        self.extent: tuple[int, int] | None = None
+        """First and last recorded_at of its rows, once that column was read."""
+        self.extent_stays = False
+        """Whether the extent holds for later versions too: every row is handed out and filled, and recorded_at never changes."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no row can be added any more."""
+        return self.rows >= SEGMENT_ROWS
+
+    def is_loaded(self, column: str) -> bool:
+        """Whether `load` put times of its own into the column."""
+        index = _ZONE_INDEX[column]
+        return len(self.zone) > index + 1 and self.zone[index + 1] != 0
+
+    def bounds(self, column: str) -> tuple[int, int] | None:
+        """Microseconds between which every moment of the column lies; None when nothing is known (heartbeats: they
+        are written without a new version)."""
+        index = _ZONE_INDEX.get(column)
+        if index is None or column == "heartbeat_at" or not self.zone:
+            return None
+        if column == "recorded_at" and self.extent is not None:
+            return self.extent
+        low, high = self.zone[0], self.version_us
+        if self.is_loaded(column):
+            low, high = min(low, self.zone[index]), max(high, self.zone[index + 1])
+        return low, high
+
+    def learn(self, recorded: Array) -> None:
+        """Remember the bounds of the rows' recorded_at. A row that `load` reserved and did not fill yet holds 0."""
+        if self.extent is None and len(recorded):
+            filled = recorded if recorded.min() else recorded[recorded != 0]
+            if len(filled):
+                self.extent = int(filled.min()), int(filled.max())
+                self.extent_stays = self.is_full and len(filled) == len(recorded)
+
+
+class View:
+    """A snapshot of one segment: columns and posting lists read in one command."""
+
+    __slots__ = ("_columns", "_postings", "segment")
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self._columns: dict[str, Array] = {}
+        self._postings: dict[Posting, Array] = {}
+
+    def column(self, name: str) -> Array:
+        """The cells of the rows handed out; zeros where the column does not exist yet."""
+        return self._columns[name]
+
+    def posting(self, kind: str, bucket: int) -> Array:
+        """The entries of a posting list as u64: row in the low 16 bits, 48 bits of hash above."""
+        return self._postings[kind, bucket]
+
+    def has(self, columns: Iterable[str], postings: Iterable[Posting]) -> bool:
+        """Whether everything named was read."""
+        return all(name in self._columns for name in columns) and all(name in self._postings for name in postings)
+
+    def add(self, other: "View") -> None:
+        """Take over what another view of the same version read."""
+        self._columns.update(other._columns)
+        self._postings.update(other._postings)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of Redis' replies it keeps alive."""
+        return sum(a.nbytes for a in self._columns.values()) + sum(a.nbytes for a in self._postings.values())
+
+    def fill(self, columns: Sequence[str], postings: Sequence[Posting], values: Sequence[bytes | None]) -> None:
+        """Put the bytes of a reply in as arrays."""
+        rows = self.segment.rows
+        for name, value in zip(columns, values, strict=False):
+            self._columns[name] = _cells(BY_NAME[name].width, rows, value)
+        for name, value in zip(postings, values[len(columns) :], strict=True):
+            self._postings[name] = _entries(value)
+        if "recorded_at" in columns:
+            self.segment.learn(self._columns["recorded_at"])
+
+
+def _cells(width: int, rows: int, value: bytes | None) -> Array:
+    if value is None:
+        return _ZEROS[width][:rows]
+    cells = np.frombuffer(value, _TYPES[width], count=min(rows, len(value) // width))
+    if len(cells) == rows:
+        return cells
+    return np.concatenate([cells, _ZEROS[width][: rows - len(cells)]])
+
+
+def _entries(value: bytes | None) -> Array:
+    return np.frombuffer(value, _NO_ENTRIES.dtype, count=len(value) // 8) if value else _NO_ENTRIES
+
+
+@dataclass(frozen=True)
+class Want:
+    """What is to be read of one segment."""
+
+    segment: Segment
+    columns: tuple[str, ...]
+    postings: tuple[Posting, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """About how much the reply will be."""
+        return SEGMENT_ROWS * sum(BY_NAME[name].width for name in self.columns) + POSTING_BYTES * len(self.postings)
+
+
+def read(store: Store, wants: Iterable[Want]) -> Iterator[tuple[Want, View | None]]:
+    """Snapshots in the order asked for; None for a segment that is gone.
+
+    Source: one MGET a segment, atomic, a few megabytes of them in a round trip."""
+    for batch in _batches(wants):
+        replies = store.pipeline([_command(store, want) for want in batch])
+        for want, reply in zip(batch, replies, strict=True):
+            yield want, _view(want, reply)
+
+
+def _batches(wants: Iterable[Want]) -> Iterator[list[Want]]:
+    batch: list[Want] = []
+    size = 0
+    for want in wants:
+        if batch and size + want.nbytes > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(want)
+        size += want.nbytes
+    if batch:
+        yield batch
+
+
+def _command(store: Store, want: Want) -> Command:
+    prefix = keys.segment(store.families[want.segment.family], want.segment.number)
+    return (
+        "MGET",
+        *head(prefix),
+        *(keys.column(prefix, BY_NAME[name].key) for name in want.columns),
+        *(keys.posting(prefix, TAGS[kind], bucket) for kind, bucket in want.postings),
+    )
+
+
+@lru_cache(maxsize=8192)
+def head(prefix: str) -> tuple[str, str, str]:
+    """The keys that say whether a segment changed: version, rows, zone."""
+    return keys.version(prefix), keys.rows(prefix), keys.zone(prefix)
+
+
+def _view(want: Want, reply: Sequence[bytes | None]) -> View | None:
+    known = want.segment
+    version, rows, zone, *values = reply
+    if version is None or rows is None:
+        return None
+    if version == known.version:
+        view = View(known)
+    else:
+        view = View(newer(known, version, rows, zone))
+    view.fill(want.columns, want.postings, values)
+    return view
+
+
+def newer(known: Segment, version: bytes, rows: bytes, zone: bytes | None) -> Segment:
+    """The segment as of another version; what a full one can never change is kept."""
+    segment = Segment(known.key[0], known.family, known.number, version, int(rows), zone)
+    if known.extent_stays:
+        segment.extent, segment.extent_stays = known.extent, True
+    return segment
+
+
+def cache_info() -> CacheInfo:
+    """How well the partial results of unchanged segments are found again in this process."""
+    return partials.info()

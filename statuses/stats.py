@@ -1,0 +1,322 @@
+"""Answers about how many and how long: counts by state, durations, histograms. Exact, from columns alone.
+
+Percentiles are found in two looks: the first counts values in cells of a logarithmic grid (the upper 16 bits of the
+value as a float: 16 cells an octave), the second fetches the values of the few cells that hold a percentile."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from .answers import Bin, Durations
+from .clock import from_us
+from .evaluation import COUNTS, Answer, Evaluation, Found, Hits, Look
+from .facets import Codes, merge_texts, most
+from .segments import Array
+from .states import State
+
+PERCENTILES = (50, 95, 99)
+#: Sum of the int64 values of one segment stays exact below this: 65,520 rows of it are under 2**63.
+_EXACT_SUM = 1 << 46
+
+
+def counts(evaluation: Evaluation) -> Answer[dict[State, int]]:
+    """Jobs per state, all seven."""
+    found = yield COUNTS
+    return states_of(sum_of(found))
+
+
+def sum_of(found: Found) -> Array:
+    """The counts by state of all segments together."""
+    total = np.zeros(len(State), np.int64)
+    for _, part in found:
+        total += part
+    return total
+
+
+def states_of(numbers: Sequence[int] | Array) -> dict[State, int]:
+    """Numbers in the order of the states, by state."""
+    return {state: int(number) for state, number in zip(State, numbers, strict=True)}
+
+
+def bounds(evaluation: Evaluation) -> Answer[Any]:
+    """When the first and the last job was recorded, None without any."""
+    found = yield extent("recorded_at")
+    if not found:
+        return None
+    return from_us(min(low for _, (low, _) in found)), from_us(max(high for _, (_, high) in found))
+
+
+def extent(column: str) -> Look:
+    """Lowest and highest filled cell of a column."""
+    from .pages import columns_of, values_of
+
+    def compute(hits: Hits) -> tuple[int, int] | None:
+        cells = hits.of(values_of(hits.view, column))
+        cells = cells[cells != 0]
+        return (int(cells.min()), int(cells.max())) if len(cells) else None
+
+    return Look(("extent", column), compute, columns_of(column) | {"state"}, volatile=column == "heartbeat_at")
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """A histogram over the logarithmic grid of one group of jobs."""
+
+    n: int
+    total: int
+    low: int
+    high: int
+    cells: Array
+    """Ascending, each once."""
+    counts: Array
+
+
+def durations(evaluation: Evaluation, column: str) -> Answer[Durations]:
+    """How long the matching jobs took."""
+    found = yield _grid(column)
+    if not found:
+        return Durations(n=0)
+    merged = _merge([part for _, part in found])
+    ranks = _ranks(merged)
+    inside = yield _inside(column, tuple(sorted({cell for cell, _ in ranks})), column)
+    values = _by_cell(part for _, part in inside)
+    return _durations(merged, [_nth(values[cell], rank) for cell, rank in ranks])
+
+
+def _grid(column: str) -> Look:
+    return Look(("grid", column), partial(_count_cells, column), frozenset({"state", column}), ahead=frozenset({column}))
+
+
+def spans(hits: Hits, column: str) -> Array:
+    """The known spans in microseconds: the cells hold one more."""
+    cells = hits.take(column)
+    return cells[cells != 0] - 1
+
+
+def cells_of(values: Array) -> Array:
+    """The grid cell of each value: the upper 16 bits of the float. Ascending with the value, 0 alone in cell 0."""
+    return (values.astype(np.float64).view(np.uint64) >> np.uint64(48)).astype(np.uint16)
+
+
+def _count_cells(column: str, hits: Hits) -> tuple[Any, ...] | None:
+    values = spans(hits, column)
+    if not len(values):
+        return None
+    counted = np.bincount(cells_of(values))
+    cells = np.flatnonzero(counted)
+    return len(values), _total(values), int(values.min()), int(values.max()), cells.astype(np.uint16), counted[cells].astype(np.uint32)
+
+
+def _total(values: Array) -> int:
+    return int(values.sum()) if int(values.max()) < _EXACT_SUM else sum(values.tolist())
+
+
+def _merge(parts: Sequence[tuple[Any, ...]]) -> _Cells:
+    numbers, totals, lows, highs, cells, counts = zip(*parts, strict=True)
+    counted = np.bincount(np.concatenate(cells), weights=np.concatenate(counts))
+    filled = np.flatnonzero(counted)
+    return _Cells(sum(numbers), sum(totals), min(lows), max(highs), filled, counted[filled].astype(np.int64))
+
+
+def _ranks(merged: _Cells) -> list[tuple[int, int]]:
+    """For each percentile the cell that holds it, and its rank (from 0) within."""
+    above = np.cumsum(merged.counts)
+    found = []
+    for percentile in PERCENTILES:
+        rank = -(-merged.n * percentile // 100)
+        index = int(np.searchsorted(above, rank))
+        found.append((int(merged.cells[index]), rank - 1 - int(above[index] - merged.counts[index])))
+    return found
+
+
+def _inside(column: str, cells: tuple[int, ...], name: str) -> Look:
+    def compute(hits: Hits) -> tuple[tuple[int, Array], ...] | None:
+        values = spans(hits, column)
+        found = cells_of(values)
+        parts = tuple((cell, values[found == cell]) for cell in cells)
+        return parts if any(len(part) for _, part in parts) else None
+
+    return Look(("inside", name, cells), compute, frozenset({"state", column}))
+
+
+def _by_cell(parts: Iterable[tuple[tuple[Any, Array], ...]]) -> dict[Any, Array]:
+    lists: dict[Any, list[Array]] = {}
+    for part in parts:
+        for cell, values in part:
+            lists.setdefault(cell, []).append(values)
+    return {cell: np.concatenate(values) for cell, values in lists.items()}
+
+
+def _nth(values: Array, rank: int) -> int:
+    return int(np.partition(values, rank)[rank])
+
+
+def _durations(merged: _Cells, percentiles: Sequence[int]) -> Durations:
+    p50, p95, p99 = (value / 1e6 for value in percentiles)
+    average = merged.total / merged.n / 1e6
+    return Durations(n=merged.n, min=merged.low / 1e6, avg=average, p50=p50, p95=p95, p99=p99, max=merged.high / 1e6)
+
+
+def durations_by(evaluation: Evaluation, field: str, column: str, limit: int | None) -> Answer[dict[str, Durations]]:
+    """How long the matching jobs took, for each of the values that most of them have."""
+    needed = frozenset({"state", field, column})
+    numbers = yield Look(("timed", field, column), partial(_count_timed, field, column), needed, ahead=needed)
+    winners = _winners(evaluation, field, numbers, limit)
+    chosen = _by_family(winners)
+    cells = yield Look(("grids", field, column, _key(chosen)), partial(_count_group_cells, field, column, chosen), needed)
+    merged = _merge_groups(winners, cells)
+    ranks = {text: _ranks(group) for text, group in merged.items()}
+    sought = {family: _sought(codes, winners, ranks) for family, codes in chosen.items()}
+    inside = yield Look(("insides", field, column, _key(sought)), partial(_group_insides, field, column, sought), needed)
+    values = _by_group_cell(inside, winners)
+    return {text: _durations(merged[text], [_nth(values[text, cell], rank) for cell, rank in ranks[text]]) for text in winners}
+
+
+#: Text -> the (family, code) pairs that stand for it.
+_Winners = Mapping[str, Codes]
+
+
+def _count_timed(field: str, column: str, hits: Hits) -> tuple[Array, Array] | None:
+    codes, cells = hits.take(field), hits.take(column)
+    codes = codes[(cells != 0) & (codes != 0)]
+    if not len(codes):
+        return None
+    if int(codes.max()) < 4 * len(codes) + 4096:
+        counted = np.bincount(codes)
+        found = np.flatnonzero(counted)
+        return found.astype(np.uint32), counted[found].astype(np.uint32)
+    found, counted = np.unique(codes, return_counts=True)
+    return found, counted.astype(np.uint32)
+
+
+def _winners(evaluation: Evaluation, field: str, found: Found, limit: int | None) -> _Winners:
+    totals: dict[int, Array] = {}
+    for family in {segment.family for segment, _ in found}:
+        parts = [part for segment, part in found if segment.family == family]
+        totals[family] = np.bincount(np.concatenate([c for c, _ in parts]), weights=np.concatenate([n for _, n in parts])).astype(np.int64)
+    values = merge_texts(evaluation, field, totals, limit)
+    return {text: values[text][1] for text in most({text: total for text, (total, _) in values.items()}, limit)}
+
+
+def _by_family(winners: _Winners) -> dict[int, tuple[int, ...]]:
+    found: dict[int, list[int]] = {}
+    for pairs in winners.values():
+        for family, code in pairs:
+            found.setdefault(family, []).append(code)
+    return {family: tuple(sorted(codes)) for family, codes in found.items()}
+
+
+def _key(by_family: Mapping[int, tuple[Any, ...]]) -> tuple[Any, ...]:
+    return tuple(sorted(by_family.items()))
+
+
+def _groups(field: str, column: str, codes: Sequence[int], hits: Hits) -> tuple[Array, Array]:
+    """(index into the sorted `codes`, span) of the hits that have one of the codes and a span."""
+    wanted = np.array(codes, np.uint32)
+    cells, spans_kept = hits.take(field), hits.take(column)
+    index = np.minimum(np.searchsorted(wanted, cells), len(wanted) - 1)
+    chosen = (wanted[index] == cells) & (spans_kept != 0)
+    return index[chosen], spans_kept[chosen] - 1
+
+
+def _count_group_cells(field: str, column: str, chosen: Mapping[int, tuple[int, ...]], hits: Hits) -> Any:
+    codes = chosen.get(hits.view.segment.family, ())
+    if not codes:
+        return None
+    index, values = _groups(field, column, codes, hits)
+    found = []
+    order = np.argsort(index, kind="stable")
+    index, values = index[order], values[order]
+    starts = np.searchsorted(index, np.arange(len(codes) + 1))
+    for number, code in enumerate(codes):
+        part = values[starts[number] : starts[number + 1]]
+        if len(part):
+            counted = np.bincount(cells_of(part))
+            cells = np.flatnonzero(counted)
+            found.append((code, len(part), _total(part), int(part.min()), int(part.max()), cells.astype(np.uint16), counted[cells].astype(np.uint32)))
+    return tuple(found) or None
+
+
+def _merge_groups(winners: _Winners, found: Found) -> dict[str, _Cells]:
+    texts = {pair: text for text, pairs in winners.items() for pair in pairs}
+    parts: dict[str, list[tuple[Any, ...]]] = {text: [] for text in winners}
+    for segment, groups in found:
+        for code, *group in groups:
+            parts[texts[segment.family, code]].append(tuple(group))
+    return {text: _merge(groups) for text, groups in parts.items()}
+
+
+def _sought(codes: tuple[int, ...], winners: _Winners, ranks: Mapping[str, list[tuple[int, int]]]) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """(code, cells to fetch) of one family's codes."""
+    cells = {code: tuple(sorted({cell for cell, _ in ranks[text]})) for text, pairs in winners.items() for _, code in pairs}
+    return tuple((code, cells[code]) for code in codes)
+
+
+def _group_insides(field: str, column: str, sought: Mapping[int, tuple[tuple[int, tuple[int, ...]], ...]], hits: Hits) -> Any:
+    wanted = sought.get(hits.view.segment.family, ())
+    if not wanted:
+        return None
+    index, values = _groups(field, column, [code for code, _ in wanted], hits)
+    cells = cells_of(values)
+    # (group, cell) as one number, so that one sorted lookup finds the few that are sought.
+    pairs = (index.astype(np.uint32) << np.uint32(16)) | cells
+    keys = np.array([number << 16 | cell for number, (_, cells) in enumerate(wanted) for cell in cells], np.uint32)
+    at = np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)
+    chosen = keys[at] == pairs
+    at, values = at[chosen], values[chosen]
+    order = np.argsort(at, kind="stable")
+    at, values = at[order], values[order]
+    starts = np.searchsorted(at, np.arange(len(keys) + 1))
+    names = [(code, cell) for code, cells in wanted for cell in cells]
+    found = tuple((*name, values[starts[n] : starts[n + 1]]) for n, name in enumerate(names) if starts[n] < starts[n + 1])
+    return found or None
+
+
+def _by_group_cell(found: Found, winners: _Winners) -> dict[tuple[str, int], Array]:
+    texts = {pair: text for text, pairs in winners.items() for pair in pairs}
+    lists: dict[tuple[str, int], list[Array]] = {}
+    for segment, parts in found:
+        for code, cell, values in parts:
+            lists.setdefault((texts[segment.family, code], cell), []).append(values)
+    return {key: np.concatenate(values) for key, values in lists.items()}
+
+
+def histogram(evaluation: Evaluation, column: str, bins: int) -> Answer[list[Bin]]:
+    """How many matching jobs took how long, in bins of equal width on a logarithmic scale."""
+    found = yield _grid(column)
+    if not found:
+        return []
+    edges = _edges(_merge([part for _, part in found]), bins)
+    parts = yield Look(("bins", column, tuple(edges)), partial(_count_bins, column, edges), frozenset({"state", column}))
+    numbers = sum((part for _, part in parts), np.zeros(len(edges) - 1, np.int64))
+    return [Bin(low=low, high=high, n=int(n)) for (low, high), n in zip(pairwise(edges), numbers, strict=True)]
+
+
+def _edges(merged: _Cells, bins: int) -> list[float]:
+    """Seconds. Where the shortest is 0, which no logarithm reaches, the first bin goes from 0 to the grid cell of the
+    shortest longer one."""
+    low, high = merged.low / 1e6, merged.high / 1e6
+    if low == high or bins == 1:
+        return [low, high]
+    if low > 0:
+        return _geometric(low, high, bins)
+    start = float(np.array([int(merged.cells[1]) << 48], np.uint64).view(np.float64)[0]) / 1e6
+    return [0.0, *_geometric(start, high, bins - 1)]
+
+
+def _geometric(low: float, high: float, bins: int) -> list[float]:
+    ratio = math.log(high / low) / bins
+    return [low, *(low * math.exp(ratio * number) for number in range(1, bins)), high]
+
+
+def _count_bins(column: str, edges: Sequence[float], hits: Hits) -> Array | None:
+    values = spans(hits, column)
+    if not len(values):
+        return None
+    index = np.searchsorted(edges, values / 1e6, side="right") - 1
+    return np.bincount(np.minimum(index, len(edges) - 2), minlength=len(edges) - 1)

@@ -1,0 +1,1 @@
+"""The demo: its environment, its processes, and the jobs it runs."""

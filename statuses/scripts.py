@@ -167,7 +167,16 @@ def start(
     """Start or restart; whether anything changed, and the present attempt. Raises: KillRequested where it is refused."""
     prefix = _prefix(store, place)
     names = [*_row_keys(prefix, place.row), *_dictionary(store.families[place.family], "worker")]
-    arguments = [*_row(place, token()), "", *_guards(*guards), worker or "", "1" if refuse_killed else "", LIMIT, prefix, "1" if alive else ""]
+    arguments = [
+        *_row(place, token()),
+        "",
+        *_guards(*guards),
+        worker or "",
+        "1" if refuse_killed else "",
+        LIMIT,
+        prefix,
+        "1" if alive else "",
+    ]
     changed, attempt, _ = store.script_once("start", names, arguments, retry_flag=5)
     if changed == -2:
         raise KillRequested(id)
@@ -175,11 +184,11 @@ def start(
 
 
 def requeue(
-    store: Store, place: Place, id: str, guards: Guards, target: State = State.queued, ran: bool = False
+    store: Store, place: Place, id: str, guards: Guards, target: State = State.queued, ran: bool = False, failed: bool = False
 ) -> tuple[bool, int]:
     """Archive what ran and queue again; whether anything changed, and the present attempt."""
     prefix = _prefix(store, place)
-    arguments = [*_row(place, token()), "", *_guards(*guards), prefix, target.code, "1" if ran else ""]
+    arguments = [*_row(place, token()), "", *_guards(*guards), prefix, target.code, "1" if ran else "", "1" if failed else ""]
     changed, attempt = store.script_once("requeue", _row_keys(prefix, place.row), arguments, retry_flag=5)
     return _changed(changed, id), attempt
 
@@ -199,9 +208,16 @@ def request_kill(
     return KILL_RESULTS[reply]
 
 
-def note(store: Store, place: Place, id: str, fields: Fields, data: str | None = None, heartbeat: bool = False, unless_kept: bool = False) -> None:
+def note(
+    store: Store, place: Place, id: str, fields: Fields, data: str | None = None, heartbeat: bool = False, unless_kept: bool = False
+) -> None:
     """Write what only the job's page shows: fields ('' removes one), data, a heartbeat."""
-    arguments: list[Any] = [*_row(place, token()), "1" if heartbeat else "", "" if data is None else "2" if unless_kept else "1", data or ""]
+    arguments: list[Any] = [
+        *_row(place, token()),
+        "1" if heartbeat else "",
+        "" if data is None else "2" if unless_kept else "1",
+        data or "",
+    ]
     arguments += [part for pair in fields.items() for part in pair]
     _changed(store.script("note", _row_keys(_prefix(store, place), place.row), arguments), id)
 
@@ -267,9 +283,7 @@ def bulk_call(
     return names, [clock.argument(), token(), verb, sources, packed, *given]
 
 
-def bulk(
-    store: Store, family: int, segment: int, verb: str, rows: Sequence[tuple[int, int]], sources: str, *arguments: Any
-) -> bytes:
+def bulk(store: Store, family: int, segment: int, verb: str, rows: Sequence[tuple[int, int]], sources: str, *arguments: Any) -> bytes:
     """One verb on rows of a segment; a byte a row, see `lua/bulk.lua`."""
     return store.script("bulk", *bulk_call(store, family, segment, verb, rows, sources, arguments))
 
@@ -310,5 +324,3 @@ def read_call(store: Store, family: int, segment: int, rows: Sequence[int]) -> t
 def key_number(column: str) -> int:
     """The position (from 1) of a column's key in the frame."""
     return _KEY_NUMBER[column]
-
-

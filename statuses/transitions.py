@@ -101,13 +101,19 @@ class Transitions:
         return self._enter(State.unknown, attempt, sources)
 
     def requeued(
-        self, *, attempt: int | None = None, sources: Collection[str] | None = None, scheduled: bool = False, ran: bool = False
+        self,
+        *,
+        attempt: int | None = None,
+        sources: Collection[str] | None = None,
+        scheduled: bool = False,
+        ran: bool = False,
+        failed: bool = False,
     ) -> Self:
         """An engine queued the job again: its attempt is archived at once, the new one waits from now on.
         `scheduled`: for later; the new attempt is unqueued, and waits from the moment it is queued. `ran`: the attempt is
-        over even where its start was never told."""
+        over even where its start was never told. `failed`: it goes into history as failed, never seen as such before."""
         target = State.unqueued if scheduled else State.queued
-        self._write(scripts.requeue, (attempt, _sources(sources)), target, ran)
+        self._write(scripts.requeue, (attempt, _sources(sources)), target, ran, failed)
         return self
 
     def set_progress(self, at: float, out_of: float | None = None, *, message: str | None = None) -> Self:

@@ -4,6 +4,8 @@ The addresses come from the environment: `TEST_BROKER`, `TEST_STORE`. A task tha
 a list in the broker's Redis that a test pushes to.
 """
 
+import functools
+import json
 import os
 import signal
 import time
@@ -14,6 +16,7 @@ from celery import Celery, Task
 from celery.exceptions import Ignore, Reject
 
 import statuses
+from statuses.engines import attempts
 from statuses.engines import celery as tracking
 
 BROKER = os.environ.get("TEST_BROKER", "/nowhere")
@@ -46,6 +49,19 @@ if os.environ.get("TEST_TRACKED", "1") == "1":
     tracking.install(app, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "1")))
 
 
+def record() -> None:
+    """Let every process push what it tells of a job to the list `events`, as it tells it."""
+    for name in ("start", "end", "requeue"):
+        original = getattr(attempts, name)
+
+        @functools.wraps(original)
+        def recorded(status: statuses.Status, *args: Any, _name: str = name, _original: Any = original, **kwargs: Any) -> Any:
+            gates().rpush("events", json.dumps([_name, status.id, args, kwargs], default=str))
+            return _original(status, *args, **kwargs)
+
+        setattr(attempts, name, recorded)
+
+
 def gates() -> redis.Redis:
     """The server with the gates."""
     return redis.Redis(unix_socket_path=os.environ.get("TEST_BROKER", BROKER), db=2)
@@ -59,6 +75,10 @@ def wait_at(gate: str) -> None:
 def note(name: str) -> int:
     """Count that something happened; how often by now."""
     return gates().incr(f"noted:{name}")
+
+
+if os.environ.get("TEST_RECORD"):
+    record()
 
 
 @app.task
@@ -117,6 +137,17 @@ def fail_once_then_wait(name: str) -> str:
     return name
 
 
+@app.task(bind=True, max_retries=1)
+def fail_after_gate(self: Task, gate: str) -> str:
+    if self.request.retries:
+        note(f"retried:{gate}")
+        wait_at(f"{gate} again")
+        return "through"
+    note(f"began:{gate}")
+    wait_at(gate)
+    raise self.retry(exc=ValueError("not yet"), countdown=0)
+
+
 @app.task(bind=True, max_retries=5)
 def poll(self: Task, times: int) -> str:
     if self.request.retries < times:
@@ -133,6 +164,16 @@ def cooperative(gate: str) -> None:
     for _ in range(3000):
         job.check_kill()
         time.sleep(0.01)
+
+
+@app.task
+def looks_at_the_gate(gate: str) -> None:
+    """Looks whether it shall die once it is through."""
+    note(f"began:{gate}")
+    wait_at(gate)
+    job = statuses.current()
+    assert job is not None
+    job.check_kill()
 
 
 @app.task

@@ -19,7 +19,7 @@ OPEN = frozenset({State.unqueued, State.queued, State.started, State.unknown})
 STARTABLE = frozenset({State.unqueued, State.queued, State.unknown, State.killed})
 #: States of a job that waits.
 WAITING = frozenset({State.unqueued, State.queued})
-#: Attempts that are caught up with at once; an engine that says it is further has said nonsense.
+#: Attempts that are caught up with; an engine that says it is further has said nonsense.
 MISSED = 100
 
 
@@ -62,8 +62,11 @@ def _restart(status: Status, worker: str | None) -> int:
 
 
 def _catch_up(status: Status, attempt: int) -> None:
-    """Events of `attempt` are here before those that end the ones before it."""
-    for number in range(status.attempt, min(attempt, status.attempt + MISSED)):
+    """Events of `attempt` are here before those that end the ones before it. Raises: ValueError for one far ahead."""
+    present = status.attempt
+    if attempt - present > MISSED:
+        raise ValueError(f"an event speaks of attempt {attempt} of job {status.id}, which is at {present}")
+    for number in range(present, attempt):
         status.requeued(attempt=number, ran=True)
 
 
@@ -87,12 +90,13 @@ def end(status: Status, state: State, attempt: int | None, error: object = None,
 def requeue(status: Status, attempt: int, error: object = None, scheduled: bool = False) -> int:
     """The engine sends the job again: the attempt becomes history, as failed when `error` is why; gives the next
     one's number. `scheduled`: for later, it does not wait in a queue yet."""
-    if error is not None:
-        end(status, State.failed, attempt, error)
-    status.requeued(attempt=attempt, scheduled=scheduled, ran=True)
+    failed = error is not None
+    if failed:
+        status.add_error(error, attempt=attempt)
+    status.requeued(attempt=attempt, scheduled=scheduled, ran=True, failed=failed)
     if not status.changed and status.attempt < attempt:
         _catch_up(status, attempt)
-        status.requeued(attempt=attempt, scheduled=scheduled, ran=True)
+        requeue(status, attempt, error, scheduled)
     return attempt + 1
 
 

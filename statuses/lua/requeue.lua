@@ -2,7 +2,7 @@
 -- KEYS[1..24] frame; [25..29] the row's keys.
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or ''; [9] prefix;
 -- [10] code of the state it waits in: queued, or unqueued while it is not due;
--- [11] "1": it ran, whether its start was told or not.
+-- [11] "1": it ran, whether its start was told or not; [12] "1": it failed, unless it ended already.
 -- Returns {1 changed | 0 not | -1 no such job, attempt}. A job that neither started nor ended only enters that state. Atomic.
 -- include frame
 -- include row
@@ -20,6 +20,7 @@ if not ran and state == target then return { 0, present_attempt() } end
 local now, version = clock(FROZEN)
 touch(version, TOKEN)
 if ran then
+  if ARGV[12] == '1' and not ended(state) then enter(ROW, state, 5, now) end
   archive(ARGV[9], ROW, TOKEN)
   put(QUEUED, ROW, 8, 0)
 end

@@ -113,7 +113,7 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int
     user = _user(adapter, headers)
     parent = statuses.current()
     before = [run.status.id] if run is not None and run.body_ended and run.status is not None else None
-    status = adapter.create(message, user=user, parent=(parent and parent.id) or None, depends_on=before)
+    status = adapter.create(message, user=user, parent=parent.id or None if parent is not None else None, depends_on=before)
     headers[HEADER] = new_header(status, message)
     if user is not None:
         headers[USER] = user

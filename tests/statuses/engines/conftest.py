@@ -1,0 +1,111 @@
+"""Real servers and a real worker for the adapters: one broker, one store, so that either can go away alone."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import signals
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT))
+
+import statuses  # noqa: E402
+from statuses import Status, clock  # noqa: E402
+from statuses.engines.celery.messages import HEADER  # noqa: E402
+from tests.servers import Server, Worker, until  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[tuple[Server, Server]]:
+    """The broker's server and the store's."""
+    with tempfile.TemporaryDirectory(prefix="ja-", dir="/tmp") as folder:
+        both = Server(Path(folder), "b"), Server(Path(folder), "s")
+        yield both
+        for server in both:
+            server.thaw() if server.process else None
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def environment(servers: tuple[Server, Server], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a worker process has to know."""
+    broker, store = servers
+    logs = tmp_path_factory.mktemp("workers")
+    return {"C_FORCE_ROOT": "1", "TEST_BROKER": str(broker.socket), "TEST_STORE": store.url, "TEST_LOGS": str(logs)}
+
+
+@pytest.fixture(scope="session")
+def worker(environment: dict[str, str]) -> Iterator[Worker]:
+    """The worker most tests share: prefork, two processes, queue `main`."""
+    worker = Worker(environment, "shared")
+    yield worker
+    worker.stop()
+
+
+class World:
+    """The project in this process, as a publisher and as somebody who looks."""
+
+    def __init__(self, broker: Server, store: Server, environment: dict[str, str]) -> None:
+        from tests import celeryapp
+
+        self.broker = broker
+        self.store = store
+        self.environment = environment
+        self.tasks = celeryapp
+        self.app = celeryapp.app
+        self.gates = broker.client(db=2)
+        self.sent: list[str] = []
+        self.task_ids: dict[str, str] = {}
+
+    def send(self, signature: Any, **options: Any) -> Status:
+        """Publish a call; its status."""
+        before = len(self.sent)
+        if isinstance(signature, str):
+            self.app.send_task(signature, **options)
+        else:
+            signature.apply_async(**options)
+        assert len(self.sent) == before + 1
+        return statuses.at(self.sent[-1])
+
+    def open(self, gate: str) -> None:
+        """Let whoever waits at the gate go on."""
+        self.gates.rpush(gate, 1)
+
+    def began(self, gate: str) -> None:
+        """Wait until a task stands at the gate."""
+        until(lambda: self.noted(f"began:{gate}"), f"a task began at {gate}")
+
+    def noted(self, name: str) -> int:
+        """How often a task noted this."""
+        return int(self.gates.get(f"noted:{name}") or 0)
+
+    def ended(self, status: Status, seconds: float = 20) -> Status:
+        """The status once it has ended."""
+        return self.becomes(status, "succeeded", "failed", "killed", seconds=seconds)
+
+    def becomes(self, status: Status, *states: str, seconds: float = 20) -> Status:
+        """The status once it is in one of these states."""
+        until(lambda: status.reload().state in states, f"{status.id} becomes {' or '.join(states)}, it is {status.reload().state}", seconds)
+        return status
+
+
+@pytest.fixture
+def world(servers: tuple[Server, Server], environment: dict[str, str]) -> Iterator[World]:
+    """Publishing from this process, with the store of the workers."""
+    os.environ.update({name: environment[name] for name in ("TEST_BROKER", "TEST_STORE")})
+    world = World(*servers, environment)
+    clock.freeze(None)
+    world.tasks.connect(environment["TEST_BROKER"], environment["TEST_STORE"])
+
+    def remember(headers: Any = None, **_: Any) -> None:
+        said = headers.get(HEADER) or {}
+        world.sent.append(said.get("id") or headers["id"])
+        world.task_ids[world.sent[-1]] = headers["id"]
+
+    signals.after_task_publish.connect(remember, weak=False, dispatch_uid="tests.remember")
+    yield world
+    signals.after_task_publish.disconnect(dispatch_uid="tests.remember")

@@ -1,0 +1,242 @@
+"""Kill that kills, and retry, with real workers."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import statuses
+from statuses import EngineCannot, State
+from tests.servers import Worker, until
+
+Start = Callable[..., Worker]
+
+
+@pytest.fixture
+def start_worker(environment: dict[str, str]) -> Iterator[Start]:
+    """Starts workers that end with the test."""
+    workers: list[Worker] = []
+
+    def start(name: str, **how: Any) -> Worker:
+        workers.append(Worker(environment, name, **how))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.kill()
+
+
+def result_of(world: Any, job: statuses.Status) -> str:
+    return world.app.AsyncResult(job.provider_job_id).state
+
+
+@pytest.mark.parametrize("how", ["kill now", "request", "request that ends what waits"])
+def test_a_job_killed_while_it_waits_never_starts_not_even_at_a_worker_that_knows_of_no_revoke(
+    world: Any, start_worker: Start, how: str
+) -> None:
+    job = world.send(world.tasks.count.s(how), queue="later")
+    other = world.send(world.tasks.count.s(f"other {how}"), queue="later")
+    if how == "kill now":
+        job.kill_now(by="anna", reason="not needed")
+    else:
+        job.request_kill(by="anna", reason="not needed", end_queued=how != "request")
+
+    start_worker("later", queues="later", count=1)
+
+    world.ended(other)
+    assert world.ended(job).state is State.killed
+    assert (world.noted(how), world.noted(f"other {how}")) == (0, 1)
+    assert job.started_at is None
+    assert (job.kill_requested_by, job.kill_reason) == ("anna", "not needed")
+    assert result_of(world, job) == "REVOKED"
+    assert world.broker.client().llen("later") == 0
+    assert world.broker.client().hlen("unacked") == 0
+
+
+def test_a_job_killed_while_a_worker_holds_it_never_starts(world: Any, worker: Worker) -> None:
+    busy = [world.send(world.tasks.gated.s(f"busy {n}")) for n in range(2)]
+    for n in range(2):
+        world.began(f"busy {n}")
+    job = world.send(world.tasks.count.s("held"))
+    until(lambda: worker.said(f"[{job.provider_job_id}] received"), "the worker holds it")
+
+    job.kill_now()
+    killed = job.reload().state
+    for n in range(2):
+        world.open(f"busy {n}")
+
+    for each in busy:
+        world.ended(each)
+    world.ended(world.send(world.tasks.nothing.s()))
+    assert killed is State.killed
+    assert job.reload().state is State.killed
+    assert world.noted("held") == 0
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_running_job_that_looks_ends_as_killed_and_no_automatic_retry_catches_it(world: Any) -> None:
+    job = world.send(world.tasks.cooperative.s("cooperative"))
+    world.began("cooperative")
+
+    job.request_kill(by="anna", reason="too slow")
+
+    world.ended(job)
+    assert (job.state, job.attempt, job.errors) == (State.killed, 0, [])
+    assert world.noted("began:cooperative") == 1
+    assert result_of(world, job) == "REVOKED"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_request_on_a_job_that_never_looks_changes_nothing(world: Any) -> None:
+    job = world.send(world.tasks.gated.s("never looks"))
+    world.began("never looks")
+
+    job.request_kill()
+    world.open("never looks")
+
+    assert world.ended(job).state is State.succeeded
+    assert job.kill_requested
+
+
+def test_kill_now_ends_the_process_of_a_running_job_and_only_that(world: Any, worker: Worker) -> None:
+    job, other = world.send(world.tasks.gated.s("victim")), world.send(world.tasks.gated.s("bystander"))
+    world.began("victim")
+    world.began("bystander")
+    before = set(worker.children())
+
+    job.kill_now(by="anna")
+
+    world.ended(job)
+    until(lambda: len(before - set(worker.children())) == 1, "one process has gone")
+    world.open("bystander")
+    assert (job.state, job.errors) == (State.killed, [])
+    assert job.kill_requested_at <= job.killed_at
+    assert world.ended(other).state is State.succeeded
+
+
+def test_a_killed_job_that_is_retried_runs_under_a_new_id_and_its_old_message_does_not(world: Any, start_worker: Start) -> None:
+    job = world.send(world.tasks.count.s("again"), queue="again", headers={"user": "deploy", "tenant": "north"})
+    first_id = job.provider_job_id
+    job.kill_now()
+
+    job.retry(by="anna")
+    queued = (job.reload().state, job.attempt, job.kill_requested)
+    start_worker("again", queues="again", count=1)
+
+    world.ended(job)
+    until(lambda: world.broker.client().hlen("unacked") == 0 == world.broker.client().llen("again"), "both messages are gone")
+    assert queued == (State.queued, 1, False)
+    assert (job.state, job.attempt, world.noted("again")) == (State.succeeded, 1, 1)
+    assert job.provider_job_id != first_id
+    assert job.prior_attempts[0].provider_job_id == first_id
+    assert (job.queue, job.user, job.call["options"]["headers"]["tenant"]) == ("again", "deploy", "north")
+    assert [attempt.state for attempt in job.prior_attempts] == [State.killed]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_failed_job_is_retried_with_its_original_call(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.fail.s("call me again")))
+
+    job.retry()
+
+    until(lambda: job.reload().is_failed and job.attempt == 1, "it failed again")
+    assert [error["message"] for error in job.errors] == ["call me again"]
+    assert [attempt.state for attempt in job.prior_attempts] == [State.failed]
+
+
+def test_many_who_retry_at_once_send_it_once(world: Any) -> None:
+    job = world.send(world.tasks.nothing.s(), queue="nobody")
+    job.killed()
+    before, refused = len(world.sent), []
+
+    def press() -> None:
+        try:
+            statuses.at(job.id).retry()
+        except EngineCannot as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=press) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(world.sent) - before == 1
+    assert len(refused) == 7
+    assert job.reload().attempt == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_retry_that_cannot_be_sent_leaves_a_failed_attempt(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kombu import Producer
+
+    job = world.ended(world.send(world.tasks.fail.s("first")))
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no broker here")
+
+    monkeypatch.setattr(Producer, "publish", refuse)
+    with pytest.raises(EngineCannot, match="no broker here"):
+        job.retry()
+
+    assert (job.reload().state, job.attempt) == (State.failed, 1)
+    assert job.error_summary.endswith(": no broker here")
+
+
+def test_a_worker_that_is_killed_leaves_jobs_that_become_stale(world: Any, start_worker: Start) -> None:
+    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=1.5))
+    victim = start_worker("victim", queues="victims", count=1)
+    job = world.send(world.tasks.gated.s("stale"), queue="victims")
+    world.began("stale")
+    first = job.reload().heartbeat_at
+    until(lambda: job.reload().heartbeat_at > first, "a heartbeat")
+    alive = job.is_stale
+
+    victim.kill()
+
+    until(lambda: job.reload().is_stale, "it is stale")
+    assert not alive
+    assert job.state is State.started
+    with pytest.raises(EngineCannot, match="did not answer"):
+        job.kill_now()
+
+
+@pytest.mark.parametrize(("pool", "why"), [("threads", "in threads, which nothing can end"), ("solo", "did not answer within 2 s")])
+def test_a_pool_without_processes_says_why_it_cannot_kill_and_still_asks(world: Any, start_worker: Start, pool: str, why: str) -> None:
+    start_worker(pool, pool=pool, queues=pool, count=1)
+    gate = f"asked in {pool}"
+    job = world.send(world.tasks.looks_at_the_gate.s(gate), queue=pool)
+    world.began(gate)
+
+    with pytest.raises(EngineCannot, match=why):
+        job.kill_now()
+    running = job.reload().state
+    world.open(gate)
+
+    assert running is State.started
+    assert world.ended(job).state is State.killed
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_every_outcome_is_told_by_pools_without_processes(world: Any, start_worker: Start, pool: str) -> None:
+    start_worker(pool, pool=pool, queues=pool, count=2)
+    tasks = world.tasks
+    calls = [tasks.add.s(1, 2), tasks.fail.s("x"), tasks.fail_twice.s("y"), tasks.with_progress.s(2), tasks.nothing.s()]
+
+    jobs = [world.ended(world.send(call, queue=pool)) for call in calls]
+
+    assert [job.state.value for job in jobs] == ["succeeded", "failed", "succeeded", "succeeded", "succeeded"]
+    assert [job.data for job in jobs] == [{"result": 3}, None, {"result": "y"}, {"mine": 2}, None]
+    assert [len(job.errors) for job in jobs] == [0, 1, 0, 0, 0]
+
+
+def test_a_killed_queued_job_is_refused_by_a_thread_too(world: Any, start_worker: Start) -> None:
+    job = world.send(world.tasks.count.s("thread"), queue="thread")
+    job.kill_now()
+
+    start_worker("thread", pool="threads", queues="thread", count=1)
+
+    world.ended(world.send(world.tasks.nothing.s(), queue="thread"))
+    assert (world.noted("thread"), job.reload().state) == (0, State.killed)

@@ -1,0 +1,74 @@
+"""The store is away, the broker lives: no job is harmed, and what ended meanwhile is told."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import statuses
+from statuses import State
+from statuses.engines.celery import adapter as adapters
+from tests.servers import until
+
+
+@pytest.fixture
+def store_back(world: Any) -> Iterator[Any]:
+    """A world whose store is there again when the test is over."""
+    yield world
+    if world.store.process is None:
+        world.store.start()
+    world.store.thaw()
+    until(lambda: not adapters.of(world.app).guard.away, "the publisher knows that the store is back")
+
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+@pytest.mark.parametrize("how", ["freeze", "stop"])
+def test_running_jobs_go_on_without_delay_and_their_end_is_told_afterwards(store_back: Any, how: str) -> None:
+    world = store_back
+    gate = f"outage {how}"
+    job = world.send(world.tasks.many_progress.s(2000, gate))
+    world.began(gate)
+
+    getattr(world.store, how)()
+    world.open(gate)
+    seconds = world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+    world.store.thaw() if how == "freeze" else world.store.start()
+
+    assert seconds < 3
+    world.ended(job)
+    assert (job.state, job.attempt) == (State.succeeded, 0)
+
+
+def test_what_is_published_meanwhile_runs_and_is_told_once_the_store_is_back(store_back: Any) -> None:
+    world = store_back
+    world.store.freeze()
+    began = time.monotonic()
+    sent = [world.tasks.add.delay(number, 1) for number in range(20)]
+    publishing_seconds = time.monotonic() - began
+    results = [result.get(timeout=20) for result in sent]
+    world.store.thaw()
+
+    assert results == [number + 1 for number in range(20)]
+    assert publishing_seconds < 3
+    until(lambda: all(statuses.find(result.id) for result in sent), "all of them are told", 30)
+    for number, result in enumerate(sent):
+        job = world.ended(statuses.find(result.id))
+        assert (job.state, job.data) == (State.succeeded, {"result": number + 1})
+
+
+def test_a_retry_whose_requeue_was_lost_is_still_the_next_attempt(store_back: Any) -> None:
+    world = store_back
+    job = world.send(world.tasks.fail_after_gate.s("lost requeue"))
+    world.began("lost requeue")
+
+    world.store.freeze()
+    world.open("lost requeue")
+    until(lambda: world.noted("retried:lost requeue"), "the retry runs")
+    world.store.thaw()
+    world.open("lost requeue again")
+
+    world.ended(job)
+    assert (job.state, job.attempt) == (State.succeeded, 1)

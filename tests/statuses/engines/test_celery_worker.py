@@ -1,0 +1,330 @@
+"""Celery with a real prefork worker: what becomes of every kind of job."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from celery import chain, chord, group
+
+import statuses
+from statuses import State
+from statuses.engines import celery as tracking
+from tests.servers import Worker, until
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+def test_a_job_is_queued_before_its_message_leaves(world: Any) -> None:
+    job = world.send(world.tasks.nothing.s(), queue="nobody")
+
+    assert job.state is State.queued
+    assert (job.job_name, job.queue, job.engine) == ("tests.celeryapp.nothing", "nobody", "celery")
+    assert job.queued_at == job.recorded_at
+
+
+def test_a_job_that_succeeds_keeps_its_result_and_its_worker(world: Any, worker: Worker) -> None:
+    job = world.ended(world.send(world.tasks.add.s(20, 22)))
+
+    assert job.state is State.succeeded
+    assert job.data == {"result": 42}
+    assert job.worker == worker.name
+    assert job.attempt == 0
+    assert job.recorded_at <= job.started_at <= job.succeeded_at
+    assert job.progress == 1.0
+
+
+def test_a_job_that_fails_keeps_class_message_and_traceback_of_its_own_code(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.fail.s("no such shelf")))
+
+    (error,) = job.errors
+    assert job.state is State.failed
+    assert (error["class"], error["message"]) == ("ValueError", "no such shelf")
+    assert [frame["function"] for frame in error["frames"]] == ["fail"]
+    assert "raise ValueError(message)" in error["traceback"]
+    assert job.error_group == "ValueError tests/celeryapp.py:fail"
+
+
+def test_the_call_is_kept_and_its_resources_are_found(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.read_book.s("Book:53", 7, others=["Book:1", "no book"])))
+
+    assert job.job_args == {"book": "Book:53", "chapter_id": "Chapter:7", "others": ["Book:1"]}
+    assert job.call["args"] == ["Book:53", 7]
+    assert job.call["kwargs"] == {"others": ["Book:1", "no book"]}
+
+
+@pytest.mark.parametrize("how", ["header", "block", "parent"])
+def test_the_user_comes_along(world: Any, how: str) -> None:
+    if how == "header":
+        job = world.send(world.tasks.nothing.s(), headers={"user": "deploy"})
+    elif how == "block":
+        with tracking.as_user("deploy"):
+            job = world.send(world.tasks.nothing.s())
+    else:
+        above = world.ended(world.send(world.tasks.with_children.s(1), headers={"user": "deploy"}))
+        job = statuses.find_by(parent=above.id)
+
+    assert world.ended(job).user == "deploy"
+
+
+def test_a_retry_is_the_next_attempt_and_the_failed_one_is_kept(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.fail_twice.s("third time")))
+
+    first, second = job.prior_attempts
+    assert (job.state, job.attempt, job.data) == (State.succeeded, 2, {"result": "third time"})
+    assert [(a.state, a.error_summary) for a in (first, second)] == [
+        (State.failed, "ValueError: not yet 0"),
+        (State.failed, "ValueError: not yet 1"),
+    ]
+    assert job.queued_at > second.started_at
+    assert job.provider_job_id == first.provider_job_id
+
+
+def test_the_last_automatic_retry_fails(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.always_broken.s()))
+
+    assert (job.state, job.attempt) == (State.failed, 1)
+    assert [error["message"] for error in job.errors] == ["broken for good"]
+    assert job.errors[0]["frames"][-1]["function"] == "always_broken"
+
+
+def test_a_retry_for_later_does_not_count_its_delay_as_waiting(world: Any) -> None:
+    job = world.send(world.tasks.fail_once_then_wait.s("waits-true"))
+    until(lambda: job.reload().attempt == 1, "the second attempt")
+    between = job.state
+
+    world.ended(job)
+
+    assert between is State.unqueued
+    assert job.state is State.succeeded
+    assert (job.queued_at - job.prior_attempts[0].failed_at).total_seconds() >= 0.3
+    assert job.wait_time < 0.3
+
+
+def test_a_job_that_polls_keeps_its_attempts_without_an_error(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.poll.s(2)))
+
+    assert (job.state, job.attempt) == (State.succeeded, 2)
+    assert [attempt.errors for attempt in job.prior_attempts] == [[], []]
+
+
+def test_a_job_for_later_is_unqueued_until_it_is_due(world: Any) -> None:
+    job = world.send(world.tasks.add.s(1, 1), countdown=0.6)
+    before = job.state
+
+    world.ended(job)
+
+    assert before is State.unqueued
+    assert job.state is State.succeeded
+    assert (job.queued_at - job.recorded_at).total_seconds() >= 0.5
+    assert job.wait_time < 0.5
+    assert datetime.fromisoformat(job.call["options"]["eta"]) > job.recorded_at
+
+
+def test_a_job_that_expired_is_killed_and_says_why(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.nothing.s(), expires=datetime.now(UTC) - timedelta(seconds=5)))
+
+    assert job.state is State.killed
+    assert job.started_at is None
+    assert job.error_summary == "celery.exceptions.TaskRevokedError: expired before it started"
+
+
+def test_a_task_no_worker_knows_fails(world: Any) -> None:
+    job = world.ended(world.send("no.such.task", args=["Book:1"]))
+
+    assert job.state is State.failed
+    assert job.error_summary == "celery.exceptions.NotRegistered: 'no.such.task'"
+    assert job.job_args == {"0": "Book:1"}
+
+
+def test_progress_and_data_that_the_job_saved_stay(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.with_progress.s(4)))
+
+    assert job.data == {"mine": 4}
+    assert job.progress_message == "step 4"
+
+
+def test_a_huge_result_is_cut_and_says_so(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.with_big_result.s()))
+
+    assert len(str(job.data)) < 5000
+    assert "200,002 bytes" in job.data["not_kept"]
+
+
+def test_a_result_that_celery_cannot_keep_fails_the_job_as_in_celery(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.unjson_result.s()))
+
+    assert job.state is State.failed
+    assert "not JSON serializable" in job.error_summary
+
+
+def test_a_result_that_is_ignored_is_not_kept(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.unjson_ignored_result.s()))
+
+    assert (job.state, job.data) == (State.succeeded, None)
+
+
+@pytest.mark.parametrize("thing", ["x" * 300_000, {1, 2}, float("nan")], ids=["huge", "a set", "nan"])
+def test_arguments_that_are_not_kept_are_shown_and_not_sent_again(world: Any, thing: Any) -> None:
+    job = world.ended(world.send(world.tasks.with_odd_arguments.s(thing)))
+
+    assert job.state is State.succeeded
+    assert job.call["args"][0].keys() == {"repr"}
+    assert len(str(job.call)) < 5000
+    with pytest.raises(statuses.EngineCannot, match="arguments were not kept"):
+        job.retry()
+
+
+def test_a_soft_time_limit_fails_the_job(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.over_the_soft_limit.s()))
+
+    assert job.state is State.failed
+    assert "SoftTimeLimitExceeded" in job.error_summary
+
+
+def test_a_hard_time_limit_fails_the_job_once_although_its_task_swallows(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.over_the_limit.s("never")))
+    # The process is replaced: what was still to be told is told by then.
+    world.ended(world.send(world.tasks.nothing.s()))
+
+    assert job.reload().state is State.failed
+    assert len(job.errors) == 1
+    assert "TimeLimitExceeded" in job.error_summary
+
+
+def test_a_job_whose_process_is_lost_fails(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.die.s()))
+
+    assert job.state is State.failed
+    assert "WorkerLostError" in job.error_summary
+
+
+def test_a_job_that_celery_sends_again_after_a_lost_process_is_the_next_attempt(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.die_once.s()))
+
+    assert (job.state, job.attempt, job.data) == (State.succeeded, 1, {"result": "second life"})
+    assert "WorkerLostError" in job.prior_attempts[0].error_summary
+
+
+def test_a_task_that_asks_to_be_ignored_has_succeeded(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.ignored.s()))
+
+    assert (job.state, job.data) == (State.succeeded, None)
+
+
+def test_a_rejected_job_has_failed(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.rejected.s()))
+
+    assert (job.state, job.error_summary) == (State.failed, "ValueError: no good")
+
+
+def test_a_job_that_is_put_back_runs_as_its_next_attempt(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.put_back_once.s("put back")))
+
+    assert (job.state, job.attempt, job.data) == (State.succeeded, 1, {"result": "put back"})
+
+
+def test_a_replaced_task_goes_on_as_the_same_job(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.replaced.s()))
+
+    assert (job.state, job.attempt, job.data) == (State.succeeded, 1, {"result": 42})
+    assert job.job_name == "tests.celeryapp.add"
+
+
+def test_children_name_their_parent(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.with_children.s(3)))
+
+    until(lambda: job.children.where(state="succeeded").count() == 3, "three children")
+    assert {child.parent for child in job.children} == {job.id}
+    assert {child.call["options"]["root_id"] for child in job.children} == {job.provider_job_id}
+
+
+def test_each_step_of_a_chain_is_the_child_of_the_one_before_and_depends_on_it(world: Any) -> None:
+    chain(world.tasks.add.s(1, 2), world.tasks.next_after.s("b"), world.tasks.next_after.s("c")).apply_async()
+
+    first = world.ended(statuses.at(world.sent[-1]))
+    second = world.ended(until(lambda: statuses.find_by(parent=first.id), "the second step"))
+    third = world.ended(until(lambda: statuses.find_by(parent=second.id), "the third step"))
+    assert (first.depends_on, second.depends_on, third.depends_on) == ([], [first.id], [second.id])
+    assert third.data == {"result": "3 b c"}
+    assert third.call["options"]["root_id"] == first.provider_job_id
+
+
+def test_the_members_of_a_group_name_their_group(world: Any) -> None:
+    group(world.tasks.add.s(n, n) for n in range(3)).apply_async()
+
+    members = [world.ended(statuses.at(id)) for id in world.sent[-3:]]
+    assert len({member.call["options"]["group_id"] for member in members}) == 1
+    assert {member.state for member in members} == {State.succeeded}
+
+
+def test_the_body_of_a_chord_depends_on_the_member_that_came_last(world: Any) -> None:
+    chord([world.tasks.add.s(n, n) for n in range(3)], world.tasks.total.s()).apply_async()
+    members = [world.ended(statuses.at(id)) for id in world.sent[-3:]]
+
+    body = world.ended(until(lambda: statuses.find_by(parent=[m.id for m in members]), "the chord's body"))
+
+    assert body.data == {"result": 6}
+    assert body.depends_on == [body.parent]
+    assert all(member.call["options"]["chord"] for member in members)
+
+
+def test_headers_that_a_project_copies_to_the_next_task_are_not_about_it(world: Any) -> None:
+    first = world.ended(world.send(world.tasks.nothing.s()))
+    copied = {"job_status": {"id": first.id, "task": first.provider_job_id, "attempt": 0}}
+
+    second = world.ended(world.send(world.tasks.fail.s("second"), headers=copied))
+
+    assert second.id != first.id
+    assert first.reload().state is State.succeeded
+
+
+def test_a_message_of_an_untracked_publisher_becomes_a_job_at_the_worker(world: Any) -> None:
+    tracking.uninstall(world.app)
+    try:
+        sent = world.tasks.add.apply_async((2, 3), queue="main")
+    finally:
+        tracking.install(world.app, resources={"chapter_id": "Chapter"})
+
+    job = world.ended(until(lambda: statuses.find(sent.id), "the job"))
+    assert (job.state, job.data, job.queue) == (State.succeeded, {"result": 5}, "main")
+    assert job.provider_job_id == sent.id
+
+
+def test_a_message_that_cannot_leave_has_failed(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kombu import Producer
+    from kombu.exceptions import OperationalError
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no broker here")
+
+    monkeypatch.setattr(Producer, "publish", refuse)
+    with pytest.raises(OperationalError):
+        world.tasks.fail.apply_async(("never sent",))
+
+    job = statuses.where(job_name="tests.celeryapp.fail").first()
+    assert job.state is State.failed
+    assert job.error_summary.endswith(": no broker here")
+
+
+def test_a_thousand_short_jobs_are_each_seen_once(world: Any) -> None:
+    before = len(world.sent)
+    for number in range(1000):
+        world.tasks.add.apply_async((number, 0))
+
+    ids = world.sent[before:]
+    until(lambda: world.app.backend and statuses.where(id=ids).counts()[State.succeeded] == 1000, "a thousand successes", 60)
+    assert len(set(ids)) == 1000
+    jobs = list(statuses.where(id=ids).limit(1000).run())
+    assert sorted(job.data["result"] for job in jobs) == list(range(1000))
+    assert {job.attempt for job in jobs} == {0}
+
+
+def test_a_job_that_was_removed_goes_on(world: Any) -> None:
+    job = world.send(world.tasks.gated.s("removed"))
+    world.began("removed")
+    job.delete(force=True)
+
+    world.open("removed")
+
+    world.ended(world.send(world.tasks.nothing.s()))
+    assert statuses.find(job.id) is None

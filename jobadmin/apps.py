@@ -11,3 +11,9 @@ class JobadminConfig(AppConfig):
     label = "jobadmin"
     verbose_name = _("Background jobs")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Let web processes carry out bulk operations, from their first request on."""
+        from jobadmin import runner
+
+        runner.follow_requests()

@@ -1,0 +1,138 @@
+"""What stands in the cells of the list: badges, progress, outcome, actions; every text a job carries is escaped and cut."""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from jobadmin.actions import ACTIONS, Action
+from jobadmin.formats import NOTHING, brief, count, duration
+from jobadmin.paths import action_url, job_url, quote
+from jobadmin.redaction import redact_text
+from jobadmin.templatetags.jobadmin import flag_badge, icon, state_badge
+from jobadmin.verbs import KILL, RETRY, Verb
+from statuses import State, Status
+
+#: A started job silent for longer than this is marked; the library's `stale` clause has the same limit.
+STALE_AFTER = timedelta(seconds=60)
+
+_ENDED = (State.succeeded, State.failed, State.killed)
+
+
+def badges(job: Status, now: datetime) -> Iterator[SafeString]:
+    """The state, and the flags that stand beside it."""
+    yield state_badge(job.state.value)
+    if job.kill_requested and job.state not in _ENDED:
+        yield flag_badge("kill_requested")
+    if is_stale(job, now):
+        yield flag_badge("stale")
+
+
+def is_stale(job: Status, now: datetime) -> bool:
+    """Whether a started job has been silent for longer than it may."""
+    return job.state == State.started and job.heartbeat_at is not None and now - job.heartbeat_at > STALE_AFTER
+
+
+def progress(job: Status, now: datetime) -> SafeString:
+    percent = int(job.progress * 100)
+    if is_stale(job, now):
+        note = _("no sign for %(time)s") % {"time": brief((now - job.heartbeat_at).total_seconds())}
+    else:
+        note = cut(redact_text(job.progress_message or _out_of(job)), 120)
+    return format_html(
+        '<span class="j-prog"><b>{} %</b><svg class="j-bar s-started" viewBox="0 0 100 6" preserveAspectRatio="none" '
+        'aria-hidden="true"><rect width="{}" height="6"/></svg><span class="j-cut j-quiet">{}</span></span>',
+        percent, percent, note,
+    )  # fmt: skip
+
+
+def _out_of(job: Status) -> str:
+    """ "744 of 1,200", where the job counts something."""
+    if job.progress_out_of in (None, 1):
+        return ""
+    return _("%(at)s of %(out_of)s") % {"at": _number(job.progress_at), "out_of": _number(job.progress_out_of)}
+
+
+def outcome(job: Status, now: datetime) -> tuple[str, bool]:
+    """How it stands, in words, and whether that is bad."""
+    if job.state == State.failed:
+        return job.error_summary or _("Failed without an error"), True
+    if job.state == State.killed:
+        return _killed(job), False
+    if is_stale(job, now):
+        return _("no sign for %(time)s") % {"time": brief((now - job.heartbeat_at).total_seconds())}, False
+    if job.state == State.unknown:
+        return job.error_summary or _("No engine has a record of it"), False
+    return job.progress_message or "", False
+
+
+def _killed(job: Status) -> str:
+    words = _("Killed by %(user)s") % {"user": job.kill_requested_by} if job.kill_requested_by else _("Killed")
+    if job.started_at is None:
+        words = _("%(killed)s before it started") % {"killed": words}
+    return f"{words}: {job.kill_reason}" if job.kill_reason else words
+
+
+def seconds(value: float | None) -> str:
+    return nothing() if value is None else duration(value)
+
+
+def nothing() -> SafeString:
+    return format_html('<span class="is-nil">{}</span>', NOTHING)
+
+
+def _number(value: float) -> str:
+    return count(int(value)) if float(value).is_integer() else f"{value:g}"
+
+
+def flat(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        yield from (str(one) for one in value) if isinstance(value, (list, tuple)) else (str(value),)
+
+
+def cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def actions(job: Status, verbs: Iterable[Verb]) -> SafeString:
+    """The likeliest action as a button, and a menu with all that the viewer may do; each is a plain form's button.
+
+    What is not possible now stays there and says why; `verbs` are those that are permitted.
+    """
+    allowed = [ACTIONS[verb.slug] for verb in verbs]
+    likely = KILL if job.state not in _ENDED else RETRY
+    first = next((action for action in allowed if action.verb is likely), None)
+    button = _button(job, first, small=True) if first else ""
+    items = format_html_join("", "<li>{}</li>", ((_button(job, action),) for action in allowed))
+    return format_html(
+        '{}<button type="button" class="j-btn j-btn--quiet j-btn--sm j-btn--icon" popovertarget="more-{}" '
+        'aria-label="{}" title="{}">{}</button><ul class="j-menu j-rowmenu" id="more-{}" popover>'
+        '<li><a class="j-btn j-btn--quiet" href="{}">{}{}</a></li>{}</ul>',
+        button, anchor(job.id), _("More actions for %(id)s") % {"id": job.id}, _("More actions"), icon("more"),
+        anchor(job.id), job_url(job.id), icon("right"), _("Open"), items,
+    )  # fmt: skip
+
+
+def _button(job: Status, action: Action, *, small: bool = False) -> SafeString:
+    why_not = action.why_not(job)
+    label = str(action.verb.label)
+    css = "j-btn j-btn--quiet j-btn--sm j-btn--icon" if small else "j-btn j-btn--quiet"
+    if action.verb.risky and not small:
+        css += " j-btn--risk"
+    where = (
+        format_html('type="button" aria-disabled="true" title="{}"', why_not)
+        if why_not
+        else format_html('form="j-row" formaction="{}" title="{}"', action_url(job.id, action.slug), action.title if not small else label)
+    )
+    spoken = format_html(' aria-label="{}"', f"{label} {job.id}" if not why_not else f"{label} {job.id}: {why_not}")
+    words = "" if small else label
+    return format_html('<button {} class="{}"{}>{}{}</button>', where, css, spoken if small else "", icon(action.verb.icon), words)
+
+
+def anchor(job_id: str) -> str:
+    """The job's id as part of an element's id: no blank in it, nothing that needs escaping, never the same for two jobs."""
+    return re.sub(r"\s", lambda blank: f"_{ord(blank[0]):02X}", quote(job_id))

@@ -1,0 +1,130 @@
+"""What matches, as a file: rows of plain values, a page of the store at a time, so memory stays flat at any size."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from jobadmin.redaction import redact, redact_text
+from statuses import Status
+
+if TYPE_CHECKING:
+    from statuses.query import Query
+
+#: Jobs read at once; also how much is sent at once.
+PAGE = 1_000
+
+#: A spreadsheet takes a cell that begins with one of these for a formula, or for a new cell.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
+
+
+def _plain(name: str) -> Callable[[Status], Any]:
+    return lambda job: getattr(job, name)
+
+
+def _text(name: str) -> Callable[[Status], str | None]:
+    def read(job: Status) -> str | None:
+        text = getattr(job, name)
+        return redact_text(text) if text else text
+
+    return read
+
+
+#: Name of the column -> its value: text, number, moment, list or mapping; secrets are gone.
+FIELDS: Mapping[str, Callable[[Status], Any]] = {
+    "id": _plain("id"),
+    "state": lambda job: job.state.value,
+    "job_name": _plain("job_name"),
+    "queue": _plain("queue"),
+    "user": _plain("user"),
+    "worker": _plain("worker"),
+    "engine": _plain("engine"),
+    "provider_job_id": _plain("provider_job_id"),
+    "attempt": _plain("attempt"),
+    "job_args": lambda job: redact(job.job_args or {}),
+    "parent": lambda job: getattr(job.parent, "id", job.parent),
+    "recorded_at": _plain("recorded_at"),
+    "queued_at": _plain("queued_at"),
+    "started_at": _plain("started_at"),
+    "succeeded_at": _plain("succeeded_at"),
+    "failed_at": _plain("failed_at"),
+    "killed_at": _plain("killed_at"),
+    "kill_requested_at": _plain("kill_requested_at"),
+    "kill_requested_by": _plain("kill_requested_by"),
+    "kill_reason": _text("kill_reason"),
+    "wait_time": _plain("wait_time"),
+    "run_time": _plain("run_time"),
+    "progress": _plain("progress"),
+    "progress_message": _text("progress_message"),
+    "error": _text("error_summary"),
+}
+
+
+def row(job: Status) -> dict[str, Any]:
+    """One job as plain values, by name of the column."""
+    return {name: read(job) for name, read in FIELDS.items()}
+
+
+def pages(query: Query) -> Iterator[list[Status]]:
+    """Every match, `PAGE` at a time.  Source: one page of records a step, by cursor; nothing is kept."""
+    page = query.limit(PAGE).run()
+    while page:
+        yield list(page)
+        if page.next is None:
+            return
+        page = query.after(page.next).limit(PAGE).run()
+
+
+def as_csv(query: Query) -> Iterator[str]:
+    """The file in pieces: a line of names, then a line a job; no cell can be taken for a formula."""
+    writer = csv.writer(_Echo())
+    found = pages(query)
+    first = next(found, [])
+    yield "\ufeff" + writer.writerow(FIELDS)
+    for page in _with(first, found):
+        yield "".join(writer.writerow([cell(value) for value in row(job).values()]) for job in page)
+
+
+def as_json(query: Query) -> Iterator[str]:
+    """The file in pieces: one array of objects, a line each."""
+    found = pages(query)
+    first = next(found, [])
+    yield "["
+    separator = "\n"
+    for page in _with(first, found):
+        yield separator + ",\n".join(json.dumps(row(job), default=_written, ensure_ascii=False) for job in page)
+        separator = ",\n"
+    yield "\n]\n"
+
+
+def cell(value: Any) -> str:
+    """A value as a spreadsheet may read it: text that looks like a formula gets an apostrophe in front."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | int | float):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    text = value if isinstance(value, str) else json.dumps(value, default=_written, ensure_ascii=False)
+    text = text.replace("\x00", "")
+    return f"'{text}" if text.lstrip(" \u00a0").startswith(_FORMULA_STARTS) else text
+
+
+def _with(first: list[Status], rest: Iterator[list[Status]]) -> Iterator[list[Status]]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _written(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+class _Echo:
+    """A file for the csv module that hands back what is written."""
+
+    def write(self, text: str) -> str:
+        return text

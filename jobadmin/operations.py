@@ -1,0 +1,224 @@
+"""Operations: announcing one, confirming it, stopping it, taking it back; and the record of every action.
+
+A row of `Operation` is the queue: it is written here, carried out by `runner`, and shown by `views.operations`. It keeps the
+frozen filter rather than the jobs, so what it does is decided by the store, not by what a browser held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core import signing
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+import statuses
+from jobadmin import runner
+from jobadmin.filters import JobFilter
+from jobadmin.models import Job, Operation
+from jobadmin.plans import Plan, measure, plan
+from jobadmin.resolver import resolver
+from jobadmin.verbs import ALL, RESTORE, UNDO_FOR, Verb
+from statuses import Changed
+
+if TYPE_CHECKING:
+    from statuses.query import Query
+
+#: A confirm page left open longer than this must be looked at again before it is sent.
+PROMISE_LASTS = timedelta(hours=12)
+
+#: Characters of a reason that are kept.
+REASON_LENGTH = 2_000
+
+_SALT = "jobadmin.operations"
+
+
+class NotConfirmed(Exception):
+    """Raised when a confirmation does not fit what it confirms; the message says why, in words for the page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """What a confirm page announced: which jobs, as of when, how many change."""
+
+    verb: Verb
+    filter: str
+    """Frozen query string: spans absolute."""
+    at: datetime
+    """Server time of the counting."""
+    changes: int
+
+    def sign(self) -> str:
+        """For the form: comes back as it was, or not at all."""
+        fields = [self.verb.slug, self.filter, self.at.isoformat(), self.changes]
+        return signing.dumps(fields, salt=_SALT, compress=True)
+
+    @classmethod
+    def read(cls, signed: str, verb: Verb) -> Promise:
+        """What `sign` wrote, for the same verb. Raises: NotConfirmed."""
+        try:
+            slug, text, at, changes = signing.loads(signed, salt=_SALT, max_age=PROMISE_LASTS)
+        except (signing.BadSignature, ValueError) as error:
+            raise NotConfirmed(_("This page is out of date. Look at the counts again and confirm them.")) from error
+        if slug != verb.slug:
+            raise NotConfirmed(_("This page was about another action. Look at the counts again and confirm them."))
+        return cls(verb=verb, filter=text, at=datetime.fromisoformat(at), changes=changes)
+
+    @property
+    def query(self) -> Query:
+        return JobFilter.from_querystring(self.filter).query
+
+
+def announce(verb: Verb, selection: JobFilter) -> tuple[Plan, Promise]:
+    """The plan of a verb for what a filter matches now, and the promise that binds its confirmation to it."""
+    at = statuses.server_time()
+    frozen = selection.frozen()
+    report = measure(JobFilter.from_querystring(frozen).query)
+    found = plan(verb, report)
+    return found, Promise(verb=verb, filter=frozen, at=at, changes=found.changes)
+
+
+def confirm(promise: Promise, *, request: HttpRequest, typed: str, reason: str) -> Operation:
+    """Queue what was announced, after counting again on the server.
+
+    Fewer jobs than announced are fine: what ended is skipped. More never are. Raises: NotConfirmed, StoreUnavailable.
+    """
+    verb = promise.verb
+    if verb.asks_typing(promise.changes) and _digits(typed) != str(promise.changes):
+        raise NotConfirmed(_("The number typed is not the number announced. Nothing was changed."))
+    remaining = sum(part.count() for part in verb.settled(promise.query, promise.at))
+    if not remaining:
+        raise NotConfirmed(_("Nothing is left to do: the jobs have changed since they were counted."))
+    selection = JobFilter.from_querystring(promise.filter)
+    counts = promise.query.counts()
+    return _queue(
+        request=request,
+        action=verb.slug,
+        filter=promise.filter,
+        ids=selected_ids(selection),
+        description=selection.describe(),
+        announced=promise.changes,
+        plan={"at": promise.at.isoformat(), "counts": {str(state): number for state, number in counts.items()}},
+        reason=reason,
+    )
+
+
+def stop(operation: Operation) -> bool:
+    """Ask an operation to end after the batch it is at; what waits ends at once. False: it is over already."""
+    States = Operation.State
+    waiting = Operation.objects.filter(pk=operation.pk, state=States.WAITING)
+    if waiting.update(
+        state=States.STOPPED,
+        ended_at=timezone.now(),
+        by_reason={"stopped": operation.announced},
+        skipped=operation.announced,
+    ):
+        return True
+    return bool(Operation.objects.filter(pk=operation.pk, state=States.RUNNING).update(state=States.STOPPING))
+
+
+def can_undo(operation: Operation) -> bool:
+    """Whether a removal can still be taken back."""
+    return bool(
+        operation.undo_token
+        and operation.is_over
+        and operation.undone_at is None
+        and operation.undo_until
+        and operation.undo_until > timezone.now()
+    )
+
+
+def undo(operation: Operation, *, request: HttpRequest) -> Operation | None:
+    """Queue the taking back of a removal; None when it is too late or somebody else was faster."""
+    if not can_undo(operation):
+        return None
+    with transaction.atomic():
+        fresh = Operation.objects.filter(pk=operation.pk, undone_at=None)
+        if not fresh.update(undone_at=timezone.now()):
+            return None
+        return _queue(
+            request=request,
+            action=RESTORE.slug,
+            filter=operation.filter,
+            ids=operation.ids,
+            description=operation.description,
+            announced=operation.changed,
+            plan={"of": operation.pk},
+            reason="",
+        )
+
+
+def record(*, request: HttpRequest, action: str, job_id: str, changed: Changed, reason: str = "", error: str = "") -> Operation:
+    """Write down what was done to one job: the same trail as for many. `changed` holds what came of it."""
+    now = timezone.now()
+    operation = Operation.objects.create(
+        **_who(request),
+        action=action,
+        reason=reason[:REASON_LENGTH],
+        ids=[job_id],
+        description=job_id,
+        announced=1,
+        state=Operation.State.FAILED if error else Operation.State.DONE,
+        done=1,
+        changed=changed.changed,
+        skipped=changed.skipped,
+        missing=changed.missing,
+        by_reason=dict(changed.by_reason),
+        error=error,
+        undo_token=changed.undo or "",
+        undo_until=now + UNDO_FOR if changed.undo else None,
+        started_at=now,
+        ended_at=now,
+    )
+    _log(operation)
+    return operation
+
+
+def selected_ids(selection: JobFilter) -> list[str] | None:
+    """The rows that were picked one by one; None when the filter itself is the selection."""
+    return [value for name, value in selection.params if name == "id"] or None
+
+
+def _queue(*, request: HttpRequest, reason: str, **fields: Any) -> Operation:
+    with transaction.atomic():
+        operation = Operation.objects.create(**_who(request), reason=reason.strip()[:REASON_LENGTH], **fields)
+        _log(operation)
+        transaction.on_commit(runner.wake)
+    return operation
+
+
+def _who(request: HttpRequest) -> dict[str, Any]:
+    return {
+        "user": request.user,
+        "username": request.user.get_username(),
+        "address": resolver().address_of(request) or None,
+    }
+
+
+def _log(operation: Operation) -> None:
+    """The same in Django's own log, where people look for who did what."""
+    LogEntry.objects.create(
+        user=operation.user,
+        content_type=ContentType.objects.get_for_model(Job, for_concrete_model=False),
+        object_id=operation.ids[0] if operation.ids and len(operation.ids) == 1 else "",
+        object_repr=operation.description[:200],
+        action_flag=DELETION if operation.action == Operation.Action.REMOVE else CHANGE,
+        change_message=_("%(action)s, operation %(pk)s, %(count)s jobs. %(reason)s")
+        % {
+            "action": ALL[operation.action].label,
+            "pk": operation.pk,
+            "count": operation.announced,
+            "reason": operation.reason,
+        },
+    )
+
+
+def _digits(typed: str) -> str:
+    """The number as typed, without what people put between its digits."""
+    return "".join(character for character in typed if character not in " ,.'’\u00a0\u202f\u2009_")

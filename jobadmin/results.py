@@ -1,0 +1,154 @@
+"""What an operation has come to, in words and numbers that add up to what was announced."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from jobadmin.filters import BadFilter
+from jobadmin.formats import brief, count
+from jobadmin.models import Operation
+from jobadmin.plans import Line
+from jobadmin.redaction import redact_text
+from jobadmin.targets import counted_at, list_url, query_of
+from jobadmin.verbs import ALL, KILL, KILL_NOW, Verb
+from statuses import State, StoreUnavailable
+
+#: Outcome -> symbol (empty: the job was skipped) and words, in the order they are shown.
+_WORDS: Mapping[str, tuple[str, Promise]] = {
+    "killed": ("killed", gettext_lazy("Killed before start")),
+    "requested": ("killreq", gettext_lazy("Asked to stop")),
+    "retried": ("queued", gettext_lazy("Sent again")),
+    "removed": ("trash", gettext_lazy("Removed")),
+    "restored": ("succeeded", gettext_lazy("Brought back")),
+    "ended": ("", gettext_lazy("Ended in the meantime")),
+    "moved": ("", gettext_lazy("Ended or changed in the meantime")),
+    "already": ("", gettext_lazy("Asked before")),
+    "incomplete": ("", gettext_lazy("Had not ended")),
+    "gone": ("", gettext_lazy("Gone: removed in the meantime")),
+    "stopped": ("", gettext_lazy("Not reached: stopped before")),
+    "cannot": ("failed", gettext_lazy("Not done: their engine could not")),
+    "failed": ("failed", gettext_lazy("Not reached")),
+}
+
+#: Where a verb's own words fit better.
+_OWN_WORDS: Mapping[tuple[str, str], Promise] = {("kill-now", "requested"): gettext_lazy("Process told to end")}
+
+#: Outcomes that another try might mend.
+_AGAIN = ("failed", "stopped", "cannot")
+
+
+@dataclass(frozen=True)
+class Result:
+    """An operation as its page shows it."""
+
+    operation: Operation
+
+    @property
+    def verb(self) -> Verb:
+        return ALL[self.operation.action]
+
+    @property
+    def title(self) -> str:
+        if self.operation.is_over:
+            return self.verb.say("did", self.operation.changed)
+        return self.verb.say("doing", self.operation.announced)
+
+    @property
+    def percent(self) -> int:
+        """How far it is, 0 to 100."""
+        operation = self.operation
+        if operation.is_over:
+            return 100
+        return min(99, 100 * operation.done // operation.announced) if operation.announced else 0
+
+    @property
+    def left(self) -> str:
+        """About how long it will take yet, in words; empty while nothing can be said."""
+        operation = self.operation
+        if operation.is_over or not operation.done or not operation.started_at:
+            return ""
+        elapsed = (timezone.now() - operation.started_at).total_seconds()
+        seconds = elapsed * (operation.announced - operation.done) / operation.done
+        return _("about %(time)s left") % {"time": brief(max(1, round(seconds)))}
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from its start to its end."""
+        operation = self.operation
+        if not (operation.started_at and operation.ended_at):
+            return None
+        return (operation.ended_at - operation.started_at).total_seconds()
+
+    @property
+    def lines(self) -> list[Line]:
+        """What came of how many, in the order of `_WORDS`; outcomes nobody has words for are shown by their name."""
+        reasons = {name: number for name, number in self.operation.by_reason.items() if number}
+        known = [name for name in _WORDS if name in reasons]
+        return [self._line(name, reasons[name]) for name in (*known, *(reasons.keys() - _WORDS.keys()))]
+
+    def _line(self, name: str, number: int) -> Line:
+        icon, words = _WORDS.get(name, ("", name))
+        words = _OWN_WORDS.get((self.verb.slug, name), words)
+        return Line(number=number, title=str(words), note=_NOTES.get(name, lambda result: "")(self), icon=icon)
+
+    @property
+    def why_not(self) -> str:
+        """What engines said about jobs they could not do; secrets are gone."""
+        return redact_text(" ".join(self.operation.plan.get("errors", ())))
+
+    @property
+    def adds_up(self) -> int:
+        return sum(self.operation.by_reason.values())
+
+    @property
+    def again(self) -> int:
+        """Jobs that were not done and might be at another try."""
+        return sum(self.operation.by_reason.get(name, 0) for name in _AGAIN)
+
+    @cached_property
+    def still_running(self) -> int | None:
+        """Jobs this operation asked to stop that have not ended; None when that cannot be told.  Source: one count."""
+        operation = self.operation
+        if self.verb not in (KILL, KILL_NOW) or not operation.by_reason.get("requested") or not operation.started_at:
+            return None
+        try:
+            asked = query_of(operation, at_any_state=True).where(
+                kill_requested=True, kill_requested_at=(counted_at(operation), None), state=[State.started, State.unknown]
+            )
+            return min(asked.count(), operation.by_reason["requested"])
+        except (StoreUnavailable, BadFilter):
+            return None
+
+    @property
+    def still_running_url(self) -> str:
+        return list_url(self.operation, state=None, flag="kill_requested")
+
+    @property
+    def url(self) -> str:
+        """The jobs it is about, as they are now."""
+        return list_url(self.operation)
+
+    @property
+    def can_change(self) -> bool:
+        """Whether looking again can show something else: while it runs, or jobs it asked have not ended."""
+        return not self.operation.is_over or bool(self.still_running)
+
+
+def _requested(result: Result) -> str:
+    running = result.still_running
+    if running is None:
+        return ""
+    ended = result.operation.by_reason["requested"] - running
+    return _("%(ended)s have ended, %(running)s still run") % {"ended": count(ended), "running": count(running)}
+
+
+_NOTES: Mapping[str, Callable[[Result], str]] = {
+    "requested": _requested,
+    "failed": lambda result: result.operation.error or result.why_not,
+    "cannot": lambda result: result.why_not,
+}

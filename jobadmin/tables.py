@@ -1,0 +1,308 @@
+"""The table of jobs: its columns, and a page of the store as django-tables2's data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import django_tables2 as tables
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django_tables2.data import TableData
+
+from jobadmin import cells
+from jobadmin.filters import BadFilter, JobFilter
+from jobadmin.formats import ago, count, moment
+from jobadmin.paths import job_url
+from jobadmin.plans import applies
+from jobadmin.redaction import redact_text
+from jobadmin.tokens import Token
+from jobadmin.verbs import Verb
+from statuses import State, Status, Statuses
+
+if TYPE_CHECKING:
+    from statuses.query import Query
+
+#: Rows a page can have; the first is the default. More ids than the last do not fit into a selection's address.
+ROWS = ("50", "100", "200")
+
+#: What a position has in front when the page ends there instead of beginning.
+BEFORE = "before:"
+
+#: Resources of one job shown in its row; the others are counted.
+_RESOURCES = 3
+
+#: Columns that are always there, and those one can choose, with the usual choice.
+FIXED = ("check", "state", "name", "actions")
+USUAL = ("resources", "user", "queue", "recorded_at", "wait_time", "run_time", "outcome", "attempt")
+
+
+class JobData(TableData):
+    """The matching jobs, sorted by the store, of which one page is loaded when it is first looked at."""
+
+    def __init__(self, query: Query, *, total: int, rows: int, cursor: str | None = None) -> None:
+        super().__init__(query)
+        self.total, self.rows, self.cursor = total, rows, cursor
+
+    def __len__(self) -> int:
+        """How many match, loaded or not."""
+        return self.total
+
+    def __iter__(self) -> Iterator[Status]:
+        return iter(self.page)
+
+    def __getitem__(self, key: int | slice) -> Any:
+        """Jobs of the page: one, or a slice of them as a list."""
+        return list(self.page)[key]
+
+    def order_by(self, aliases: Sequence[str]) -> None:
+        """Let the store sort by the first of `aliases`: a timestamp or a duration, ``-`` for descending."""
+        if aliases:
+            self.data = self.data.order_by(str(aliases[0]))
+            self.__dict__.pop("page", None)
+
+    @cached_property
+    def page(self) -> Statuses:
+        """The page the cursor points at.  Raises: BadFilter for a cursor nobody wrote, StoreUnavailable."""
+        query = self.data
+        try:
+            if self.cursor and self.cursor.startswith(BEFORE):
+                query = query.before(self.cursor.removeprefix(BEFORE))
+            elif self.cursor:
+                query = query.after(self.cursor)
+            return query.limit(self.rows).run()
+        except ValueError as error:
+            raise BadFilter("after", (self.cursor or "")[:100], _("the position a page of this list ended at")) from error
+
+    @property
+    def verbose_name(self) -> str:
+        return _("job")
+
+    @property
+    def verbose_name_plural(self) -> str:
+        return _("jobs")
+
+
+class JobColumn(tables.Column):
+    """A column whose `cell` makes HTML from the whole job, and `value` plain text for an export."""
+
+    def __init__(self, verbose_name: Any, *, css: str = "", label: bool = False, sort: str = "") -> None:
+        super().__init__(verbose_name=verbose_name, orderable=bool(sort), empty_values=(), accessor="id")
+        self.css, self.label = css, verbose_name if label else ""
+        self.head_css = " ".join(name for name in css.split() if name in ("j-num", "j-opt", "j-opt2"))
+
+    def render(self, record: Status, table: JobTable) -> str:
+        return self.cell(record, table)
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        raise NotImplementedError
+
+
+class CheckColumn(JobColumn):
+    """The row's check box; works as a plain form field."""
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        return format_html(
+            '<input class="j-check" type="checkbox" name="id" value="{}" form="j-picked" data-can="{}" aria-label="{}"{}>',
+            Token(job.id),
+            " ".join(verb.slug for verb in table.verbs if applies(verb, job)),
+            _("Select job %(id)s") % {"id": job.id},
+            mark_safe(" checked") if job.id in table.picked else "",
+        )
+
+
+class StateColumn(JobColumn):
+    """State, and on top of it the flags."""
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        return format_html_join(" ", "{}", ((badge,) for badge in cells.badges(job, table.now)))
+
+    def value(self, record: Status) -> str:
+        return str(record.state)
+
+
+class NameColumn(JobColumn):
+    """What was run; leads to the job's page."""
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        return format_html('<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), job.id, job.job_name or _("(no name)"))
+
+
+class ResourcesColumn(JobColumn):
+    """What it works on, each a link to all jobs of it."""
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        found = list(dict.fromkeys(cells.flat((job.job_args or {}).values())))
+        chips = [
+            format_html(
+                '<a class="j-chip j-chip--res" href="{}" data-exclude="{}" title="{}">{}</a>',
+                table.link("resource", text),
+                table.link("resource", text, without=True),
+                _("Show jobs of %(resource)s") % {"resource": text},
+                cells.cut(text, 40),
+            )
+            for text in found[:_RESOURCES]
+        ]
+        if len(found) > _RESOURCES:
+            more = _("%(n)s more") % {"n": count(len(found) - _RESOURCES)}
+            chips.append(format_html('<a class="j-quiet" href="{}">+ {}</a>', job_url(job.id), more))
+        return format_html_join(" ", "{}", ((chip,) for chip in chips)) if chips else cells.nothing()
+
+
+class ValueColumn(JobColumn):
+    """A text of a bounded dictionary; a click filters by it, with a modifier it leaves it out."""
+
+    def __init__(self, verbose_name: Any, *, parameter: str, field: str, **extra: Any) -> None:
+        super().__init__(verbose_name, label=True, **extra)
+        self.parameter, self.field = parameter, field
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        text = getattr(job, self.field)
+        if not text:
+            return cells.nothing()
+        return format_html(
+            '<a class="j-plain" href="{}" data-exclude="{}">{}</a>',
+            table.link(self.parameter, text),
+            table.link(self.parameter, text, without=True),
+            cells.cut(text, 60),
+        )
+
+
+class MomentColumn(JobColumn):
+    """A timestamp, said relative to now."""
+
+    def __init__(self, verbose_name: Any, *, field: str, **extra: Any) -> None:
+        super().__init__(verbose_name, label=True, sort=field, **extra)
+        self.field = field
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        at: datetime | None = getattr(job, self.field)
+        if at is None:
+            return cells.nothing()
+        return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), moment(at), ago(at, table.now))
+
+
+class WaitColumn(JobColumn):
+    """How long it waited, or has been waiting."""
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        seconds = job.wait_time
+        if seconds is None and job.state == State.queued and job.queued_at:
+            seconds = max(0.0, (table.now - job.queued_at).total_seconds())
+        return cells.seconds(seconds)
+
+
+class RunColumn(JobColumn):
+    """How long it ran, or has been running."""
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        seconds = job.run_time
+        if seconds is None and job.state == State.started and job.started_at:
+            seconds = max(0.0, (table.now - job.started_at).total_seconds())
+        return cells.seconds(seconds)
+
+
+class OutcomeColumn(JobColumn):
+    """How far it is, or how it ended."""
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        if job.state == State.started and job.progress is not None:
+            return cells.progress(job, table.now)
+        text, bad = cells.outcome(job, table.now)
+        if not text:
+            return cells.nothing()
+        shown = cells.cut(redact_text(text), 200)
+        css = "j-outcome j-cut j-outcome--bad" if bad else "j-outcome j-cut"
+        return format_html('<span class="{}" title="{}">{}</span>', css, shown, shown)
+
+
+class AttemptColumn(JobColumn):
+    """Which run of the job this is, counted from one."""
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        return count((job.attempt or 0) + 1)
+
+
+class IdColumn(JobColumn):
+    """The job's id, whole."""
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        return format_html('<a class="j-mono" href="{}">{}</a>', job_url(job.id), job.id)
+
+
+class ActionsColumn(JobColumn):
+    """What can be done to this job."""
+
+    def cell(self, job: Status, table: JobTable) -> str:
+        return cells.actions(job, table.verbs)
+
+
+class JobTable(tables.Table):
+    """The list of jobs. Sorting and paging are the store's; the table shows what it is given."""
+
+    check = CheckColumn("", css="c-check")
+    state = StateColumn(gettext_lazy("State"), css="c-state")
+    name = NameColumn(gettext_lazy("Job name"))
+    id = IdColumn(gettext_lazy("Id"), css="j-opt", label=True)
+    resources = ResourcesColumn(gettext_lazy("Resources"), css="c-res")
+    user = ValueColumn(gettext_lazy("User"), parameter="user", field="user", css="j-opt2")
+    queue = ValueColumn(gettext_lazy("Queue"), parameter="queue", field="queue", css="j-quiet j-opt")
+    engine = ValueColumn(gettext_lazy("Engine"), parameter="engine", field="engine", css="j-quiet j-opt")
+    worker = ValueColumn(gettext_lazy("Worker"), parameter="worker", field="worker", css="j-quiet j-opt")
+    recorded_at = MomentColumn(gettext_lazy("Created"), field="recorded_at", css="c-when")
+    queued_at = MomentColumn(gettext_lazy("Queued"), field="queued_at", css="j-opt")
+    started_at = MomentColumn(gettext_lazy("Started"), field="started_at", css="j-opt")
+    succeeded_at = MomentColumn(gettext_lazy("Succeeded"), field="succeeded_at", css="j-opt")
+    failed_at = MomentColumn(gettext_lazy("Failed"), field="failed_at", css="j-opt")
+    killed_at = MomentColumn(gettext_lazy("Killed"), field="killed_at", css="j-opt")
+    kill_requested_at = MomentColumn(gettext_lazy("Kill requested"), field="kill_requested_at", css="j-opt")
+    heartbeat_at = MomentColumn(gettext_lazy("Last heartbeat"), field="heartbeat_at", css="j-opt")
+    wait_time = WaitColumn(gettext_lazy("Wait"), css="j-num j-opt", label=True, sort="wait_time")
+    run_time = RunColumn(gettext_lazy("Run time"), css="j-num c-run", label=True, sort="run_time")
+    outcome = OutcomeColumn(gettext_lazy("Progress or outcome"), css="c-out")
+    attempt = AttemptColumn(gettext_lazy("Attempt"), css="j-num j-opt", label=True)
+    actions = ActionsColumn(gettext_lazy("Actions"), css="j-num c-acts")
+
+    class Meta:
+        template_name = "jobadmin/_rows.html"
+
+    def __init__(
+        self,
+        data: JobData,
+        *,
+        selection: JobFilter,
+        now: datetime,
+        verbs: Sequence[Verb] = (),
+        columns: Sequence[str] = USUAL,
+        picked: frozenset[str] = frozenset(),
+    ) -> None:
+        self.selection, self.now, self.verbs, self.picked = selection, now, verbs, picked
+        self._links: dict[tuple[str, str, bool], str] = {}
+        shown = {*FIXED, *columns, selection.sort.removeprefix("-")}
+        if not verbs:
+            shown.discard("check")
+        hidden = tuple(name for name in type(self).base_columns if name not in shown)
+        super().__init__(data, exclude=hidden, order_by=selection.sort)
+
+    def link(self, parameter: str, text: str, *, without: bool = False) -> str:
+        """List of the jobs that have, or do not have, `text`, within the present filter."""
+        key = (parameter, text, without)
+        if key not in self._links:
+            value = Token(text, negative=True) if without else text
+            kept = self.selection.tokens(parameter) if without else []
+            self._links[key] = self.selection.url("list", **{parameter: [*kept, value]})
+        return self._links[key]
+
+    def sort_url(self, column: str) -> str:
+        """The list sorted by a column: first descending, the other way round when it is already."""
+        present = self.selection.sort
+        return self.selection.url("list", sort=column if present == f"-{column}" else f"-{column}")
+
+
+def choosable() -> dict[str, Any]:
+    """Columns one can choose, name to heading, in their order."""
+    return {name: column.verbose_name for name, column in JobTable.base_columns.items() if name not in FIXED}

@@ -1,0 +1,74 @@
+"""Confirming a bulk operation: GET says what would happen and changes nothing, POST queues it."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from jobadmin.filters import JobFilter
+from jobadmin.models import Operation
+from jobadmin.operations import REASON_LENGTH, NotConfirmed, Promise, announce, confirm
+from jobadmin.resolver import resolver
+from jobadmin.results import Result
+from jobadmin.targets import list_url
+from jobadmin.verbs import BULK, TYPED_ABOVE, Verb
+from jobadmin.views import failures
+from jobadmin.views.base import needs, page, render, wants_part
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs("view_job")
+@page
+def bulk(request: HttpRequest, action: str) -> HttpResponse:
+    """The confirm page of one verb for what the filter matches, or for the rows that `id` names."""
+    if action not in BULK:
+        raise Http404
+    verb = BULK[action]
+    if not resolver().may(request.user, verb.permission):
+        return failures.forbidden(request, right=verb.permission)
+    return _confirm(request, verb) if request.method == "POST" else _ask(request, verb, JobFilter.from_request(request))
+
+
+def _confirm(request: HttpRequest, verb: Verb) -> HttpResponse:
+    """Queue it; what cannot be confirmed is asked again, with fresh counts and the reason why."""
+    try:
+        promise = Promise.read(request.POST.get("promise", ""), verb)
+    except NotConfirmed as error:
+        return _ask(request, verb, JobFilter.from_request(request), refused=str(error))
+    typed, reason = request.POST.get("typed", ""), request.POST.get("reason", "")
+    try:
+        operation = confirm(promise, request=request, typed=typed, reason=reason)
+    except NotConfirmed as error:
+        return _ask(request, verb, JobFilter.from_querystring(promise.filter), refused=str(error), reason=reason)
+    if wants_part(request):
+        return _begun(request, operation)
+    return redirect("jobadmin:operation", pk=operation.pk)
+
+
+def _ask(request: HttpRequest, verb: Verb, jobs: JobFilter, *, refused: str = "", reason: str = "") -> HttpResponse:
+    found, promise = announce(verb, jobs)
+    frozen = JobFilter.from_querystring(promise.filter)
+    context = {
+        "title": str(verb.label),
+        "verb": verb,
+        "plan": found,
+        "promise": promise,
+        "jobs": frozen,
+        "refused": refused,
+        "reason": reason[:REASON_LENGTH],
+        "reason_length": REASON_LENGTH,
+        "typed_above": TYPED_ABOVE,
+        "action_url": reverse("jobadmin:bulk", args=[verb.slug]),
+        "back": jobs.url("list"),
+    }
+    part = context["in_dialog"] = wants_part(request)
+    template = "jobadmin/_confirm.html" if part else "jobadmin/bulk.html"
+    # A refusal is no error to HTMX: what it shows instead is the answer.
+    return render(request, template, context, status=409 if refused and not part else 200)
+
+
+def _begun(request: HttpRequest, operation: Operation) -> HttpResponse:
+    """For the dialog: what was a question becomes the progress; the head of the page learns of it too."""
+    operation.refresh_from_db()
+    context = {"result": Result(operation), "operation": operation, "in_dialog": True, "back": list_url(operation)}
+    return render(request, "jobadmin/_begun.html", context)

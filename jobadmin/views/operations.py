@@ -1,0 +1,126 @@
+"""Operations: the list of all, one with its progress and result, and what can be done about it."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from jobadmin import operations as service
+from jobadmin.filters import BadFilter, JobFilter
+from jobadmin.models import Operation
+from jobadmin.resolver import resolver
+from jobadmin.results import Result
+from jobadmin.templatetags.operations import toast
+from jobadmin.verbs import ALL, BULK
+from jobadmin.views import failures
+from jobadmin.views.base import needs, page, render, wants_part
+
+#: Operations a page of the list.
+_ROWS = 50
+
+
+@needs("view_job")
+@page
+@require_safe
+def operations(request: HttpRequest) -> HttpResponse:
+    """Every action, one job's or many's, newest first: who, when, from where, which jobs, how many, why, what came of it."""
+    found = Operation.objects.select_related("user").defer("ids", "undo_token")
+    action, user = request.GET.get("action", ""), request.GET.get("user", "")
+    if action and action not in ALL:
+        raise BadFilter("action", action[:100], ", ".join(ALL))
+    if action:
+        found = found.filter(action=action)
+    if user:
+        found = found.filter(username=user)
+    shown = Paginator(found, _ROWS).get_page(request.GET.get("page"))
+    context = {
+        "title": _("Operations"),
+        "page": shown,
+        "results": [Result(operation) for operation in shown],
+        "verbs": ALL.values(),
+        "action": action,
+        "user_filter": user,
+        "kept": urlencode([(name, value) for name, value in (("action", action), ("user", user)) if value]),
+    }
+    return render(request, "jobadmin/operations.html", context)
+
+
+@needs("view_job")
+@page
+@require_safe
+def operation(request: HttpRequest, pk: int) -> HttpResponse:
+    """One operation; HTMX asks for the part that moves, until nothing can change any more."""
+    found = get_object_or_404(Operation, pk=pk)
+    if request.GET.get("part") == "toast" and wants_part(request):
+        return render(request, "jobadmin/_toast.html", toast(pk))
+    in_dialog = request.GET.get("part") == "dialog" and wants_part(request)
+    context = {
+        "title": _("Operation %(pk)s") % {"pk": pk},
+        "operation": found,
+        "result": Result(found),
+        "in_dialog": in_dialog,
+        "can_undo": service.can_undo(found) and resolver().may(request.user, ALL["restore"].permission),
+        "may_act": resolver().may(request.user, ALL[found.action].permission),
+    }
+    return render(request, "jobadmin/_operation.html" if wants_part(request) else "jobadmin/operation.html", context)
+
+
+@require_POST
+@needs("view_job")
+@page
+def stop(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask it to end after the batch it is at."""
+    found, refusal = _for_acting(request, pk)
+    if refusal:
+        return refusal
+    if not service.stop(found):
+        messages.warning(request, _("It was over already."))
+    return _shown(request, pk)
+
+
+@require_POST
+@needs("view_job")
+@page
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take a removal back, while that can be."""
+    found, refusal = _for_acting(request, pk)
+    if refusal:
+        return refusal
+    restoring = service.undo(found, request=request)
+    if restoring is None:
+        messages.warning(request, _("This removal cannot be taken back any more. Nothing was changed."))
+        return _shown(request, pk)
+    return _shown(request, restoring.pk)
+
+
+@require_POST
+@needs("view_job")
+@page
+def again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Try what was not done once more; through the confirm page, which counts what is left."""
+    found, refusal = _for_acting(request, pk)
+    if refusal:
+        return refusal
+    if found.action not in BULK:
+        raise Http404
+    selection = JobFilter.from_querystring(found.filter) if found.filter else JobFilter().with_(id=found.ids, span="all")
+    return redirect(selection.url("bulk", found.action))
+
+
+def _shown(request: HttpRequest, pk: int) -> HttpResponse:
+    """On to the operation; inside the dialog when that is where one came from."""
+    address = reverse("jobadmin:operation", args=[pk])
+    return redirect(f"{address}?part=dialog" if wants_part(request) else address)
+
+
+def _for_acting(request: HttpRequest, pk: int) -> tuple[Operation, HttpResponse | None]:
+    """The operation, and the refusal for a viewer without the right that its action takes."""
+    found = get_object_or_404(Operation, pk=pk)
+    permission = ALL[found.action].permission
+    if not resolver().may(request.user, permission):
+        return found, failures.forbidden(request, right=permission)
+    return found, None

@@ -1,0 +1,377 @@
+"""Operations carried out: what they do, that it adds up, that they survive, stop, and can be taken back."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.urls import reverse
+from django.utils import timezone
+
+import statuses
+from jobadmin import runner
+from jobadmin.models import Operation, OperationBatch
+from jobadmin.results import Result
+from jobadmin.verbs import KILL, REMOVE
+from statuses.testing import make_status
+
+from .test_bulk import confirm, some
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+def small_batches(monkeypatch, verb, size: int = 2) -> None:
+    """Batches of a few jobs, so that there are several of them."""
+    monkeypatch.setattr(type(verb), "batch", property(lambda self: size))
+
+
+def ran(client, action: str, query: str = "span=all", **fields) -> Operation:
+    """Confirmed and carried out."""
+    confirm(client, action, query, **fields)
+    runner.run_pending()
+    return Operation.objects.latest("pk")
+
+
+def test_a_kill_ends_what_waits_and_asks_what_runs(browse) -> None:
+    some(queued=2, unqueued=1, started=1, unknown=1, succeeded=2)
+
+    operation = ran(browse(), "kill", reason="deploy")
+
+    assert operation.state == "done"
+    assert operation.by_reason == {"killed": 3, "requested": 2}
+    assert (operation.announced, operation.done, operation.changed) == (5, 5, 5)
+    started = statuses.where(state="started").first()
+    assert started.kill_requested_by == "marta" and started.kill_reason == "deploy"
+    assert statuses.all().counts()["killed"] == 3
+
+
+def test_the_result_adds_up_when_jobs_end_or_vanish_meanwhile(browse) -> None:
+    some(queued=5)
+    confirm(browse(), "kill")
+    first, second, third = statuses.all().run()[:3]
+    first.started().succeeded()
+    second.started().failed()
+    third.delete(force=True)
+
+    runner.run_pending()
+
+    operation = Operation.objects.get()
+    assert operation.by_reason["killed"] == 2
+    assert sum(operation.by_reason.values()) == operation.announced == operation.done == 5
+    assert operation.changed + operation.skipped + operation.missing == 5
+
+
+def test_what_goes_between_the_listing_and_its_batch_is_told_apart(browse, monkeypatch) -> None:
+    small_batches(monkeypatch, KILL)
+    some(queued=6)
+    confirm(browse(), "kill")
+    operation, lease = runner.take()
+    work = runner.Work(operation, lease)
+    work._list_jobs()
+    last = operation.batches.last().ids
+    statuses.find(last[0]).delete(force=True)
+    statuses.find(last[1]).started().succeeded()
+
+    work.run()
+
+    operation.refresh_from_db()
+    assert operation.by_reason == {"killed": 4, "gone": 1, "moved": 1}
+    assert (operation.changed, operation.skipped, operation.missing) == (4, 1, 1)
+
+
+def test_a_removal_spares_what_has_not_ended_and_can_be_taken_back(browse) -> None:
+    some(succeeded=3, failed=2, started=1)
+    client = browse()
+
+    operation = ran(client, "remove", typed="5")
+
+    assert operation.by_reason == {"removed": 5}
+    assert statuses.all().count() == 1
+    assert operation.undo_token and operation.undo_until > timezone.now()
+
+    client.post(reverse("jobadmin:operation_undo", args=[operation.pk]))
+    runner.run_pending()
+
+    restored = Operation.objects.latest("pk")
+    assert (restored.action, restored.state, restored.changed) == ("restore", "done", 5)
+    assert restored.by_reason == {"restored": 5}
+    assert statuses.all().counts()["failed"] == 2
+    operation.refresh_from_db()
+    assert operation.undone_at
+
+
+def test_a_removal_of_several_batches_comes_back_whole(browse, monkeypatch) -> None:
+    small_batches(monkeypatch, REMOVE)
+    some(succeeded=7)
+    client = browse()
+
+    operation = ran(client, "remove", typed="7")
+    client.post(reverse("jobadmin:operation_undo", args=[operation.pk]))
+    runner.run_pending()
+
+    assert operation.by_reason == {"removed": 7}
+    assert Operation.objects.latest("pk").changed == 7
+    assert statuses.all().count() == 7
+
+
+def test_a_removal_is_taken_back_once_and_in_time(browse) -> None:
+    some(succeeded=1)
+    client = browse()
+    operation = ran(client, "remove", typed="1")
+    undo = reverse("jobadmin:operation_undo", args=[operation.pk])
+
+    Operation.objects.update(undo_until=timezone.now() - timedelta(seconds=1))
+    client.post(undo)
+    assert Operation.objects.count() == 1
+
+    Operation.objects.update(undo_until=timezone.now() + timedelta(minutes=1))
+    client.post(undo)
+    client.post(undo)
+    assert Operation.objects.filter(action="restore").count() == 1
+
+
+def test_no_more_than_announced_is_ever_touched(browse) -> None:
+    some(failed=2)
+    confirm(browse(), "remove", typed="2")
+    make_status("failed")
+
+    runner.run_pending()
+
+    assert Operation.objects.get().changed == 2
+    assert statuses.all().count() == 1
+
+
+def test_jobs_that_started_anew_are_not_removed(browse) -> None:
+    some(failed=2)
+    confirm(browse(), "remove", typed="2")
+    job = statuses.all().first()
+    job.started()
+
+    runner.run_pending()
+
+    assert Operation.objects.get().by_reason == {"removed": 1, "moved": 1}
+    assert statuses.find(job.id).is_started
+
+
+def test_one_process_takes_an_operation_and_no_other(browse) -> None:
+    some(queued=1)
+    confirm(browse(), "kill")
+
+    assert runner.take() is not None
+    assert runner.take() is None
+
+
+def test_an_operation_whose_process_died_is_finished_by_another(browse, monkeypatch) -> None:
+    small_batches(monkeypatch, KILL)
+    some(queued=5)
+    confirm(browse(), "kill")
+    operation, lease = runner.take()
+    work = runner.Work(operation, lease)
+    work._list_jobs()
+    batch = operation.batches.first()
+    work._settle(batch, work._carry_out(batch))
+    assert Operation.objects.get().done == 2
+    Operation.objects.update(heartbeat_at=timezone.now() - runner.LEASE * 2)
+
+    assert runner.run_pending() == 1
+
+    operation = Operation.objects.get()
+    assert operation.state == "done"
+    assert operation.by_reason == {"killed": 5}
+    assert not OperationBatch.objects.exists()
+
+
+def test_a_batch_cut_short_is_repeated_without_harm(browse, monkeypatch) -> None:
+    some(queued=4)
+    confirm(browse(), "kill")
+    operation, lease = runner.take()
+    work = runner.Work(operation, lease)
+    work._list_jobs()
+    work._carry_out(operation.batches.first())  # done in the store, and then the process dies
+    Operation.objects.update(heartbeat_at=timezone.now() - runner.LEASE * 2)
+
+    runner.run_pending()
+
+    operation = Operation.objects.get()
+    assert sum(operation.by_reason.values()) == 4
+    assert statuses.all().counts()["killed"] == 4
+
+
+def test_who_lost_the_lease_lets_go(browse) -> None:
+    some(queued=2)
+    confirm(browse(), "kill")
+    operation, lease = runner.take()
+    Operation.objects.update(heartbeat_at=timezone.now() + timedelta(seconds=5))
+
+    runner.Work(operation, lease).run()
+
+    assert Operation.objects.get().state == "running"
+    assert statuses.all().counts()["queued"] == 2
+
+
+def test_stopping_ends_it_after_the_batch_and_counts_the_rest(browse, monkeypatch) -> None:
+    small_batches(monkeypatch, KILL)
+    some(queued=6)
+    client = browse()
+    confirm(client, "kill")
+    operation, lease = runner.take()
+    work = runner.Work(operation, lease)
+    settle = work._settle
+
+    def settle_then_stop(batch, outcome) -> None:
+        client.post(reverse("jobadmin:operation_stop", args=[operation.pk]))
+        settle(batch, outcome)
+
+    monkeypatch.setattr(work, "_settle", settle_then_stop)
+    work.run()
+
+    stopped = Operation.objects.get()
+    assert stopped.state == "stopped"
+    assert stopped.by_reason == {"killed": 2, "stopped": 4}
+    assert Result(stopped).again == 4
+
+
+def test_what_still_waits_is_stopped_at_once(browse) -> None:
+    some(queued=2)
+    client = browse()
+    confirm(client, "kill")
+
+    client.post(reverse("jobadmin:operation_stop", args=[Operation.objects.get().pk]))
+
+    operation = Operation.objects.get()
+    assert (operation.state, operation.skipped) == ("stopped", 2)
+    assert runner.run_pending() == 0
+
+
+def test_a_store_that_is_away_is_waited_for(browse, monkeypatch) -> None:
+    some(queued=1)
+    confirm(browse(), "kill")
+    taken = runner.take()
+    tries = []
+
+    def away_at_first(work) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise statuses.StoreUnavailable("unix://gone", "no reply")
+        original(work)
+
+    original = runner.Work._list_jobs
+    monkeypatch.setattr(runner.Work, "_list_jobs", away_at_first)
+    told = []
+    runner.Work(*taken, pause=lambda seconds: told.append(Operation.objects.get().error)).run()
+
+    assert told == ["Redis does not answer. This goes on when it is back."] * 2
+    operation = Operation.objects.get()
+    assert (operation.state, operation.error, operation.changed) == ("done", "", 1)
+
+
+def test_a_failure_ends_it_and_says_what_was_not_reached(browse, monkeypatch) -> None:
+    some(queued=3)
+    confirm(browse(), "kill")
+    monkeypatch.setattr(runner.Work, "_apply", lambda work, ids: 1 / 0)
+
+    runner.run_pending()
+
+    operation = Operation.objects.get()
+    assert (operation.state, operation.error) == ("failed", "ZeroDivisionError")
+    assert operation.by_reason == {"failed": 3}
+
+
+def test_the_second_try_leads_to_the_question(browse, monkeypatch) -> None:
+    some(queued=3)
+    client = browse()
+    confirm(client, "kill")
+    monkeypatch.setattr(runner.Work, "_apply", lambda work, ids: 1 / 0)
+    runner.run_pending()
+
+    answer = client.post(reverse("jobadmin:operation_again", args=[Operation.objects.get().pk]))
+
+    assert answer.status_code == 302
+    assert client.get(answer.url).context["plan"].changes == 3
+
+
+def test_a_retry_leaves_out_what_was_queued_again_since(browse, monkeypatch) -> None:
+    from jobadmin import verbs
+
+    monkeypatch.setattr(verbs, "able_engines", lambda capability: ["none"])
+    first, second = make_status("failed", engine="none"), make_status("failed", engine="none")
+    at = statuses.server_time()
+    first.requeued().started().failed()
+
+    parts = verbs.RETRY.settled(statuses.all(), at)
+
+    assert [job.id for part in parts for job in part] == [second.id]
+
+
+def test_the_page_shows_progress_then_the_result_and_stops_looking(browse) -> None:
+    some(queued=2)
+    client = browse()
+    confirm(client, "kill")
+    url = reverse("jobadmin:operation", args=[Operation.objects.get().pk])
+
+    before = client.get(url).content.decode()
+    runner.run_pending()
+    after = client.get(url, headers={"HX-Request": "true"}).content.decode()
+
+    assert "Requesting kill for 2 jobs" in before and 'hx-trigger="every 1s"' in before
+    assert "Kill requested for 2 jobs" in after and "hx-trigger" not in after
+    assert "<html" not in after
+
+
+def test_while_asked_jobs_run_on_the_page_looks_now_and_then(browse) -> None:
+    some(started=2)
+    client = browse()
+    operation = ran(client, "kill")
+    url = reverse("jobadmin:operation", args=[operation.pk])
+
+    running = client.get(url).content.decode()
+    statuses.where(state="started").first().killed()
+    one_left = client.get(url).content.decode()
+    statuses.where(state="started").first().killed()
+    ended = client.get(url).content.decode()
+
+    assert "0 have ended, 2 still run" in running and "every 5s" in running
+    assert "1 have ended, 1 still run" in one_left
+    assert "2 have ended, 0 still run" in ended and 'hx-trigger="every' not in ended.split("operation-")[1]
+
+
+def test_every_operation_is_in_the_list_and_in_the_log_of_the_admin(browse) -> None:
+    some(queued=1)
+
+    operation = ran(browse(), "kill", reason="<b>because</b>")
+
+    text = browse("view_job", name="ines").get(reverse("jobadmin:operations")).content.decode()
+    assert f'id="operation-row-{operation.pk}"' in text
+    assert "marta" in text and "127.0.0.1" in text
+    assert "&lt;b&gt;because" in text and "<b>because" not in text
+    entry = LogEntry.objects.get()
+    assert entry.user.username == "marta" and f"operation {operation.pk}" in entry.change_message
+
+
+def test_the_head_tells_of_an_operation_under_way(browse) -> None:
+    some(queued=2)
+    client = browse()
+    confirm(client, "kill")
+    pk = Operation.objects.get().pk
+    toast = f"{reverse('jobadmin:operation', args=[pk])}?part=toast"
+
+    listed = client.get(reverse("jobadmin:list")).content.decode()
+    running = client.get(toast, headers={"HX-Request": "true"}).content.decode()
+    runner.run_pending()
+    over = client.get(toast, headers={"HX-Request": "true"}).content.decode()
+
+    assert "Bulk kill" in listed and "Bulk kill" in running and "every 1s" in running
+    assert "Kill requested for 2 jobs" in over and "hx-trigger" not in over
+
+
+@pytest.mark.parametrize("act", ["stop", "undo", "again"])
+def test_acting_takes_the_right_of_the_verb_and_a_post(browse, act: str) -> None:
+    some(succeeded=1)
+    operation = ran(browse(), "remove", typed="1")
+    url = reverse(f"jobadmin:operation_{act}", args=[operation.pk])
+
+    assert browse("view_job", "kill_job", name="ines").post(url).status_code == 403
+    assert browse(name="otto").get(url).status_code == 405
+
+
+def test_an_operation_nobody_made_is_not_found(browse) -> None:
+    assert browse().get(reverse("jobadmin:operation", args=[4711])).status_code == 404

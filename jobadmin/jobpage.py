@@ -39,8 +39,8 @@ DRAIN_SPAN = timedelta(minutes=10)
 #: Jobs this one depends on that are listed.
 MOST_AWAITED = 20
 
-#: Resources of one job that get a list of related jobs.
-RELATED_RESOURCES = 2
+#: Resources of one job that are counted: the first with a list of its jobs, the others with the number alone.
+RELATED_RESOURCES = 5
 
 #: Attempts that get a tab.
 MOST_TABS = 12
@@ -69,12 +69,17 @@ class Resource:
 class Related:
     """Jobs that share something with this one."""
 
-    title: str
     value: str
+    """The resource or the name."""
     total: int
     url: str
+    """List of all of them."""
     jobs: Sequence[Status]
+    """The newest others."""
     shows_name: bool
+    """Whether their names tell them apart, else their resources."""
+    others: Sequence[tuple[str, int, str]] = ()
+    """Further resources: text, number of jobs, list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +320,7 @@ class JobPage:
         if not group:
             return None
         total = statuses.where(error=group).count() - 1
-        return (JobFilter().with_(error=group, span="all").url("list"), total) if total > 0 else None
+        return (_list_of("error", group), total) if total > 0 else None
 
     @cached_property
     def call(self) -> jsontext.Shown | None:
@@ -362,25 +367,26 @@ class JobPage:
 
     @cached_property
     def related(self) -> list[Related]:
-        """Other jobs of the same resources and of the same name."""
-        found = [
-            self._related("resource", resource.filter, statuses.where(job_arg=resource.filter), True)
-            for resource in [resource for resource in self.resources if resource.filter][:RELATED_RESOURCES]
-        ]
+        """Other jobs of the first resource, and of the same name."""
+        found = [self._related("resource", text, self._resources_to_count[1:]) for text in self._resources_to_count[:1]]
         if self.status.job_name:
-            found.append(self._related("name", self.status.job_name, statuses.where(job_name=self.status.job_name), False))
+            found.append(self._related("name", self.status.job_name))
         return found
 
-    def _related(self, parameter: str, value: str, query: Query, shows_name: bool) -> Related:
+    @cached_property
+    def _resources_to_count(self) -> list[str]:
+        return list(dict.fromkeys(resource.filter for resource in self.resources if resource.filter))[:RELATED_RESOURCES]
+
+    def _related(self, parameter: str, value: str, others: Sequence[str] = ()) -> Related:
+        query = statuses.where(**{{"resource": "job_arg", "name": "job_name"}[parameter]: value})
         newest = query.limit(self._say.shown_related + 1).run()
-        jobs = [job for job in newest if job.id != self.status.id][: self._say.shown_related]
         return Related(
-            title=parameter,
             value=value,
             total=query.count(),
-            url=JobFilter().with_(**{parameter: value}, span="all").url("list"),
-            jobs=jobs,
-            shows_name=shows_name,
+            url=_list_of(parameter, value),
+            jobs=[job for job in newest if job.id != self.status.id][: self._say.shown_related],
+            shows_name=parameter == "resource",
+            others=[(text, statuses.where(job_arg=text).count(), _list_of("resource", text)) for text in others],
         )
 
     @cached_property
@@ -414,6 +420,10 @@ class JobPage:
             {str(state): n for state, n in self.children_counts.items()},
         ]  # fmt: skip
         return hashlib.blake2b(json.dumps(seen, default=str).encode(), digest_size=9).hexdigest()
+
+
+def _list_of(parameter: str, value: str) -> str:
+    return JobFilter().with_(**{parameter: value}, span="all").url("list")
 
 
 _MOMENTS = (

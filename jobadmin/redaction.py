@@ -56,11 +56,11 @@ def _pattern(text: str) -> re.Pattern[str]:
 #: Pattern and replacement, in the order they are applied: wide ones first.
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).*?(-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", re.DOTALL), rf"\1{MASK}\2"),
-    (_pattern(r"""(\b(?:proxy-)?authorization["']?\s{0,4}[:=]\s{0,4}["']?)(?!\[redacted)[^\r\n"',}]+"""), rf"\1{MASK}"),
-    (_pattern(r"""(\b(?:set-)?cookie["']?\s{0,4}:\s{0,4}["']?)(?!\[redacted)[^\r\n"']+"""), rf"\1{MASK}"),
+    (_pattern(r"""(\b(?:proxy-)?authorization["']?\s{0,4}[:=]\s{0,4}+["']?+)(?!\[redacted)[^\r\n"',}]+"""), rf"\1{MASK}"),
+    (_pattern(r"""(\b(?:set-)?cookie["']?\s{0,4}:\s{0,4}+["']?+)(?!\[redacted)[^\r\n"']+"""), rf"\1{MASK}"),
     (_pattern(r"(://[^\s/:@\"'<>]{0,256}):[^\s/\"'<>]{1,1024}@"), rf"\1:{MASK}@"),
     (_pattern(r"(://)[^\s/:@\"'<>]{16,1024}@"), rf"\1{MASK}@"),
-    (_pattern(rf"""((?:{_TEXT_WORDS})[\w-]{{0,40}}\\?["']?\s{{0,4}}[:=](?!=)\s{{0,4}})(?!["']?\[redacted)(?:None\b|null\b|{_VALUE})"""), rf"\1{MASK}"),
+    (_pattern(rf"""((?:{_TEXT_WORDS})[\w-]{{0,40}}\\?["']?\s{{0,4}}[:=](?!=)\s{{0,4}}+)(?!["']?\[redacted)(?:None\b|null\b|{_VALUE})"""), rf"\1{MASK}"),
     (_pattern(rf"([?&](?:key|auth|sig|code)=)(?!\[redacted){_VALUE}"), rf"\1{MASK}"),
     (_pattern(r"\b(bearer)\s{1,4}[A-Za-z0-9._~+/-]{8,}=*"), rf"\1 {MASK}"),
     (_pattern(r"\b(basic)\s{1,4}[A-Za-z0-9+/]{6,}={1,2}"), rf"\1 {MASK}"),

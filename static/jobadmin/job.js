@@ -13,23 +13,17 @@
     dialog.showModal();
   });
 
+  /* Copies a text of the page, or a short one that the button carries; the button says so. */
   document.addEventListener("click", async event => {
-    const button = event.target.closest("[data-copy-from]");
+    const button = event.target.closest("[data-copy-from], [data-job-page] [data-copy]");
     if (!button) return;
-    const source = document.getElementById(button.dataset.copyFrom);
-    try {
-      await navigator.clipboard.writeText(source.value ?? source.textContent);
-      flash(button, true);
-    } catch {
-      flash(button, false);
-    }
+    const source = document.getElementById(button.dataset.copyFrom || "");
+    const text = source ? source.value ?? source.textContent : button.dataset.copy;
+    await navigator.clipboard.writeText(text).then(() => {
+      button.classList.add("is-copied");
+      setTimeout(() => button.classList.remove("is-copied"), 1500);
+    }, () => source && getSelection().selectAllChildren(source));
   });
-
-  function flash(button, done) {
-    const before = button.dataset.words ??= button.lastChild.textContent;
-    button.lastChild.textContent = done ? document.documentElement.lang.startsWith("de") ? "Kopiert" : "Copied" : before;
-    setTimeout(() => { button.lastChild.textContent = before; }, 1500);
-  }
 
   /* Tabs are links; arrows, Home and End move between them. */
   document.addEventListener("keydown", event => {
@@ -50,7 +44,7 @@
 
   const busy = () =>
     document.hidden || $("dialog[open]") || !getSelection().isCollapsed ||
-    document.activeElement?.matches("input, textarea, select") || document.body.dataset.live === "off";
+    document.activeElement?.matches("input, textarea, select") || localStorage.getItem("j-live") === "off";
 
   function schedule() {
     clearTimeout(timer);

@@ -1,0 +1,284 @@
+"""Kill, retry and remove one job: who may, what happens, what is said and what is written down."""
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.messages import get_messages
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+import statuses
+from jobadmin.models import Operation
+from jobadmin.paths import action_url, job_url
+from statuses.testing import make_status
+from tests.jobadmin.engines import Toy, toy_engine
+
+pytestmark = pytest.mark.usefixtures("store")
+
+ACTIONS = ("kill", "kill-now", "retry", "remove")
+RIGHTS = {"kill": "kill_job", "kill-now": "kill_job", "retry": "retry_job", "remove": "remove_job"}
+
+
+@pytest.fixture
+def client(browse: Any) -> Client:
+    return browse()
+
+
+@pytest.fixture
+def engine() -> Any:
+    with toy_engine() as engine:
+        yield engine
+
+
+def act(client: Client, status: statuses.Status, action: str, **form: str) -> HttpResponse:
+    return client.post(action_url(status.id, action), {"confirmed": "yes", **form})
+
+
+def said(response: HttpResponse) -> str:
+    return " ".join(str(message) for message in get_messages(response.wsgi_request))
+
+
+def test_a_kill_ends_a_queued_job(client: Client) -> None:
+    status = make_status("queued")
+
+    response = act(client, status, "kill")
+
+    assert status.reload().is_killed
+    assert "Killed: it had not started and never will." in said(response)
+    assert Operation.objects.get().by_reason == {"killed": 1}
+
+
+def test_a_kill_asks_a_running_job(client: Client) -> None:
+    status = make_status("started")
+
+    response = act(client, status, "kill")
+
+    status.reload()
+    assert status.is_started and status.kill_requested and status.kill_requested_by == "marta"
+    assert "Asked to stop." in said(response)
+    assert Operation.objects.get().by_reason == {"requested": 1}
+
+
+def test_a_kill_asks_once(client: Client) -> None:
+    status = make_status("started")
+    act(client, status, "kill")
+
+    response = act(client, status, "kill")
+
+    assert "asked to stop before" in said(response)
+    assert [operation.changed for operation in Operation.objects.order_by("pk")] == [1, 0]
+
+
+@pytest.mark.parametrize(("state", "words"), [("succeeded", "it succeeded"), ("failed", "it failed"), ("killed", "it was killed")])
+def test_a_kill_leaves_an_ended_job_alone(client: Client, state: str, words: str) -> None:
+    status = make_status(state)
+
+    response = act(client, status, "kill")
+
+    assert str(status.reload().state) == state and not status.kill_requested
+    assert words in said(response)
+
+
+def test_kill_now_asks_first_and_changes_nothing_until_confirmed(client: Client, engine: Toy) -> None:
+    status = make_status("started", engine="toy")
+
+    response = client.post(action_url(status.id, "kill-now"))
+
+    assert response.status_code == 200 and b"Kill this job now?" in response.content
+    assert not status.reload().kill_requested and engine.killed == [] and not Operation.objects.exists()
+
+
+def test_kill_now_ends_the_process_and_claims_no_more(client: Client, engine: Toy) -> None:
+    status = make_status("started", engine="toy")
+
+    response = act(client, status, "kill-now", reason="stuck")
+
+    assert engine.killed == [status.id]
+    assert status.reload().is_started and status.kill_reason == "stuck"
+    assert "once the engine says so" in said(response)
+
+
+def test_kill_now_ends_a_queued_job_by_our_own_word(client: Client) -> None:
+    status = make_status("queued", engine="toy")
+
+    act(client, status, "kill-now")
+
+    assert status.reload().is_killed
+
+
+def test_kill_now_says_why_the_engine_could_not(client: Client, engine: Toy) -> None:
+    status = make_status("started", engine="toy")
+    engine.refuses = "the worker does not answer"
+
+    response = act(client, status, "kill-now")
+
+    assert "the worker does not answer" in said(response)
+    assert Operation.objects.get().state == Operation.State.FAILED
+
+
+def test_kill_now_is_refused_where_no_engine_can(client: Client) -> None:
+    response = act(client, make_status("started"), "kill-now")
+
+    assert "No engine is known" in said(response)
+
+
+def test_a_retry_sends_the_call_again(client: Client, engine: Toy) -> None:
+    status = make_status("failed", engine="toy", error="x")
+
+    response = act(client, status, "retry")
+
+    assert engine.retried == [status.id]
+    assert status.reload().is_queued and status.attempt == 1
+    assert "Sent again, as attempt 2." in said(response)
+
+
+def test_a_retry_of_a_running_job_is_refused(client: Client, engine: Toy) -> None:
+    response = act(client, make_status("started", engine="toy"), "retry")
+
+    assert "Still running." in said(response) and engine.retried == []
+
+
+def test_a_retry_says_why_the_engine_could_not(client: Client, engine: Toy) -> None:
+    engine.refuses = "its call was not recorded"
+
+    response = act(client, make_status("failed", engine="toy"), "retry")
+
+    assert "its call was not recorded" in said(response)
+
+
+def test_remove_asks_first(client: Client) -> None:
+    status = make_status("succeeded")
+
+    response = client.post(action_url(status.id, "remove"), {"next": "/admin/jobs/list/?state=failed"})
+
+    assert b"Remove this job?" in response.content and statuses.find(status.id) is not None
+    assert b"/admin/jobs/list/?state=failed" in response.content
+
+
+def test_a_removed_job_is_gone_and_can_be_taken_back(client: Client) -> None:
+    status = make_status("failed")
+
+    response = act(client, status, "remove", reason="noise")
+
+    operation = Operation.objects.get()
+    assert statuses.find(status.id) is None
+    assert response.url == reverse("jobadmin:list")
+    assert reverse("jobadmin:operation", args=[operation.pk]) in said(response)
+    assert operation.undo_token and operation.undo_until > operation.ended_at
+    assert statuses.restore(operation.undo_token).changed == 1 and statuses.find(status.id) is not None
+
+
+def test_a_job_that_runs_is_not_removed(client: Client) -> None:
+    status = make_status("started")
+
+    response = act(client, status, "remove")
+
+    assert statuses.find(status.id) is not None and "Still running." in said(response)
+
+
+def test_one_goes_back_to_the_lists_filter(client: Client) -> None:
+    response = act(client, make_status("started"), "kill", next="/admin/jobs/list/?state=started&span=24h")
+
+    assert response.url == "/admin/jobs/list/?state=started&span=24h"
+
+
+def test_one_never_goes_back_to_another_site(client: Client) -> None:
+    status = make_status("started")
+
+    assert act(client, status, "kill", next="https://evil.example/").url == job_url(status.id)
+
+
+def test_nobody_is_sent_to_the_page_of_a_job_that_is_gone(client: Client) -> None:
+    status = make_status("failed")
+
+    assert act(client, status, "remove", next=f"{job_url(status.id)}?attempt=0").url == reverse("jobadmin:list")
+
+
+def test_every_action_is_written_down(client: Client) -> None:
+    status = make_status("started")
+
+    act(client, status, "kill", reason="Wrong start date")
+
+    operation, entry = Operation.objects.get(), LogEntry.objects.get()
+    assert (operation.action, operation.username, operation.address, operation.reason) == ("kill", "marta", "127.0.0.1", "Wrong start date")
+    assert operation.ids == [status.id] and operation.is_over
+    assert entry.object_id == status.id and entry.user.get_username() == "marta"
+
+
+def test_a_removal_is_a_deletion_in_djangos_log(client: Client) -> None:
+    act(client, make_status("failed"), "remove")
+
+    assert LogEntry.objects.get().action_flag == DELETION
+
+
+def test_the_trail_shows_who_asked_and_from_where(client: Client) -> None:
+    status = make_status("started")
+    act(client, status, "kill")
+
+    page = client.get(job_url(status.id)).content.decode()
+
+    assert "requested a kill" in page and "from 127.0.0.1" in page
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_looking_at_an_action_is_not_allowed(client: Client, action: str) -> None:
+    status = make_status("queued")
+
+    assert client.get(action_url(status.id, action)).status_code == 405
+    assert status.reload().is_queued
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_needs_its_right(browse: Any, action: str) -> None:
+    others = {"view_job", *RIGHTS.values()} - {RIGHTS[action]}
+    status = make_status("failed" if action in ("retry", "remove") else "queued", engine="toy")
+
+    response = act(browse(*others), status, action)
+
+    assert response.status_code == 403
+    assert status.reload().attempt == 0 and not status.kill_requested and not Operation.objects.exists()
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_needs_the_right_to_look(browse: Any, action: str) -> None:
+    assert act(browse(RIGHTS[action]), make_status("failed"), action).status_code == 403
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_needs_somebody_signed_in(action: str) -> None:
+    response = act(Client(), make_status("failed"), action)
+
+    assert response.status_code == 302 and "/login/" in response.url
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_form_from_elsewhere_is_refused(browse: Any, action: str) -> None:
+    status = make_status("queued")
+
+    response = act(browse(enforce_csrf_checks=True), status, action)
+
+    assert response.status_code == 403 and status.reload().is_queued
+
+
+def test_an_action_nobody_knows_is_not_found(client: Client) -> None:
+    assert act(client, make_status(), "explode").status_code == 404
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_on_a_job_that_is_gone_is_not_found(client: Client, action: str) -> None:
+    assert client.post(action_url("no-such-job", action), {"confirmed": "yes"}).status_code == 404
+
+
+def test_nothing_can_be_done_to_an_earlier_attempt(client: Client) -> None:
+    status = make_status("failed").requeued()
+
+    assert client.post(action_url(f"{status.id}:0", "remove"), {"confirmed": "yes"}).status_code == 404
+
+
+def test_a_hostile_reason_stays_text(client: Client) -> None:
+    status = make_status("started")
+    act(client, status, "kill", reason="<script>alert(1)</script>")
+
+    assert "<script>alert(1)" not in client.get(job_url(status.id)).content.decode()

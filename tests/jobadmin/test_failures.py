@@ -1,0 +1,144 @@
+"""When something is wrong the page says what, what still works and what to do; quickly, and never with a traceback."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+import statuses
+from jobadmin.paths import action_url, job_url
+from statuses.testing import make_status
+from tests.servers import Server
+
+#: Seconds within which a page answers however dead the store is.
+LIMIT = 3.0
+
+
+@pytest.fixture
+def client(browse: Any) -> Client:
+    client = browse()
+    client.raise_request_exception = False
+    return client
+
+
+@pytest.fixture
+def lost(store: Any) -> Any:
+    """A job in a store that can be taken away."""
+    with tempfile.TemporaryDirectory(prefix="ja-") as folder:
+        server = Server(Path(folder), "s")
+        statuses.configure(url=server.url, namespace="lost")
+        status = make_status("started")
+        try:
+            yield server, status
+        finally:
+            server.thaw() if server.process else None
+            server.stop()
+
+
+def timed(client: Client, method: str, address: str, **form: str) -> Any:
+    began = time.monotonic()
+    response = getattr(client, method)(address, form)
+    assert time.monotonic() - began < LIMIT
+    return response
+
+
+PAGES = ["overview", "list", "names", "errors", "export_csv", "export_json"]
+
+
+@pytest.mark.parametrize(
+    ("how", "view"), [*(("stop", view) for view in ("job", *PAGES)), *(("freeze", view) for view in ("job", "overview", "list"))]
+)
+def test_a_store_that_is_gone_is_said_within_the_time_limit(client: Client, lost: Any, how: str, view: str) -> None:
+    server, status = lost
+    getattr(server, how)()
+
+    response = timed(client, "get", job_url(status.id) if view == "job" else reverse(f"jobadmin:{view}"))
+
+    page = response.content.decode()
+    assert response.status_code == 503
+    assert "Redis does not answer" in page and "Jobs that already run go on." in page
+    assert "Traceback" not in page and 'id="site-name"' in page
+
+
+def test_an_action_on_a_store_that_is_gone_changes_nothing_and_says_so(client: Client, lost: Any) -> None:
+    server, status = lost
+    server.stop()
+
+    response = timed(client, "post", action_url(status.id, "kill"))
+
+    assert response.status_code == 503 and b"nothing was changed" in response.content
+    assert b"data-retry-seconds" not in response.content
+
+
+def test_the_page_is_there_again_once_the_store_is(client: Client, lost: Any) -> None:
+    server, status = lost
+    server.stop()
+    assert client.get(job_url(status.id)).status_code == 503
+
+    server.start()
+
+    assert client.get(job_url(status.id)).status_code == 200
+
+
+def test_a_fragment_gets_a_notice_and_no_page(client: Client, lost: Any) -> None:
+    server, status = lost
+    server.stop()
+
+    response = client.get(job_url(status.id), headers={"HX-Request": "true"})
+
+    assert response.status_code == 503
+    assert b"<html" not in response.content and b'role="alert"' in response.content
+
+
+def test_the_notice_shows_no_password(client: Client, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(job_id: str) -> None:
+        raise statuses.StoreUnavailable("a read", "redis://:hunter2hunter2@cache-1:6379/2 refused")
+
+    monkeypatch.setattr(statuses, "find", away)
+
+    page = client.get(job_url("any")).content.decode()
+
+    assert "hunter2" not in page and "cache-1:6379" in page
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("query", "named"), [("from=yesterdayish", "from"), ("state=broken", "state"), ("span=5y", "span"), ("sort=colour", "sort"), ("nmae=x", "nmae")]
+)
+def test_a_filter_nobody_can_read_is_a_bad_request_with_a_way_on(client: Client, query: str, named: str) -> None:
+    response = client.get(f"{reverse('jobadmin:list')}?{query}")
+
+    page = response.content.decode()
+    assert response.status_code == 400
+    assert named in page and "Expected" in page and "Traceback" not in page
+    assert f'href="{reverse("jobadmin:list")}"' in page
+
+
+@pytest.mark.usefixtures("store")
+def test_hostile_parameters_stay_text(client: Client) -> None:
+    response = client.get(reverse("jobadmin:list"), {"state": "<script>alert(1)</script>"})
+
+    assert response.status_code == 400 and b"<script>alert(1)" not in response.content
+
+
+@pytest.mark.usefixtures("store")
+def test_what_is_not_permitted_names_the_right(browse: Any) -> None:
+    status = make_status("started")
+
+    response = browse("view_job").post(action_url(status.id, "kill"))
+
+    assert response.status_code == 403 and "Can kill jobs" in response.content.decode()
+
+
+@pytest.mark.usefixtures("store")
+def test_an_old_form_says_what_to_do(browse: Any, settings: Any) -> None:
+    settings.CSRF_FAILURE_VIEW = "jobadmin.views.failures.csrf_failure"
+    status = make_status("started")
+
+    response = browse(enforce_csrf_checks=True).post(action_url(status.id, "kill"))
+
+    assert response.status_code == 403 and "This form is out of date" in response.content.decode()

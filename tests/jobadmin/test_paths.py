@@ -1,0 +1,79 @@
+"""Any id and any resource has one address, and comes back from it as it was."""
+
+import pytest
+from django.test import RequestFactory
+from django.urls import resolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobadmin import paths
+
+#: Texts a browser or a router could take for something else.
+HOSTILE = [
+    "list", "bulk", "operations", "names", "errors", "resources", "export.csv", "api", "redis", "queues", "workers", ".", "..", "...",
+    "a/b", "a//b", "/", "?x=1", "#f", "a b", "a%2Fb", "%", "_3A", "__", "_5F", "Book:53", "a:2", "é/ü", "日本", '"><script>', "a\nb",
+    "a\\b", "&amp;", "x" * 200, "list:1", "-", "~", "\u202e", "kill", "a;b", "a,b", "$", "+", "=", "@", "'", "\x01",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_every_id_leads_to_its_own_job_page(text: str) -> None:
+    found = resolve(_as_browser(paths.job_url(text)))
+
+    assert found.view_name == "jobadmin:job"
+    assert paths.unquote(found.kwargs["quoted"]) == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_every_id_leads_to_its_own_actions(text: str) -> None:
+    found = resolve(_as_browser(paths.action_url(text, "kill-now")))
+
+    assert (found.view_name, found.kwargs["action"]) == ("jobadmin:job_action", "kill-now")
+    assert paths.unquote(found.kwargs["quoted"]) == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_every_resource_leads_to_its_own_page(text: str) -> None:
+    found = resolve(_as_browser(paths.resource_url(text)))
+
+    assert found.view_name == "jobadmin:resource"
+    assert paths.unquote(found.kwargs["resource"]) == text
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=200))
+def test_quoting_comes_back(text: str) -> None:
+    quoted = paths.quote(text)
+
+    assert paths.unquote(quoted) == text
+    assert "/" not in quoted and quoted not in paths.RESERVED
+
+
+def test_an_address_typed_by_hand_needs_no_quoting() -> None:
+    assert paths.unquote("Book:53") == "Book:53"
+
+
+@pytest.mark.parametrize(
+    ("job_id", "parts"), [("a7", ("a7", None)), ("a7:2", ("a7", 2)), ("x:y", ("x:y", None)), ("a:1:0", ("a:1", 0)), (":1", (":1", None))]
+)
+def test_an_attempts_id_tells_its_job_and_number(job_id: str, parts: tuple[str, int | None]) -> None:
+    assert paths.split_attempt(job_id) == parts
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example/", "javascript:alert(1)", "/\\evil.example", "http:///x", ""])
+def test_next_never_leads_off_this_site(wanted: str) -> None:
+    request = RequestFactory().post("/", {"next": wanted})
+
+    assert paths.safe_next(request, "/here/") == "/here/"
+
+
+def test_next_keeps_the_lists_filter() -> None:
+    request = RequestFactory().post("/", {"next": "/admin/jobs/list/?state=failed&span=24h"})
+
+    assert paths.safe_next(request, "/here/") == "/admin/jobs/list/?state=failed&span=24h"
+
+
+def _as_browser(address: str) -> str:
+    """The path a server sees: percent signs undone."""
+    from urllib.parse import unquote
+
+    return unquote(address)

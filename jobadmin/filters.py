@@ -33,6 +33,7 @@ TIMES = {
     "recorded_at": gettext_lazy("Created"),
     "queued_at": gettext_lazy("Queued"),
     "started_at": gettext_lazy("Started"),
+    "ended_at": gettext_lazy("Ended"),
     "succeeded_at": gettext_lazy("Succeeded"),
     "failed_at": gettext_lazy("Failed"),
     "killed_at": gettext_lazy("Killed"),
@@ -47,7 +48,7 @@ SINGLE = ("q", "span", "from", "to", "by", "sort", "after")
 PARAMETERS = (*REPEATED, *SINGLE)
 DEFAULTS = {"span": spans.DEFAULT, "by": "recorded_at", "sort": "-recorded_at"}
 #: Parameters of single pages, which change how something is shown and never which jobs: see `page_value`.
-PAGE_PARAMETERS = frozenset({"chart", "rank", "part", "prefix", "columns", "page", "per", "tab", "next", "live"})
+PAGE_PARAMETERS = frozenset({"chart", "rank", "part", "prefix", "columns", "page", "per", "tab", "next", "live", "upto"})
 
 LABELS = {
     "id": gettext_lazy("Selected"),

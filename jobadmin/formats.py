@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
@@ -37,6 +38,11 @@ def count(number: int) -> str:
     return number_format(number, decimal_pos=0, force_grouping=True)
 
 
+def _decimal(number: float, places: int) -> str:
+    """`number` rounded to `places`: Django's own `number_format` cuts digits off."""
+    return number_format(Decimal(f"{number:.{places}f}"), decimal_pos=places)
+
+
 def short(number: float) -> str:
     """24000 -> ``24k``: for axes only."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -53,11 +59,11 @@ def share(part: int, whole: int) -> str:
     if not part:
         text = number_format(0)
     elif percent < 0.01:
-        text = "<" + number_format(0.01, decimal_pos=2)
+        text = "<" + _decimal(0.01, 2)
     elif part < whole and percent >= 99.95:
-        text = ">" + number_format(99.9, decimal_pos=1)
+        text = ">" + _decimal(99.9, 1)
     else:
-        text = number_format(percent, decimal_pos=2 if percent < 0.1 else 1)
+        text = _decimal(percent, 2 if percent < 0.0995 else 1)
     return f"{text} %"
 
 
@@ -68,7 +74,7 @@ def duration_parts(seconds: float | None, *, brief: bool = False) -> list[tuple[
     if seconds < 0.0995:
         return _tiny(seconds)
     if seconds < 59.95:
-        return [(number_format(seconds, decimal_pos=2 if seconds < 9.995 else 1), "s")]
+        return [(_decimal(seconds, 2 if seconds < 9.995 else 1), "s")]
     if seconds < 3599.5:
         minutes, rest = divmod(round(seconds), 60)
         return [(_trimmed(seconds / 60, 1), "min")] if brief else [(str(minutes), "min"), (f"{rest:02d}", "s")]
@@ -94,15 +100,15 @@ def brief(seconds: float | None) -> str:
 def _tiny(seconds: float) -> list[tuple[str, str]]:
     milliseconds = seconds * 1000
     if milliseconds >= 0.9995 or not seconds:
-        return [(number_format(milliseconds, decimal_pos=0), "ms")]
-    return [(number_format(max(1, seconds * 1e6), decimal_pos=0), "µs")]
+        return [(_decimal(milliseconds, 0), "ms")]
+    return [(_decimal(max(1, seconds * 1e6), 0), "µs")]
 
 
 def _trimmed(number: float, places: int) -> str:
     """With `places` decimals below ten, none beyond, and no decimal zero."""
     if abs(number) >= 9.95 or round(number, places) == round(number):
         return number_format(round(number), decimal_pos=0)
-    return number_format(number, decimal_pos=places)
+    return _decimal(number, places)
 
 
 def ago(moment: datetime, now: datetime) -> str:
@@ -197,4 +203,4 @@ def delta(present: int, before: int, against: str, *, worse: bool = False, bette
 def _percent(percent: float) -> str:
     if percent >= 9.95:
         return count(round(percent))
-    return number_format(max(percent, 0.1), decimal_pos=1)
+    return _decimal(max(percent, 0.1), 1)

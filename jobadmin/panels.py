@@ -519,11 +519,12 @@ class ErrorTable:
 
 def errors(reading: Reading) -> ErrorTable:
     """The errors panel; the message is that of the newest job of each group."""
-    rows = [_error_row(reading.jobs, facet) for facet in reading.report.counts_by["error"]]
+    rows = [error_row(reading.jobs, facet) for facet in reading.report.counts_by["error"]]
     return ErrorTable(rows=rows, distinct=reading.report.distinct["error"])
 
 
-def _error_row(jobs: JobFilter, facet: Any) -> ErrorRow:
+def error_row(jobs: JobFilter, facet: Any) -> ErrorRow:
+    """A group with the message of its newest job.  Source: one page of one job."""
     title, _at, place = facet.value.partition(" at ")
     newest = jobs.query.where(error=facet.value).first()
     summary = (newest.error_summary or "") if newest else ""

@@ -96,6 +96,8 @@ DATABASES = {
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
+        # A file in tests, too: pages and the bulk runner are threads with connections of their own.
+        "TEST": {"NAME": VAR_DIR / "test.sqlite3"},
     }
 }
 
@@ -124,6 +126,7 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns where it is missing
 STATICFILES_DIRS = [BASE_DIR / "static"]
 #: Static files are served from where they lie: no collecting step before the first start.
 WHITENOISE_USE_FINDERS = True

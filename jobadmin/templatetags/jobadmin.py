@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from jobadmin import formats, paths
+from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter
 from jobadmin.tokens import Token
 
@@ -128,6 +129,18 @@ def filter_url(jobs: JobFilter, viewname: str = "list", *args: str, **changes: A
 
 
 @register.simple_tag
+def here_url(bar: FilterBar, **changes: Any) -> str:
+    """Link to the page one is on, with parameters changed."""
+    return bar.url(**changes)
+
+
+@register.simple_tag
+def bulk_url(jobs: JobFilter, action: str, **changes: Any) -> str:
+    """Link to the page that announces an action on all that match."""
+    return jobs.url("bulk", action, **changes)
+
+
+@register.simple_tag
 def exclude_url(jobs: JobFilter, viewname: str, parameter: str, value: str) -> str:
     """Link to the same jobs without those that have `value`."""
     kept = [token for token in jobs.tokens(parameter) if token.value != value]
@@ -153,9 +166,9 @@ def resource_url(resource: str) -> str:
 
 
 @register.simple_tag
-def rank_url(jobs: JobFilter, viewname: str, rank: str, present: str) -> str:
+def rank_url(bar: FilterBar, rank: str, present: str) -> str:
     """Link that ranks a table by `rank`: the largest first, names from A; a second time the other way round."""
     first = rank if rank == "name" else f"-{rank}"
     other = f"-{rank}" if rank == "name" else rank
     wanted = other if present == first else first
-    return jobs.url(viewname, rank=None if wanted == "-total" else wanted)
+    return bar.url(rank=None if wanted == "-total" else wanted)

@@ -92,23 +92,25 @@ def render_filtered(
     matched: int,
     total: int | None = None,
     path_args: tuple[str, ...] = (),
+    url_name: str | None = None,
 ) -> HttpResponse:
     """A page with the filter bar: ``jobadmin/<name>.html``, or what a change of filter swaps when HTMX asks.
 
     The part that changes is ``jobadmin/_<name>_main.html``; `matched` is how many jobs the filter matches, `total` how
-    many there are (counted here unless given), `path_args` the arguments of the page's own URL.
+    many there are (counted here unless given), `url_name` and `path_args` are the page's own URL.
     """
     from jobadmin.filterbar import FilterBar
 
     total = statuses.all().count() if total is None else total
-    bar = FilterBar(jobs=jobs, view=name, path_args=path_args, matched=matched, total=total)
-    full = {"filter": jobs, "bar": bar, "main": f"jobadmin/_{name}_main.html", "view": name, **context}
+    view = url_name or name
+    bar = FilterBar(jobs=jobs, view=view, path_args=path_args, matched=matched, total=total)
+    full = {"filter": jobs, "bar": bar, "main": f"jobadmin/_{name}_main.html", "view": view, **context}
     if not wants_part(request):
         return render(request, f"jobadmin/{name}.html", full)
     response = render(request, "jobadmin/_swap.html", full)
     if "live" not in request.GET:
         pages = {key: request.GET[key] for key in ("chart", "rank", "columns", "page") if request.GET.get(key)}
-        response.headers["HX-Push-Url"] = jobs.url(name, *path_args, after=jobs.cursor, **pages)
+        response.headers["HX-Push-Url"] = jobs.url(view, *path_args, after=jobs.cursor, **pages)
     return response
 
 

@@ -2,30 +2,138 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from dataclasses import replace
+from typing import Any
 
-from jobadmin.views.base import needs, page
+from django.core.paginator import Page, Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from jobadmin import panels, suggestions
+from jobadmin.filters import BadFilter, JobFilter, page_value
+from jobadmin.paths import unquote
+from jobadmin.views.base import needs, page, render, render_filtered
+
+#: Rows of a page of names; of a page of errors, each of which shows the message of its newest job.
+NAMES_PER_PAGE, ERRORS_PER_PAGE = 100, 25
+#: Newest jobs that the page of a resource lists.
+NEWEST = 10
 
 
 @needs("view_job")
 @page
+@require_safe
 def names(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("names")
+    """Every job name with its numbers.  Source: one report."""
+    jobs = JobFilter.from_request(request)
+    rank = page_value(request, "rank", panels.ranks(), "-total")
+    reading = panels.Reading(jobs=jobs, panels=("names",), names=panels.EVERY)
+    table = panels.names(reading, rank, limit=None)
+    rows = _page(request, table.rows, NAMES_PER_PAGE)
+    context = {"title": _("Job names"), "rank": rank, "shown": replace(table, rows=list(rows)), "rows": rows}
+    return render_filtered(request, "names", jobs, context, matched=reading.matched)
 
 
 @needs("view_job")
 @page
+@require_safe
 def errors(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("errors")
+    """Every group of errors, or all about the one that is filtered by.  Source: one report, the newest job of each group."""
+    jobs = JobFilter.from_request(request)
+    tokens = jobs.tokens("error")
+    if len(tokens) == 1 and not tokens[0].negative and not tokens[0].prefix:
+        return _error_group(request, jobs, tokens[0].value)
+    reading = panels.Reading(jobs=jobs, panels=("errors",), errors=panels.EVERY)
+    groups = _page(request, reading.report.counts_by["error"], ERRORS_PER_PAGE)
+    context = {
+        "title": _("Errors"),
+        "rows": groups,
+        "table": [panels.error_row(jobs, facet) for facet in groups],
+        "distinct": reading.report.distinct["error"],
+        "may_retry": request.user.has_perm("jobadmin.retry_job"),
+    }
+    return render_filtered(request, "errors", jobs, context, matched=reading.matched)
+
+
+def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpResponse:
+    """One group: since when, how often, in which jobs, and what the newest of them said."""
+    reading = panels.Reading(jobs=jobs, panels=("activity", "names", "errors"), names=panels.TOP_NAMES)
+    facet = next((facet for facet in reading.report.counts_by["error"] if facet.value == value), None)
+    newest = jobs.query.first() if facet else None
+    context = {
+        "title": _("Error"),
+        "group": panels.error_row(jobs, facet) if facet else None,
+        "value": value,
+        "newest": newest,
+        "trace": _trace(newest),
+        "activity": panels.guarded("activity", lambda: panels.activity(reading, _mode(request))),
+        "names": panels.guarded("names", lambda: panels.names(reading, _rank(request))),
+        "may_retry": request.user.has_perm("jobadmin.retry_job"),
+    }
+    return render_filtered(request, "error", jobs, context, matched=reading.matched, url_name="errors")
+
+
+def _trace(newest: Any | None) -> str:
+    """The traceback of the newest job of a group, redacted."""
+    from jobadmin.redaction import redact_text
+
+    errors = newest.errors if newest else []
+    last = errors[-1] if errors else None
+    return redact_text(str(last.get("traceback") or "")) if isinstance(last, dict) else ""
 
 
 @needs("view_job")
 @page
+@require_safe
 def resource(request: HttpRequest, resource: str) -> HttpResponse:
-    return HttpResponse(resource)
+    """The jobs of one resource: how many, how long, what failed last.  Source: one report, two short lists."""
+    text = unquote(resource)
+    jobs = JobFilter.from_request(request).with_(resource=None)
+    about = jobs.with_(resource=text)
+    reading = panels.Reading(jobs=about, panels=("tiles", "activity", "durations"))
+    context = {
+        "title": text,
+        "heading": text,
+        "resource": text,
+        "about": about,
+        "panels": {
+            "tiles": panels.guarded("tiles", lambda: panels.tiles(reading, "overview")),
+            "activity": panels.guarded("activity", lambda: panels.activity(reading, _mode(request))),
+            "durations": panels.guarded("durations", lambda: panels.durations(reading)),
+        },
+        "tiles_matched": sum(reading.tiles.counts.values()),
+        "about_url": about.url("list"),
+        "last_failure": about.with_(state="failed", flag=None).query.order_by("-failed_at").first(),
+        "newest": about.query.limit(NEWEST).run(),
+    }
+    return render_filtered(request, "resource", jobs, context, matched=reading.matched, path_args=(resource,))
 
 
 @needs("view_job")
 @page
+@require_safe
 def suggest(request: HttpRequest, field: str) -> HttpResponse:
-    return HttpResponse(field)
+    """Values of a field that begin with (or hold) what was typed, with exact counts under the other filters."""
+    if field not in suggestions.FIELDS:
+        raise Http404(field)
+    jobs = JobFilter.from_request(request)
+    found = suggestions.suggest(jobs, field, request.GET.get("prefix", "")[:200])
+    return render(request, "jobadmin/_suggestions.html", {"found": found, "field": field})
+
+
+def _mode(request: HttpRequest) -> str:
+    return page_value(request, "chart", panels.MODES, "count")
+
+
+def _rank(request: HttpRequest) -> str:
+    return page_value(request, "rank", panels.ranks(), "-total")
+
+
+def _page(request: HttpRequest, rows: list[Any], size: int) -> Page:
+    """The page of rows that the parameter `page` names.  Raises: BadFilter."""
+    number = request.GET.get("page") or "1"
+    pages = Paginator(rows, size)
+    if not number.isascii() or not number.isdigit() or len(number) > 9 or int(number) < 1:
+        raise BadFilter("page", number[:100], _("a number from 1 to %d") % pages.num_pages)
+    return pages.get_page(int(number))

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from jobadmin import health, panels
+from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter, page_value
 from jobadmin.views.base import needs, page, render, render_filtered, wants_part
 
@@ -52,5 +53,6 @@ def one_panel(request: HttpRequest, jobs: JobFilter, name: str, mode: str, rank:
     names = panels.TOP_NAMES if rank == "-total" else panels.EVERY
     reading = panels.Reading(jobs=jobs, panels=(name,), names=names)
     panel = panels.guarded(name, makers(reading, mode, rank)[name])
-    context = {"filter": jobs, "view": "overview", "panel": panel, "template": f"jobadmin/_{name}.html"}
+    bar = FilterBar(jobs=jobs, view="overview", matched=reading.matched, total=reading.matched)
+    context = {"filter": jobs, "bar": bar, "view": "overview", "panel": panel, "template": f"jobadmin/_{name}.html"}
     return render(request, "jobadmin/_panel.html", context)

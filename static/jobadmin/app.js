@@ -24,7 +24,7 @@
       if (label) input.placeholder = values.length > 1 ? `${label} · ${values.length}` : label;
       input.closest(".j-field").classList.toggle("is-set", values.length > 0);
     }
-    const by = $("#j-by");
+    const by = $("#j-in-by");
     if (by) by.value = params.get("by") || "recorded_at";
     const active = Number($("#j-tokens")?.dataset.active || 0);
     if ($("#j-active")) $("#j-active").textContent = active ? ` · ${active}` : "";
@@ -53,7 +53,7 @@
       // A field with suggestions is sent when Enter is pressed or a suggestion chosen, or when it was left changed.
       if (event.target.matches("input, select") && event.target.form === form) form.requestSubmit();
     });
-    $("#j-more")?.addEventListener("click", event => {
+    $("#j-all-filters")?.addEventListener("click", event => {
       const open = form.classList.toggle("is-open");
       event.currentTarget.setAttribute("aria-expanded", open);
     });
@@ -177,6 +177,8 @@
       try {
         const address = location.href, url = new URL(address);
         url.searchParams.set("live", "1");
+        // What the page holds on to meanwhile: the list asks for the rows it shows, and how many came since.
+        for (const [name, value] of new URLSearchParams($("[data-hold]")?.dataset.hold || "")) url.searchParams.set(name, value);
         const response = await fetch(url, { headers: { "HX-Request": "true", "HX-Current-URL": address } });
         const away = response.headers.get("HX-Redirect");
         if (away) { location.href = away; return; }
@@ -222,7 +224,7 @@
     const address = new URL($("#j-updated")?.dataset[kind] || location.href, location.href).href;
     closeMenus();
     try { await navigator.clipboard.writeText(address); } catch { prompt("", address); return; }
-    const label = $("#j-copy summary")?.lastChild, before = label?.textContent;
+    const label = $("#j-copy-link summary")?.lastChild, before = label?.textContent;
     if (!label) return;
     label.textContent = "✓ " + before.replace("✓ ", "");
     say(label.textContent);
@@ -230,7 +232,7 @@
   }
   document.addEventListener("click", event => {
     const link = event.target.closest("[data-copy]");
-    if (link && link.closest("#j-copy")) copy(link.dataset.copy);
+    if (link && link.closest("#j-copy-link")) copy(link.dataset.copy);
   });
 
   // Dialogs and keys --------------------------------------------------------------------------------------------------
@@ -245,8 +247,8 @@
   }
   let chord = 0;
   const keys = {
-    "/": () => $("#j-q"),
-    f: () => { if (form && !form.classList.contains("is-open") && $("#j-more")?.offsetParent) $("#j-more").click(); return $("#j-name"); },
+    "/": () => $("#j-in-q"),
+    f: () => { if (form && !form.classList.contains("is-open") && $("#j-all-filters")?.offsetParent) $("#j-all-filters").click(); return $("#j-in-name"); },
     l: () => button?.click(),
     c: () => copy("here"),
     "?": () => help?.showModal(),

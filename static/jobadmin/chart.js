@@ -70,9 +70,7 @@
         scales: { x: { time: false, range: () => [0, this.width] }, y: { range: () => [0, this.step * 4] } },
         series: [{}, { paths: () => null, points: { show: false } }],
         axes: [
-          { stroke: () => this.colour("--quiet"), font, size: 22, gap: 2, align: 1, grid: { show: false },
-            ticks: { show: true, size: 16, stroke: () => this.colour("--line-strong"), width: 1 },
-            splits: () => this.data.ticks.map(tick => tick[0]), values: () => this.labels() },
+          { size: 20, gap: 0, grid: { show: false }, ticks: { show: false }, values: () => [] },   // see `drawTicks`
           { stroke: () => this.colour("--quiet"), font, size: 38, gap: 8, ticks: { show: false },
             grid: { stroke: () => this.colour("--line"), width: 1 },
             splits: () => [0, 1, 2, 3, 4].map(i => i * this.step),
@@ -86,9 +84,22 @@
     }
     tall() { return Math.max(this.panel.clientWidth < 640 ? 176 : 236, Math.min(this.root.clientHeight || 0, 420)); }
     /** Where labels would touch, every second one is left out. */
-    labels() {
+    drawTicks(u) {
+      const { ctx, bbox } = u, pixel = devicePixelRatio, under = bbox.top + bbox.height;
       const wide = this.root.clientWidth / Math.max(1, this.data.ticks.length) >= 74;
-      return this.data.ticks.map((tick, i) => (wide || i % 2 === 0) ? tick[1] : "");
+      ctx.save();
+      ctx.font = `${11 * pixel}px ${getComputedStyle(this.root).fontFamily}`;
+      ctx.textAlign = "left";
+      ctx.textBaseline = "alphabetic";
+      this.data.ticks.forEach(([bucket, label], i) => {
+        const x = u.valToPos(bucket, "x", true);
+        if (!wide && i % 2) return;
+        ctx.fillStyle = this.colour("--line-strong");
+        ctx.fillRect(x, under, pixel, 15 * pixel);
+        ctx.fillStyle = this.colour("--quiet");
+        if (x + 4 * pixel + ctx.measureText(label).width <= ctx.canvas.width) ctx.fillText(label, x + 5 * pixel, under + 13 * pixel);
+      });
+      ctx.restore();
     }
 
     // Drawing -------------------------------------------------------------------------------------------------------
@@ -123,6 +134,7 @@
         }
       }
       ctx.restore();
+      this.drawTicks(u);
     }
     hatch(ctx, x, y, wide, tall) {
       if (tall < 3) return;

@@ -1,0 +1,72 @@
+"""Geometry of the charts."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobadmin import charts, spans
+
+VENDOR = Path(__file__).parents[2] / "static" / "jobadmin" / "vendor"
+
+
+def test_what_others_wrote_is_what_was_reviewed():
+    lines = (VENDOR / "SHA256SUMS").read_text().split("\n")
+    recorded = {name: digest for digest, name in (line.split() for line in lines if line)}
+
+    assert {path.name for path in VENDOR.glob("*.js")} == set(recorded)
+    for name, digest in recorded.items():
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
+
+
+@given(st.integers(0, 10**12))
+def test_four_round_steps_reach_the_highest_bar(highest):
+    step = charts.nice_step(highest)
+
+    assert step == int(step)
+    assert step * 4 >= highest
+    assert step * 4 <= max(4, highest * 2)
+
+
+def test_bars_stand_on_those_before_them():
+    low, high = charts.stack([("failed", [5, 0]), ("succeeded", [5, 10])], 10)
+
+    assert low.path == "M1 208h10v-104.00h-10z"
+    assert high.path == "M1 104h10v-104.00h-10zM13 208h10v-208.00h-10z"
+    assert high.top == "M1 0h10M13 0h10"
+
+
+@pytest.mark.parametrize("length", [timedelta(milliseconds=5), timedelta(minutes=15), timedelta(days=7), timedelta(days=365), timedelta(days=30000)])
+def test_an_axis_has_a_few_labels_in_order_within_it(length):
+    start = datetime(2026, 3, 27, 22, 17, tzinfo=UTC)
+
+    ticks = charts.time_ticks(spans.grid(start, start + length))
+
+    assert 1 <= len(ticks) <= charts.MOST_LABELS + 2
+    assert [tick.at for tick in ticks] == sorted(tick.at for tick in ticks)
+    assert all(0 <= tick.at < 100 for tick in ticks)
+
+
+def test_a_histogram_marks_the_median_and_the_tail():
+    bins = [(0.01 * 10**i, 0.01 * 10 ** (i + 1), n) for i, n in enumerate([10, 100, 5])]
+
+    drawn = charts.histogram(bins, p50=0.3, p95=2.0)
+
+    assert [bar.is_tail for bar in drawn.bars] == [False, False, False]
+    assert float(drawn.p50) < float(drawn.p95)
+    assert [tick.label for tick in drawn.ticks] == ["10 ms", "100 ms", "1 s"]
+
+
+def test_durations_that_are_all_the_same_still_have_a_histogram():
+    drawn = charts.histogram([(0.0, 0.0, 3)], p50=0.0, p95=0.0)
+
+    assert len(drawn.bars) == 1
+    assert drawn.ticks
+
+
+def test_nothing_has_no_histogram_and_no_sparkline():
+    assert charts.histogram([(0.1, 1.0, 0)], 0, 0) is None
+    assert charts.sparkline([0, 0, 0]) == ("", "")

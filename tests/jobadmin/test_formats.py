@@ -1,0 +1,97 @@
+"""Numbers, durations and times as the design writes them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import translation
+
+from jobadmin import formats
+
+NOW = datetime(2026, 11, 19, 14, 32, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "–"),
+        (0, "0 ms"),
+        (0.000_004, "4 µs"),
+        (0.011, "11 ms"),
+        (0.21, "0.21 s"),
+        (1.84, "1.84 s"),
+        (9.999, "10.0 s"),
+        (34.2, "34.2 s"),
+        (59.97, "1 min 00 s"),
+        (248, "4 min 08 s"),
+        (3599.9, "1 h 00 min"),
+        (6720, "1 h 52 min"),
+        (86399, "1 d 0 h"),
+        (86400 * 3 + 3600 * 4, "3 d 4 h"),
+        (86400 * 400, "400 d"),
+    ],
+)
+def test_durations_have_three_digits_at_most(seconds, words):
+    assert formats.duration(seconds) == words
+
+
+def test_a_short_duration_has_one_unit():
+    assert formats.brief(6840) == "1.9 h"
+    assert formats.brief(2460) == "41 min"
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "words"),
+    [
+        (0, 0, "–"),
+        (0, 10, "0 %"),
+        (1, 10, "10.0 %"),
+        (312, 1_204_318, "0.03 %"),
+        (1, 10_000_000, "<0.01 %"),
+        (999_999, 1_000_000, ">99.9 %"),
+        (10, 10, "100.0 %"),
+    ],
+)
+def test_a_share_is_never_zero_for_a_real_count_nor_all_for_a_part(part, whole, words):
+    assert formats.share(part, whole) == words
+
+
+def test_counts_are_separated_as_the_readers_language_does():
+    assert formats.count(1_204_318) == "1,204,318"
+    with translation.override("de"):
+        assert formats.count(1_204_318) == "1.204.318"
+
+
+def test_times_are_relative_up_to_a_day():
+    assert formats.ago(NOW - timedelta(seconds=4), NOW) == "4 s ago"
+    assert formats.ago(NOW - timedelta(hours=23), NOW) == "23 h ago"
+    assert formats.ago(NOW + timedelta(minutes=5), NOW) == "in 5 min"
+    assert formats.ago(NOW - timedelta(days=2), NOW) == "17 Nov, 14:32"
+    assert formats.ago(NOW - timedelta(days=400), NOW) == "15 Oct 2025, 14:32"
+
+
+def test_an_absolute_time_names_its_zone():
+    assert formats.moment(NOW) == "2026-11-19 14:32:07.000 UTC"
+
+
+def test_a_span_of_one_day_names_the_day_once():
+    day = datetime.now(UTC).replace(month=11, day=18, hour=8, minute=0, second=0, microsecond=0)
+
+    words = formats.moment_range(day, day.replace(hour=20) - timedelta(microseconds=1))
+
+    assert words.endswith("18 Nov, 08:00 – 20:00")
+
+
+def test_changes_of_a_few_jobs_are_told_as_numbers():
+    few = formats.delta(9, 2, "the hour before")
+    many = formats.delta(276, 200, "the hour before")
+
+    assert (few.arrow, few.text) == ("▲", "7")
+    assert (many.arrow, many.text) == ("▲", "38 %")
+    assert many.spoken == "up 38 % against the hour before"
+    assert formats.delta(5, 5, "the hour before") is None
+
+
+def test_more_failures_are_bad_and_fewer_are_good():
+    assert formats.delta(276, 200, "", worse=True, better=True).tone == "bad"
+    assert formats.delta(100, 200, "", worse=True, better=True).tone == "good"
+    assert formats.delta(276, 200, "").tone == ""

@@ -103,6 +103,8 @@ def as_status(job: Any) -> dict[str, Any]:
 
 def _arguments(resources: list[str]) -> dict[str, str | list[str]]:
     """Resources under the names of their types; several of a type become a list."""
+    if not isinstance(resources, list) or not all(isinstance(text, str) for text in resources):
+        raise ValueError(f"resources must be a list of texts, not {resources!r:.100}")
     found: dict[str, Any] = {}
     for text in resources:
         kind = text.partition(":")[0]

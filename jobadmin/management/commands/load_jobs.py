@@ -144,7 +144,7 @@ class Loading:
     def _stopped(self, bad: BadLine, loaded: int) -> str:
         """What to say when a bad line ends it: which, what is loaded, how to go on."""
         self.bar.close()
-        return f"{str(bad).capitalize()}. {self._so_far(loaded, bad.line)} --skip-bad leaves such lines out."
+        return f"Line {bad.line}: {bad.why}. {self._so_far(loaded, bad.line)} --skip-bad leaves such lines out."
 
     def broken(self, why: Exception) -> str:
         """What to say when the file itself ends it."""

@@ -1,0 +1,167 @@
+"""From a shell one counts, lists, looks and acts with the words of the page's address."""
+
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+import statuses
+from jobadmin.models import Operation
+from statuses.testing import frozen_clock, make_status
+from tests.jobadmin.engines import toy_engine
+
+pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
+
+SECRET = "hunter2hunter2"
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command(*arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+def run_json(*arguments: str) -> Any:
+    return json.loads(run(*arguments, "--json"))
+
+
+def test_counts_are_told_by_state() -> None:
+    for state in ("failed", "failed", "queued"):
+        make_status(state)
+
+    said = run("jobs", "counts")
+
+    assert "2  failed" in said and "1  queued" in said and "3  in all" in said
+
+
+def test_the_words_are_those_of_the_address() -> None:
+    make_status("failed", job_name="planning.a", queue="bulk", job_args={"b": "Book:53"})
+    make_status("failed", job_name="planning.b", queue="mail")
+    make_status("succeeded", job_name="mail.send", queue="mail")
+
+    assert run_json("jobs", "counts", "name=planning.*")["total"] == 2
+    assert run_json("jobs", "counts", "name=planning.*", "queue=-mail")["total"] == 1
+    assert run_json("jobs", "counts", "resource=Book:53", "span=all")["counts"]["failed"] == 1
+    assert run_json("jobs", "counts", "state=failed", "state=succeeded")["total"] == 3
+
+
+def test_a_list_is_bounded_and_says_how_many_match() -> None:
+    for _ in range(5):
+        make_status("failed", job_name="a.b", error=f"password={SECRET}")
+
+    said = run("jobs", "list", "state=failed", "--limit", "2")
+    rows = run_json("jobs", "list", "state=failed")
+
+    assert "2 of 5 jobs" in said
+    assert len(rows) == 5 and rows[0]["job_name"] == "a.b" and SECRET not in json.dumps(rows)
+
+
+def test_one_job_is_shown_whole_without_its_secrets() -> None:
+    status = make_status("started", error="went wrong", call={"args": [], "kwargs": {"token": SECRET, "plan": 7}})
+    status.failed().requeued().started().save({"rows": 3})
+
+    said, found = run("jobs", "show", status.id), run_json("jobs", "show", status.id)
+
+    assert '"plan": 7' in said and "attempt 1" in said and SECRET not in said
+    assert found["data"] == {"rows": 3} and len(found["prior_attempts"]) == 1
+    assert run_json("jobs", "show", f"{status.id}:0")["errors"] == ["went wrong"]
+
+
+def test_a_job_that_is_not_there_is_said() -> None:
+    with pytest.raises(CommandError, match="no job has the id 'nope'"):
+        run("jobs", "show", "nope")
+
+
+@pytest.mark.parametrize(
+    ("word", "why"), [("state=broken", "expected one of"), ("colour=red", "expected"), ("failed", "NAME=VALUE"), ("from=soon", "ISO 8601")]
+)
+def test_a_word_nobody_can_read_is_said(word: str, why: str) -> None:
+    with pytest.raises(CommandError, match=why):
+        run("jobs", "counts", word)
+
+
+def test_one_job_is_killed_without_asking() -> None:
+    waiting, running = make_status("queued"), make_status("started")
+
+    said = run("jobs", "kill", f"id={waiting.id}", "--by", "olu", "--reason", "noise")
+    run("jobs", "kill", f"id={running.id}", "--by", "olu")
+
+    assert waiting.reload().is_killed and "1 job" in said
+    assert running.reload().is_started and running.kill_requested_by == "olu"
+    operation = Operation.objects.order_by("pk").first()
+    assert (operation.username, operation.reason, operation.ids, operation.changed) == ("olu", "noise", [waiting.id], 1)
+
+
+def test_many_are_not_touched_before_somebody_says_yes() -> None:
+    jobs = [make_status("queued", queue="bulk") for _ in range(3)]
+
+    with pytest.raises(CommandError, match="add --yes"):
+        run("jobs", "kill", "queue=bulk")
+    assert all(job.reload().is_queued for job in jobs)
+
+    found = run_json("jobs", "kill", "queue=bulk", "--yes")
+    assert (found["changed"], found["by_reason"]) == (3, {"killed": 3})
+
+
+def test_nothing_is_done_to_everything_by_leaving_words_out() -> None:
+    status = make_status("failed")
+
+    with pytest.raises(CommandError, match="say which jobs"):
+        run("jobs", "remove", "--yes")
+    assert statuses.find(status.id) is not None
+
+
+def test_what_has_not_ended_is_not_removed() -> None:
+    ended, running = make_status("failed", queue="q"), make_status("started", queue="q")
+
+    found = run_json("jobs", "remove", "queue=q", "--yes")
+
+    assert (found["changed"], found["skipped"]) == (1, 1)
+    assert statuses.find(ended.id) is None and statuses.find(running.id) is not None
+    assert statuses.restore(found["undo"]).changed == 1
+
+
+def test_failed_jobs_are_sent_again() -> None:
+    with toy_engine() as engine:
+        status = make_status("failed", engine="toy")
+        run("jobs", "retry", f"id={status.id}")
+
+    assert engine.retried == [status.id]
+
+
+def test_a_process_is_ended_at_once_when_that_is_said() -> None:
+    with toy_engine() as engine:
+        status = make_status("started", engine="toy")
+        run("jobs", "kill", "--now", f"id={status.id}", "--yes")
+
+    assert engine.killed == [status.id]
+
+
+def test_cleaning_removes_what_is_due() -> None:
+    with frozen_clock() as clock:
+        old = make_status("succeeded", job_name="a.b")
+        clock.tick(timedelta(days=31))
+        new = make_status("succeeded", job_name="a.b")
+
+        assert "1 would be removed: 1 succeeded" in run("clean_jobs", "--dry-run")
+        assert "1 removed: 1 succeeded" in run("clean_jobs")
+
+    assert statuses.find(old.id) is None and statuses.find(new.id) is not None
+
+
+def test_cleaning_takes_criteria() -> None:
+    with frozen_clock() as clock:
+        make_status("failed", queue="a")
+        make_status("failed", queue="b")
+        clock.tick(timedelta(hours=2))
+
+        assert "1 removed" in run("clean_jobs", "--older-than", "90min", "--queue", "a", "--state", "failed")
+
+
+@pytest.mark.parametrize("age", ["soon", "90", "-1d", "99999999999999d"])
+def test_an_age_nobody_can_read_is_said(age: str) -> None:
+    with pytest.raises((CommandError, SystemExit)):
+        run("clean_jobs", f"--older-than={age}")

@@ -1,0 +1,189 @@
+"""Job logs come in whole, once, and a line that cannot be read is named."""
+
+import gzip
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+import statuses
+from jobadmin.joblog import BadLine, as_status, jobs
+
+pytestmark = pytest.mark.usefixtures("store")
+
+#: Microseconds since 1970: 2012-02-03 00:12:41 UTC.
+SUBMITTED = 1_328_227_961_000_000
+
+
+def line(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """One job as the logs write it."""
+    job = {
+        "source_id": f"curie-{number}", "job_name": "group-95", "queue": "large", "user": "user-87", "submitted_at": SUBMITTED,
+        "started_at": SUBMITTED + 2_000_000, "finished_at": SUBMITTED + 5_500_000, "state": "succeeded",
+        "resources": ["Partition:large", "Group:95"], "exit": None, "parents": [],
+    }  # fmt: skip
+    return {**job, **changes}
+
+
+def write(path: Path, *lines: dict[str, Any] | str) -> str:
+    text = "".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in lines)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return str(path)
+
+
+def load(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("load_jobs", *arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.jsonl.gz", "log.gz"])
+def test_a_log_is_loaded_with_its_own_past(tmp_path: Path, name: str) -> None:
+    said = load(write(tmp_path / name, line(1), line(2, state="failed", exit="swf status 0")))
+
+    job = statuses.find_by(provider_job_id="curie-1")
+    assert "2 jobs loaded" in said and "a second" in said
+    assert (str(job.state), job.job_name, job.queue, job.user) == ("succeeded", "group-95", "large", "user-87")
+    assert job.recorded_at == job.queued_at and job.recorded_at.isoformat() == "2012-02-03T00:12:41+00:00"
+    assert (job.wait_time, job.run_time) == (2.0, 3.5)
+    assert job.job_args == {"Partition": "Partition:large", "Group": "Group:95"}
+
+
+def test_the_exit_becomes_the_one_error(tmp_path: Path) -> None:
+    load(write(tmp_path / "log", line(state="failed", exit="FAILED 1:0")))
+
+    job = statuses.find_by(provider_job_id="curie-1")
+    assert job.errors == ["FAILED 1:0"] and job.failed_at == job.ended_at
+
+
+def test_a_job_killed_before_it_started_has_no_start(tmp_path: Path) -> None:
+    load(write(tmp_path / "log", line(state="killed", started_at=None)))
+
+    job = statuses.find_by(provider_job_id="curie-1")
+    assert job.is_killed and job.started_at is None and job.wait_time is None and job.killed_at is not None
+
+
+def test_running_becomes_started(tmp_path: Path) -> None:
+    load(write(tmp_path / "log", line(state="running", finished_at=None)))
+
+    assert statuses.find_by(provider_job_id="curie-1").is_started
+
+
+def test_parents_become_what_it_depends_on(tmp_path: Path) -> None:
+    load(write(tmp_path / "log", line(1), line(2, parents=["curie-1", "curie-0"])))
+
+    assert statuses.find_by(provider_job_id="curie-2").depends_on == ["curie-1", "curie-0"]
+
+
+def test_several_resources_of_a_type_become_a_list() -> None:
+    assert as_status(line(resources=["Node:a", "Node:b", "Account:x:y", "Node:c"]))["job_args"] == {
+        "Node": ["Node:a", "Node:b", "Node:c"], "Account": "Account:x:y",
+    }  # fmt: skip
+
+
+def test_a_log_comes_from_standard_input_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(write(tmp_path / "log.gz", line(1), line(2)))
+    stdin = io.TextIOWrapper(path.open("rb"))
+    monkeypatch.setattr("sys.stdin", stdin)
+
+    assert "2 jobs loaded" in load("-")
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("{broken", "no JSON"), ("[]", "expected an object"), (line(state="exploded"), "state must be one of"),
+        ({"state": "failed"}, "submitted_at is missing"), (line(submitted_at="now"), "submitted_at must be integer microseconds"),
+        (line(source_id=7), "source_id must be a text"), (line(started_at="soon"), "started_at must be"),
+        (line(finished_at=-5), "must lie between"), (line(job_name=["x"]), "job_name"), (line(resources="Book:53"), "resources must be"),
+    ],
+)  # fmt: skip
+def test_a_bad_line_is_named_and_nothing_is_half_loaded(tmp_path: Path, bad: Any, why: str) -> None:
+    with pytest.raises(CommandError) as error:
+        load(write(tmp_path / "log", line(1), "", bad, line(4)))
+
+    assert "Line 3: " in str(error.value) and why in str(error.value)
+    assert "Nothing was loaded." in str(error.value) and statuses.all().count() == 0
+
+
+def test_one_goes_on_where_a_bad_line_stopped_it(tmp_path: Path) -> None:
+    lines = [line(number) for number in range(1, 1202)]
+    lines[1199] = "{broken"
+    with pytest.raises(CommandError) as error:
+        load(write(tmp_path / "log", *lines))
+    assert "Line 1200" in str(error.value) and "--again --from-line 1001" in str(error.value)
+    assert statuses.all().count() == 1000
+
+    lines[1199] = line(1200)
+    load(write(tmp_path / "log", *lines), "--again", "--from-line", "1001")
+
+    assert statuses.all().count() == 1201
+    assert len({job.provider_job_id for job in statuses.all()}) == 1201
+
+
+def test_bad_lines_can_be_left_out(tmp_path: Path) -> None:
+    lines: list[Any] = [line(number) for number in range(1, 1301)]
+    lines[3], lines[700], lines[701], lines[1299] = "{broken", line(701, started_at=-7), line(702, finished_at="x"), "nope"
+
+    said = load(write(tmp_path / "log", *lines), "--skip-bad")
+
+    assert "1,296 jobs loaded" in said and "4 bad lines left out" in said
+    for number in (4, 701, 702, 1300):
+        assert f"line {number}: " in said
+    assert len({job.provider_job_id for job in statuses.all()}) == statuses.all().count() == 1296
+
+
+def test_a_second_load_is_refused_and_says_how_it_is_done(tmp_path: Path) -> None:
+    path = write(tmp_path / "log", line(1), line(2))
+    load(path)
+
+    with pytest.raises(CommandError, match="was loaded before: 2 of its first 2 jobs are there"):
+        load(path)
+    assert statuses.all().count() == 2
+
+    load(path, "--again")
+    assert statuses.all().count() == 4
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="No such file"):
+        load(str(tmp_path / "nowhere"))
+
+
+def test_a_file_that_breaks_off_is_said(tmp_path: Path) -> None:
+    path = Path(write(tmp_path / "log.gz", *(line(number, user=f"{number * 7919}") for number in range(3000))))
+    path.write_bytes(path.read_bytes()[:-5000])
+
+    with pytest.raises(CommandError, match="Compressed file ended"):
+        load(str(path))
+
+
+def test_an_empty_file_loads_nothing(tmp_path: Path) -> None:
+    assert "0 jobs loaded" in load(write(tmp_path / "log"))
+
+
+def test_some_of_a_log_can_be_loaded(tmp_path: Path) -> None:
+    load(write(tmp_path / "log", *(line(number) for number in range(10))), "--limit", "4")
+
+    assert statuses.all().count() == 4
+
+
+def test_lines_are_read_as_they_come() -> None:
+    read = list(jobs([b"\n", json.dumps(line(1)).encode(), b"\xff\xfe", b"nope"]))
+
+    assert [number for number, _ in read] == [2, 3, 4]
+    assert isinstance(read[1][1], BadLine) and isinstance(read[2][1], BadLine)
+
+
+@pytest.mark.full
+def test_a_second_takes_twenty_thousand_jobs(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.gz", *(line(number, user=f"user-{number % 300}", job_name=f"group-{number % 90}") for number in range(60_000)))
+    began = time.monotonic()
+
+    load(path)
+
+    assert 60_000 / (time.monotonic() - began) >= 20_000

@@ -161,6 +161,31 @@ def move(store: Store, place: Place, id: str, target: State, guards: Guards) -> 
     return _changed(store.script("move", _row_keys(_prefix(store, place), place.row), arguments), id)
 
 
+def finish(
+    store: Store,
+    place: Place,
+    id: str,
+    target: State,
+    guards: Guards,
+    error: tuple[str, str, str] | None,
+    data: str | None,
+) -> bool:
+    """End an attempt, with its error (JSON, group, summary) and data (kept where there is none); whether anything changed."""
+    names = [*_row_keys(_prefix(store, place), place.row), *_dictionary(store.families[place.family], "error")]
+    write_token = token()
+    arguments = [
+        *_row(place, write_token),
+        "",
+        target.code,
+        *_guards(*guards),
+        data or "",
+        *(error or ("", "", "")),
+        LIMIT,
+        write_token.hex(),
+    ]
+    return _changed(store.script_once("finish", names, arguments, retry_flag=5), id)
+
+
 def start(
     store: Store, place: Place, id: str, worker: str | None, guards: Guards, refuse_killed: bool, alive: bool = False
 ) -> tuple[bool, int]:

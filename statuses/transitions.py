@@ -58,6 +58,15 @@ class Transitions:
         self._write(scripts.move, state, (attempt, _sources(sources)))
         return self
 
+    def _end(self, state: State, attempt: int | None, sources: Collection[str] | None, error: object, data: object) -> Self:
+        if error is None and data is None:
+            return self._enter(state, attempt, sources)
+        kept = None if error is None else failure.describe(error)
+        described = None if kept is None else (kept.text, kept.group, kept.summary)
+        text = None if data is None else encoding.dumps(data, "data")
+        self._write(scripts.finish, state, (attempt, _sources(sources)), described, text)
+        return self
+
     def unqueued(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
         """Enter `unqueued`. With `attempt` or `sources` (states it may leave) only where they fit; `changed` tells."""
         return self._enter(State.unqueued, attempt, sources)
@@ -84,17 +93,17 @@ class Transitions:
         self._write(scripts.start, text, (attempt, _sources(sources)), refuse_killed, alive)
         return self
 
-    def succeeded(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
-        """Enter `succeeded`; progress becomes 1.0."""
-        return self._enter(State.succeeded, attempt, sources)
+    def succeeded(self, *, attempt: int | None = None, sources: Collection[str] | None = None, data: object = None) -> Self:
+        """Enter `succeeded`; progress becomes 1.0. `data` is kept where the job saved none, in the same step."""
+        return self._end(State.succeeded, attempt, sources, None, data)
 
-    def failed(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
-        """Enter `failed`."""
-        return self._enter(State.failed, attempt, sources)
+    def failed(self, *, attempt: int | None = None, sources: Collection[str] | None = None, error: object = None) -> Self:
+        """Enter `failed`, with an error (see `add_error`) in the same step."""
+        return self._end(State.failed, attempt, sources, error, None)
 
-    def killed(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
-        """Enter `killed`."""
-        return self._enter(State.killed, attempt, sources)
+    def killed(self, *, attempt: int | None = None, sources: Collection[str] | None = None, error: object = None) -> Self:
+        """Enter `killed`, with an error (see `add_error`) in the same step."""
+        return self._end(State.killed, attempt, sources, error, None)
 
     def unknown(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
         """Enter `unknown`: nobody can tell any more what the job does."""

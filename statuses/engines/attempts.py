@@ -71,20 +71,22 @@ def _catch_up(status: Status, attempt: int) -> None:
 
 
 def end(status: Status, state: State, attempt: int | None, error: object = None, data: object = None) -> bool:
-    """The attempt is over; False when it had been before. `error` and `data` are kept with the first end only,
-    and `data` only where the job saved none itself.  1 to 3 round trips."""
-    enter = getattr(status, state.value)
-    enter(attempt=attempt, sources=OPEN)
+    """The attempt is over; False when it had been before. `error` (of a failed or killed one) and `data` (of one that
+    succeeded, where it saved none itself) are kept with the first end only, in the same step.  One round trip."""
+    _enter(status, state, attempt, error, data)
     if not status.changed and attempt is not None and status.attempt < attempt:
         _catch_up(status, attempt)
-        enter(attempt=attempt, sources=OPEN)
-    if not status.changed:
-        return False
-    if error is not None:
-        status.add_error(error, attempt=attempt)
-    if data is not None:
-        status.save(data, unless_kept=True)
-    return True
+        _enter(status, state, attempt, error, data)
+    return status.changed
+
+
+def _enter(status: Status, state: State, attempt: int | None, error: object, data: object) -> None:
+    if state is State.succeeded:
+        status.succeeded(attempt=attempt, sources=OPEN, data=data)
+    elif state is State.failed:
+        status.failed(attempt=attempt, sources=OPEN, error=error)
+    else:
+        status.killed(attempt=attempt, sources=OPEN, error=error)
 
 
 def requeue(status: Status, attempt: int, error: object = None, scheduled: bool = False) -> int:

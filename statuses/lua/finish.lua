@@ -1,0 +1,33 @@
+-- Ends an attempt, with what it ends with: nobody sees a failed job without its error, or a result of another attempt.
+-- KEYS[1..24] frame; [25..29] the row's keys; [30], [31] codes and texts of error groups.
+-- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] target code; [8] attempt or ''; [9] sources or '';
+-- [10] data or '', kept only where there is none; [11] the error's JSON or ''; [12] its group; [13] its summary;
+-- [14] dictionary limit; [15] the token as 16 hexadecimal digits.
+-- Returns 1 changed; 0 nothing to change, or not allowed by attempt or sources; -1 no such job. Atomic.
+-- include frame
+-- include row
+-- include fields
+-- include enter
+-- include codes
+local state, target = live(), tonumber(ARGV[7])
+if not state then return -1 end
+if ARGV[6] == '1' and state == target then
+  local line = ARGV[15] .. ARGV[11] .. '\n'
+  if ARGV[11] ~= '' and string.find(call('GET', E) or '', line, 1, true) then return 1 end
+  if ARGV[11] == '' and call('GET', D) == ARGV[10] then return 1 end
+end
+if state == target or not allowed(state, ARGV[8], ARGV[9]) then return 0 end
+local now, version = clock(FROZEN)
+touch(version, TOKEN)
+if ARGV[10] ~= '' then call('SETNX', D, ARGV[10]) end
+if ARGV[11] ~= '' then
+  call('APPEND', E, ARGV[15] .. ARGV[11] .. '\n')
+  set_field(J, L, 'o', ARGV[13])
+  put_new(ER, ROW, 4, code(KEYS[30], KEYS[31], ARGV[12], ARGV[14]))
+end
+if target == 4 then
+  call('HSET', J, 'g', '1')
+  call('HDEL', L, 'g')
+end
+enter(ROW, state, target, now)
+return 1

@@ -1,0 +1,206 @@
+"""What adapters say of an attempt, event by event."""
+
+import pytest
+
+import statuses
+from statuses import KillRequested, State, Status, scripts
+from statuses import store as stores
+from statuses.engines import attempts
+from statuses.store import token
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+@pytest.fixture
+def job() -> Status:
+    return statuses.create(job_name="tests.job", state="queued")
+
+
+def end_of(status: Status) -> tuple[str, int]:
+    status.reload()
+    return status.state.value, status.attempt
+
+
+def test_a_start_is_a_sign_of_life(job: Status) -> None:
+    assert attempts.start(job, "w1", 0) == 0
+
+    assert (job.state, job.worker, job.heartbeat_at) == (State.started, "w1", job.started_at)
+
+
+def test_a_start_told_twice_is_no_restart(job: Status) -> None:
+    attempts.start(job, "w1", 0)
+
+    assert attempts.start(job, "w2", 0) == 0
+
+    assert (job.worker, job.attempt) == ("w1", 0)
+
+
+def test_a_start_that_comes_after_the_end_changes_nothing(job: Status) -> None:
+    attempts.end(job, State.succeeded, 0)
+
+    attempts.start(job, "w1", 0)
+
+    assert end_of(job) == ("succeeded", 0)
+    assert job.started_at is None
+
+
+def test_a_job_handed_out_again_by_its_broker_is_restarted(job: Status) -> None:
+    attempts.start(job, "lost", 0)
+
+    assert attempts.start(job, "w2", 0, redelivered=True) == 1
+
+    assert end_of(job) == ("started", 1)
+    assert job.prior_attempts[0].worker == "lost"
+
+
+def test_a_job_handed_out_again_that_was_asked_to_die_is_killed_instead(job: Status) -> None:
+    attempts.start(job, "lost", 0)
+    job.request_kill()
+
+    with pytest.raises(KillRequested):
+        attempts.start(job, "w2", 0, redelivered=True)
+
+    assert end_of(job) == ("killed", 0)
+
+
+def test_a_killed_job_does_not_start(job: Status) -> None:
+    job.kill_now()
+
+    with pytest.raises(KillRequested):
+        attempts.start(job, "w1", 0)
+
+    assert end_of(job) == ("killed", 0)
+
+
+def test_a_message_of_a_killed_attempt_does_not_start_the_one_after_it(job: Status) -> None:
+    job.kill_now()
+    job.requeued(attempt=0)
+
+    with pytest.raises(KillRequested):
+        attempts.start(job, "w1", 0)
+
+    assert end_of(job) == ("queued", 1)
+
+
+def test_an_older_attempt_that_was_not_killed_is_not_spoken_of(job: Status) -> None:
+    attempts.start(job, "w1", 0)
+    attempts.requeue(job, 0)
+
+    assert attempts.start(job, "w1", 0) is None
+    assert end_of(job) == ("queued", 1)
+
+
+def test_a_message_that_was_put_back_starts_the_attempt_the_job_is_at(job: Status) -> None:
+    attempts.start(job, "w1", 0)
+    attempts.requeue(job, 0)
+
+    assert attempts.start(job, "w2", 0, redelivered=True) == 1
+    assert end_of(job) == ("started", 1)
+
+
+def test_a_start_ahead_of_its_requeue_catches_up(job: Status) -> None:
+    attempts.start(job, "w1", 0)
+
+    assert attempts.start(job, "w2", 2) == 2
+    attempts.requeue(job, 0, "late")
+
+    assert end_of(job) == ("started", 2)
+    assert job.errors == []
+
+
+def test_an_end_ahead_of_everything_catches_up(job: Status) -> None:
+    assert attempts.end(job, State.failed, 3, "at last")
+
+    assert end_of(job) == ("failed", 3)
+    assert job.errors == ["at last"]
+
+
+def test_an_event_from_far_ahead_is_refused(job: Status) -> None:
+    with pytest.raises(ValueError, match="speaks of attempt 100000"):
+        attempts.end(job, State.failed, 100_000)
+
+    assert end_of(job) == ("queued", 0)
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "killed"])
+def test_the_first_end_stays(job: Status, state: str) -> None:
+    attempts.end(job, State(state), 0)
+
+    for later in (State.succeeded, State.failed, State.killed):
+        assert not attempts.end(job, later, 0, error="late" if later is not State.succeeded else None)
+
+    assert end_of(job) == (state, 0)
+    assert job.errors == []
+
+
+def test_the_end_of_an_older_attempt_changes_nothing(job: Status) -> None:
+    attempts.start(job, "w1", 0)
+    attempts.requeue(job, 0)
+
+    assert not attempts.end(job, State.failed, 0, "old")
+    assert end_of(job) == ("queued", 1)
+
+
+def test_data_that_the_job_saved_stays(job: Status) -> None:
+    attempts.start(job, "w1", 0)
+    job.save({"mine": 1})
+
+    attempts.end(job, State.succeeded, 0, data={"result": 2})
+
+    assert job.data == {"mine": 1}
+
+
+def test_a_failed_attempt_goes_into_history_with_its_error(job: Status) -> None:
+    attempts.start(job, "w1", 0)
+
+    assert attempts.requeue(job, 0, ValueError("no"), scheduled=True) == 1
+
+    (first,) = job.prior_attempts
+    assert end_of(job) == ("unqueued", 1)
+    assert (first.state, first.error_summary) == (State.failed, "ValueError: no")
+    assert first.run_time is not None
+    assert job.queued_at is None
+
+
+def test_a_requeue_told_twice_is_one(job: Status) -> None:
+    attempts.start(job, "w1", 0)
+
+    for _ in range(2):
+        attempts.requeue(job, 0, "why")
+
+    assert end_of(job) == ("queued", 1)
+    assert job.prior_attempts[0].errors == ["why"]
+
+
+@pytest.mark.parametrize(("error", "data"), [(('"e"', "e", "e"), None), (None, '{"result":1}')])
+def test_an_end_whose_reply_was_lost_is_sent_again_and_applied_once(
+    job: Status, monkeypatch: pytest.MonkeyPatch, error: tuple[str, str, str] | None, data: str | None
+) -> None:
+    here = stores.current()
+    names: list[str] = []
+    original = here._evalsha
+
+    def lose_the_first_reply(client: object, name: str, *rest: object) -> object:
+        reply = original(client, name, *rest)  # ty: ignore[invalid-argument-type]
+        names.append(name)
+        if len(names) == 1:
+            import redis
+
+            raise redis.ConnectionError("the reply was lost")
+        return reply
+
+    monkeypatch.setattr(here, "_evalsha", lose_the_first_reply)
+    state = State.failed if error else State.succeeded
+
+    assert scripts.finish(here, job._place(), job.id, state, (0, None), error, data)
+
+    assert names == ["finish", "finish"]
+    assert end_of(job) == (state.value, 0)
+    assert len(job.errors) == (1 if error else 0)
+    assert len(token()) == 8
+
+
+def test_untracked_and_sampled_names_are_left_out(server_url: str) -> None:
+    statuses.configure(url=server_url, untracked=frozenset({"noise"}), sampled={"never": 0.0, "always": 1.0})
+
+    assert [attempts.is_tracked(name) for name in ("noise", "never", "always", "other")] == [False, False, True, True]

@@ -1,0 +1,52 @@
+"""Calls and results: kept whole, or shown and marked."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from kombu.utils.json import dumps, loads
+
+from statuses.engines import calls
+
+
+def test_a_call_that_fits_is_kept_whole() -> None:
+    assert calls.keep((1, "a"), {"b": [2]}, {"queue": "q"}) == {"args": [1, "a"], "kwargs": {"b": [2]}, "options": {"queue": "q"}}
+
+
+def test_what_celerys_own_json_holds_comes_back_as_it_was() -> None:
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+
+    call = calls.keep((when,), {}, {}, dumps)
+
+    assert "not_kept" not in call
+    assert loads(json.dumps(call["args"])) == [when]
+
+
+class Grumpy:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+    def __json__(self) -> str:
+        raise RuntimeError("no json either")
+
+
+@pytest.mark.parametrize("value", [{1}, "x" * 100_000, float("inf"), Grumpy(), object, "\ud800" * 100_000])
+def test_what_does_not_fit_is_shown_short_and_marked(value: Any) -> None:
+    call = calls.keep((value, "small"), {"more": value}, {"queue": "q"}, dumps)
+
+    assert call["not_kept"]
+    assert call["args"][0].keys() == {"repr"}
+    assert call["args"][1] == "small"
+    assert call["options"] == {"queue": "q"}
+    assert len(json.dumps(call, allow_nan=False)) < 10_000
+
+
+def test_a_value_that_holds_itself_is_shown() -> None:
+    value: list[Any] = []
+    value.append(value)
+
+    kept, why = calls.plain(value)
+
+    assert why
+    assert kept["repr"] == "[[[[...]]]]" or "..." in kept["repr"]

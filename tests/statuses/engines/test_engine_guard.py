@@ -1,0 +1,179 @@
+"""An adapter's writes harm no job: they raise nothing, wait for nothing, and say little."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+import pytest
+
+import statuses
+from statuses import KillRequested, StatusNotFound, StoreUnavailable
+from statuses.engines import guard as guards
+from statuses.engines.guard import Guard
+from statuses.engines.heartbeats import Heartbeats
+from statuses.engines.jobs import JobStatus
+from tests.servers import until
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A store that does not answer until `back` is set."""
+    back = threading.Event()
+
+    def ping() -> dict[str, Any]:
+        if not back.is_set():
+            raise StoreUnavailable("ping", "away")
+        return {}
+
+    monkeypatch.setattr(guards, "FIRST_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(guards, "LONGEST_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(statuses, "ping", ping)
+    yield back
+    back.set()
+
+
+def lost() -> None:
+    raise StoreUnavailable("a write", "away")
+
+
+def test_what_a_write_gives_is_given() -> None:
+    assert Guard().run("writing", lambda: 7) == 7
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), StatusNotFound("x"), RuntimeError("x"), OSError("x")])
+def test_what_a_write_raises_is_logged_once_a_minute(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    guard = Guard()
+
+    def fail() -> None:
+        raise error
+
+    with caplog.at_level(logging.INFO, "statuses.engines.guard"):
+        for _ in range(100):
+            assert guard.run("writing", fail) is None
+
+    assert len(caplog.records) == 1
+    assert not guard.away
+
+
+def test_a_kill_passes() -> None:
+    def killed() -> None:
+        raise KillRequested("x")
+
+    with pytest.raises(KillRequested):
+        Guard().run("starting", killed)
+
+
+def test_a_store_that_is_away_is_asked_once(away: threading.Event) -> None:
+    guard, tried = Guard(), []
+
+    def write() -> None:
+        tried.append(1)
+        lost()
+
+    for _ in range(1000):
+        guard.run("writing", write)
+
+    assert len(tried) == 1
+    assert guard.away
+
+
+def test_what_is_remembered_is_told_in_its_order_once_the_store_is_back(away: threading.Event) -> None:
+    guard, told = Guard(), []
+    guard.run("writing", lost)
+    for number in range(5):
+        guard.run("ending", lambda number=number: told.append(number), remember=True)
+    guard.run("heartbeat", lambda: told.append("not this"))
+
+    away.set()
+
+    until(lambda: not guard.away, "the guard knows that the store is back")
+    assert told == [0, 1, 2, 3, 4]
+
+
+def test_what_cannot_be_told_late_does_not_stop_the_rest(away: threading.Event) -> None:
+    guard, told = Guard(), []
+    guard.run("writing", lost)
+
+    def fail() -> None:
+        raise StatusNotFound("gone")
+
+    guard.run("ending", fail, remember=True)
+    guard.run("ending", lambda: told.append(1), remember=True)
+    away.set()
+
+    until(lambda: told, "the second is told")
+
+
+def test_what_is_remembered_is_bounded(away: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "REMEMBERED", 3)
+    guard, told = Guard(), []
+    guard.run("writing", lost)
+    for number in range(10):
+        guard.run("ending", lambda number=number: told.append(number), remember=True)
+
+    away.set()
+
+    until(lambda: not guard.away, "the guard knows that the store is back")
+    assert told == [7, 8, 9]
+
+
+def test_the_status_a_job_finds_waits_for_no_store_that_is_away(store: Any, away: threading.Event) -> None:
+    guard = Guard()
+    job = JobStatus.of(statuses.create(job_name="tests.job", state="started"), guard)
+    guard.run("writing", lost)
+    began = time.monotonic()
+
+    for step in range(1000):
+        job.set_progress(step, 1000)
+        job.check_kill()
+
+    assert time.monotonic() - began < 0.5
+    with pytest.raises(ValueError, match="progress"):
+        job.set_progress(2)
+
+
+def test_the_status_a_job_finds_raises_nothing_when_it_was_removed(store: Any) -> None:
+    status = statuses.create(job_name="tests.job", state="started")
+    job = JobStatus.of(status, Guard())
+    status.delete(force=True)
+
+    job.set_progress(0.5).save({"x": 1}).add_error("y").set_job_args({"book": "Book:1"})
+    job.check_kill()
+
+    assert not job.changed
+
+
+def test_the_status_a_job_finds_sees_a_kill(store: Any) -> None:
+    status = statuses.create(job_name="tests.job", state="started")
+    job = JobStatus.of(status, Guard())
+    status.request_kill(by="anna")
+
+    with pytest.raises(KillRequested, match="anna"):
+        job.check_kill()
+
+
+def test_heartbeats_come_while_a_job_runs_and_not_after() -> None:
+    heartbeats, beats = Heartbeats(every_seconds=0.02, first_seconds=0.01), []
+    heartbeats.add("job", lambda: beats.append(1))
+    until(lambda: len(beats) >= 3, "three beats")
+
+    heartbeats.remove("job")
+    thread = heartbeats._thread
+    assert thread is not None
+    until(lambda: not heartbeats._wake.is_set(), "the thread sleeps")
+    after = len(beats)
+
+    heartbeats.add("other", lambda: None)
+    assert heartbeats._thread is thread
+    assert len(beats) == after
+
+
+def test_short_jobs_cost_no_beat() -> None:
+    heartbeats, beats = Heartbeats(every_seconds=10, first_seconds=0.05), []
+
+    for number in range(1000):
+        heartbeats.add(number, lambda: beats.append(1))
+        heartbeats.remove(number)
+
+    assert beats == []

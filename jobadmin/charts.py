@@ -143,7 +143,7 @@ def _month_starts(grid: Grid, months: int) -> Iterable[datetime]:
 
 
 def _clock_label(moment: datetime, seconds: float) -> str:
-    if seconds >= 86400 or seconds >= 3600 and (moment.hour, moment.minute) == (0, 0):
+    if seconds >= 86400 or (seconds >= 3600 and (moment.hour, moment.minute) == (0, 0)):
         return date_format(moment, "D j M")
     if seconds < 1:
         return f"{date_format(moment, 'H:i:s')}.{moment.microsecond // 1000:03d}"

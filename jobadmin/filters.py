@@ -413,7 +413,7 @@ def _check(name: str, value: str) -> None:
         raise BadFilter(name, value[:100], _one_of(allowed))
     if name in ("from", "to"):
         _check_moment(name, value)
-    if name in FIELDS and value == "-" or name in EXACT and value == "-":
+    if (name in FIELDS and value == "-") or (name in EXACT and value == "-"):
         raise BadFilter(name, value, _("a value after the minus"))
 
 

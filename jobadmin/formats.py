@@ -157,7 +157,7 @@ def _stamp(value: datetime, other: datetime) -> str:
     local, mate = timezone.localtime(value), timezone.localtime(other)
     year = " Y" if local.year != timezone.localtime().year or local.year != mate.year else ""
     close = abs(mate - local) < timedelta(minutes=2)
-    return date_format(local, f"D j M{year}, H:i:s" if local.second or close and mate != local else f"D j M{year}, H:i")
+    return date_format(local, f"D j M{year}, H:i:s" if local.second or (close and mate != local) else f"D j M{year}, H:i")
 
 
 def every(step: timedelta) -> str:
@@ -166,7 +166,8 @@ def every(step: timedelta) -> str:
     if seconds >= 86400:
         days = round(seconds / 86400)
         return ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
-    return brief(seconds)
+    size, unit = next((pair for pair in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= pair[0]), (0.001, "ms"))
+    return f"{_trimmed(seconds / size, 1)} {unit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +194,7 @@ def delta(present: int, before: int, against: str, *, worse: bool = False, bette
     few = before < FEW
     percent = 100 * abs(change) / before if before else 0.0
     text = count(abs(change)) if few else f"{_percent(percent)} %"
-    notable = few and abs(change) >= 3 or not few and percent >= 5
+    notable = (few and abs(change) >= 3) or (not few and percent >= 5)
     tone = "bad" if worse and change > 0 and notable else "good" if better and change < 0 and notable else ""
     words = {"size": text, "against": against}
     spoken = _("up %(size)s against %(against)s") if change > 0 else _("down %(size)s against %(against)s")

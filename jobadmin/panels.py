@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 import statuses
 from jobadmin import charts, formats, spans
 from jobadmin.filters import FLAGS, JobFilter
+from jobadmin.redaction import redact_text
 from statuses import State
 
 logger = logging.getLogger(__name__)
@@ -270,7 +271,7 @@ def _scaled(
     """Height of the axis, its labels from top to bottom, and the values to stack."""
     totals = [sum(values[i] for values in series.values()) for i in range(length)]
     if mode == "share":
-        shares = [(name, [100 * v / t if t else 0 for v, t in zip(values, totals)]) for name, values in series.items()]
+        shares = [(name, [100 * v / t if t else 0 for v, t in zip(values, totals, strict=False)]) for name, values in series.items()]
         return 100, ["100 %", "75 %", "50 %", "25 %", "0"], shares
     step = charts.nice_step(max(totals, default=0))
     labels = [formats.short(step * i) for i in range(charts.STEPS, -1, -1)]
@@ -531,10 +532,10 @@ def error_row(jobs: JobFilter, facet: Any) -> ErrorRow:
     message = summary.removeprefix(title.rpartition(".")[2]).removeprefix(title).removeprefix(":").strip()
     return ErrorRow(
         value=facet.value,
-        title=title,
+        title=redact_text(title),
         place=place,
         total=facet.total,
-        message=message if message != title else "",
+        message=redact_text(message) if message != title else "",
         first=facet.first,
         last=facet.last,
     )

@@ -5,6 +5,7 @@ Someone else's project needs none of this: two apps, one include, one setting (s
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -27,10 +28,8 @@ def _kept_secret(path: Path) -> str:
         own = path.with_name(f"{path.name}.{os.getpid()}")
         own.touch(mode=0o600)
         own.write_text(secrets.token_urlsafe(50))
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(own, path)
-        except FileExistsError:
-            pass
         own.unlink()
     return path.read_text()
 

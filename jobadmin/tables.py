@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import django_tables2 as tables
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import mark_safe
+from django.utils.html import conditional_escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_tables2.data import TableData
@@ -95,6 +95,15 @@ class JobColumn(tables.Column):
         self.css, self.label = css, verbose_name if label else ""
         self.head_css = " ".join(name for name in css.split() if name in ("j-num", "j-opt", "j-opt2"))
 
+    def opening(self) -> SafeString:
+        """The tag around each of its cells."""
+        css = format_html(' class="{}"', self.css) if self.css else ""
+        label = format_html(' data-label="{}"', self.label) if self.label else ""
+        return format_html('<td role="cell"{}{}>', css, label)
+
+    #: What ends a cell.
+    closing = mark_safe("</td>")
+
     def render(self, record: Status, table: JobTable) -> str:
         return self.cell(record, table)
 
@@ -126,7 +135,12 @@ class StateColumn(JobColumn):
 
 
 class NameColumn(JobColumn):
-    """What was run; leads to the job's page."""
+    """What was run; leads to the job's page, and names the row."""
+
+    closing = mark_safe("</th>")
+
+    def opening(self) -> SafeString:
+        return mark_safe('<th role="rowheader" scope="row">')
 
     def cell(self, job: Status, table: JobTable) -> str:
         return format_html('<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), job.id, job.job_name or _("(no name)"))
@@ -287,6 +301,18 @@ class JobTable(tables.Table):
             shown.discard("check")
         hidden = tuple(name for name in type(self).base_columns if name not in shown)
         super().__init__(data, exclude=hidden, order_by=selection.sort)
+
+    @property
+    def body(self) -> SafeString:
+        """The rows. Put together here rather than cell by cell in the template: four times as fast, for 600 cells."""
+        columns = [(bound.column, bound.column.opening()) for bound in self.columns]
+        rows = []
+        for job in self.data:
+            rows.append(format_html('<tr role="row" id="job-{}">', cells.anchor(job.id)))
+            for column, opening in columns:
+                rows += (opening, conditional_escape(column.cell(job, self)), column.closing)
+            rows.append("</tr>\n")
+        return mark_safe("".join(rows))
 
     def link(self, parameter: str, text: str, *, without: bool = False) -> str:
         """List of the jobs that have, or do not have, `text`, within the present filter."""

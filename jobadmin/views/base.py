@@ -16,6 +16,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 import statuses
 from jobadmin.filters import BadFilter, JobFilter
+from jobadmin.resolver import resolver
 
 View = Callable[..., HttpResponse]
 
@@ -32,8 +33,8 @@ def needs(*permissions: str) -> Callable[[View], View]:
             if not (user.is_active and user.is_staff):
                 return _failures().forbidden(request)
             for permission in permissions:
-                if not user.has_perm(f"jobadmin.{permission}"):
-                    return _failures().forbidden(request, PermissionError(permission))
+                if not resolver().may(user, permission):
+                    return _failures().forbidden(request, right=permission)
             return view(request, *args, **kwargs)
 
         return checked
@@ -59,9 +60,14 @@ def page(view: View) -> View:
 
 
 def wants_part(request: HttpRequest) -> bool:
-    """True when HTMX asks for what changes on a page, not for the page."""
+    """True when HTMX asks for what changes on a page, not for the page.
+
+    A boosted link asks for a page, unless it aims at the part that changes.
+    """
     htmx = getattr(request, "htmx", None)
-    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+    if not htmx or htmx.history_restore_request:
+        return False
+    return not htmx.boosted or htmx.target == "j-main"
 
 
 def render(

@@ -13,6 +13,8 @@ from django.views.decorators.http import require_safe
 from jobadmin import panels, suggestions
 from jobadmin.filters import BadFilter, JobFilter, page_value
 from jobadmin.paths import unquote
+from jobadmin.redaction import redact_text
+from jobadmin.resolver import resolver
 from jobadmin.views.base import needs, page, render, render_filtered
 
 #: Rows of a page of names; of a page of errors, each of which shows the message of its newest job.
@@ -51,7 +53,7 @@ def errors(request: HttpRequest) -> HttpResponse:
         "rows": groups,
         "table": [panels.error_row(jobs, facet) for facet in groups],
         "distinct": reading.report.distinct["error"],
-        "may_retry": request.user.has_perm("jobadmin.retry_job"),
+        "may_retry": resolver().may(request.user, "retry_job"),
     }
     return render_filtered(request, "errors", jobs, context, matched=reading.matched)
 
@@ -69,15 +71,13 @@ def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpRespo
         "trace": _trace(newest),
         "activity": panels.guarded("activity", lambda: panels.activity(reading, _mode(request))),
         "names": panels.guarded("names", lambda: panels.names(reading, _rank(request))),
-        "may_retry": request.user.has_perm("jobadmin.retry_job"),
+        "may_retry": resolver().may(request.user, "retry_job"),
     }
     return render_filtered(request, "error", jobs, context, matched=reading.matched, url_name="errors")
 
 
 def _trace(newest: Any | None) -> str:
     """The traceback of the newest job of a group, redacted."""
-    from jobadmin.redaction import redact_text
-
     errors = newest.errors if newest else []
     last = errors[-1] if errors else None
     return redact_text(str(last.get("traceback") or "")) if isinstance(last, dict) else ""
@@ -92,6 +92,7 @@ def resource(request: HttpRequest, resource: str) -> HttpResponse:
     jobs = JobFilter.from_request(request).with_(resource=None)
     about = jobs.with_(resource=text)
     reading = panels.Reading(jobs=about, panels=("tiles", "activity", "durations"))
+    failure = about.with_(state="failed", flag=None).query.order_by("-failed_at").first()
     context = {
         "title": text,
         "heading": text,
@@ -104,7 +105,8 @@ def resource(request: HttpRequest, resource: str) -> HttpResponse:
         },
         "tiles_matched": sum(reading.tiles.counts.values()),
         "about_url": about.url("list"),
-        "last_failure": about.with_(state="failed", flag=None).query.order_by("-failed_at").first(),
+        "last_failure": failure,
+        "last_message": redact_text(failure.error_summary or "") if failure else "",
         "newest": about.query.limit(NEWEST).run(),
     }
     return render_filtered(request, "resource", jobs, context, matched=reading.matched, path_args=(resource,))

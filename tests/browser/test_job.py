@@ -1,0 +1,242 @@
+"""Stories about one job, in a real browser: watch it, kill it, remove it, read its errors; with script and without."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+import statuses
+from jobadmin.paths import job_url
+from statuses.testing import make_status
+from tests.jobadmin.engines import Toy, toy_engine
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/srv/venv/lib/python3.11/site-packages/celery/app/trace.py", line 477, in trace_task
+    R = retval = fun(*args, **kwargs)
+  File "/srv/venv/lib/python3.11/site-packages/django/db/transaction.py", line 7, in inner
+    return func()
+  File "/srv/planning/tasks.py", line 118, in recalculate
+    plan.rebuild(chapters=chapters)
+django.db.utils.OperationalError: deadlock detected
+DETAIL:  Process 4182 waits for ShareLock on transaction 90114; blocked by process 4177."""
+
+
+@pytest.fixture
+def engine() -> Iterator[Toy]:
+    with toy_engine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def plain_page(live: Any, browser: Any) -> Iterator[Any]:
+    """A page in a browser without script."""
+    context = browser.new_context(base_url=live.url, java_script_enabled=False, viewport={"width": 1360, "height": 900})
+    context.add_cookies([live.cookie()])
+    yield context.new_page()
+    context.close()
+
+
+def busy_job() -> statuses.Status:
+    """A job in its third attempt with everything the page can show."""
+    parent = make_status("started", job_name="planning.nightly_rollup")
+    status = parent.spawn(
+        "planning.recalculate_task_plan", job_args={"plan": "TaskPlan:42", "book": "Book:53"}, queue="default", user="marta.k", engine="toy",
+        provider_job_id="3f6a2c10-97d4-4a1b-9e55", call={"args": [], "kwargs": {"plan_id": 42, "chapters": "all", "api_key": "sk-1"}},
+    )  # fmt: skip
+    status.queued().started(worker="default-2@app-07")
+    status.add_error({"class": "django.db.utils.OperationalError", "message": "deadlock detected", "traceback": TRACEBACK, "frames": []})
+    status.failed().requeued().started().request_kill(by="j.okafor", reason="Wrong start date").killed()
+    status.requeued().started(worker="default-2@app-07").heartbeat().set_progress(8, 12, message="placing slots")
+    status.save({"slots_moved": 318, "conflicts": [{"slot": 9114, "reason": "room taken"}]})
+    for state in ("succeeded", "failed", "started", "queued"):
+        child = status.spawn("planning.recalculate_chapter", job_args={"c": f"Chapter:{state}"}).queued()
+        if state != "queued":
+            child.started().set_progress(35, 49, message="35 of 49 slots")
+        if state in ("succeeded", "failed"):
+            getattr(child, state)()
+    make_status("failed", job_name="mail.send_digest", job_args={"p": "TaskPlan:42"}, error="no route")
+    return status
+
+
+def axe(page: Any) -> list[str]:
+    """Serious findings inside our part of the page."""
+    found = Axe().run(page, context=".ja").response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_job_page_is_clean_for_assistive_technology(page: Any, engine: Toy, scheme: str, width: int) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(job_url(busy_job().id))
+
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_dialogs_and_failures_are_clean_for_assistive_technology(page: Any, engine: Toy, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto(job_url(busy_job().id))
+    page.get_by_role("button", name="Kill now").first.click()
+    page.get_by_role("dialog", name="Kill this job now?").wait_for()
+
+    assert axe(page) == []
+
+
+@pytest.mark.console_errors
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_job_that_is_gone_is_said_cleanly(page: Any, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto(job_url("no-such-job"))
+
+    page.get_by_role("heading", name="This job does not exist").wait_for()
+    assert axe(page) == []
+
+
+def test_killing_a_running_job_is_seen_to_its_end_without_a_reload(page: Any) -> None:
+    status = make_status("started", job_name="library.reindex")
+    page.goto(job_url(status.id))
+
+    page.get_by_role("button", name="Request kill").click()
+    page.locator(".messagelist").get_by_text("Asked to stop.").wait_for()
+    page.locator("#job-head").get_by_text("Kill requested").wait_for()
+
+    with pytest.raises(statuses.KillRequested):
+        status.check_kill()
+    status.killed()
+    page.locator("#job-head .j-badge", has_text="Killed").wait_for()
+    assert page.locator("#act-kill").get_attribute("aria-disabled") == "true"
+    assert page.locator("#job-live").get_attribute("data-seconds") is None
+
+
+def test_progress_moves_and_what_one_opened_stays_open(page: Any, engine: Toy) -> None:
+    status = busy_job()
+    page.goto(job_url(status.id))
+    page.locator(".j-fold summary").first.click()
+
+    status.set_progress(10, 12, message="nearly there")
+    page.get_by_text("nearly there").first.wait_for()
+
+    assert page.locator("#job-head [role=progressbar]").get_attribute("aria-valuenow") == "83"
+    assert page.locator(".j-fold").first.get_attribute("open") is not None
+
+
+def test_killing_now_asks_for_a_reason_and_tells_the_engine(page: Any, engine: Toy) -> None:
+    status = make_status("started", job_name="library.reindex", engine="toy")
+    page.goto(job_url(status.id))
+
+    page.get_by_role("button", name="Kill now").click()
+    dialog = page.get_by_role("dialog", name="Kill this job now?")
+    dialog.get_by_label("Reason").fill("it hangs")
+    dialog.get_by_role("button", name="Kill now").click()
+
+    page.locator(".messagelist").get_by_text("Its process was told to end at once.").wait_for()
+    page.locator("#job-audit").get_by_text("it hangs").first.wait_for()
+    assert engine.killed == [status.id]
+
+
+def test_a_dialog_can_be_left_with_escape_and_gives_the_focus_back(page: Any) -> None:
+    status = make_status("failed")
+    page.goto(job_url(status.id))
+
+    page.locator("#act-remove").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog", name="Remove this job?").wait_for()
+    page.keyboard.press("Escape")
+
+    page.get_by_role("dialog", name="Remove this job?").wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.id") == "act-remove"
+    assert statuses.find(status.id) is not None
+
+
+def test_a_removed_job_leads_to_the_list_and_can_be_taken_back(page: Any) -> None:
+    status = make_status("failed", job_name="library.reindex")
+    page.goto(job_url(status.id))
+
+    page.locator("#act-remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+
+    page.get_by_text("This can be taken back for ten minutes.").wait_for()
+    assert "/list/" in page.url and statuses.find(status.id) is None
+    page.get_by_role("link", name="Look at it or take it back").click()
+    page.wait_for_url("**/operations/*/")
+
+
+def test_a_retry_shows_the_next_attempt(page: Any, engine: Toy) -> None:
+    status = make_status("failed", engine="toy", error="no route")
+    page.goto(job_url(status.id))
+
+    page.locator("#act-retry").click()
+
+    page.get_by_text("Sent again, as attempt 2.").wait_for()
+    assert page.get_by_role("tab").count() == 2
+
+
+def test_attempts_are_tabs_for_pointer_keys_and_history(page: Any, engine: Toy) -> None:
+    page.goto(job_url(busy_job().id))
+    line = page.locator("#job-timeline")
+
+    page.get_by_role("tab", name="Attempt 1").click()
+    line.get_by_text("Attempt 1 of 3").wait_for()
+    assert page.url.endswith("?attempt=0")
+
+    page.get_by_role("tab", name="Attempt 1").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    line.get_by_text("Attempt 2 of 3").wait_for()
+
+    page.go_back()
+    line.get_by_text("Attempt 1 of 3").wait_for()
+
+
+def test_a_traceback_opens_folds_and_is_copied_whole(page: Any, context: Any, engine: Toy) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(job_url(busy_job().id))
+    trace = page.locator(".j-trace").first
+    hidden = trace.locator(".j-fold").get_by_text("celery/app/trace.py")
+
+    assert not hidden.is_visible()
+    trace.get_by_text("2 frames inside celery and django").click()
+    assert hidden.is_visible()
+    trace.get_by_role("button", name="Copy").click()
+
+    page.locator("#copy-trace-0.is-copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == TRACEBACK
+
+
+def test_why_something_is_not_possible_is_shown_to_the_keyboard(page: Any) -> None:
+    page.goto(job_url(make_status("started").id))
+
+    page.locator("#act-remove").focus()
+
+    assert page.get_by_role("tooltip").filter(has_text="It can be removed once it has ended.").is_visible()
+
+
+def test_everything_works_without_script(plain_page: Any, engine: Toy) -> None:
+    status = make_status("started", job_name="library.reindex", engine="toy")
+    status.failed().requeued().started()
+    plain_page.goto(job_url(status.id))
+
+    plain_page.get_by_role("tab", name="Attempt 1").click()
+    plain_page.get_by_text("Attempt 1 of 2").wait_for()
+    plain_page.locator("#act-kill").click()
+    plain_page.locator(".messagelist").get_by_text("Asked to stop.").wait_for()
+    plain_page.locator("#act-kill-now").click()
+    plain_page.get_by_role("heading", name="Kill this job now?").wait_for()
+    plain_page.get_by_label("Reason").fill("it hangs")
+    plain_page.get_by_role("button", name="Kill now").click()
+    plain_page.locator(".messagelist").get_by_text("Its process was told to end at once.").wait_for()
+    assert engine.killed == [status.id]
+
+    status.killed()
+    plain_page.goto(job_url(status.id))
+    plain_page.locator("#act-remove").click()
+    plain_page.get_by_role("heading", name="Remove this job?").wait_for()
+    plain_page.get_by_role("button", name="Remove").click()
+    plain_page.get_by_text("This can be taken back for ten minutes.").wait_for()
+    assert statuses.find(status.id) is None

@@ -60,11 +60,13 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (_pattern(r"""(\b(?:set-)?cookie["']?\s{0,4}:\s{0,4}+["']?+)(?!\[redacted)[^\r\n"']+"""), rf"\1{MASK}"),
     (_pattern(r"(://[^\s/:@\"'<>]{0,256}):[^\s/\"'<>]{1,1024}@"), rf"\1:{MASK}@"),
     (_pattern(r"(://)[^\s/:@\"'<>]{16,1024}@"), rf"\1{MASK}@"),
+    # A text that was cut in the middle of an address: what would have stood before the @. A port is no secret.
+    (_pattern(r"(://[^\s/:@\"'<>\[]{0,256}):(?!\d{1,5}…?\Z|\[redacted)[^\s/\"'<>@]{3,1024}\Z"), rf"\1:{MASK}"),
     (_pattern(rf"""((?:{_TEXT_WORDS})[\w-]{{0,40}}\\?["']?\s{{0,4}}[:=](?!=)\s{{0,4}}+)(?!["']?\[redacted)(?:None\b|null\b|{_VALUE})"""), rf"\1{MASK}"),
     (_pattern(rf"([?&](?:key|auth|sig|code)=)(?!\[redacted){_VALUE}"), rf"\1{MASK}"),
     (_pattern(r"\b(bearer)\s{1,4}[A-Za-z0-9._~+/-]{8,}=*"), rf"\1 {MASK}"),
     (_pattern(r"\b(basic)\s{1,4}[A-Za-z0-9+/]{6,}={1,2}"), rf"\1 {MASK}"),
-    (re.compile(r"\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*"), MASK),
+    (re.compile(r"\beyJ[\w-]{16,}(?:\.[\w-]*)*"), MASK),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), MASK),
     (re.compile(r"\b(?:gh[opsur]_|github_pat_|glpat-|sk[-_](?:live_|test_|proj-)?|rk_live_|xox[abeprs]-)[\w-]{16,}"), MASK),
 )

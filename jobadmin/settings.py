@@ -117,6 +117,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+CSRF_FAILURE_VIEW = "jobadmin.views.failures.csrf_failure"
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = os.environ.get("JOBADMIN_TIME_ZONE") or "UTC"

@@ -68,13 +68,13 @@ def test_numbers_under_a_secret_key_are_hidden(redactor: Redactor) -> None:
         f"https://maps.example/api?key={SECRET}&zoom=3", f"--secret-key {SECRET} --secret_key={SECRET}".replace(f" {SECRET}", ""),
         f"passwords=[\"{SECRET}\", \"{SECRET}\"]", f"password: {SECRET}", f"X-Api-Key: {SECRET}", f"client_secret = {SECRET}",
         f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----", f"ghp_{SECRET}{SECRET}", f"AKIA{'A' * 16}",
-        f"eyJhbGciOiJIUzI1NiJ9.{SECRET}.{SECRET}",
+        f"eyJhbGciOiJIUzI1NiJ9.{SECRET}.{SECRET}", f"could not connect to postgres://u:{SECRET[:9]}",
     ],
 )  # fmt: skip
 def test_a_secret_inside_a_text_is_hidden(redactor: Redactor, text: str) -> None:
     shown = redactor.text(text)
 
-    assert SECRET not in shown and "AKIAA" not in shown
+    assert SECRET[:9] not in shown and "AKIAA" not in shown
     assert MASK in shown
 
 
@@ -82,7 +82,7 @@ def test_a_secret_inside_a_text_is_hidden(redactor: Redactor, text: str) -> None
     "text",
     [
         "the password is wrong", "if password == other:", "KeyError: key: foo", "http://a.b/c:d@e", "12:30:05 user@host",
-        "git@github.com:user/repo", "redis://h:6379/0 and name@host", "Book:53", "deadlock detected", "", "basic authentication",
+        "git@github.com:user/repo", "redis://h:6379/0 and name@host", "redis://h:6379", "http://[::1]:8000", "Book:53", "deadlock detected", "", "basic authentication",
     ],
 )  # fmt: skip
 def test_harmless_text_is_left_alone(redactor: Redactor, text: str) -> None:

@@ -90,11 +90,13 @@ def until(true: Callable[[], Any], what: str, seconds: float = 20) -> Any:
 class Worker:
     """A Celery worker as a process of its own."""
 
-    def __init__(self, environment: dict[str, str], name: str, queues: str = "main", pool: str = "prefork", count: int = 2) -> None:
+    def __init__(
+        self, environment: dict[str, str], name: str, queues: str = "main", pool: str = "prefork", count: int = 2, *more: str
+    ) -> None:
         self.name = f"{name}@tests"
         self.log = Path(environment["TEST_LOGS"]) / f"{name}.log"
         command = [sys.executable, "-m", "celery", "-A", "tests.celeryapp", "worker", "-P", pool, "-c", str(count), "-Q", queues]
-        command += ["-n", self.name, "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
+        command += ["-n", self.name, "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO", *more]
         with self.log.open("ab") as log:
             at = self.log.stat().st_size if self.log.exists() else 0
             self.process = subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,8 @@ from .messages import USER
 
 #: Seconds a worker has to say what it did; with a destination it answers in hundredths.
 ANSWER_SECONDS = 2.0
+#: Seconds in which a worker that did not answer is not asked again: a thousand jobs of a dead one take one wait.
+SILENT_SECONDS = 10.0
 
 
 class Celery(Engine):
@@ -33,6 +36,7 @@ class Celery(Engine):
         self.adapter = adapter
         self.app = adapter.app
         self.name = adapter.engine_name
+        self._silent: dict[str, float] = {}
 
     def kill(self, status: Status) -> None:
         """Kill the pool process that runs the job (SIGKILL). Prefork alone has one process a job.
@@ -41,16 +45,7 @@ class Celery(Engine):
         worker, task_id = status.worker, status.provider_job_id
         if not worker or not task_id:
             raise self._cannot(status, "kill", "it is not known which worker runs it")
-        try:
-            replies = self.app.control.revoke(
-                task_id, destination=[worker], terminate=True, signal="SIGKILL", reply=True, timeout=ANSWER_SECONDS, limit=1
-            )
-        except (kombu.exceptions.KombuError, OSError) as error:
-            raise self._cannot(status, "kill", f"the broker does not answer: {error}") from error
-        answer = next((reply[worker] for reply in replies or [] if worker in reply), None)
-        if answer is None:
-            why = "it is gone, or its pool (solo) runs the job in the worker itself, which hears nothing meanwhile"
-            raise self._cannot(status, "kill", f"worker {worker} did not answer within {ANSWER_SECONDS:g} s: {why}")
+        answer = self._terminate(status, worker, task_id)
         error = str(answer.get("error") or "")
         if "does not implement kill_job" in error:
             raise self._cannot(status, "kill", f"the pool of worker {worker} runs jobs in threads, which nothing can end from outside")
@@ -58,6 +53,24 @@ class Celery(Engine):
             raise self._cannot(status, "kill", f"worker {worker} says: {error}")
         if task_id not in str(answer.get("ok")) and status.reload().state is State.started:
             raise self._cannot(status, "kill", f"worker {worker} does not run it (any more)")
+
+    def _terminate(self, status: Status, worker: str, task_id: str) -> dict[str, Any]:
+        """What the worker says to the order."""
+        why = "it is gone, or its pool (solo) runs the job in the worker itself, which hears nothing meanwhile"
+        silent = self._cannot(status, "kill", f"worker {worker} did not answer within {ANSWER_SECONDS:g} s: {why}")
+        if time.monotonic() < self._silent.get(worker, 0.0):
+            raise silent
+        try:
+            replies = self.app.control.revoke(
+                task_id, destination=[worker], terminate=True, signal="SIGKILL", reply=True, timeout=ANSWER_SECONDS, limit=1
+            )
+        except (kombu.exceptions.KombuError, OSError) as error:
+            raise self._cannot(status, "kill", f"the broker does not answer: {error}") from error
+        for reply in replies or []:
+            if worker in reply:
+                return reply[worker]
+        self._silent[worker] = time.monotonic() + SILENT_SECONDS
+        raise silent
 
     def revoke(self, status: Status) -> None:
         """Tell the workers to drop the message when they meet it; they refuse its start in any case."""

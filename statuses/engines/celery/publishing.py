@@ -78,7 +78,13 @@ def again(status: Status, attempt: int) -> Iterator[None]:
 
 
 def before_publish(
-    sender: Any = None, body: Any = None, headers: Any = None, properties: Any = None, routing_key: Any = None, **_: Any
+    sender: Any = None,
+    body: Any = None,
+    headers: Any = None,
+    properties: Any = None,
+    routing_key: Any = None,
+    declare: Any = None,
+    **_: Any,
 ) -> None:
     """Receiver of `before_task_publish`; runs where the job is sent, and never raises."""
     sending = _sending.get()
@@ -86,7 +92,9 @@ def before_publish(
         return
     args, kwargs, embed = body
     request = {**(embed or {}), **headers, "args": args, "kwargs": kwargs, "properties": properties}
-    message = read(request, queue=routing_key or None)
+    # With a topic exchange the routing key is not the queue's name.
+    queue = getattr(declare[0], "name", None) if isinstance(declare, list) and len(declare) == 1 else None
+    message = read(request, queue=queue or routing_key or None)
     if message is None:
         return
     adapter = sending.adapter

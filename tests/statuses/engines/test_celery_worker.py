@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from celery import chain, chord, group
+from celery import Celery, chain, chord, group
 
 import statuses
 from statuses import State
 from statuses.engines import celery as tracking
+from statuses.engines import registry
 from tests.servers import Worker, until
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -328,3 +329,30 @@ def test_a_job_that_was_removed_goes_on(world: Any) -> None:
 
     world.ended(world.send(world.tasks.nothing.s()))
     assert statuses.find(job.id) is None
+
+
+def test_processes_that_are_forked_while_the_worker_writes_share_no_connection(world: Any, environment: dict[str, str]) -> None:
+    # Jobs for later are queued by the worker's main process; each job here runs in a process forked from it just before.
+    worker = Worker(environment, "forking", "forked", "prefork", 2, "--max-tasks-per-child", "1")
+    try:
+        jobs = [world.send(world.tasks.add.s(n, n), queue="forked", countdown=0.2 + n / 100) for n in range(30)]
+
+        for number, job in enumerate(jobs):
+            world.ended(job, seconds=60)
+            assert (job.state, job.data, job.attempt) == (State.succeeded, {"result": 2 * number}, 0)
+    finally:
+        worker.stop()
+    assert "Traceback" not in worker.log.read_text()
+
+
+def test_installing_makes_no_connection_and_twice_is_once() -> None:
+    app = Celery("tests.idle", broker="redis://nowhere.invalid:1")
+
+    engine = tracking.install(app, name="idle")
+    try:
+        assert tracking.install(app, name="other") is engine
+        assert registry.get("idle") is engine
+        assert registry.get("other") is None
+    finally:
+        tracking.uninstall(app)
+    assert registry.get("idle") is None

@@ -113,6 +113,13 @@ def gated(gate: str) -> str:
     return "through"
 
 
+@app.task(acks_late=True)
+def gated_late(gate: str) -> str:
+    note(f"began:{gate}")
+    wait_at(gate)
+    return "through"
+
+
 @app.task
 def sleepy(seconds: float) -> None:
     time.sleep(seconds)

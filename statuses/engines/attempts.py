@@ -4,7 +4,7 @@ Every write names the attempt it speaks of and the states it may leave. Where th
 to see why: an older attempt is left alone, a requeue that was missed is caught up with.
 """
 
-import random
+import zlib
 from typing import Any
 
 import statuses
@@ -23,11 +23,13 @@ WAITING = frozenset({State.unqueued, State.queued})
 MISSED = 100
 
 
-def is_tracked(job_name: str) -> bool:
-    """Whether this job is tracked, by the settings `untracked` and `sampled`; for a sampled name every call draws."""
+def is_tracked(job_name: str, provider_job_id: str) -> bool:
+    """Whether this job is tracked, by the settings `untracked` and `sampled`; every process says the same of a job."""
     config = current_store().config
+    if job_name in config.untracked:
+        return False
     share = config.sampled.get(job_name)
-    return job_name not in config.untracked and (share is None or random.random() < share)
+    return share is None or zlib.crc32(provider_job_id.encode(errors="replace")) < share * 2**32
 
 
 def start(status: Status, worker: str | None, attempt: int, redelivered: bool = False) -> int | None:

@@ -32,6 +32,15 @@ class JobStatus(Status):
             self._guard.say(f"gone {self.id}", f"{error}; the job goes on untracked")
         return None
 
+    def spawn(self, job_name: str | None, **as_create: Any) -> Status:
+        """A child for one process of this job; while the store is away one that writes nothing."""
+        if not self._guard.away:
+            try:
+                return JobStatus.of(super().spawn(job_name, **as_create), self._guard)
+            except StoreUnavailable as error:
+                self._guard.lost(error)
+        return JobStatus.of(Status("", self._store, None), self._guard)
+
     def check_kill(self) -> None:
         """Ask the store whether the job shall die; it goes on when the store does not know. Raises: KillRequested."""
         if self._guard.away:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kombu.utils.json import dumps as kombu_dumps
 
 import statuses
-from statuses import State, Status, StatusExists, StatusNotFound
+from statuses import ConfigurationError, State, Status, StatusExists, StatusNotFound
 
 from ... import encoding, failure
 from .. import attempts, calls, registry, resources
@@ -106,8 +106,14 @@ class Adapter:
             return {}
 
     def tracks(self, message: Message) -> bool:
-        """Whether this message's job is tracked at all."""
-        return not message.untracked and message.name not in self.ignore and message.request.get("task") not in self.ignore
+        """Whether this message's job is tracked at all; a header says what its publisher decided."""
+        if message.untracked or message.name in self.ignore or message.request.get("task") in self.ignore:
+            return False
+        try:
+            return message.known or attempts.is_tracked(message.name, message.task_id)
+        except ConfigurationError as error:
+            self.guard.say("configuration", f"jobs are not tracked: {error}")
+            return False
 
     def end(self, message: Message, state: State, attempt: int | None, error: object = None, result: object = None) -> None:
         """The attempt is over: told now, or once the store is back. Never raises."""

@@ -115,7 +115,7 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int
         return _next_attempt(adapter, run, message, headers)
     if message.known:
         return _after_a_lost_worker(adapter, message)
-    if not adapter.tracks(message) or not attempts.is_tracked(message.name):
+    if not adapter.tracks(message):
         headers[HEADER] = new_header(None, message)
         return None
     user = _user(adapter, headers)

@@ -207,6 +207,39 @@ def test_a_worker_that_is_killed_leaves_jobs_that_become_stale(world: Any, start
     assert time.monotonic() - began < 1, "a worker that did not answer is asked once"
 
 
+def test_a_job_handed_out_again_after_its_worker_died_runs_as_the_next_attempt(world: Any, start_worker: Start) -> None:
+    first = start_worker("dies", queues="late", count=1)
+    job = world.send(world.tasks.gated_late.s("late"), queue="late")
+    world.began("late")
+    first.kill()
+
+    # What the broker does when the visibility timeout has passed.
+    with world.app.connection_for_write() as connection:
+        for tag in world.broker.client().hkeys("unacked"):
+            connection.default_channel.qos.restore_by_tag(tag)
+    start_worker("takes over", queues="late", count=1)
+    until(lambda: world.noted("began:late") == 2, "it runs again")
+    again = job.reload().attempt
+    world.open("late")
+
+    assert world.ended(job).state is State.succeeded
+    assert (again, job.attempt) == (1, 1)
+    assert [(a.state, a.worker) for a in job.prior_attempts] == [(State.started, "dies@tests")]
+
+
+def test_a_job_revoked_by_somebody_else_is_killed_when_a_worker_meets_it(world: Any, start_worker: Start) -> None:
+    start_worker("told", queues="told", count=1)
+    busy, job = world.send(world.tasks.gated.s("told"), queue="told"), world.send(world.tasks.count.s("told"), queue="told")
+    world.began("told")
+
+    world.app.control.revoke(job.provider_job_id, reply=True, destination=["told@tests"], limit=1)
+    world.open("told")
+
+    world.ended(busy)
+    assert world.ended(job).state is State.killed
+    assert world.noted("told") == 0
+
+
 @pytest.mark.parametrize(("pool", "why"), [("threads", "in threads, which nothing can end"), ("solo", "did not answer within 2 s")])
 def test_a_pool_without_processes_says_why_it_cannot_kill_and_still_asks(world: Any, start_worker: Start, pool: str, why: str) -> None:
     start_worker(pool, pool=pool, queues=pool, count=1)

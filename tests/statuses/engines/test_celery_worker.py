@@ -356,3 +356,14 @@ def test_installing_makes_no_connection_and_twice_is_once() -> None:
     finally:
         tracking.uninstall(app)
     assert registry.get("idle") is None
+
+
+def test_a_name_that_is_not_tracked_leaves_nothing_neither_here_nor_at_the_worker(world: Any) -> None:
+    statuses.configure(url=world.store.url, namespace="engines", untracked=frozenset({"tests.celeryapp.count"}))
+    before = statuses.all().count()
+
+    world.tasks.count.delay("untracked")
+
+    until(lambda: world.noted("untracked"), "it ran")
+    world.ended(world.send(world.tasks.nothing.s()))
+    assert statuses.all().count() == before + 1

@@ -201,6 +201,9 @@ def test_an_end_whose_reply_was_lost_is_sent_again_and_applied_once(
 
 
 def test_untracked_and_sampled_names_are_left_out(server_url: str) -> None:
-    statuses.configure(url=server_url, untracked=frozenset({"noise"}), sampled={"never": 0.0, "always": 1.0})
+    statuses.configure(url=server_url, untracked=frozenset({"noise"}), sampled={"never": 0.0, "always": 1.0, "half": 0.5})
 
-    assert [attempts.is_tracked(name) for name in ("noise", "never", "always", "other")] == [False, False, True, True]
+    assert [attempts.is_tracked(name, "x") for name in ("noise", "never", "always", "other")] == [False, False, True, True]
+    tracked = [attempts.is_tracked("half", f"id {n}") for n in range(2000)]
+    assert 900 < sum(tracked) < 1100
+    assert tracked == [attempts.is_tracked("half", f"id {n}") for n in range(2000)]

@@ -133,6 +133,18 @@ def test_the_status_a_job_finds_waits_for_no_store_that_is_away(store: Any, away
         job.set_progress(2)
 
 
+def test_a_job_spawns_children_that_write_nothing_while_the_store_is_away(store: Any, away: threading.Event) -> None:
+    guard = Guard()
+    job = JobStatus.of(statuses.create(job_name="tests.job", state="started"), guard)
+    child = job.spawn("tests.child")
+    guard.run("writing", lost)
+
+    job.spawn("tests.child").started().set_progress(0.5).succeeded()
+
+    assert child.parent == job.id
+    assert statuses.where(parent=job.id).count() == 1
+
+
 def test_the_status_a_job_finds_raises_nothing_when_it_was_removed(store: Any) -> None:
     status = statuses.create(job_name="tests.job", state="started")
     job = JobStatus.of(status, Guard())

@@ -20,7 +20,7 @@
     for (const input of $$("input[data-combo]", form)) {
       const values = params.getAll(input.name).filter(Boolean);
       const label = input.dataset.label;
-      input.value = values.length === 1 ? values[0] : "";
+      input.value = input.dataset.shown = values.length === 1 ? values[0] : "";
       if (label) input.placeholder = values.length > 1 ? `${label} · ${values.length}` : label;
       input.closest(".j-field").classList.toggle("is-set", values.length > 0);
     }
@@ -31,9 +31,6 @@
   }
 
   function say(text) { if ($("#j-say")) $("#j-say").textContent = text; }
-
-  /** Values of a parameter in the form, hidden ones included. */
-  const valuesOf = name => new FormData(form).getAll(name).filter(Boolean);
 
   /** Ask for the form as it stands, with the values of one parameter replaced. */
   function ask(name, values) {
@@ -109,7 +106,7 @@
       const turn = ++asked, params = new URLSearchParams();
       for (const [key, value] of new FormData(form)) if (value && key !== input.name) params.append(key, value);
       for (const value of $$(`input[type=hidden][name="${name}"]`, form)) if (value.form === form) params.append(name, value.value);
-      if (input.value !== input.defaultValue || document.activeElement === input) params.set("prefix", input.value === startedWith ? "" : input.value);
+      if (input.value !== input.dataset.shown) params.set("prefix", input.value);     // what stood there is no wish
       const response = await fetch(`${form.dataset.suggest.replace("FIELD", name)}?${params}`, { headers: { "HX-Request": "true" } }).catch(() => null);
       if (turn !== asked || !response?.ok || document.activeElement !== input) return;
       list.replaceChildren(...new DOMParser().parseFromString(await response.text(), "text/html").body.children);
@@ -118,21 +115,19 @@
     /** A value more, or one less; with `not`, one that is left out. */
     function take(option, not) {
       const value = (not ? "-" : "") + option.dataset.token;
-      const target = name;
-      const now = target === "resource" ? new URLSearchParams(location.search).getAll("resource") : new URLSearchParams(location.search).getAll(name);
-      const rest = now.filter(one => one !== value);
+      const now = new URLSearchParams(location.search).getAll(name), rest = now.filter(one => one !== value);
       open(false);
       input.value = "";
-      const next = rest.length < now.length ? rest : [...rest, value];
-      ask(target, next);
+      ask(name, rest.length < now.length ? rest : [...rest, value]);
     }
-    let startedWith = "";
-    input.addEventListener("focus", () => { startedWith = input.value; input.select(); });
+    input.dataset.shown = input.value;
+    input.addEventListener("focus", () => input.select());
     input.addEventListener("click", () => { if (list.hidden) suggest(); });
     input.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(suggest, 150); });
     input.addEventListener("blur", () => { asked++; open(false); });
     list.addEventListener("pointerdown", event => event.preventDefault());   // the focus stays in the field
     list.addEventListener("click", event => {
+      event.preventDefault();                                                 // the label would click the field again
       const option = event.target.closest("[role=option]");
       if (option) take(option, event.altKey || event.ctrlKey || event.metaKey);
     });
@@ -165,7 +160,7 @@
   /** Nothing moves under the reader's hand. */
   const busy = () => document.hidden || $("dialog[open], details.j-pop[open], .j-combo:not([hidden]), [data-busy], .j-check:checked:not(#j-keys-on)")
     || String(getSelection()).length > 0 || new URLSearchParams(location.search).has("after")
-    || (document.activeElement?.matches(".ja input:not([type=checkbox]), .ja textarea") && document.activeElement.value !== document.activeElement.defaultValue);
+    || (document.activeElement?.matches(".ja input:not([type=checkbox]), .ja textarea") && document.activeElement.value !== (document.activeElement.dataset.shown ?? document.activeElement.defaultValue));
 
   const pause = () => Math.min(Number(main()?.dataset.refresh || 60) * 2 ** fails, 120) * 1000;
   function plan() {

@@ -39,8 +39,9 @@ def test_bars_stand_on_those_before_them():
     assert high.top == "M1 0h10M13 0h10"
 
 
-@pytest.mark.parametrize("length", [timedelta(milliseconds=5), timedelta(minutes=15), timedelta(days=7), timedelta(days=365), timedelta(days=30000)])
-def test_an_axis_has_a_few_labels_in_order_within_it(length):
+@pytest.mark.parametrize("seconds", [0.005, 900, 7 * 86400, 365 * 86400, 30000 * 86400])
+def test_an_axis_has_a_few_labels_in_order_within_it(seconds):
+    length = timedelta(seconds=seconds)
     start = datetime(2026, 3, 27, 22, 17, tzinfo=UTC)
 
     ticks = charts.time_ticks(spans.grid(start, start + length))

@@ -105,7 +105,7 @@ def test_the_search_field_finds_a_job_by_its_id(some):
 
 
 def test_a_list_is_sorted_as_the_url_says(some):
-    assert [s.job_name for s in jobs("sort=recorded_at").query][0] == "mail.send"
+    assert next(s.job_name for s in jobs("sort=recorded_at").query) == "mail.send"
     assert jobs("sort=-recorded_at").params == []
 
 

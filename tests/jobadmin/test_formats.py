@@ -61,6 +61,14 @@ def test_counts_are_separated_as_the_readers_language_does():
         assert formats.count(1_204_318) == "1.204.318"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.01, "10 ms"), (15, "15 s"), (1200, "20 min"), (7200, "2 h"), (86400, "1 day"), (345600, "4 days")],
+)
+def test_the_width_of_a_bucket_is_a_round_number(seconds, words):
+    assert formats.every(timedelta(seconds=seconds)) == words
+
+
 def test_times_are_relative_up_to_a_day():
     assert formats.ago(NOW - timedelta(seconds=4), NOW) == "4 s ago"
     assert formats.ago(NOW - timedelta(hours=23), NOW) == "23 h ago"

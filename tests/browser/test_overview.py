@@ -1,0 +1,402 @@
+"""Stories about the overview, in a real browser: look, filter, drill down, select a span, come back."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+import statuses
+from jobadmin.filters import JobFilter
+from statuses.testing import make_status
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NAMES = ("library.reindex_book", "mail.send", "reports.build_pdf")
+
+
+def load(number: int = 120, hours: float = 40) -> None:
+    """Jobs of three names over the last hours, every tenth of them failed."""
+    now = statuses.server_time()
+    statuses.load(
+        {
+            "job_name": NAMES[n % 3],
+            "queue": "bulk" if n % 2 else "default",
+            "user": "ines",
+            "job_args": {"book": f"Book:{n % 7}"},
+            "state": state,
+            "recorded_at": at,
+            "queued_at": at,
+            "started_at": at + timedelta(milliseconds=n % 900 + 3),
+            f"{state}_at": at + timedelta(seconds=n % 50 + 1),
+            "errors": [{"class": "builtins.ValueError", "message": "no such book"}] if state == "failed" else [],
+        }
+        for n in range(number)
+        for state in ("failed" if n % 10 == 0 else "succeeded",)
+        for at in (now - timedelta(hours=hours * (number - n) / number, minutes=1),)
+    )
+
+
+def serious(page) -> list[str]:
+    """Serious findings of axe on the whole page; none is left out."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")]
+
+
+def matched(page) -> int:
+    return int(re.match(r"[\d,]+", page.locator("#j-count").inner_text())[0].replace(",", ""))
+
+
+def in_list(url: str) -> int:
+    """Jobs that the address of a list finds."""
+    return JobFilter.from_querystring(url.partition("?")[2]).query.count()
+
+
+def test_the_overview_is_whole_within_few_requests_and_bytes(page):
+    load()
+    sizes = []
+    page.on("response", lambda response: sizes.append((response.url, len(response.body()))))
+
+    page.goto("/admin/jobs/")
+    page.wait_for_load_state("networkidle")
+
+    for id in ("j-tiles", "j-activity", "j-durations", "j-names", "j-errors"):
+        assert page.locator(f"#{id}").is_visible()
+    assert page.locator("#j-chart canvas").is_visible()
+    assert len(sizes) <= 12, sizes
+    assert matched(page) == 120
+
+
+def test_a_number_leads_to_the_list_of_exactly_those_jobs(page):
+    load()
+    page.goto("/admin/jobs/")
+
+    page.get_by_role("link", name="12 failed", exact=True).click()
+
+    page.wait_for_url("**/admin/jobs/list/?state=failed")
+    assert matched(page) == 12
+    page.go_back()
+    page.get_by_role("link", name="4 failed, mail.send").click()
+    page.wait_for_url("**/list/?state=failed&name=mail.send")
+    assert matched(page) == 4
+
+
+def test_tiles_and_chips_toggle_states_in_place_and_the_browser_goes_back(page):
+    load()
+    page.goto("/admin/jobs/")
+    page.evaluate("window.same = true")
+
+    page.locator("#j-tile-failed").click()
+    expect(page).to_have_url(re.compile(r"/admin/jobs/\?state=failed$"))
+    expect(page.locator("#j-count")).to_contain_text("12 of 120")
+    assert page.get_by_role("checkbox", name="Failed").is_checked()
+    assert page.locator("#j-tile-failed").get_attribute("aria-current") == "true"
+
+    page.locator("label.s-succeeded").click()
+    expect(page).to_have_url(re.compile(r"state=succeeded&state=failed|state=failed&state=succeeded"))
+    expect(page.locator("#j-count")).to_contain_text("120 of 120")
+    assert page.evaluate("window.same")
+
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"\?state=failed$"))
+    expect(page.locator("#j-count")).to_contain_text("12 of 120")
+    page.go_back()
+    expect(page.locator("#j-count")).to_contain_text("120 of 120")
+    assert not page.get_by_role("checkbox", name="Failed").is_checked()
+
+
+def test_names_are_suggested_with_counts_added_and_left_out(page):
+    load()
+    page.goto("/admin/jobs/")
+    field = page.get_by_role("combobox", name="Job name")
+
+    field.click()
+    field.type("ma")
+    option = page.locator("[role=option]", has=page.locator("mark"), has_text="mail.send")
+    expect(option).to_contain_text("40")
+    field.press("ArrowDown")
+    assert field.get_attribute("aria-activedescendant") == option.get_attribute("id")
+    field.press("Enter")
+    expect(page).to_have_url(re.compile(r"\?name=mail\.send$"))
+    expect(page.locator("#j-count")).to_contain_text("40 of 120")
+    assert field.input_value() == "mail.send"
+
+    field.click()
+    page.get_by_role("option", name=re.compile("library")).click()
+    expect(page.locator("#j-count")).to_contain_text("80 of 120")
+    expect(page.locator("#j-tokens")).to_contain_text("mail.send, library.reindex_book")
+
+    page.get_by_role("link", name=re.compile("Remove filter Job name")).click()
+    expect(page.locator("#j-count")).to_contain_text("120 of 120")
+    field.click()
+    page.get_by_role("option", name=re.compile("reports")).click(modifiers=["Alt"])
+    expect(page).to_have_url(re.compile(r"\?name=-reports\.build_pdf$"))
+    expect(page.locator("#j-count")).to_contain_text("80 of 120")
+
+
+def test_escape_closes_suggestions_and_keeps_the_focus(page):
+    load()
+    page.goto("/admin/jobs/")
+    field = page.get_by_role("combobox", name="Queue")
+    field.click()
+    expect(page.locator(".j-combo:visible [role=option]")).to_have_count(2)
+
+    field.press("Escape")
+
+    assert page.locator(".j-combo:visible").count() == 0
+    assert page.evaluate("document.activeElement.name") == "queue"
+
+
+def test_a_resource_is_searched_for_from_the_keyboard(page):
+    load()
+    page.goto("/admin/jobs/")
+
+    page.keyboard.press("/")
+    page.keyboard.type("Book:3")
+    expect(page.get_by_role("option", name=re.compile("Book:3"))).to_be_visible()
+    page.keyboard.press("Enter")
+
+    expect(page).to_have_url(re.compile(r"\?q=Book%3A3$"))
+    expect(page.locator("#j-count")).to_contain_text("17 of 120")
+
+
+def test_a_preset_and_an_own_span_narrow_the_page(page):
+    load()
+    page.goto("/admin/jobs/")
+
+    page.locator("#j-span-24h").click()
+    expect(page).to_have_url(re.compile(r"\?span=24h$"))
+    expect(page.locator("#j-span-24h")).to_have_attribute("aria-current", "true")
+    assert 60 <= matched(page) <= 80
+
+    now = statuses.server_time()
+    page.locator("#j-own-span summary").click()
+    page.get_by_label("From", exact=True).fill((now - timedelta(hours=10)).strftime("%Y-%m-%dT%H:%M"))
+    page.get_by_label("To", exact=True).fill(now.strftime("%Y-%m-%dT%H:%M"))
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page).to_have_url(re.compile(r"from=[^&]+Z&to=[^&]+Z"))
+    expect(page.locator("#j-tokens")).to_contain_text("Created")
+    assert matched(page) == in_list(page.url)
+
+
+def test_dragging_over_the_chart_zooms_in_or_lists_exactly_those_jobs(page):
+    load()
+    page.goto("/admin/jobs/?span=24h")
+    plot = page.locator("#j-chart .u-over")
+    box = plot.bounding_box()
+
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 60, steps=5)
+    page.mouse.up()
+    pop = page.get_by_role("dialog", name="Selected time span")
+    expect(pop).to_be_visible()
+    promised = sum(int(text.replace(",", "")) for text in pop.locator("li b").all_inner_texts())
+    zoom = pop.get_by_role("link", name="Zoom in").get_attribute("href")
+    pop.get_by_role("link", name="List jobs").click()
+
+    page.wait_for_url("**/list/?from=*")
+    assert promised == matched(page) == in_list(page.url) > 0
+    page.goto(zoom)
+    assert matched(page) == promised
+    assert page.locator("#j-chart canvas").is_visible()
+
+
+def test_a_span_is_selected_with_the_keys(page):
+    load()
+    page.goto("/admin/jobs/?span=24h")
+    plot = page.locator("#j-chart .u-over")
+
+    plot.focus()
+    for _ in range(30):
+        plot.press("Shift+ArrowLeft")
+    plot.press("Enter")
+    pop = page.get_by_role("dialog", name="Selected time span")
+    expect(pop).to_be_visible()
+    assert page.evaluate("document.activeElement.textContent") == "Zoom in"
+
+    page.keyboard.press("Escape")
+    expect(pop).to_have_count(0)
+    assert page.evaluate("document.activeElement.classList.contains('u-over')")
+
+
+def test_the_legend_hides_series_and_the_scale_changes_without_a_request(page):
+    load()
+    page.goto("/admin/jobs/")
+    requests = []
+    page.on("request", lambda request: requests.append(request.url) if "/static/" not in request.url else None)
+
+    page.get_by_role("button", name="Succeeded").click()
+    expect(page.get_by_role("button", name="Succeeded")).to_have_attribute("aria-pressed", "false")
+    page.locator("#j-mode-share").click()
+    expect(page).to_have_url(re.compile(r"\?chart=share$"))
+    expect(page.locator("#j-mode-share")).to_have_attribute("aria-current", "true")
+
+    assert requests == []
+    page.reload()
+    expect(page.locator("#j-mode-share")).to_have_attribute("aria-current", "true")
+
+
+def test_the_chart_is_there_as_a_table(page):
+    load()
+    page.goto("/admin/jobs/")
+
+    page.locator("#j-mode-table").click()
+
+    expect(page.get_by_role("region", name="Activity as a table")).to_be_visible()
+    totals = page.locator("#j-activity tbody td:nth-of-type(1)").all_inner_texts()
+    assert sum(int(text.replace(",", "")) for text in totals) == 120
+
+
+def test_names_are_sorted_by_what_one_clicks(page):
+    load()
+    page.goto("/admin/jobs/")
+
+    page.locator("#j-rank-name").click()
+    expect(page).to_have_url(re.compile(r"\?rank=name$"))
+    expect(page.locator("#j-names tbody th").first).to_have_text("library.reindex_book")
+    page.locator("#j-rank-name").click()
+    expect(page.locator("#j-names tbody th").first).to_have_text("reports.build_pdf")
+    expect(page).to_have_url(re.compile(r"\?rank=-name$"))
+
+
+def test_a_live_page_shows_what_is_new_and_waits_while_one_types(page):
+    load(6, hours=0.05)
+    page.goto("/admin/jobs/?span=15m")
+    expect(page.locator("#j-count")).to_contain_text("6 of 6")
+    page.locator("#j-live").click()                      # off, then on: on looks at once
+
+    make_status("failed", job_name="fresh.failure")
+    page.locator("#j-live").click()
+    expect(page.locator("#j-count")).to_contain_text("7 of 7")
+
+    page.locator("#j-in-q").fill("Book")
+    make_status("failed", job_name="fresh.failure")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(page.locator("#j-count")).to_contain_text("7 of 7")
+    assert page.locator("#j-in-q").input_value() == "Book"
+
+
+def test_a_link_to_the_view_is_copied_relative_or_fixed(page, context):
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    load()
+    page.goto("/admin/jobs/?span=24h&state=failed")
+
+    page.keyboard.press("c")
+    assert page.evaluate("navigator.clipboard.readText()").endswith("/admin/jobs/?state=failed&span=24h")
+    page.locator("#j-copy-link summary").click()
+    page.get_by_role("button", name=re.compile("These dates")).click()
+    fixed = page.evaluate("navigator.clipboard.readText()")
+
+    assert "from=" in fixed
+    assert "to=" in fixed
+    assert in_list(fixed) == matched(page)
+
+
+def test_the_keys_are_explained_and_can_be_switched_off(page):
+    load(3)
+    page.goto("/admin/jobs/")
+
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.get_by_label("Shortcuts are on").uncheck()
+    page.get_by_role("button", name="Close").click()
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog", name="Keyboard shortcuts").is_hidden()
+    page.keyboard.press("g")
+    page.keyboard.press("l")
+    assert page.url.endswith("/admin/jobs/")
+
+
+def test_g_and_l_lead_to_the_list_and_keep_the_filter(page):
+    load()
+    page.goto("/admin/jobs/?state=failed")
+
+    page.keyboard.press("g")
+    page.keyboard.press("l")
+
+    page.wait_for_url("**/list/?state=failed")
+
+
+@pytest.mark.console_errors
+def test_a_store_that_stops_leaves_the_numbers_dimmed_and_says_so(page, other_server):
+    statuses.configure(url=other_server.url, namespace="stops")
+    load(9)
+    page.goto("/admin/jobs/")
+    other_server.stop()
+
+    page.locator("#j-tile-failed").click()
+
+    expect(page.locator("#j-alert")).to_contain_text("Redis does not answer")
+    assert page.locator("#j-main.j-stalewrap").is_visible()
+    assert page.locator("#j-tiles").is_visible()
+
+
+def test_everything_works_without_script(browser, live):
+    load()
+    context = browser.new_context(base_url=live.url, java_script_enabled=False)
+    context.add_cookies([live.cookie()])
+    page = context.new_page()
+
+    page.goto("/admin/jobs/")
+    assert page.locator(".j-chart__plot svg").is_visible()
+    assert page.locator("#j-live").is_hidden()
+    page.locator("label.s-failed").click()
+    page.locator("#j-in-name").fill("mail.*")
+    page.get_by_role("button", name="Apply").click()
+    assert matched(page) == 4
+    page.locator("#j-span-30d").click()
+    assert matched(page) == 4
+    page.get_by_role("link", name="Remove filter Job name mail.*").click()
+    assert matched(page) == 12
+    page.locator("#j-mode-problems").click()
+    assert page.locator(".j-mark.s-failed").is_visible()
+    page.locator("#j-mode-table").click()
+    page.locator("#j-activity tbody a").first.click()
+    assert "/list/?" in page.url
+    context.close()
+
+
+PAGES = {
+    "overview": "",
+    "filtered": "?name=mail.*&state=failed&user=-nobody&span=24h",
+    "table": "?chart=table",
+    "nothing": "?user=nobody",
+    "names": "names/",
+    "errors": "errors/",
+    "resource": "resources/Book_3A3/",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_are_free_of_serious_findings_wide_and_light_narrow_and_dark(page, name):
+    load()
+    for theme, width in (("light", 1360), ("dark", 390)):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.goto(f"/admin/jobs/{PAGES[name]}")
+        page.wait_for_load_state("networkidle")
+        assert serious(page) == [], (theme, width)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (theme, width)
+
+
+def test_an_error_group_and_a_new_project_are_free_of_serious_findings(page):
+    page.goto("/admin/jobs/")
+    expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
+    assert serious(page) == []
+
+    load()
+    page.goto("/admin/jobs/errors/")
+    page.locator("#j-errors tbody a.j-mono").first.click()
+    expect(page.get_by_role("link", name=re.compile("Retry the group"))).to_be_visible()
+    assert serious(page) == []
+
+
+def test_styles_and_scripts_are_small():
+    static = Path(__file__).parents[2] / "static" / "jobadmin"
+
+    for name in ("app.js", "chart.js", "tokens.css", "jobadmin.css"):
+        assert (static / name).stat().st_size < 48_000

@@ -1,0 +1,405 @@
+"""The overview and the pages behind it: every number is exact, links to exactly those jobs, and holds hostile text."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from html import unescape
+
+import pytest
+from django.test import Client
+from django.urls import reverse, set_script_prefix
+
+import statuses
+from jobadmin import panels
+from jobadmin.filters import JobFilter
+from jobadmin.paths import quote
+from jobadmin.views import overview as overview_view
+from statuses import State
+from statuses.testing import frozen_clock, make_status
+
+pytestmark = pytest.mark.usefixtures("store")
+
+NASTY = """<img src=x onerror=alert(1)>"'&{{ 7|add:1 }}"""
+NOW = datetime(2026, 11, 19, 14, 32, 7, tzinfo=UTC)
+
+
+def fail(name: str, message: str = "no such book") -> None:
+    make_status("failed", job_name=name, queue="bulk", user="ines", job_args={"book": "Book:53"}, error=ValueError(message))
+
+
+@pytest.fixture
+def some():
+    """A dozen jobs of three names, some of which failed."""
+    with frozen_clock(NOW - timedelta(hours=3)) as clock:
+        for n in range(6):
+            make_status("succeeded", job_name="mail.send", queue="default")
+            clock.tick(60)
+            if n % 2:
+                fail("plan.rebuild")
+        make_status("queued", job_name="mail.send")
+        make_status("started", job_name="index.book").request_kill(by="marta")
+        make_status("killed", job_name="index.book")
+        clock.tick(timedelta(hours=1))
+        yield clock
+
+
+def text_of(response, id: str) -> str:
+    """What stands in the element with this id, up to the next id, without tags."""
+    part = response.content.decode().split(f'id="{id}"', 1)[1].split(' id="', 1)[0]
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", part)).split())
+
+
+def listed(url: str) -> int:
+    """How many jobs the filter of a link to the list finds."""
+    path, _, query = unescape(url).partition("?")
+    assert path == reverse("jobadmin:list")
+    return JobFilter.from_querystring(query).query.count()
+
+
+def test_tiles_tell_counts_and_shares(browse, some):
+    page = browse("view_job").get(reverse("jobadmin:overview"))
+
+    assert page.status_code == 200
+    assert "12 of 12 jobs" in text_of(page, "j-count")
+    assert "Succeeded 6 50.0 %" in text_of(page, "j-tile-succeeded")
+    assert "Failed 3 25.0 %" in text_of(page, "j-tile-failed")
+    assert "Kill requested 1 of 2" in text_of(page, "j-tile-kill_requested")
+    assert "Unknown 0 0 %" in text_of(page, "j-tile-unknown")
+
+
+@pytest.mark.parametrize(
+    "query", ["", "name=mail.*", "state=failed&state=killed", "queue=-bulk", "span=24h&by=ended_at", "resource=Book:53"]
+)
+def test_every_number_links_to_exactly_those_jobs(browse, some, query):
+    page = browse("view_job").get(reverse("jobadmin:overview") + f"?{query}&chart=table").content.decode()
+
+    links = re.findall(r'<a[^>]* href="(/admin/jobs/list/\?[^"]*)"[^>]*>(?:<span class="j-withbar">)?([\d,]+)\b(?! *min| *s| *ms|\.)', page)
+    assert len(links) >= 6
+    for url, number in links:
+        assert listed(url) == int(number.replace(",", "")), url
+
+
+def test_errors_link_to_the_jobs_of_their_group(browse, some):
+    page = browse("view_job").get(reverse("jobadmin:overview")).content.decode()
+
+    url, number = re.search(r'href="(/admin/jobs/list/\?error=[^"]*)".*?j-errors__n">(\d+)<', page).groups()
+    assert listed(url) == int(number) == 3
+    assert "no such book" in page
+
+
+def test_tiles_look_past_the_states_that_are_asked_for(browse, some):
+    page = browse("view_job").get(reverse("jobadmin:overview"), {"state": "failed"})
+
+    assert "3 of 12 jobs" in text_of(page, "j-count")
+    assert "Succeeded 6 50.0 %" in text_of(page, "j-tile-succeeded")
+    assert 'href="/admin/jobs/?state=failed&amp;state=succeeded"' in page.content.decode()
+
+
+def test_changes_are_against_the_period_before(browse, some):
+    some.tick(timedelta(hours=20))
+    for _ in range(4):
+        fail("plan.rebuild")
+
+    page = browse("view_job").get(reverse("jobadmin:overview"), {"span": "15m"})
+    before = browse("view_job", name="other").get(reverse("jobadmin:overview"), {"span": "24h"})
+
+    assert "up 4 against the 15 minutes before" in text_of(page, "j-tile-failed")
+    assert "up 7 against the 24 hours before" in text_of(before, "j-tile-failed")
+
+
+def test_names_are_ranked_over_all_of_them_not_over_the_ten_that_are_shown(browse, some):
+    for n in range(12):
+        for _ in range(9):
+            make_status("succeeded", job_name=f"busy.{n:02}")
+
+    page = browse("view_job").get(reverse("jobadmin:overview"), {"rank": "-failed"}).content.decode()
+
+    assert re.search(r'<th role="rowheader" scope="row"><a [^>]*>([^<]*)</a>', page)[1] == "plan.rebuild"
+    assert 'aria-sort="descending"><a class="j-sort" id="j-rank-failed"' in page
+
+
+def test_one_page_asks_one_report_and_one_about_the_period_before(browse, some, monkeypatch):
+    asked, real = [], statuses.Query.report
+    monkeypatch.setattr(statuses.Query, "report", lambda self, **what: asked.append(what) or real(self, **what))
+
+    browse("view_job").get(reverse("jobadmin:overview"))
+
+    assert len(asked) == 2
+    assert asked[1] == {"counts": True, "flags": True}
+
+
+def test_htmx_gets_what_changes_and_the_address_to_show(browse, some):
+    page = browse("view_job").get(reverse("jobadmin:overview") + "?name=mail.send&name=&span=7d&q=", headers={"HX-Request": "true"})
+    text = page.content.decode()
+
+    assert page["HX-Push-Url"] == "/admin/jobs/?name=mail.send"
+    assert "HX-Request" in page["Vary"]
+    assert "<html" not in text
+    for id in ("j-main", "j-stats", "j-count", "j-tokens", "j-kept", "j-spans", "j-tabs"):
+        assert f'id="{id}"' in text
+    assert 'id="j-filters"' not in text
+
+
+def test_a_boosted_link_gets_what_changes_only_where_it_asks_for_that(browse, some):
+    client, url = browse("view_job"), reverse("jobadmin:overview")
+    boosted = {"HX-Request": "true", "HX-Boosted": "true"}
+
+    assert "<html" not in client.get(url, headers={**boosted, "HX-Target": "j-main"}).content.decode()
+    assert "<html" in client.get(url, headers=boosted).content.decode()
+    assert "<html" in client.get(url, headers={"HX-Request": "true", "HX-History-Restore-Request": "true"}).content.decode()
+
+
+def test_a_live_page_moves_no_address_and_says_when_nothing_changed(browse, some):
+    client, url = browse("view_job"), reverse("jobadmin:overview") + "?live=1"
+
+    first = client.get(url, headers={"HX-Request": "true"})
+    again = client.get(url, headers={"HX-Request": "true", "If-None-Match": first["ETag"]})
+
+    assert "HX-Push-Url" not in first
+    assert again.status_code == 304
+
+
+def test_without_jobs_the_page_says_so(browse):
+    page = browse("view_job").get(reverse("jobadmin:overview")).content.decode()
+
+    assert "No jobs yet" in page
+    assert "No jobs match" not in page
+
+
+def test_a_default_span_that_holds_nothing_offers_all_time(browse, some):
+    some.tick(timedelta(days=40))
+
+    page = browse("view_job").get(reverse("jobadmin:overview")).content.decode()
+
+    assert "No jobs match" in page
+    assert "There are 12 jobs at other times." in page
+    assert 'href="/admin/jobs/?span=all">Look at all time' in page
+
+
+def test_filters_that_match_nothing_offer_to_drop_each(browse, some):
+    page = browse("view_job").get(reverse("jobadmin:overview"), {"name": "mail.send", "user": "nobody"}).content.decode()
+
+    assert 'href="/admin/jobs/?user=nobody">Drop “mail.send”' in page
+    assert 'href="/admin/jobs/?name=mail.send">Drop “nobody”' in page
+    assert 'href="/admin/jobs/">Clear all filters' in page
+
+
+def test_all_time_is_drawn_from_the_first_to_the_last_job(browse, some):
+    reading = panels.Reading(jobs=JobFilter.from_querystring("span=all"))
+
+    page = browse("view_job").get(reverse("jobadmin:overview"), {"span": "all", "chart": "table"}).content.decode()
+
+    assert sum(sum(bucket.counts.values()) for bucket in reading.report.timeline) == 12
+    assert sum(map(int, re.findall(r'<a class="j-drill" href="/admin/jobs/list/\?from=[^"]*">(\d+)</a>', page))) == 12
+    assert page.count('<th scope="row"><time') == len(panels.activity(reading, "table").rows)
+
+
+@pytest.mark.parametrize("mode", panels.MODES)
+def test_each_scale_of_the_chart_is_drawn_without_script(browse, some, mode):
+    page = browse("view_job").get(reverse("jobadmin:overview"), {"chart": mode}).content.decode()
+
+    assert ("<path class=\"j-mark s-failed\" d=\"M" in page) == (mode != "table")
+    assert ("j-mark s-succeeded" in page) == (mode in ("count", "share"))
+
+
+def test_stale_heartbeats_are_told_and_listed(browse, some):
+    make_status("started", job_name="dead.worker").heartbeat()
+    some.tick(timedelta(minutes=5))
+
+    page = browse("view_job").get(reverse("jobadmin:overview")).content.decode()
+
+    assert "1 started job has shown no sign of life" in page
+    assert listed(re.search(r'j-note__act" href="([^"]*)"', page)[1]) == 1
+
+
+def test_a_store_that_may_drop_jobs_is_told(browse, some, monkeypatch):
+    monkeypatch.setattr(overview_view.health, "wrong_policy", lambda: "allkeys-lru")
+
+    assert "maxmemory-policy is allkeys-lru" in browse("view_job").get(reverse("jobadmin:overview")).content.decode()
+
+
+@pytest.mark.parametrize("name", panels.PANELS)
+def test_one_panel_that_fails_leaves_the_page_standing(browse, some, monkeypatch, name):
+    def broken(*args):
+        raise RuntimeError("broken")
+
+    client = browse("view_job")
+    with monkeypatch.context() as patch:
+        patch.setattr(panels, name, broken)
+        page = client.get(reverse("jobadmin:overview"))
+        part = client.get(reverse("jobadmin:overview"), {"part": name}, headers={"HX-Request": "true"})
+    mended = client.get(reverse("jobadmin:overview"), {"part": name}, headers={"HX-Request": "true"})
+
+    assert page.status_code == 200
+    assert page.content.decode().count("This panel could not load") == 1
+    assert "This panel could not load" in part.content.decode()
+    assert "This panel could not load" not in mended.content.decode()
+    assert "<html" not in mended.content.decode()
+
+
+def test_hostile_text_is_escaped_everywhere(browse, some):
+    make_status("failed", job_name=NASTY, queue=NASTY, user=NASTY, job_args={"x": NASTY}, error=ValueError(NASTY))
+    make_status("failed", job_name=NASTY + "*", error=NASTY)
+    client, group = browse("view_job", "retry_job"), statuses.where(job_name=NASTY).counts_by("error")[0]
+    urls = [
+        *(reverse(f"jobadmin:{name}") for name in ("overview", "names", "errors")),
+        reverse("jobadmin:resource", args=[quote(NASTY)]),
+        *(reverse("jobadmin:suggest", args=[field]) + "?prefix=%3Cimg" for field in ("name", "queue", "user", "resource", "error")),
+    ]
+
+    pages = [client.get(url) for url in urls]
+    pages += [client.get(reverse("jobadmin:overview"), {"name": NASTY, "queue": f"-{NASTY}x", "q": NASTY, "from": "2020-01-01"})]
+    pages += [client.get(reverse("jobadmin:errors"), {"error": group.value})]
+
+    for page in pages:
+        text = page.content.decode()
+        assert page.status_code == 200
+        assert "<img" not in text
+        assert "alert(" in text
+
+
+def test_pages_have_no_inline_script_style_or_handler(browse, some):
+    client = browse("view_job", "kill_job", "retry_job", "remove_job")
+    for name in ("overview", "names", "errors", "list"):
+        page = client.get(reverse(f"jobadmin:{name}"))
+        text = page.content.decode()
+        assert "unsafe" not in page["Content-Security-Policy"]
+        assert "default-src 'self'" in page["Content-Security-Policy"]
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text)
+        assert not re.search(r"<[^>]*\s(style|on[a-z]+|hx-on[^=]*|hx-vals=\"js)=", text.replace("&#x27;", ""))
+        assert not re.search(r"<style|javascript:", text)
+
+
+ODD = [
+    "state=nonsense", "span=forever", "from=garbage", "to=0001-01-01", "by=id", "sort=magic", "flag=x", "statee=failed",
+    "chart=pie", "rank=luck", "part=none", "page=0", "page=-1", "page=abc", "page=9999999999999", "name=%00", "user=" + "x" * 2000,
+    "from=2026-01-02&to=2026-01-01",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", ODD)
+@pytest.mark.parametrize("name", ["overview", "names", "errors"])
+def test_odd_parameters_are_answered_and_never_a_traceback(browse, some, name, query):
+    page = browse("view_job").get(reverse(f"jobadmin:{name}") + f"?{query}")
+    own = query.partition("=")[0] in {"chart", "rank", "part", "page"}
+
+    assert page.status_code in ({200, 400} if own else {400})
+    assert "Traceback" not in page.content.decode()
+
+
+@pytest.mark.parametrize("query", ["name=%ff%fe", "q=%", "span=all&span=15m", "name=*", "name=%2A&state=-failed", "user=-*", "error=*"])
+def test_strange_but_readable_parameters_are_answered(browse, some, query):
+    assert browse("view_job").get(reverse("jobadmin:overview") + f"?{query}").status_code == 200
+
+
+def test_a_store_that_is_away_is_told_at_once(browse, other_server):
+    statuses.configure(url=other_server.url, namespace="away")
+    other_server.stop()
+
+    for name in ("overview", "names", "errors"):
+        page = browse("view_job", name=name).get(reverse(f"jobadmin:{name}"))
+        assert page.status_code == 503
+        assert "Redis does not answer" in page.content.decode()
+
+
+def test_all_names_come_in_pages(browse, some):
+    for n in range(130):
+        make_status("queued", job_name=f"many.{n:03}")
+
+    client = browse("view_job")
+    first, second = (client.get(reverse("jobadmin:names"), {"rank": "name", "page": page}).content.decode() for page in (1, 2))
+
+    assert "100 of 133" in first
+    assert first.count('scope="row"') == 100
+    assert second.count('scope="row"') == 33
+    assert 'href="/admin/jobs/names/?page=2&amp;rank=name"' in first or 'href="/admin/jobs/names/?rank=name&amp;page=2"' in first
+
+
+def test_errors_have_a_page_and_each_group_its_own(browse, some):
+    client = browse("view_job", "retry_job")
+    every = client.get(reverse("jobadmin:errors")).content.decode()
+    group = statuses.all().counts_by("error")[0].value
+
+    one = client.get(reverse("jobadmin:errors"), {"error": group}).content.decode()
+
+    assert "ValueError" in every
+    assert "no such book" in every
+    assert "/admin/jobs/bulk/retry/?error=" in every
+    assert "Retry the group" in one
+    assert "plan.rebuild" in one
+    assert "Retry" not in browse("view_job", name="viewer").get(reverse("jobadmin:errors")).content.decode()
+
+
+def test_a_resource_has_a_page(browse, some):
+    page = browse("view_job").get(reverse("jobadmin:resource", args=[quote("Book:53")]))
+    text = page.content.decode()
+
+    assert "Failed 3 100.0 %" in text_of(page, "j-tile-failed")
+    assert "Last failure" in text
+    assert listed(re.search(r'href="([^"]*)">All 3<', text)[1]) == 3
+
+
+def test_a_resource_nobody_worked_on_has_an_empty_page(browse, some):
+    page = browse("view_job").get(reverse("jobadmin:resource", args=[quote("Book:none/../x")]))
+
+    assert page.status_code == 200
+    assert "No jobs match" in page.content.decode()
+
+
+def suggested(client: Client, field: str, **params: str) -> dict[str, int]:
+    text = client.get(reverse("jobadmin:suggest", args=[field]), params).content.decode()
+    found = re.findall(r'data-token="([^"]*)".*?j-push j-quiet">([\d,]+)<', text)
+    return {unescape(token): int(number.replace(",", "")) for token, number in found}
+
+
+def test_suggestions_count_under_the_other_filters(browse, some):
+    client = browse("view_job")
+
+    assert suggested(client, "name") == {"mail.send": 7, "plan.rebuild": 3, "index.book": 2}
+    assert suggested(client, "name", prefix="REB") == {"plan.rebuild": 3}
+    assert suggested(client, "name", state="succeeded", name="plan.rebuild") == {"mail.send": 6}
+    assert suggested(client, "queue") == {"default": 6, "bulk": 3}
+    assert suggested(client, "resource", prefix="Book") == {"Book:53": 3}
+    assert suggested(client, "user", prefix="nobody") == {}
+
+
+def test_a_pattern_is_suggested_where_it_means_several_values(browse, some):
+    make_status("queued", job_name="mail.digest")
+
+    assert suggested(browse("view_job"), "name", prefix="mail.") == {"mail.send": 7, "mail.digest": 1, "mail.*": 8}
+
+
+def test_suggestions_are_written_so_that_they_are_taken_literally(browse, some):
+    make_status("queued", job_name="-odd*")
+
+    assert suggested(browse("view_job"), "name", prefix="odd") == {r"\-odd\*": 1}
+
+
+def test_there_are_no_suggestions_for_what_is_no_field(browse, some):
+    assert browse("view_job").get(reverse("jobadmin:suggest", args=["password"])).status_code == 404
+
+
+def test_every_state_has_a_colour_an_icon_and_a_word(browse, some):
+    from pathlib import Path
+
+    from jobadmin.formats import STATE_WORDS
+
+    root = Path(__file__).parents[2]
+    tokens, sprite = (root / "static/jobadmin/tokens.css").read_text(), (root / "templates/jobadmin/_icons.html").read_text()
+    for state in State:
+        assert f"--{state.value}: light-dark(" in tokens
+        assert f'id="j-{state.value}"' in sprite
+        assert state.value in STATE_WORDS
+    assert set(panels.STACK) == {state.value for state in State}
+
+
+def test_the_page_works_below_another_path(browse, some):
+    client = browse("view_job")
+    set_script_prefix("/tools/")
+    try:
+        page = client.get("/admin/jobs/", SCRIPT_NAME="/tools")
+    finally:
+        set_script_prefix("/")
+
+    hrefs = re.findall(r'(?:href|src|action|hx-get|data-zoom|data-list)="(/[^"]*)"', page.content.decode())
+    assert hrefs
+    assert [href for href in hrefs if not re.match("/(tools|static)(/|$)", href)] == []

@@ -1,0 +1,183 @@
+"""Each right on each address: who may look, who may act, and what everyone else is told."""
+
+import re
+from html import unescape
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+import statuses
+from jobadmin.models import Operation
+from jobadmin.paths import action_url, job_url, quote
+from statuses.testing import make_status
+
+pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
+
+#: Action of the address -> the right it needs.
+RIGHTS = {"kill": "kill_job", "kill-now": "kill_job", "retry": "retry_job", "remove": "remove_job"}
+#: Addresses without an argument.
+PLAIN = ("overview", "list", "names", "errors", "operations", "export_csv", "export_json")
+EVERY = ("view_job", "kill_job", "retry_job", "remove_job", "submit_job", "control_workers")
+
+
+@pytest.fixture
+def job():
+    return make_status("failed", job_name="mail.send", job_args={"book": "Book:53"}, error=ValueError("no"))
+
+
+@pytest.fixture
+def looks(job) -> dict[str, str]:
+    """Every address that shows something: what it is called -> where it is."""
+    operation = Operation.objects.create(action="kill", username="marta", state="done")
+    return {
+        **{name: reverse(f"jobadmin:{name}") for name in PLAIN},
+        "resource": reverse("jobadmin:resource", args=[quote("Book:53")]),
+        "suggest": reverse("jobadmin:suggest", args=["name"]),
+        "operation": reverse("jobadmin:operation", args=[operation.pk]),
+        "job": job_url(job.id),
+    }
+
+
+NAMES = (*PLAIN, "resource", "suggest", "operation", "job")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nobody_looks_without_signing_in(client, looks, name):
+    answer = client.get(looks[name])
+
+    assert answer.status_code == 302
+    assert answer["Location"].startswith(reverse("admin:login") + "?next=/admin/jobs/")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_staff_without_the_right_to_view_is_refused(person, looks, name):
+    client = Client()
+    client.force_login(person("kill_job", "retry_job", "remove_job"))
+
+    answer = client.get(looks[name])
+
+    assert answer.status_code == 403
+    assert "mail.send" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_is_not_staff_is_refused_whatever_the_rights(person, looks, name):
+    client = Client()
+    client.force_login(person(*EVERY, staff=False))
+
+    assert client.get(looks[name]).status_code == 403
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_right_to_view_is_enough_to_look(browse, looks, name):
+    assert browse("view_job").get(looks[name]).status_code == 200
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_superuser_sees_everything(admin_client, looks, name):
+    assert admin_client.get(looks[name]).status_code == 200
+
+
+def test_every_address_is_among_those_that_are_tried(looks):
+    routed = {pattern.name for pattern in get_resolver("jobadmin.urls").url_patterns}
+
+    assert routed - set(looks) == {"bulk", "job_action", "operation_stop", "operation_undo", "operation_again"}
+
+
+def test_a_part_of_a_page_sends_the_whole_page_to_the_login(client, looks):
+    here = {"HX-Request": "true", "HX-Current-URL": "http://testserver/admin/jobs/?name=a"}
+
+    answer = client.get(looks["overview"], headers=here)
+
+    assert answer["HX-Redirect"] == "/admin/login/?next=/admin/jobs/%3Fname%3Da"
+
+
+@pytest.mark.parametrize(("action", "right"), RIGHTS.items())
+def test_each_action_on_a_job_needs_its_own_right(browse, job, action, right):
+    others = [other for other in EVERY if other != right]
+
+    refused = browse(*others).post(action_url(job.id, action))
+    allowed = browse("view_job", right, name="allowed").post(action_url(job.id, action), {"confirmed": "1", "confirm": "1"})
+
+    assert refused.status_code == 403
+    assert allowed.status_code in (200, 302)
+    assert statuses.find(job.id) is not None or action == "remove"
+
+
+@pytest.mark.parametrize(("action", "right"), RIGHTS.items())
+def test_each_bulk_action_needs_its_own_right_to_announce_and_to_do(browse, job, action, right):
+    url = reverse("jobadmin:bulk", args=[action])
+    others = browse(*(other for other in EVERY if other != right))
+    allowed = browse("view_job", right, name="allowed")
+
+    assert others.get(url).status_code == 403
+    assert others.post(url).status_code == 403
+    assert allowed.get(url).status_code == 200
+    assert Operation.objects.count() == 0
+
+
+@pytest.mark.parametrize("action", RIGHTS)
+def test_actions_are_posted_and_never_got(browse, job, action):
+    assert browse().get(action_url(job.id, action)).status_code == 405
+
+
+@pytest.mark.parametrize("action", RIGHTS)
+def test_actions_are_refused_without_the_token_of_the_form(browse, job, action):
+    client = browse(enforce_csrf_checks=True)
+
+    assert client.post(action_url(job.id, action)).status_code == 403
+    assert client.post(reverse("jobadmin:bulk", args=[action])).status_code == 403
+    assert statuses.find(job.id).is_failed
+    assert Operation.objects.count() == 0
+
+
+@pytest.mark.parametrize("name", ["operation_stop", "operation_undo", "operation_again"])
+def test_what_is_done_to_an_operation_needs_the_right_of_its_action(browse, job, name):
+    operation = Operation.objects.create(action="remove", username="marta", state="done", ids=[job.id])
+    url = reverse(f"jobadmin:{name}", args=[operation.pk])
+
+    assert browse("view_job", "kill_job").post(url).status_code == 403
+    assert browse(name="other").get(url).status_code == 405
+
+
+@pytest.mark.parametrize("name", ["overview", "list", "job", "errors"])
+def test_what_one_may_not_do_is_absent(browse, looks, name):
+    page = unescape(browse("view_job").get(looks[name]).content.decode())
+
+    assert not re.search(r"/bulk/(kill|retry|remove)|/(kill|kill-now|retry|remove)/\"", page)
+    assert not re.search(r">\s*(Request kill|Kill now|Retry|Remove)\s*<", page)
+
+
+def test_the_rights_can_be_given_in_djangos_own_group_editor(admin_client):
+    page = admin_client.get(reverse("admin:auth_group_add")).content.decode()
+
+    for words in ("Can view job", "Can kill jobs", "Can retry jobs", "Can remove jobs", "Can submit jobs", "Can control workers"):
+        assert words in page
+
+
+def test_the_admins_index_leads_to_the_jobs(browse):
+    client = browse("view_job")
+    index = client.get(reverse("admin:index")).content.decode()
+    entry = reverse("admin:jobadmin_job_changelist")
+
+    assert f'href="{entry}"' in index
+    assert client.get(entry, follow=True).redirect_chain[-1][0] == reverse("jobadmin:overview")
+
+
+def test_operations_can_be_read_in_the_admin_and_not_changed(admin_client):
+    operation = Operation.objects.create(action="kill", username="marta", state="done", undo_token="secret-token")
+    page = admin_client.get(reverse("admin:jobadmin_operation_change", args=[operation.pk]))
+
+    assert page.status_code == 200
+    assert "secret-token" not in page.content.decode()
+    assert admin_client.get(reverse("admin:jobadmin_operation_add")).status_code == 403
+    assert admin_client.post(reverse("admin:jobadmin_operation_delete", args=[operation.pk])).status_code == 403
+    assert admin_client.get(reverse("admin:jobadmin_operation_changelist")).status_code == 200
+
+
+def test_the_admins_index_is_empty_without_the_right(person):
+    client = Client()
+    client.force_login(person())
+
+    assert reverse("admin:jobadmin_job_changelist") not in client.get(reverse("admin:index")).content.decode()

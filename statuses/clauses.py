@@ -23,10 +23,12 @@ MOMENTS = (*TIMESTAMPS, "ended_at")
 _VERBS = {"kill_requested_at": "asked to die", "heartbeat_at": "last heard of"}
 
 
+@dataclass(frozen=True, kw_only=True)
 class Clause:
     """One condition on a job."""
 
     field: str
+    """The clause's name."""
 
     def describe(self) -> str:
         """The condition in words, as it follows "jobs"."""
@@ -40,12 +42,12 @@ class Clause:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InState(Clause):
     """The present state is one of several."""
 
-    states: frozenset[State]
     field: str = "state"
+    states: frozenset[State]
 
     def describe(self) -> str:
         for name, group in GROUPS.items():
@@ -61,11 +63,10 @@ class InState(Clause):
         return masks.TRUE if len(self.states) == len(State) else masks.States(self.states)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HasText(Clause):
     """A dictionary column (name, queue, user, worker, engine, error group) holds one of several texts."""
 
-    field: str
     texts: frozenset[str]
 
     def describe(self) -> str:
@@ -83,11 +84,10 @@ class HasText(Clause):
         return masks.Codes(self.field, codes) if codes else masks.FALSE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HasTag(Clause):
     """An indexed text (resource, provider job id, parent) is one of several."""
 
-    field: str
     texts: frozenset[str]
 
     def describe(self) -> str:
@@ -101,12 +101,12 @@ class HasTag(Clause):
         return masks.Tag(self.field, texts) if texts else masks.FALSE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HasId(Clause):
     """The id is one of several."""
 
-    ids: frozenset[str]
     field: str = "id"
+    ids: frozenset[str]
 
     def describe(self) -> str:
         return f"with id {_listed(self.ids)}" if len(self.ids) <= 3 else f"among {len(self.ids)} given ids"
@@ -120,12 +120,12 @@ class HasId(Clause):
         return masks.Rows(family, [place for id in self.ids for place in listing.places.get(id, ())])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KillRequested(Clause):
     """Somebody asked the job to die, or nobody did."""
 
-    wanted: bool
     field: str = "kill_requested"
+    wanted: bool
 
     def describe(self) -> str:
         return "asked to die" if self.wanted else "not asked to die"
@@ -137,12 +137,12 @@ class KillRequested(Clause):
         return asked if self.wanted else masks.opposite(asked)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IsStale(Clause):
     """Started, and silent for longer than `stale_after`; or not so."""
 
-    wanted: bool
     field: str = "stale"
+    wanted: bool
 
     def describe(self) -> str:
         return "gone silent" if self.wanted else "not gone silent"
@@ -157,11 +157,10 @@ class IsStale(Clause):
         return stale if self.wanted else masks.opposite(stale)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class At(Clause):
     """A timestamp lies between two moments, both inclusive; both open: it has one at all."""
 
-    field: str
     after: int | None
     before: int | None
 
@@ -181,11 +180,10 @@ class At(Clause):
         return _between(masks, self.field, self.after, self.before)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lasted(Clause):
     """`run_time` or `wait_time` lies between two spans of microseconds, both inclusive; both open: it is known."""
 
-    field: str
     after: int | None
     before: int | None
 
@@ -301,7 +299,7 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
-def _bounds(name: str, value: object, number: Callable[[str, object], int | None]) -> tuple[int | None, int | None]:
+def _bounds(name: str, value: object, number: Callable[[str, object], int | None]) -> dict[str, int | None]:
     if isinstance(value, Mapping):
         unknown = set(value) - {"after", "before"}
         if unknown:
@@ -311,7 +309,7 @@ def _bounds(name: str, value: object, number: Callable[[str, object], int | None
         pair = (value[0], value[1])
     else:
         raise ValueError(f"{name} must be (after, before) or {{'after':, 'before':}}, not {value!r}")
-    return number(name, pair[0]), number(name, pair[1])
+    return {"after": number(name, pair[0]), "before": number(name, pair[1])}
 
 
 def moment_us(name: str, value: object) -> int | None:
@@ -341,19 +339,19 @@ def _span_us(name: str, value: object) -> int | None:
 
 def _maker(name: str) -> Callable[[Any], Clause] | None:
     if name in DICTIONARIES:
-        return lambda value: HasText(name, _texts(name, value))
+        return lambda value: HasText(field=name, texts=_texts(name, value))
     if name in TAGS:
         read = {"job_arg": _resources, "parent": _ids}.get(name, _texts)
-        return lambda value: HasTag(name, read(name, value))
+        return lambda value: HasTag(field=name, texts=read(name, value))
     if name in MOMENTS:
-        return lambda value: At(name, *_bounds(name, value, moment_us))
+        return lambda value: At(field=name, **_bounds(name, value, moment_us))
     if name in SPANS:
-        return lambda value: Lasted(name, *_bounds(name, value, _span_us))
+        return lambda value: Lasted(field=name, **_bounds(name, value, _span_us))
     others: dict[str, Callable[[Any], Clause]] = {
-        "id": lambda value: HasId(_ids(name, value)),
-        "state": lambda value: InState(_states(name, value)),
-        "kill_requested": lambda value: KillRequested(_flag(name, value)),
-        "stale": lambda value: IsStale(_flag(name, value)),
+        "id": lambda value: HasId(ids=_ids(name, value)),
+        "state": lambda value: InState(states=_states(name, value)),
+        "kill_requested": lambda value: KillRequested(wanted=_flag(name, value)),
+        "stale": lambda value: IsStale(wanted=_flag(name, value)),
     }
     return others.get(name)
 

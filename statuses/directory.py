@@ -210,9 +210,8 @@ class _Asked:
 
         def receive(reply: bytes) -> None:
             cells.append(reply)
-            if len(cells) == 2 and cells[0] == struct.pack("<I", place.random) and len(cells[1]) == 8:
-                if int.from_bytes(cells[1], "little") // 1000 == ids.recorded_ms(id):
-                    self.places.setdefault(id, set()).add((place.family, place.segment, place.row))
+            if len(cells) == 2 and _is_there(id, place, *cells):
+                self.places.setdefault(id, set()).add((place.family, place.segment, place.row))
 
         for column in ("random", "recorded_at"):
             width = BY_NAME[column].width
@@ -232,6 +231,13 @@ class _Asked:
 
     def listing(self, segments: list[Segment]) -> Listing:
         return Listing(segments, self.codes, self.sizes, self.places, self.now_us, self.stale_after_us)
+
+
+def _is_there(id: str, place: ids.Place, random: bytes, recorded: bytes) -> bool:
+    """Whether the cells of a row are those its generated id speaks of."""
+    if random != struct.pack("<I", place.random) or len(recorded) != 8:
+        return False
+    return int.from_bytes(recorded, "little") // 1000 == ids.recorded_ms(id)
 
 
 def _is_utf8(text: str) -> bool:

@@ -150,10 +150,12 @@ COUNTS = Look(("counts",), _count_states, frozenset({"state"}))
 class Evaluation:
     """One read of the store for some questions: listing, bound filters, snapshots. Lives as long as the call."""
 
-    def __init__(self, store: Store, selections: Sequence[Selection], restless: set[tuple[Any, ...]] | None = None, all_kept: bool = False) -> None:
+    def __init__(
+        self, store: Store, selections: Sequence[Selection], restless: set[tuple[Any, ...]] | None = None, all_kept: bool = False
+    ) -> None:
         self.store = store
         self._restless = restless if restless is not None else set()
-        self._all_kept = all_kept
+        self.is_last = all_kept
         partials.max_entries = store.config.cache_entries
         self._views: dict[tuple[Any, ...], View] = {}
         self._kept = 0
@@ -253,7 +255,8 @@ class Evaluation:
                 else:
                     self._fill(key, view, looks, results)
             pending = again
-        return [[(self.segments[key], value) for key, value in found.items() if key in self.segments and value is not None] for found in results]
+        there = self.segments
+        return [[(there[key], value) for key, value in found.items() if key in there and value is not None] for found in results]
 
     def _want(self, key: tuple[Any, ...], looks: Sequence[Any], results: list[dict[Any, Any]]) -> Want | None:
         """What must be read of a segment: nothing where every partial is kept, or its snapshot is still there."""
@@ -287,7 +290,7 @@ class Evaluation:
         return Want(segment, tuple(sorted(columns)), tuple(sorted(postings)))
 
     def _keeps_all(self, key: tuple[Any, ...]) -> bool:
-        return self._all_kept or key in self._restless
+        return self.is_last or key in self._restless
 
     def _accept(self, key: tuple[Any, ...], view: View | None) -> View | None:
         """The snapshot when it is of the version everything else is of. None: the segment is another now, look at it again."""

@@ -6,7 +6,7 @@ beforehand is not computed, and does not stand in the key under which its result
 from collections.abc import Iterable
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Test:
     """Columns it reads."""
     postings: frozenset[Posting] = frozenset()
     """Posting lists it reads."""
-    volatile: ClassVar[bool] = False
+    volatile: bool = False
     """Whether it reads cells that change without a new version: its results are never kept."""
 
     def words(self) -> tuple[Any, ...]:

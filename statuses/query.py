@@ -28,7 +28,7 @@ SORTABLE = (*TIMESTAMPS, "ended_at", *SPANS)
 #: What `counts_by` knows.
 FIELDS = (*DICTIONARIES, "job_arg")
 #: Rows whose records one call reads.
-RECORDS_A_CALL = 50
+RECORDS_A_CALL = 25
 #: Most buckets and bins an answer may have.
 STEPS_MAX = 10_000
 
@@ -352,7 +352,9 @@ class Query:
             return
         yield from pages.by_segment(pages.join(list(self._blocks(store))))
 
-    def request_kill_all(self, *, by: str | None = None, reason: str | None = None, end_queued: bool = False, progress: Any = None) -> "Changed":
+    def request_kill_all(
+        self, *, by: str | None = None, reason: str | None = None, end_queued: bool = False, progress: Any = None
+    ) -> "Changed":
         """Ask every matching job to die; with `end_queued` those that wait are killed in the same step. Ended ones are skipped."""
         from . import bulk
 
@@ -435,7 +437,8 @@ def _ids(store: Store, block: "Block") -> list[str]:
 
 def _own_ids(store: Store, places: Sequence[tuple[int, int, int]]) -> Iterator[str | None]:
     for first in range(0, len(places), 1000):
-        names = [keys.job(keys.segment(store.families[family], segment), row) for family, segment, row in places[first : first + 1000]]
+        part = places[first : first + 1000]
+        names = [keys.job(keys.segment(store.families[family], segment), row) for family, segment, row in part]
         for text in store.pipeline([("HGET", name, "i") for name in names]):
             yield None if text is None else text.decode()
 

@@ -50,8 +50,8 @@ class Asked:
         self._ask(answer, lambda to, found: to.update(timeline=found))
 
     def flags(self) -> None:
-        self._ask(stats.counts, _into("flags", "kill_requested"), KillRequested(True))
-        self._ask(stats.counts, lambda to, found: to.setdefault("flags", {}).update(stale=sum(found.values())), IsStale(True))
+        self._ask(stats.counts, _into("flags", "kill_requested"), KillRequested(wanted=True))
+        self._ask(stats.counts, lambda to, found: to.setdefault("flags", {}).update(stale=sum(found.values())), IsStale(wanted=True))
 
     def bounds(self) -> None:
         self._ask(stats.bounds, lambda to, found: to.update(bounds=found))

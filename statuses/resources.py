@@ -203,15 +203,18 @@ def _texts(evaluation: Evaluation, merged: _Merged, chosen: Array) -> list[str]:
             part = rows[first : first + 200]
             for row, known in zip(part, record.read_rows(evaluation.store, family, segment, part), strict=True):
                 records[family, segment, row] = known
-    return [_text(records[place], int(merged.hashes[at])) for place, at in zip(places, chosen.tolist(), strict=True)]
+    return [_text(evaluation, records[place], int(merged.hashes[at])) for place, at in zip(places, chosen.tolist(), strict=True)]
 
 
-def _text(known: Any, hash: int) -> str:
-    """The resource with this hash. Raises: Moved when the job no longer has it."""
+def _text(evaluation: Evaluation, known: Any, hash: int) -> str:
+    """The resource with this hash. Raises: Moved when the job no longer has it; where that happens again and again
+    (its hash is damaged), the resource goes by its hash."""
     for text in () if known is None else resource.texts(known.job_args):
         bucket, entry = tag_hash(text)
         if bucket << 48 | int.from_bytes(entry, "little") == hash:
             return text
+    if evaluation.is_last:
+        return f"(resource {hash:014x})"
     raise Moved
 
 

@@ -20,6 +20,8 @@ Posting = tuple[str, int]
 
 #: Bytes asked for in one round trip: enough to keep the line busy, few enough to stay in the processor's cache.
 BATCH_BYTES = 4 << 20
+#: Bytes asked for by one command: copying more would hold Redis for over a millisecond.
+COMMAND_BYTES = 1 << 20
 #: What a posting list counts for in a batch; its true length is not known before it is read.
 POSTING_BYTES = 4096
 
@@ -154,11 +156,18 @@ class Want:
 def read(store: Store, wants: Iterable[Want]) -> Iterator[tuple[Want, View | None]]:
     """Snapshots in the order asked for; None for a segment that is gone.
 
-    Source: one MGET a segment, atomic, a few megabytes of them in a round trip."""
+    Source: MGETs of up to a megabyte, a few megabytes of them in a round trip. Where a segment takes several, they
+    all say its version: when they differ, it is read again in one."""
     for batch in _batches(wants):
-        replies = store.pipeline([_command(store, want) for want in batch])
-        for want, reply in zip(batch, replies, strict=True):
-            yield want, _view(want, reply)
+        plans = [_plan(want) for want in batch]
+        commands = [_command(store, want.segment, *part) for want, plan in zip(batch, plans, strict=True) for part in plan]
+        replies = iter(store.pipeline(commands))
+        for want, plan in zip(batch, plans, strict=True):
+            parts = [(columns, postings, next(replies)) for columns, postings in plan]
+            if any(reply[0] != parts[0][2][0] for _, _, reply in parts):
+                whole = store.pipeline([_command(store, want.segment, want.columns, want.postings)])[0]
+                parts = [(want.columns, want.postings, whole)]
+            yield want, _view(want.segment, parts)
 
 
 def _batches(wants: Iterable[Want]) -> Iterator[list[Want]]:
@@ -174,13 +183,37 @@ def _batches(wants: Iterable[Want]) -> Iterator[list[Want]]:
         yield batch
 
 
-def _command(store: Store, want: Want) -> Command:
-    prefix = keys.segment(store.families[want.segment.family], want.segment.number)
+#: Columns and posting lists of one command.
+_Part = tuple[tuple[str, ...], tuple[Posting, ...]]
+
+
+def _plan(want: Want) -> list[_Part]:
+    """What to ask for in each command, so that none of them holds Redis for a millisecond."""
+    if want.nbytes <= COMMAND_BYTES:
+        return [(want.columns, want.postings)]
+    parts: list[_Part] = []
+    columns: list[str] = []
+    size = 0
+    for name in want.columns:
+        width = SEGMENT_ROWS * BY_NAME[name].width
+        if columns and size + width > COMMAND_BYTES:
+            parts.append((tuple(columns), ()))
+            columns, size = [], 0
+        columns.append(name)
+        size += width
+    if columns:
+        parts.append((tuple(columns), ()))
+    step = COMMAND_BYTES // POSTING_BYTES
+    return parts + [((), want.postings[first : first + step]) for first in range(0, len(want.postings), step)]
+
+
+def _command(store: Store, segment: Segment, columns: Sequence[str], postings: Sequence[Posting]) -> Command:
+    prefix = keys.segment(store.families[segment.family], segment.number)
     return (
         "MGET",
         *head(prefix),
-        *(keys.column(prefix, BY_NAME[name].key) for name in want.columns),
-        *(keys.posting(prefix, TAGS[kind], bucket) for kind, bucket in want.postings),
+        *(keys.column(prefix, BY_NAME[name].key) for name in columns),
+        *(keys.posting(prefix, TAGS[kind], bucket) for kind, bucket in postings),
     )
 
 
@@ -190,16 +223,13 @@ def head(prefix: str) -> tuple[str, str, str]:
     return keys.version(prefix), keys.rows(prefix), keys.zone(prefix)
 
 
-def _view(want: Want, reply: Sequence[bytes | None]) -> View | None:
-    known = want.segment
-    version, rows, zone, *values = reply
+def _view(known: Segment, parts: Sequence[tuple[Sequence[str], Sequence[Posting], Sequence[bytes | None]]]) -> View | None:
+    version, rows, zone = parts[0][2][:3]
     if version is None or rows is None:
         return None
-    if version == known.version:
-        view = View(known)
-    else:
-        view = View(newer(known, version, rows, zone))
-    view.fill(want.columns, want.postings, values)
+    view = View(known if version == known.version else newer(known, version, rows, zone))
+    for columns, postings, reply in parts:
+        view.fill(columns, postings, reply[3:])
     return view
 
 

@@ -105,11 +105,14 @@ def cells_of(values: Array) -> Array:
 
 def _count_cells(column: str, hits: Hits) -> tuple[Any, ...] | None:
     values = spans(hits, column)
-    if not len(values):
-        return None
-    counted = np.bincount(cells_of(values))
-    cells = np.flatnonzero(counted)
-    return len(values), _total(values), int(values.min()), int(values.max()), cells.astype(np.uint16), counted[cells].astype(np.uint32)
+    return _grid_of(values, cells_of(values)) if len(values) else None
+
+
+def _grid_of(values: Array, cells: Array) -> tuple[Any, ...]:
+    """What the numbers of one group come to: `_Cells`, still by segment."""
+    counted = np.bincount(cells)
+    filled = np.flatnonzero(counted)
+    return len(values), _total(values), int(values.min()), int(values.max()), filled.astype(np.uint16), counted[filled].astype(np.uint32)
 
 
 def _total(values: Array) -> int:
@@ -168,11 +171,13 @@ def durations_by(evaluation: Evaluation, field: str, column: str, limit: int | N
     numbers = yield Look(("timed", field, column), partial(_count_timed, field, column), needed, ahead=needed)
     winners = _winners(evaluation, field, numbers, limit)
     chosen = _by_family(winners)
-    cells = yield Look(("grids", field, column, _key(chosen)), partial(_count_group_cells, field, column, chosen), needed)
+    groups = {family: _Groups(codes) for family, codes in chosen.items()}
+    cells = yield Look(("grids", field, column, _key(chosen)), partial(_count_group_cells, field, column, groups), needed)
     merged = _merge_groups(winners, cells)
     ranks = {text: _ranks(group) for text, group in merged.items()}
-    sought = {family: _sought(codes, winners, ranks) for family, codes in chosen.items()}
-    inside = yield Look(("insides", field, column, _key(sought)), partial(_group_insides, field, column, sought), needed)
+    sought = {family: _sought(family, codes, winners, ranks) for family, codes in chosen.items()}
+    wanted = {family: _Sought(groups[family], cells) for family, cells in sought.items()}
+    inside = yield Look(("insides", field, column, _key(sought)), partial(_group_insides, field, column, wanted), needed)
     values = _by_group_cell(inside, winners)
     return {text: _durations(merged[text], [_nth(values[text, cell], rank) for cell, rank in ranks[text]]) for text in winners}
 
@@ -215,30 +220,37 @@ def _key(by_family: Mapping[int, tuple[Any, ...]]) -> tuple[Any, ...]:
     return tuple(sorted(by_family.items()))
 
 
-def _groups(field: str, column: str, codes: Sequence[int], hits: Hits) -> tuple[Array, Array]:
-    """(index into the sorted `codes`, span) of the hits that have one of the codes and a span."""
-    wanted = np.array(codes, np.uint32)
-    cells, spans_kept = hits.take(field), hits.take(column)
-    index = np.minimum(np.searchsorted(wanted, cells), len(wanted) - 1)
-    chosen = (wanted[index] == cells) & (spans_kept != 0)
-    return index[chosen], spans_kept[chosen] - 1
+class _Groups:
+    """Codes of one family by their place in a list; made once, used for every segment."""
+
+    def __init__(self, codes: Sequence[int]) -> None:
+        self.codes = codes
+        # A table, not a search: the cells of a column are looked up by the hundred thousand.
+        self._index = np.full(max(codes, default=0) + 2, -1, np.int16 if len(codes) < 1 << 15 else np.int32)
+        self._index[list(codes)] = np.arange(len(codes))
+
+    def of(self, field: str, column: str, hits: Hits) -> tuple[Array, Array]:
+        """(place in the list, span) of the hits that have one of the codes and a span."""
+        cells, spans_kept = hits.take(field), hits.take(column)
+        index = self._index[np.minimum(cells, len(self._index) - 1)]
+        chosen = (index >= 0) & (spans_kept != 0)
+        return index[chosen], spans_kept[chosen] - 1
 
 
-def _count_group_cells(field: str, column: str, chosen: Mapping[int, tuple[int, ...]], hits: Hits) -> Any:
-    codes = chosen.get(hits.view.segment.family, ())
-    if not codes:
+def _count_group_cells(field: str, column: str, chosen: Mapping[int, _Groups], hits: Hits) -> Any:
+    groups = chosen.get(hits.view.segment.family)
+    if groups is None:
         return None
-    index, values = _groups(field, column, codes, hits)
-    found = []
+    index, values = groups.of(field, column, hits)
     order = np.argsort(index, kind="stable")
     index, values = index[order], values[order]
-    starts = np.searchsorted(index, np.arange(len(codes) + 1))
-    for number, code in enumerate(codes):
-        part = values[starts[number] : starts[number + 1]]
-        if len(part):
-            counted = np.bincount(cells_of(part))
-            cells = np.flatnonzero(counted)
-            found.append((code, len(part), _total(part), int(part.min()), int(part.max()), cells.astype(np.uint16), counted[cells].astype(np.uint32)))
+    cells = cells_of(values)
+    starts = np.searchsorted(index, np.arange(len(groups.codes) + 1))
+    found = []
+    for number, code in enumerate(groups.codes):
+        part = slice(starts[number], starts[number + 1])
+        if part.start < part.stop:
+            found.append((code, *_grid_of(values[part], cells[part])))
     return tuple(found) or None
 
 
@@ -251,29 +263,46 @@ def _merge_groups(winners: _Winners, found: Found) -> dict[str, _Cells]:
     return {text: _merge(groups) for text, groups in parts.items()}
 
 
-def _sought(codes: tuple[int, ...], winners: _Winners, ranks: Mapping[str, list[tuple[int, int]]]) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """(code, cells to fetch) of one family's codes."""
-    cells = {code: tuple(sorted({cell for cell, _ in ranks[text]})) for text, pairs in winners.items() for _, code in pairs}
-    return tuple((code, cells[code]) for code in codes)
+#: (code, the grid cells to fetch of it), for one family.
+_CellsByCode = tuple[tuple[int, tuple[int, ...]], ...]
 
 
-def _group_insides(field: str, column: str, sought: Mapping[int, tuple[tuple[int, tuple[int, ...]], ...]], hits: Hits) -> Any:
-    wanted = sought.get(hits.view.segment.family, ())
-    if not wanted:
+def _sought(family: int, codes: tuple[int, ...], winners: _Winners, ranks: Mapping[str, list[tuple[int, int]]]) -> _CellsByCode:
+    texts = {pair: text for text, pairs in winners.items() for pair in pairs}
+    return tuple((code, tuple(sorted({cell for cell, _ in ranks[texts[family, code]]}))) for code in codes)
+
+
+class _Sought:
+    """The (group, cell) pairs whose values are wanted, as a table; made once, used for every segment."""
+
+    def __init__(self, groups: _Groups, cells: _CellsByCode) -> None:
+        self.groups = groups
+        self.names = [(code, cell) for code, cells_of_code in cells for cell in cells_of_code]
+        self._slots = {cell: slot for slot, cell in enumerate(sorted({cell for _, cell in self.names}))}
+        self._slot = np.full(1 << 16, len(self._slots), np.int32)
+        self._slot[list(self._slots)] = range(len(self._slots))
+        self._name = np.full((len(groups.codes), len(self._slots) + 1), -1, np.int32)
+        places = {code: place for place, code in enumerate(groups.codes)}
+        for number, (code, cell) in enumerate(self.names):
+            self._name[places[code], self._slots[cell]] = number
+
+    def of(self, index: Array, cells: Array) -> Array:
+        """Which name each (place, cell) is, -1 for none."""
+        return self._name[index, self._slot[cells]]
+
+
+def _group_insides(field: str, column: str, sought: Mapping[int, _Sought], hits: Hits) -> Any:
+    wanted = sought.get(hits.view.segment.family)
+    if wanted is None:
         return None
-    index, values = _groups(field, column, [code for code, _ in wanted], hits)
-    cells = cells_of(values)
-    # (group, cell) as one number, so that one sorted lookup finds the few that are sought.
-    pairs = (index.astype(np.uint32) << np.uint32(16)) | cells
-    keys = np.array([number << 16 | cell for number, (_, cells) in enumerate(wanted) for cell in cells], np.uint32)
-    at = np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)
-    chosen = keys[at] == pairs
+    index, values = wanted.groups.of(field, column, hits)
+    at = wanted.of(index, cells_of(values))
+    chosen = at >= 0
     at, values = at[chosen], values[chosen]
     order = np.argsort(at, kind="stable")
     at, values = at[order], values[order]
-    starts = np.searchsorted(at, np.arange(len(keys) + 1))
-    names = [(code, cell) for code, cells in wanted for cell in cells]
-    found = tuple((*name, values[starts[n] : starts[n + 1]]) for n, name in enumerate(names) if starts[n] < starts[n + 1])
+    starts = np.searchsorted(at, np.arange(len(wanted.names) + 1))
+    found = tuple((*name, values[starts[n] : starts[n + 1]].copy()) for n, name in enumerate(wanted.names) if starts[n] < starts[n + 1])
     return found or None
 
 
@@ -291,8 +320,9 @@ def histogram(evaluation: Evaluation, column: str, bins: int) -> Answer[list[Bin
     found = yield _grid(column)
     if not found:
         return []
-    edges = _edges(_merge([part for _, part in found]), bins)
-    parts = yield Look(("bins", column, tuple(edges)), partial(_count_bins, column, edges), frozenset({"state", column}))
+    bins_by = _Bins(_edges(_merge([part for _, part in found]), bins))
+    edges = bins_by.edges
+    parts = yield Look(("bins", column, tuple(edges)), partial(_count_bins, column, bins_by), frozenset({"state", column}))
     numbers = sum((part for _, part in parts), np.zeros(len(edges) - 1, np.int64))
     return [Bin(low=low, high=high, n=int(n)) for (low, high), n in zip(pairwise(edges), numbers, strict=True)]
 
@@ -314,9 +344,27 @@ def _geometric(low: float, high: float, bins: int) -> list[float]:
     return [low, *(low * math.exp(ratio * number) for number in range(1, bins)), high]
 
 
-def _count_bins(column: str, edges: Sequence[float], hits: Hits) -> Array | None:
+class _Bins:
+    """Which bin a value falls into: by its grid cell where that lies within one bin, else by search."""
+
+    def __init__(self, edges: list[float]) -> None:
+        self.edges = edges
+        lower = (np.arange((1 << 15) + 1, dtype=np.uint64) << np.uint64(48)).view(np.float64)
+        first = self._search(np.nan_to_num(lower, nan=np.inf))
+        self._bin = np.where(first[:-1] == first[1:], first[:-1], -1).astype(np.int32)
+
+    def _search(self, values: Array) -> Array:
+        index = np.searchsorted(self.edges, values / 1e6, side="right") - 1
+        return np.clip(index, 0, len(self.edges) - 2)
+
+    def of(self, values: Array) -> Array:
+        """The bin of each value (microseconds)."""
+        found = self._bin[cells_of(values)]
+        open_ = np.flatnonzero(found < 0)
+        found[open_] = self._search(values[open_])
+        return found
+
+
+def _count_bins(column: str, bins: _Bins, hits: Hits) -> Array | None:
     values = spans(hits, column)
-    if not len(values):
-        return None
-    index = np.searchsorted(edges, values / 1e6, side="right") - 1
-    return np.bincount(np.minimum(index, len(edges) - 2), minlength=len(edges) - 1)
+    return np.bincount(bins.of(values), minlength=len(bins.edges) - 1) if len(values) else None

@@ -2,12 +2,13 @@
 
 import math
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from random import Random
 from typing import Any
 
 import statuses
-from statuses import clock, scripts
+from statuses import clauses, clock, scripts
 from statuses.columns import DICTIONARIES, SPANS, TIMESTAMPS
 from statuses.errors import StatusNotFound
 from statuses.ids import decode
@@ -42,7 +43,7 @@ class World:
             queue=pick(["q1", "q2", None]),
             user=pick(["ann", "bob", "eve", None]),
             engine=pick(["celery", None]),
-            job_args={f"a{n}": text for n, text in enumerate(resources)} | ({"again": [*resources, *resources]} if chance() < 0.3 else {}),
+            job_args={f"a{n}": text for n, text in enumerate(resources)} | ({"again": resources * 2} if chance() < 0.3 else {}),
             provider_job_id=pick([f"p{len(self.ids)}", "shared", None]),
             parent=pick([self.ids[0] if self.ids else "none", None, None]),
             id=own,
@@ -56,7 +57,8 @@ class World:
         records = []
         for _ in range(self.random.randrange(1, 6)):
             at = clock.to_us(self.clock.now) - self.random.randrange(10**13)
-            record: dict[str, Any] = {"job_name": self.random.choice(NAMES), "recorded_at": at, "job_args": {"b": self.random.choice(RESOURCES)}}
+            record: dict[str, Any] = {"job_name": self.random.choice(NAMES), "recorded_at": at}
+            record["job_args"] = {"b": self.random.choice(RESOURCES)}
             for name in ("queued_at", "started_at", "failed_at", "succeeded_at", "kill_requested_at"):
                 if self.random.random() < 0.6:
                     record[name] = at + self.random.choice([-5, 0, 1, 10**6, self.random.randrange(10**12)])
@@ -91,10 +93,8 @@ class World:
             lambda: status.delete(force=True) if self.random.random() < 0.3 else None,
             lambda: statuses.where(id=status.id).delete_all(only_ended=True, undo_for=timedelta(hours=1)),
         ]
-        try:
+        with suppress(StatusNotFound):
             pick(verbs)()
-        except StatusNotFound:
-            pass
 
     def next_segment(self) -> None:
         """New jobs go to another segment from now on."""
@@ -157,23 +157,25 @@ Term = tuple[bool, dict[str, Any]]
 
 
 def matching(jobs: list[Job], terms: list[Term]) -> list[Job]:
-    return [job for job in jobs if all(all(job.matches(*clause) for clause in clauses.items()) is wanted for wanted, clauses in terms)]
+    return [job for job in jobs if all(all(job.matches(*clause) for clause in given.items()) is wanted for wanted, given in terms)]
 
 
 def query(terms: list[Term]) -> statuses.query.Query:
     made = statuses.all()
-    for wanted, clauses in terms:
-        made = made.where(**clauses) if wanted else made.exclude(**clauses)
+    for wanted, given in terms:
+        made = made.where(**given) if wanted else made.exclude(**given)
     return made
 
 
 def random_terms(random: Random, jobs: list[Job], most: int = 2) -> list[Term]:
-    return [(random.random() < 0.7, dict(random_clause(random, jobs) for _ in range(random.choice([1, 1, 1, 2])))) for _ in range(random.randrange(most + 1))]
+    def some() -> dict[str, Any]:
+        return dict(random_clause(random, jobs) for _ in range(random.choice([1, 1, 1, 2])))
+
+    return [(random.random() < 0.7, some()) for _ in range(random.randrange(most + 1))]
 
 
 def random_clause(random: Random, jobs: list[Job]) -> tuple[str, Any]:
-    job = random.choice(jobs) if jobs else None
-    name = random.choice(["state", "id", *DICTIONARIES, "job_arg", "provider_job_id", "parent", "kill_requested", "stale", *SPANS, *MOMENTS])
+    name = random.choice(clauses.NAMES)
     if name in ("kill_requested", "stale"):
         return name, random.random() < 0.5
     if name in SPANS or name in MOMENTS:
@@ -181,11 +183,11 @@ def random_clause(random: Random, jobs: list[Job]) -> tuple[str, Any]:
     if name == "state":
         options: list[Any] = [*State, *GROUPS]
     elif name == "id":
-        options = [job.id for job in jobs] + ["nobody", "x:1", "01890a5d-ac96-8000-8000-000000000001"]
+        options = [*(job.id for job in jobs), "nobody", "x:1", "01890a5d-ac96-8000-8000-000000000001"]
     elif name in DICTIONARIES or name == "job_arg":
-        options = sorted({text for job in jobs for text in job.values(name)}) + ["never seen"]
+        options = [*sorted({text for job in jobs for text in job.values(name)}), "never seen"]
     else:
-        options = [getattr(job, name) for job in jobs if getattr(job, name)] + ["none"]
+        options = [*(getattr(job, name) for job in jobs if getattr(job, name)), "none"]
     if random.random() < 0.4:
         return name, random.choice(options)
     return name, random.sample(options, random.randrange(min(len(options), 5) + 1))
@@ -213,7 +215,7 @@ def counts_by(jobs: list[Job], field: str, limit: int | None) -> list[tuple[Any,
     found = []
     for text in sorted(totals, key=lambda text: (-totals[text], text))[:limit]:
         mine = [job for job in jobs if text in job.values(field)]
-        moments = [job.moments["recorded_at"] for job in mine]
+        moments = [at for job in mine if (at := job.moments["recorded_at"]) is not None]
         found.append((text, len(mine), counts(mine), min(moments), max(moments)))
     return found
 

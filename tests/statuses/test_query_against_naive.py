@@ -10,7 +10,6 @@ import statuses
 from statuses import clock
 from statuses.columns import DICTIONARIES, SPANS
 from statuses.testing import frozen_clock
-
 from tests.statuses import naive
 
 often = settings(
@@ -141,7 +140,7 @@ def test_every_answer_is_that_of_the_naive_model(seed, server_url):
         check_all(random, naive.World(random, frozen), steps=4)
 
 
-@settings(often, max_examples=15)
+@settings(often, max_examples=40)
 @given(seed=seeds)
 def test_families_are_merged_by_text(seed, server_url):
     with frozen_clock() as frozen:

@@ -5,7 +5,7 @@ bulk operation over a filter names no jobs; its trace on one of them is the kill
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,7 +45,8 @@ class Entry:
 
 def trail(status: Any, attempts: Sequence[Any], operations: Sequence[Operation]) -> list[Entry]:
     """All entries, newest first. ``attempts`` are all of the job's, the present one last."""
-    told = [_done(operation) for operation in operations]
+    asked = {attempt.kill_requested_at: attempt.kill_requested_by for attempt in attempts if attempt.kill_requested_at}
+    told = [_done(operation, asked) for operation in operations]
     told += list(_history(status, attempts, operations))
     return sorted(told, key=lambda entry: entry.at, reverse=True)
 
@@ -57,19 +58,27 @@ def operations_on(job_id: str) -> list[Operation]:
     return [operation for operation in found[:MOST_OPERATIONS] if job_id in (operation.ids or ())]
 
 
-def retried_by(attempt: Any, before: Any, operations: Sequence[Operation]) -> str | None:
-    """Who sent an attempt, if a person did: the retry between the end of the one before and its own start."""
-    since, until = before.ended_at or before.started_at, attempt.started_at
+def retriers(attempts: Sequence[Any], operations: Sequence[Operation]) -> dict[int, str]:
+    """Which attempts a person sent, and who: each retry made the attempt that was queued closest to it."""
+    found: dict[int, str] = {}
+    later = [(attempt.attempt, _begun(attempt, before)) for before, attempt in zip(attempts, attempts[1:], strict=False)]
     for operation in operations:
-        after = since is None or operation.created_at >= since - SAME
-        in_time = until is None or operation.created_at <= until + SAME
-        if operation.action == Operation.Action.RETRY and operation.changed and after and in_time:
-            return operation.username
-    return None
+        if operation.action != Operation.Action.RETRY or not operation.changed:
+            continue
+        near = [(abs(at - operation.created_at), number) for number, at in later if at and number not in found]
+        if near and min(near)[0] <= SAME:
+            found[min(near)[1]] = operation.username
+    return found
 
 
-def _done(operation: Operation) -> Entry:
-    """What somebody did, or tried to."""
+def _begun(attempt: Any, before: Any) -> datetime | None:
+    """When an attempt came to be: queued, where the queueing is its own, else started."""
+    since = before.started_at or before.recorded_at
+    return attempt.queued_at if attempt.queued_at and attempt.queued_at > since else attempt.started_at
+
+
+def _done(operation: Operation, asked: Mapping[datetime, str | None]) -> Entry:
+    """What somebody did, or tried to. A kill is dated by the store, so that it stands before what came of it."""
     text, icon, state = _DEEDS.get(operation.action, (operation.action, "job", ""))
     details = [_("from %(address)s") % {"address": operation.address} if operation.address else ""]
     if (operation.announced or 0) > 1:
@@ -77,9 +86,20 @@ def _done(operation: Operation) -> Entry:
     elif not operation.changed and operation.is_over:
         details.append(_("nothing was changed"))
     return Entry(
-        at=operation.created_at, icon=icon, state=state, who=operation.username, text=str(text()), reason=operation.reason,
+        at=_moment(operation, asked), icon=icon, state=state, who=operation.username, text=str(text()), reason=operation.reason,
         detail=", ".join(filter(None, details)), operation=operation.pk,
     )
+
+
+def _moment(operation: Operation, asked: Mapping[datetime, str | None]) -> datetime:
+    made = (at for at, by in asked.items() if _made(operation, at, by))
+    return next(made, operation.created_at)
+
+
+def _made(operation: Operation, at: datetime, by: str | None) -> bool:
+    """Whether a kill request is the work of this operation."""
+    is_kill = operation.action in (Operation.Action.KILL, Operation.Action.KILL_NOW) and operation.changed
+    return bool(is_kill) and operation.username == by and abs(operation.created_at - at) <= SAME
 
 
 _DEEDS = {
@@ -95,9 +115,10 @@ def _history(status: Any, attempts: Sequence[Any], operations: Sequence[Operatio
     """What the status itself tells."""
     text = _("created the job") if status.user else _("The job was created")
     yield Entry(at=status.recorded_at, icon="add", state="", who=status.user or "", text=text)
+    by_hand = retriers(attempts, operations)
     for place, attempt in enumerate(attempts):
         before = attempts[place - 1] if place else None
-        if before is not None and not retried_by(attempt, before, operations):
+        if before is not None and attempt.attempt not in by_hand:
             yield from _again(attempt, before)
         yield from _asked(attempt, before, operations)
         yield from _ended(attempt, len(attempts) > 1)
@@ -105,9 +126,7 @@ def _history(status: Any, attempts: Sequence[Any], operations: Sequence[Operatio
 
 def _again(attempt: Any, before: Any) -> Iterator[Entry]:
     """An attempt that nobody asked for by hand: when it was queued, or started where the queueing is not its own."""
-    since = before.started_at or before.recorded_at
-    queued_anew = attempt.queued_at is not None and attempt.queued_at > since
-    at = attempt.queued_at if queued_anew else attempt.started_at
+    at = _begun(attempt, before)
     if at:
         detail = _("attempt %(number)s") % {"number": attempt.attempt + 1}
         yield Entry(at=at, icon="retry", state="queued", text=_("Automatic retry"), detail=detail)
@@ -118,8 +137,7 @@ def _asked(attempt: Any, before: Any, operations: Sequence[Operation]) -> Iterat
     at = attempt.kill_requested_at
     if at is None or (before is not None and before.kill_requested_at == at):
         return
-    kills = (operation for operation in operations if operation.action.startswith("kill") and operation.changed)
-    if any(abs(operation.created_at - at) <= SAME and operation.username == attempt.kill_requested_by for operation in kills):
+    if any(_made(operation, at, attempt.kill_requested_by) for operation in operations):
         return
     by = attempt.kill_requested_by or ""
     text = _("requested a kill") if by else _("A kill was requested")

@@ -242,7 +242,7 @@ class JobPage:
         """The timeline of the attempt that is looked at."""
         place = self.attempts.index(self.shown)
         before = self.attempts[place - 1] if place else None
-        by = audit.retried_by(self.shown, before, self.operations) if before is not None else None
+        by = audit.retriers(self.attempts, self.operations).get(self.number)
         usual = self.usual.run.p50 if self.usual and self.usual.run.n >= 5 else None
         return timeline.legs(self.shown, now=self.now, before=before, retried_by=by, usual=usual)
 
@@ -325,16 +325,27 @@ class JobPage:
     @cached_property
     def call(self) -> jsontext.Shown | None:
         """Arguments of the engine's call; the half that is empty is left out."""
-        call = self.raw_call
-        return self._json(call) if call else None
+        return self._json(self.arguments) if self.arguments else None
+
+    @cached_property
+    def raw_call(self) -> Any:
+        return self._say.redact(self.status.call) if self.status.call else None
 
     @property
-    def raw_call(self) -> Any:
-        call = self._say.redact(self.status.call) if self.status.call else None
-        if isinstance(call, dict) and set(call) == {"args", "kwargs"}:
-            given = [part for part in (call["args"], call["kwargs"]) if part]
-            return call if len(given) > 1 else given[0] if given else None
-        return call
+    def arguments(self) -> Any:
+        if not isinstance(self.raw_call, dict) or not {"args", "kwargs"} <= set(self.raw_call):
+            return self.raw_call
+        given = {name: self.raw_call[name] for name in ("args", "kwargs") if self.raw_call[name]}
+        return given if len(given) > 1 else next(iter(given.values()), None)
+
+    @cached_property
+    def options(self) -> jsontext.Shown | None:
+        """What else the engine was told: its own options of the call."""
+        if not isinstance(self.raw_call, dict):
+            return None
+        rest = {name: value for name, value in self.raw_call.items() if name not in ("args", "kwargs")}
+        rest = rest["options"] if set(rest) == {"options"} else rest
+        return self._json(rest) if rest and self.raw_call.keys() >= {"args"} else None
 
     @cached_property
     def data(self) -> jsontext.Shown | None:

@@ -22,6 +22,8 @@ _FRAME = re.compile(r'^\s*File "(?P<file>.+?)", line (?P<line>\d+)(?:, in (?P<fu
 _FOREIGN = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python\d|^<|^[A-Z]:.*[/\\]Python\d+[/\\]Lib[/\\]")
 _PACKAGE = re.compile(r"(?:site|dist)-packages[/\\](?P<inside>(?P<package>[^/\\]+).*)")
 _STDLIB = re.compile(r"[/\\](?:lib[/\\]python[\d.]+|Python\d+[/\\]Lib)[/\\](?P<inside>.*)")
+#: The library's own wrappers around a task: nobody looks for an error there, wherever the library is installed.
+_OURS = re.compile(r"[/\\](?P<inside>statuses[/\\](?:engines[/\\]|track\.py).*)")
 _MARKS = re.compile(r"^[\s~^]+$")
 
 
@@ -173,7 +175,7 @@ def _text_below(lines: list[str], place: int) -> tuple[tuple[str, ...], int]:
 def _frame(found: re.Match[str], code: tuple[str, ...], own: dict[tuple[str, int], bool]) -> Frame:
     file, line = found["file"], int(found["line"][:9])
     shown, package = _place(file)
-    is_own = own.get((file, line), not _FOREIGN.search(file))
+    is_own = own.get((file, line), not _FOREIGN.search(file)) and not _OURS.search(file)
     code = tuple(text.strip() if _MARKS.match(text) is None else "" for text in code)
     return Frame(
         file=shown if not is_own or package else file,
@@ -190,6 +192,9 @@ def _place(file: str) -> tuple[str, str]:
     inside = _PACKAGE.search(file)
     if inside:
         return inside["inside"], inside["package"].removesuffix(".py")
+    ours = _OURS.search(file)
+    if ours:
+        return ours["inside"], "statuses"
     standard = _STDLIB.search(file)
     return (standard["inside"], "python") if standard else (file, "python" if file.startswith("<") else "")
 

@@ -36,6 +36,13 @@
     tabs[(to + tabs.length) % tabs.length].focus();
   });
 
+  /* r retries, K asks to stop; never from a field or a dialog, and not where keys are turned off. */
+  document.addEventListener("keydown", event => {
+    const button = { r: "#act-retry", K: "#act-kill" }[event.key];
+    if (!button || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || localStorage.getItem("j-keys") === "off") return;
+    if (!event.target.closest?.("input, select, textarea, dialog, .j-code")) $(button)?.click();
+  });
+
   /* Looking again. The server answers 204 while nothing changed, else with the inside of the page; only panels that differ
      are replaced, so focus, open details and scrolled code stay where they are. */
   const page = $("[data-job-page]");
@@ -59,13 +66,23 @@
     address.searchParams.set("live", $("#job-live", page).dataset.version);
     try {
       const answer = await fetch(address, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } });
-      failures = answer.ok ? 0 : failures + 1;
       if (answer.status === 404) return location.reload();
+      failures = answer.ok ? 0 : failures + 1;
+      trouble(answer.ok ? "" : await answer.text());
       if (answer.status === 200 && !answer.redirected && !busy()) take(await answer.text());
     } catch {
       failures += 1;
     }
     schedule();
+  }
+
+  /* What went wrong, above what was last known, dimmed. The server wrote (and escaped) the words. */
+  function trouble(html) {
+    const note = html && $(".j-note", new DOMParser().parseFromString(html, "text/html"));
+    const shown = $("#job-alert .j-note");
+    if (!note) shown?.remove();
+    else if (!shown) $("#job-alert").replaceChildren(note);
+    page.classList.toggle("j-stalewrap", Boolean(note));
   }
 
   function take(html) {

@@ -1,6 +1,8 @@
 """Stories about one job, in a real browser: watch it, kill it, remove it, read its errors; with script and without."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import statuses
 from jobadmin.paths import job_url
 from statuses.testing import make_status
 from tests.jobadmin.engines import Toy, toy_engine
+from tests.servers import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -207,6 +210,33 @@ def test_a_traceback_opens_folds_and_is_copied_whole(page: Any, context: Any, en
 
     page.locator("#copy-trace-0.is-copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == TRACEBACK
+
+
+@pytest.mark.console_errors
+def test_a_store_that_stops_while_one_looks_is_said_and_what_was_known_stays(page: Any) -> None:
+    with tempfile.TemporaryDirectory(prefix="ja-") as folder:
+        server = Server(Path(folder), "s")
+        statuses.configure(url=server.url, namespace="lost")
+        status = make_status("started", job_name="library.reindex")
+        page.goto(job_url(status.id))
+
+        server.stop()
+        page.get_by_role("alert").get_by_text("Redis does not answer").wait_for()
+        assert page.get_by_role("heading", name="library.reindex").is_visible()
+
+        server.start()
+        page.get_by_role("alert").wait_for(state="hidden")
+        server.stop()
+
+
+def test_keys_retry_and_ask_to_stop(page: Any, engine: Toy) -> None:
+    status = make_status("failed", engine="toy")
+    page.goto(job_url(status.id))
+
+    page.keyboard.press("r")
+    page.locator(".messagelist").get_by_text("Sent again").wait_for()
+    page.keyboard.press("Shift+K")
+    page.locator(".messagelist").get_by_text("Killed: it had not started").wait_for()
 
 
 def test_why_something_is_not_possible_is_shown_to_the_keyboard(page: Any) -> None:

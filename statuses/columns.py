@@ -48,6 +48,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(name="keep_for", key="keep_for", width=8),
     Column(name="loaded_at", key="loaded_at", width=8),
     Column(name="gone_at", key="gone_at", width=8),
+    Column(name="attempts", key="at", width=1),
 )
 BY_NAME = {column.name: column for column in COLUMNS}
 

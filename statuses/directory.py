@@ -190,7 +190,7 @@ class _Asked:
             part = texts[start : start + CODES]
 
             def receive(reply: list[bytes | None], part: list[str] = part) -> None:
-                known.update({text: int(code) for text, code in zip(part, reply, strict=True) if code is not None})
+                known.update({text: abs(int(code)) for text, code in zip(part, reply, strict=True) if code is not None})
 
             yield ("HMGET", keys.codes(tag, dictionary), *part), receive
 

@@ -58,6 +58,11 @@ def column(prefix: str, key: str) -> str:
     return prefix + key
 
 
+def numbers(prefix: str) -> str:
+    """string of u16, ascending: the row of each cell of a packed segment; absent in any other."""
+    return f"{prefix}rows"
+
+
 def posting(prefix: str, kind: str, bucket: int) -> str:
     """string of 8-byte entries: row (u16) and 48 bits of the tag's hash, for one of 256 buckets."""
     return f"{prefix}{kind}{bucket}"
@@ -95,5 +100,5 @@ def attempt(prefix: str, row: int, number: int) -> str:
 
 @lru_cache(maxsize=4096)
 def frame(prefix: str) -> tuple[str, ...]:
-    """Rows, version, zone and every column of a segment: what each script on rows declares first."""
-    return (rows(prefix), version(prefix), zone(prefix), *(column(prefix, c.key) for c in COLUMNS))
+    """Rows, version, zone, every column and the row numbers of a segment: what each script on rows declares first."""
+    return (rows(prefix), version(prefix), zone(prefix), *(column(prefix, c.key) for c in COLUMNS), numbers(prefix))

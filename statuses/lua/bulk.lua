@@ -1,5 +1,5 @@
 -- One verb on many rows of a segment, each checked again.
--- KEYS[1..24] frame; then, for kill one key a row (j), for delete five (j, l, d, k, e) and for both nothing else;
+-- KEYS frame; then, for kill one key a row (j), for delete five (j, l, d, k, e) and for both nothing else;
 -- remove and restore touch cells only.
 -- ARGV[1] frozen; [2] token; [3] verb: kill, remove, restore, delete; [4] state codes that may be left, as digits;
 -- [5] rows, packed: u16 row, 4 bytes rn; [6] kill: by; remove, restore: the moment from which it is gone for good;
@@ -8,9 +8,9 @@
 -- include frame
 -- include fields
 -- include enter
-local VERB, SOURCES, PACKED = ARGV[3], ARGV[4], ARGV[5]
+local VERB, SOURCES, GIVEN = ARGV[3], ARGV[4], ARGV[5]
 local states = call('GET', ST)
-if not states then return string.rep('.', #PACKED / 6) end
+if not states then return string.rep('.', #GIVEN / 6) end
 local randoms = call('GET', RN)
 local now, version = clock(ARGV[1])
 local results, changed = {}, false
@@ -67,10 +67,11 @@ local function restore(row, state)
 end
 
 local index = 0
-for at = 1, #PACKED, 6 do
-  local row = struct.unpack('<I2', PACKED, at)
-  local state = string.byte(states, row + 1) or 0
-  local same = string.sub(randoms, row * 4 + 1, row * 4 + 4) == string.sub(PACKED, at + 2, at + 5)
+for at = 1, #GIVEN, 6 do
+  local row = struct.unpack('<I2', GIVEN, at)
+  local place = cell(row)
+  local state = string.byte(states, place + 1) or 0
+  local same = string.sub(randoms, place * 4 + 1, place * 4 + 4) == string.sub(GIVEN, at + 2, at + 5)
   local removed = state > 8
   local result
   if state == 0 or not same or (VERB == 'restore') ~= removed and not (VERB == 'delete' and removed) then

@@ -1,6 +1,6 @@
 -- A new status in the segment's next row.
--- KEYS[1..24] frame; [25..32] codes and texts of names, users, queues, engines; [33] alias of the own id
--- (or the segment's n again where there is none); [34..] postings.
+-- KEYS frame; +1..+8 codes and texts of names, users, queues, engines; +9 alias of the own id
+-- (or the segment's n again where there is none); +10.. postings.
 -- ARGV[1] frozen; [2] token; [3] "1" when sent a second time; [4] rn (4 bytes); [5] prefix; [6] own id or '';
 -- [7] state code; [8..11] name, user, queue, engine; [12] keep_for microseconds + 1, or 0;
 -- [13] limit of a dictionary; [14] limit of users; [15] "segment row" of a dead alias that may be replaced, or '';
@@ -18,17 +18,17 @@ count = tonumber(count)
 -- A first sending whose reply was lost: the row is there already.
 local function before()
   if OWN ~= '' then
-    local segment, row = string.match(call('GET', KEYS[33]) or '', '^(%d+) (%d+)$')
+    local segment, row = string.match(call('GET', KEYS[FRAME + 9]) or '', '^(%d+) (%d+)$')
     if row and PREFIX == string.match(PREFIX, '^(.*})') .. segment .. ':' and call('HGET', PREFIX .. 'j' .. row, 'u') == TOKEN then
       return tonumber(row)
     end
     return nil
   end
-  local all, at = call('GETRANGE', RN, 0, count * 4 - 1), 1
+  local all, at = call('GETRANGE', RN, 0, math.min(count, CELLS) * 4 - 1), 1
   while true do
     at = string.find(all, RANDOM, at, true)
     if not at then return nil end
-    if (at - 1) % 4 == 0 then return (at - 1) / 4 end
+    if (at - 1) % 4 == 0 then return PACKED and struct.unpack('<I2', PACKED, (at - 1) / 2 + 1) or (at - 1) / 4 end
     at = at + 1
   end
 end
@@ -38,17 +38,17 @@ if ARGV[3] == '1' then
   if row then return { 1, row, number(RECORDED, row, 8) } end
 end
 if OWN ~= '' then
-  local taken = call('GET', KEYS[33])
+  local taken = call('GET', KEYS[FRAME + 9])
   if taken and taken ~= ARGV[15] then return { -2, taken } end
 end
 if count >= ROWS then return { -1 } end
 
 local now, version = clock(ARGV[1])
 local row = count
-local name = code(KEYS[25], KEYS[26], ARGV[8], ARGV[13])
-local user = code(KEYS[27], KEYS[28], ARGV[9], ARGV[14])
-local queue = code(KEYS[29], KEYS[30], ARGV[10], ARGV[13])
-local engine = code(KEYS[31], KEYS[32], ARGV[11], ARGV[13])
+local name = code(KEYS[FRAME + 1], KEYS[FRAME + 2], ARGV[8], ARGV[13])
+local user = code(KEYS[FRAME + 3], KEYS[FRAME + 4], ARGV[9], ARGV[14])
+local queue = code(KEYS[FRAME + 5], KEYS[FRAME + 6], ARGV[10], ARGV[13])
+local engine = code(KEYS[FRAME + 7], KEYS[FRAME + 8], ARGV[11], ARGV[13])
 
 call('SET', N, row + 1)
 if OWN == '' then call('SETRANGE', RN, row * 4, RANDOM) end
@@ -72,7 +72,7 @@ end
 if OWN ~= '' then
   small[#small + 1] = 'u'
   small[#small + 1] = TOKEN
-  call('SET', KEYS[33], string.match(PREFIX, '(%d+):$') .. ' ' .. row)
+  call('SET', KEYS[FRAME + 9], string.match(PREFIX, '(%d+):$') .. ' ' .. row)
 end
 if STATE == 4 then
   small[#small + 1] = 'g'
@@ -84,7 +84,7 @@ if #large > 0 then call('HSET', PREFIX .. 'l' .. at, unpack(large)) end
 if ARGV[16] ~= '' then call('SET', PREFIX .. 'k' .. at, ARGV[16]) end
 if ARGV[17] ~= '' then call('SET', PREFIX .. 'd' .. at, ARGV[17]) end
 local packed = struct.pack('<I2', row)
-for i = 34, #KEYS do call('APPEND', KEYS[i], packed .. ARGV[19 + fields + i - 34]) end
+for i = FRAME + 10, #KEYS do call('APPEND', KEYS[i], packed .. ARGV[9 + fields + i - FRAME]) end
 
 touch(version, TOKEN)
 put(ST, row, 1, STATE)

@@ -1,5 +1,5 @@
 -- Asks a job to die; the state changes only where the job waits and ARGV[8] says so.
--- KEYS[1..24] frame; [25..29] the row's keys.
+-- KEYS frame; +1..+5 the row's keys.
 -- ARGV[1..5] see row.lua; [6] by or ''; [7] reason or ''; [8] "1": a job that waits is killed at once; [9] attempt or ''; [10] sources or ''.
 -- Returns 1 asked; 2 killed; 0 was asked before; 3 has ended; 4 not allowed; -1 no such job. Atomic.
 -- include frame

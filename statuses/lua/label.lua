@@ -1,5 +1,5 @@
 -- Name, user, queue, worker, engine and keep_for of a job.
--- KEYS[1..24] frame; [25..29] the row's keys; [30..] codes and texts of each dictionary named in ARGV.
+-- KEYS frame; +1..+5 the row's keys; +6.. codes and texts of each dictionary named in ARGV.
 -- ARGV[1..5] see row.lua; [6] keep_for microseconds + 1, 0 for the policy's, '' to leave it; then per text:
 -- the number of its column's key, the text ('' for none), the dictionary's limit.
 -- Returns 1; -1 no such job. Atomic.
@@ -9,7 +9,7 @@
 if not live() then return -1 end
 local _, version = clock(FROZEN)
 touch(version, TOKEN)
-local dictionary = 30
+local dictionary = FRAME + 6
 for i = 7, #ARGV, 3 do
   put_new(KEYS[tonumber(ARGV[i])], ROW, 4, code(KEYS[dictionary], KEYS[dictionary + 1], ARGV[i + 1], ARGV[i + 2]))
   dictionary = dictionary + 2

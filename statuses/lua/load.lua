@@ -1,5 +1,5 @@
 -- Fills reserved, contiguous rows with statuses that have their own past times.
--- KEYS[1..24] frame; [25..36] codes and texts of names, users, queues, workers, engines, errors.
+-- KEYS frame; +1..+12 codes and texts of names, users, queues, workers, engines, errors.
 -- ARGV[1] frozen; [2] token; [3] first row; [4] how many; [5] prefix; [6] dictionary limit; [7] limit of users;
 -- [8] states, one byte a row; [9] bounds: u64 lowest and highest of each timestamp, zeros where none was given;
 -- [10] number of packed columns, then per column: number of its key, width, packed cells;
@@ -33,7 +33,7 @@ local dictionaries = { { NM, ARGV[6] }, { US, ARGV[7] }, { QU, ARGV[6] }, { WK, 
 for d, dictionary in ipairs(dictionaries) do
   local codes = { [0] = '\0\0\0\0' }
   for i = 1, tonumber(take()) do
-    codes[i] = struct.pack('<I4', code(KEYS[23 + 2 * d], KEYS[24 + 2 * d], take(), dictionary[2]))
+    codes[i] = struct.pack('<I4', code(KEYS[FRAME - 1 + 2 * d], KEYS[FRAME + 2 * d], take(), dictionary[2]))
   end
   if #codes > 0 then
     local which, cells = take(), {}

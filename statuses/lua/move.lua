@@ -1,5 +1,5 @@
 -- Enters a state (any but started, see start.lua).
--- KEYS[1..24] frame; [25..29] the row's keys.  ARGV[1..5] see row.lua; [6] target code; [7] attempt or ''; [8] sources or ''.
+-- KEYS frame; +1..+5 the row's keys.  ARGV[1..5] see row.lua; [6] target code; [7] attempt or ''; [8] sources or ''.
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt or sources; -1 no such job. Atomic.
 -- include frame
 -- include row

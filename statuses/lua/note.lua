@@ -1,6 +1,6 @@
 -- What only the job's own page shows: fields, data, a heartbeat. No answer of a query is cached
 -- that depends on them, so the segment's version stays.
--- KEYS[1..24] frame; [25..29] the row's keys.
+-- KEYS frame; +1..+5 the row's keys.
 -- ARGV[1..5] see row.lua; [6] "1": heartbeat; [7] "1": data follows, "2": kept only where there is none; [8] data; then pairs of field and value.
 -- Returns 1; -1 no such job. Atomic.
 -- include frame

@@ -1,5 +1,5 @@
 -- Whole records of rows of one segment; writes nothing.
--- KEYS[1..24] frame; then j and l of each row.  ARGV: the rows.
+-- KEYS frame; then j and l of each row.  ARGV: the rows.
 -- Returns per row {cells in the order of statuses/record.py, fields as a flat list}; an empty list where no job is. Atomic.
 -- include frame
 local FOUR = { NM, US, QU, WK, EN, ER }
@@ -7,12 +7,12 @@ local EIGHT = { RECORDED, QUEUED, STARTED, SUCCEEDED, FAILED, KILLED, ASKED, HEA
 local records = {}
 for i, text in ipairs(ARGV) do
   local row = tonumber(text)
-  local bytes = call('GETRANGE', ST, row, row)
+  local bytes = bytes_of(ST, row, 1)
   local state = bytes ~= '' and string.byte(bytes) or 0
   if state == 0 then
     records[i] = {}
   else
-    local parts = { bytes, call('GETRANGE', RN, row * 4, row * 4 + 3) }
+    local parts = { bytes, bytes_of(RN, row, 4) }
     for _, key in ipairs(FOUR) do parts[#parts + 1] = struct.pack('<I4', number(key, row, 4)) end
     for _, key in ipairs(EIGHT) do parts[#parts + 1] = struct.pack('<I8', number(key, row, 8)) end
     local fields = call('HGETALL', KEYS[FRAME + 2 * i - 1])

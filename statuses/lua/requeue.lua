@@ -1,5 +1,5 @@
 -- An engine queued a job again: what it was is archived at once, the new attempt waits from now on.
--- KEYS[1..24] frame; [25..29] the row's keys.
+-- KEYS frame; +1..+5 the row's keys.
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or ''; [9] prefix;
 -- [10] code of the state it waits in: queued, or unqueued while it is not due;
 -- [11] "1": it ran, whether its start was told or not; [12] "1": it failed, unless it ended already.

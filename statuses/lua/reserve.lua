@@ -1,5 +1,5 @@
 -- Hands out rows of a segment that load.lua fills; until then they hold no job.
--- KEYS[1..24] frame.  ARGV[1] how many.
+-- KEYS frame.  ARGV[1] how many.
 -- Returns {first row, how many}; {-1, 0} no such segment. Atomic.
 -- include frame
 local count = call('GET', N)

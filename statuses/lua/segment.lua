@@ -1,10 +1,10 @@
 -- Opens the next segment: the only script that makes a segment's keys.
--- KEYS[1..24] the new segment's frame; KEYS[25] meta (hash).
+-- KEYS the new segment's frame; +1 meta (hash).
 -- ARGV[1] frozen microseconds or ''; [2] token (8 bytes); [3] number of the new segment; [4] format;
 -- [5] families; [6] random id for a store that does not exist yet.
 -- Returns {current segment, families of the store, format of the store}. Opening one that is open already changes nothing. Atomic.
 -- include frame
-local META = KEYS[25]
+local META = KEYS[FRAME + 1]
 local wanted = tonumber(ARGV[3])
 
 local current = call('HGET', META, 'current')

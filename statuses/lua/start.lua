@@ -1,5 +1,5 @@
 -- Starts a job; one that already started is restarted: its attempt is archived in the same step.
--- KEYS[1..24] frame; [25..29] the row's keys; [30], [31] codes and texts of workers.
+-- KEYS frame; +1..+5 the row's keys; +6, +7 codes and texts of workers.
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or ''; [9] worker or '';
 -- [10] "1": a job that is killed or was asked to die does not start; [11] dictionary limit; [12] prefix;
 -- [13] "1": the start is a sign of life, more will follow.
@@ -31,7 +31,7 @@ if again and ARGV[7] ~= '' then return { 0, present_attempt(), state } end
 local now, version = clock(FROZEN)
 touch(version, TOKEN)
 if again then archive(ARGV[12], ROW, TOKEN) end
-local worker = code(KEYS[30], KEYS[31], ARGV[9], ARGV[11])
+local worker = code(KEYS[FRAME + 6], KEYS[FRAME + 7], ARGV[9], ARGV[11])
 if worker > 0 then put_new(WK, ROW, 4, worker) end
 enter(ROW, state, 3, now)
 if ARGV[13] == '1' then put_new(HEARTBEAT, ROW, 8, now) end

@@ -1,5 +1,5 @@
 -- Replaces an indexed field (job_args, provider job id) and its postings.
--- KEYS[1..24] frame; [25..29] the row's keys; [30..] postings of the old tags, then of the new ones.
+-- KEYS frame; +1..+5 the row's keys; +6.. postings of the old tags, then of the new ones.
 -- ARGV[1..5] see row.lua; [6] field; [7] its text as the caller knows it, or ''; [8] the new text, or '';
 -- [9] number of old tags; then 6 hash bytes per posting, in the order of the keys.
 -- Returns {1}; {2, text} the field holds another text; {-1} no such job. Atomic.
@@ -27,8 +27,9 @@ local function bury(key, entry)
   end
 end
 
-for i = 30, 29 + old do bury(KEYS[i], packed .. ARGV[10 + i - 30]) end
-for i = 30 + old, #KEYS do call('APPEND', KEYS[i], packed .. ARGV[10 + i - 30]) end
+local first = FRAME + 6
+for i = first, first + old - 1 do bury(KEYS[i], packed .. ARGV[10 + i - first]) end
+for i = first + old, #KEYS do call('APPEND', KEYS[i], packed .. ARGV[10 + i - first]) end
 if ARGV[8] == '' then
   call('HDEL', J, ARGV[6])
   call('HDEL', L, ARGV[6])

@@ -7,7 +7,7 @@ local ANEW_4 = { WK, ER }
 local ANEW_8 = { STARTED, SUCCEEDED, FAILED, KILLED, HEARTBEAT, RUN, WAIT }
 
 local function cells(row)
-  local parts = { call('GETRANGE', ST, row, row) }
+  local parts = { bytes_of(ST, row, 1) }
   for _, key in ipairs(KEPT_4) do parts[#parts + 1] = struct.pack('<I4', number(key, row, 4)) end
   for _, key in ipairs(KEPT_8) do parts[#parts + 1] = struct.pack('<I8', number(key, row, 8)) end
   return table.concat(parts)
@@ -38,5 +38,6 @@ local function archive(prefix, row, token)
   for _, key in ipairs(ANEW_4) do put_new(key, row, 4, 0) end
   for _, key in ipairs(ANEW_8) do put_new(key, row, 8, 0) end
   call('HSET', J, 'n', attempt + 1, 'u', token)
+  put_new(ATTEMPTS, row, 1, math.min(attempt + 1, 255))
   return attempt + 1
 end

@@ -1,16 +1,22 @@
 -- The code of a text in a dictionary (hash text -> code, list code - 1 -> text), made when it is new;
--- 0 for ''. A full dictionary takes '(other)' as its last entry.
+-- 0 for ''. A full dictionary takes '(other)' as its last entry. A code below 0 is marked: a cleaner found no cell
+-- with it and is looking again; who takes it takes the mark away, and the cleaner leaves it alone.
+local function taken(codes, text, code)
+  code = tonumber(code)
+  if code < 0 then call('HSET', codes, text, -code) end
+  return math.abs(code)
+end
+
 local function code(codes, texts, text, limit)
   if text == '' then return 0 end
   local known = call('HGET', codes, text)
-  if known then return tonumber(known) end
-  local size = call('LLEN', texts)
-  if size >= tonumber(limit) then
+  if known then return taken(codes, text, known) end
+  if call('HLEN', codes) >= tonumber(limit) then
     text = '(other)'
     known = call('HGET', codes, text)
-    if known then return tonumber(known) end
+    if known then return taken(codes, text, known) end
   end
-  call('RPUSH', texts, text)
-  call('HSET', codes, text, size + 1)
-  return size + 1
+  local new = call('RPUSH', texts, text)
+  call('HSET', codes, text, new)
+  return new
 end

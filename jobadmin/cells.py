@@ -38,7 +38,8 @@ def is_stale(job: Status, now: datetime) -> bool:
 
 
 def progress(job: Status, now: datetime) -> SafeString:
-    percent = int(job.progress * 100)
+    # Not rounded up: 100 % is for what is done. The little more makes 0.57 what it says.
+    percent = int(job.progress * 100 + 1e-6)
     if is_stale(job, now):
         note = _("no sign for %(time)s") % {"time": brief((now - job.heartbeat_at).total_seconds())}
     else:

@@ -6,13 +6,10 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobadmin.redaction import redact, redact_text
-from statuses import Status
-
-if TYPE_CHECKING:
-    from statuses.query import Query
+from statuses import Query, Status
 
 #: Jobs read at once; also how much is sent at once.
 PAGE = 1_000

@@ -101,21 +101,3 @@ class Operation(models.Model):
     def is_over(self) -> bool:
         """True when nothing will change any more."""
         return self.state in {self.State.STOPPED, self.State.DONE, self.State.FAILED}
-
-
-class OperationBatch(models.Model):
-    """Jobs an operation has yet to look at: listed when it starts, deleted with the count of what came of them.
-
-    So a process that takes over knows what is left, and no job is counted twice.
-    """
-
-    operation = models.ForeignKey(
-        Operation, verbose_name=_("operation"), on_delete=models.CASCADE, related_name="batches"
-    )
-    ids = models.JSONField(_("jobs"))
-
-    class Meta:
-        default_permissions = ()
-        ordering = ("pk",)
-        verbose_name = _("batch of an operation")
-        verbose_name_plural = _("batches of operations")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -17,18 +17,17 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 import statuses
 from jobadmin import runner
 from jobadmin.filters import JobFilter
+from jobadmin.formats import count
 from jobadmin.models import Job, Operation
 from jobadmin.plans import Plan, measure, plan
 from jobadmin.resolver import resolver
 from jobadmin.verbs import ALL, RESTORE, UNDO_FOR, Verb
-from statuses import Changed
-
-if TYPE_CHECKING:
-    from statuses.query import Query
+from statuses import Changed, Query
 
 #: A confirm page left open longer than this must be looked at again before it is sent.
 PROMISE_LASTS = timedelta(hours=12)
@@ -102,7 +101,7 @@ def confirm(promise: Promise, *, request: HttpRequest, typed: str, reason: str) 
         action=verb.slug,
         filter=promise.filter,
         ids=selected_ids(selection),
-        description=selection.describe(),
+        description=which(selection),
         announced=promise.changes,
         plan={"at": promise.at.isoformat(), "counts": {str(state): number for state, number in counts.items()}},
         reason=reason,
@@ -178,6 +177,14 @@ def record(*, request: HttpRequest, action: str, job_id: str, changed: Changed, 
     )
     _log(operation)
     return operation
+
+
+def which(selection: JobFilter) -> str:
+    """The jobs of a filter in words; rows picked one by one are counted rather than listed."""
+    ids = selected_ids(selection)
+    if ids is None or len(ids) == 1:
+        return selection.describe() if ids is None else ids[0]
+    return ngettext("%(n)s selected job", "%(n)s selected jobs", len(ids)) % {"n": count(len(ids))}
 
 
 def selected_ids(selection: JobFilter) -> list[str] | None:

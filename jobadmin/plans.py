@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.utils.translation import gettext as _
 
 from jobadmin.formats import count
 from jobadmin.verbs import BULK, KILL, KILL_NOW, REMOVE, RETRY, Verb, able_engines
-from statuses import State, Status
-
-if TYPE_CHECKING:
-    from statuses.answers import Report
-    from statuses.query import Query
+from statuses import Query, Report, State, Status
 
 #: Engines told apart in one plan; a project has a handful.
 _ENGINES = 50

@@ -25,6 +25,7 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
     "retried": ("queued", gettext_lazy("Sent again")),
     "removed": ("trash", gettext_lazy("Removed")),
     "restored": ("succeeded", gettext_lazy("Brought back")),
+    "lost": ("unknown", gettext_lazy("Done or changed when the process before broke off")),
     "ended": ("", gettext_lazy("Ended in the meantime")),
     "moved": ("", gettext_lazy("Ended or changed in the meantime")),
     "already": ("", gettext_lazy("Asked before")),

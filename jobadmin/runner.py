@@ -1,40 +1,41 @@
 """Carries operations out in the background of a web process.
 
 The rows of `Operation` are the queue. A thread takes one that waits, or one whose process has given no sign of life for
-`LEASE`, by an update that only one can win; so operations survive a restart. What is left to do stands in
-`OperationBatch`: a batch is deleted in the transaction that counts what came of it, and every verb is idempotent, so a
-batch that was cut short can be repeated. Transactions are a few milliseconds long, and nothing of the store is called
-inside one: SQLite stays free for the pages.
+`LEASE`, by an update that only one can win; so operations survive a restart. What is left to do is asked of the store:
+a job that had its turn has left the set that was announced (`Verb.settled`), and nothing new comes into it. So whoever
+carries on touches no job a second time. Every write is one small update, and nothing of the store is called inside a
+transaction: SQLite stays free for the pages.
 """
 
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.signals import request_started
-from django.db import close_old_connections, connection, transaction
+from django.db import close_old_connections, connection
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin.models import Operation, OperationBatch
+from jobadmin.models import Operation
 from jobadmin.targets import counted_at, query_of
 from jobadmin.verbs import ALL, RESTORE, UNDO_FOR
-from statuses import Changed, StatusesError, StoreUnavailable
+from statuses import Changed, Query, StatusesError, StoreUnavailable
+
+Done = TypeVar("Done")
 
 log = logging.getLogger(__name__)
 
 #: An operation whose process has been silent this long is taken over by another.
 LEASE = timedelta(seconds=15)
 
-#: Batches written at once while the jobs are listed.
-_LISTED_AT_ONCE = 5
+#: Batches of a large operation, at most about so many: each leaves a token that a removal is taken back with.
+_BATCHES = 20
 
 #: Seconds between two writes of progress.
 _BEAT_SECONDS = 0.5
@@ -106,23 +107,22 @@ class Work:
         self._pause = pause
 
     def run(self) -> None:
-        """List the jobs if that has not been done, then batch after batch; always ends with a written result."""
+        """Batch after batch until nothing is left or somebody stops it; ends with a written result."""
         try:
-            lister = self._list_tokens if self.verb is RESTORE else self._list_jobs
-            if "listed" not in self.operation.plan:
-                self._patiently(lister)
-            for batch in self.operation.batches.all().iterator(1):
-                if self.lease.stopping:
-                    break
-                self._patiently(lambda batch=batch: self._settle(batch, self._carry_out(batch)))
-            self._finish(_States.STOPPED if self.operation.batches.exists() else _States.DONE)
+            if self.verb is RESTORE:
+                self._restore()
+            else:
+                self._patiently(self._take_over)
+                for number, part in enumerate(self._patiently(self._parts) or ()):
+                    self._through(number, part)
+            self._finish(_States.STOPPED if self.lease.stopping else _States.DONE)
         except LeaseLost:
             log.warning("operation %s was taken over by another process", self.operation.pk)
         except Exception as error:
             log.exception("operation %s failed", self.operation.pk)
             self._finish(_States.FAILED, error=_describe(error))
 
-    def _patiently(self, step: Callable[[], None]) -> None:
+    def _patiently(self, step: Callable[[], Done]) -> Done | None:
         """Do a step, waiting for the store as long as it takes; asking to stop ends the waiting."""
         while not self.lease.stopping:
             try:
@@ -130,92 +130,83 @@ class Work:
             except StoreUnavailable:
                 self.lease.beat(error=_("Redis does not answer. This goes on when it is back."))
                 self._pause(_STORE_SECONDS)
+        return None
 
-    def _list_jobs(self) -> None:
-        """Write down which jobs are meant, as batches: from here on the set is fixed, and never more than announced."""
-        parts = self.verb.settled(query_of(self.operation), counted_at(self.operation))
-        ids = (job_id for part in parts for job_id in part.ids())
-        self._list(_chunks(islice(ids, self.operation.announced), self.verb.batch))
+    def _parts(self) -> tuple[Query, ...]:
+        return self.verb.settled(query_of(self.operation), counted_at(self.operation))
 
-    def _list_tokens(self) -> None:
-        """The removals to take back, one token a batch."""
-        removal = Operation.objects.get(pk=self.operation.plan["of"])
-        self._list([token] for token in removal.undo_token.split())
+    def _take_over(self) -> None:
+        """After a process that died: what its last batch changed has left the set, and nobody counted it."""
+        operation = self.operation
+        if not operation.plan.get("begun"):
+            operation.plan["begun"] = True
+            self._write(Counter(), plan=operation.plan)
+            return
+        lost = operation.announced - operation.done - self._waiting()
+        if lost > 0:
+            self._write(Counter(lost=lost), changed=lost)
 
-    def _list(self, chunks: Iterator[list[str]]) -> None:
-        self.operation.batches.all().delete()
-        listed = 0
-        for some in _chunks(chunks, _LISTED_AT_ONCE):
-            listed += sum(map(len, some))
-            OperationBatch.objects.bulk_create(OperationBatch(operation=self.operation, ids=ids) for ids in some)
-            self.lease.beat()
-        self.operation.plan["listed"] = listed
-        vanished = 0 if self.verb is RESTORE else self.operation.announced - listed
-        self._write(Counter(moved=vanished), skipped=vanished, plan=self.operation.plan)
+    def _passed(self) -> dict[str, int]:
+        """Part -> jobs that had their turn and are still in the set: what an engine could not do. They are passed over."""
+        return self.operation.plan.setdefault("passed", {})
 
-    def _carry_out(self, batch: OperationBatch) -> tuple[Counter[str], Changed]:
-        """Do it to one batch; the counter adds up to the batch."""
-        if self.verb is RESTORE:
-            changed = statuses.restore(batch.ids[0])
-            return Counter(changed.by_reason), changed
-        changed = self._apply(batch.ids)
-        reasons = Counter(changed.by_reason)
-        unseen = len(batch.ids) - changed.changed - changed.skipped - changed.missing
-        if unseen > 0:
-            reasons += self._explain(batch.ids, unseen, changed)
-        return reasons, changed
+    def _through(self, number: int, part: Query) -> None:
+        """One part, batch by batch. What had its turn leaves the set, so the next batch begins where this one ended."""
+        size = max(self.verb.batch, self.operation.announced // _BATCHES)
+        while not self.lease.stopping:
+            left = self.operation.announced - self.operation.done
+            if left <= 0 or not self._patiently(lambda: self._batch(str(number), part, min(size, left))):  # noqa: B023
+                return
 
-    def _apply(self, ids: list[str]) -> Changed:
-        total = Changed(changed=0, skipped=0, missing=0)
-        for part in self.verb.settled(query_of(self.operation), counted_at(self.operation)):
-            seen = total.changed + total.skipped + total.missing
-            found = self.verb.carry_out(
-                part.where(id=ids),
-                by=self.operation.username,
-                reason=self.operation.reason,
-                progress=lambda done, _total, seen=seen: self._progress(seen + done),
-            )
-            total = _sum(total, found)
-        return total
+    def _batch(self, number: str, part: Query, size: int) -> int:
+        """Do it to the next `size` jobs, and write down what came of them; how many there were."""
+        passed = self._passed().get(number, 0)
+        before = part.count()
+        changed = self.verb.carry_out(
+            part.offset(passed).limit(size), by=self.operation.username, reason=self.operation.reason, progress=self._progress
+        )
+        seen = changed.changed + changed.skipped + changed.missing
+        self._passed()[number] = passed + max(0, seen - (before - part.count()))
+        self._count(changed)
+        return seen
 
-    def _progress(self, done: int) -> bool:
+    def _progress(self, done: int, _total: int) -> bool:
         """Called by the store's own small steps: keeps the lease, shows how far, tells when to stop."""
         if self.lease.is_due:
             self.lease.beat(done=self.operation.done + done)
         return not self.lease.stopping
 
-    def _explain(self, ids: list[str], unseen: int, changed: Changed) -> Counter[str]:
-        """Why jobs of a batch were not met: stopped before them, gone, or no longer what was announced."""
-        if self.lease.stopping:
-            return Counter(stopped=unseen)
-        removed = changed.by_reason.get("removed", 0)
-        gone = max(0, min(unseen, len(ids) - removed - statuses.where(id=ids).count()))
-        return Counter(gone=gone, moved=unseen - gone)
+    def _restore(self) -> None:
+        """Take a removal back, token by token."""
+        removal = Operation.objects.get(pk=self.operation.plan["of"])
+        for token in removal.undo_token.split():
+            if token not in self.operation.plan.setdefault("tokens", []):
+                changed = self._patiently(lambda token=token: statuses.restore(token))
+                if changed is None:
+                    return
+                self.operation.plan["tokens"].append(token)
+                self._count(changed)
 
-    def _settle(self, batch: OperationBatch, outcome: tuple[Counter[str], Changed]) -> None:
-        """Count a batch and drop it, in one transaction."""
-        reasons, changed = outcome
+    def _count(self, changed: Changed) -> None:
+        """Write down what came of a batch."""
         operation = self.operation
-        gone = reasons["gone"] if self.verb is not RESTORE else changed.missing
         fields: dict[str, Any] = {}
         if changed.errors:
             told = dict.fromkeys((*operation.plan.get("errors", ()), *changed.errors))
             operation.plan["errors"] = list(told)[:_ERRORS]
-            fields["plan"] = operation.plan
         if changed.undo:
             operation.undo_token = f"{operation.undo_token} {changed.undo}".strip()
             operation.undo_until = operation.undo_until or timezone.now() + UNDO_FOR
-            fields |= {"undo_token": operation.undo_token, "undo_until": operation.undo_until}
-        with transaction.atomic():
-            batch.delete()
-            self._write(
-                reasons,
-                changed=changed.changed,
-                missing=max(gone, changed.missing),
-                skipped=sum(reasons.values()) - changed.changed - max(gone, changed.missing),
-                error="",
-                **fields,
-            )
+            fields = {"undo_token": operation.undo_token, "undo_until": operation.undo_until}
+        self._write(
+            Counter(changed.by_reason),
+            changed=changed.changed,
+            skipped=changed.skipped,
+            missing=changed.missing,
+            error="",
+            plan=operation.plan,
+            **fields,
+        )
 
     def _write(self, reasons: Counter[str], *, changed: int = 0, skipped: int = 0, missing: int = 0, **fields: Any) -> None:
         operation = self.operation
@@ -224,20 +215,31 @@ class Work:
         operation.skipped += skipped
         operation.missing += missing
         operation.done = operation.changed + operation.skipped + operation.missing
-        operation.error = ""
         names = ("by_reason", "changed", "skipped", "missing", "done")
         self.lease.beat(**{name: getattr(operation, name) for name in names}, **fields)
 
+    def _rest(self, state: str, left: int) -> Counter[str]:
+        """Outcome -> how many of the `left` jobs that had no turn. Those still in the set were not reached."""
+        if state == _States.STOPPED:
+            return Counter(stopped=left)
+        if state == _States.FAILED:
+            return Counter(failed=left)
+        if self.verb is RESTORE:
+            return Counter(gone=left)
+        waiting = self._waiting() if left else 0
+        return Counter(failed=min(left, waiting), moved=left - min(left, waiting))
+
+    def _waiting(self) -> int:
+        """Jobs of the announced set that have not had their turn."""
+        counts = self._patiently(lambda: sum(part.count() for part in self._parts())) or 0
+        return max(0, counts - sum(self._passed().values()))
+
     def _finish(self, state: str, error: str = "") -> None:
-        """Count what was not reached, and end."""
-        left = sum(len(ids) for ids in self.operation.batches.values_list("ids", flat=True))
-        if "listed" not in self.operation.plan:
-            left = self.operation.announced
-        reason = "stopped" if state == _States.STOPPED else "failed"
+        """Say what became of those that had no turn, so that the numbers add up to what was announced; and end."""
+        left = max(0, self.operation.announced - self.operation.done)
+        rest = self._rest(state, left)
         try:
-            with transaction.atomic():
-                self.operation.batches.all().delete()
-                self._write(Counter({reason: left}), skipped=left, state=state, error=error, ended_at=timezone.now())
+            self._write(rest, skipped=left - rest["gone"], missing=rest["gone"], state=state, error=error, ended_at=timezone.now())
         except LeaseLost:
             log.warning("operation %s was taken over by another process", self.operation.pk)
 
@@ -319,25 +321,6 @@ def follow_requests() -> None:
 
 def _ensure(**_: object) -> None:
     _runner.ensure()
-
-
-def _chunks(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    items = iter(items)
-    while chunk := list(islice(items, size)):
-        yield chunk
-
-
-def _sum(one: Changed, other: Changed) -> Changed:
-    """Both together; a batch is removed in one part, so there is one undo at most."""
-    return Changed(
-        changed=one.changed + other.changed,
-        skipped=one.skipped + other.skipped,
-        missing=one.missing + other.missing,
-        undo=one.undo or other.undo,
-        stopped=one.stopped or other.stopped,
-        errors=tuple(dict.fromkeys((*one.errors, *other.errors))),
-        by_reason=dict(Counter(one.by_reason) + Counter(other.by_reason)),
-    )
 
 
 def _describe(error: Exception) -> str:

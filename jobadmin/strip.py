@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from jobadmin.filters import FLAGS, JobFilter
 from jobadmin.panels import flag_counts
-from statuses import State
-
-if TYPE_CHECKING:
-    from statuses.answers import Report
+from statuses import Report, State
 
 
 @dataclass(frozen=True, kw_only=True)

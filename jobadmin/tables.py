@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import django_tables2 as tables
 from django.utils.html import conditional_escape, format_html, format_html_join
@@ -22,10 +22,7 @@ from jobadmin.plans import applies
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
 from jobadmin.verbs import Verb
-from statuses import State, Status, Statuses
-
-if TYPE_CHECKING:
-    from statuses.query import Query
+from statuses import Query, State, Status, Statuses
 
 #: Rows a page can have; the first is the default. More ids than the last do not fit into a selection's address.
 ROWS = ("50", "100", "200")
@@ -304,7 +301,7 @@ class JobTable(tables.Table):
 
     @property
     def body(self) -> SafeString:
-        """The rows. Put together here rather than cell by cell in the template: four times as fast, for 600 cells."""
+        """The rows, for the view to ask for: 600 cells cost half as much here as deep inside a template's calls."""
         columns = [(bound.column, bound.column.opening()) for bound in self.columns]
         rows = []
         for job in self.data:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import statuses
 from jobadmin.filters import JobFilter
 from jobadmin.models import Operation
-
-if TYPE_CHECKING:
-    from statuses.query import Query
+from statuses import Query
 
 
 def query_of(operation: Operation, *, at_any_state: bool = False) -> Query:

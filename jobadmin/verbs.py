@@ -8,18 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from jobadmin.formats import count
-from statuses import Changed, State
+from statuses import Changed, Query, State
 from statuses.engines import registry
-
-if TYPE_CHECKING:
-    from statuses.query import Query
 
 #: How long a bulk removal can be taken back.
 UNDO_FOR = timedelta(minutes=10)
@@ -57,6 +53,8 @@ class Verb:
     """States in which only the job's engine can do it."""
     once: tuple[State, ...] = ()
     """States in which a job that was asked to die before is not asked again."""
+    asks: tuple[State, ...] = ()
+    """States in which a job has had its turn once it was asked to die, for all that it did not end yet."""
     past: tuple[str, ...] = ()
     """Moments that must not be later than the counting: a job that entered one of them since is another case."""
     batch: int = 10_000
@@ -95,6 +93,8 @@ class Verb:
             query = query.exclude(**{moment: (at + _MICROSECOND, None)})
         if self.once:
             query = query.exclude(kill_requested=True, state=list(self.once))
+        if self.asks:
+            query = query.exclude(kill_requested_at=(at + _MICROSECOND, None), state=list(self.asks))
         free = [state for state in self.states if state not in self.needy]
         parts = [query.where(state=free)] if free else []
         if self.needy:
@@ -148,6 +148,7 @@ KILL_NOW = Verb(
     states=(*_WAITING, State.started),
     capability="can_kill",
     needy=(State.started,),
+    asks=(State.started,),
     batch=500,
     always_typed=True,
     risky=True,

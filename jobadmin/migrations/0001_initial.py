@@ -63,18 +63,4 @@ class Migration(migrations.Migration):
                 'default_permissions': (),
             },
         ),
-        migrations.CreateModel(
-            name='OperationBatch',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ids', models.JSONField(verbose_name='jobs')),
-                ('operation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='batches', to='jobadmin.operation', verbose_name='operation')),
-            ],
-            options={
-                'verbose_name': 'batch of an operation',
-                'verbose_name_plural': 'batches of operations',
-                'ordering': ('pk',),
-                'default_permissions': (),
-            },
-        ),
     ]

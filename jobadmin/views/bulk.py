@@ -7,7 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from jobadmin.filters import JobFilter
 from jobadmin.models import Operation
-from jobadmin.operations import REASON_LENGTH, NotConfirmed, Promise, announce, confirm
+from jobadmin.operations import REASON_LENGTH, NotConfirmed, Promise, announce, confirm, which
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
 from jobadmin.targets import list_url
@@ -53,7 +53,7 @@ def _ask(request: HttpRequest, verb: Verb, jobs: JobFilter, *, refused: str = ""
         "verb": verb,
         "plan": found,
         "promise": promise,
-        "jobs": frozen,
+        "which": which(frozen),
         "refused": refused,
         "reason": reason[:REASON_LENGTH],
         "reason_length": REASON_LENGTH,

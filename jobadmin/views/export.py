@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
@@ -13,9 +12,7 @@ from django.views.decorators.http import require_safe
 from jobadmin.exports import as_csv, as_json
 from jobadmin.filters import JobFilter
 from jobadmin.views.base import needs, page
-
-if TYPE_CHECKING:
-    from statuses.query import Query
+from statuses import Query
 
 
 @needs("view_job")

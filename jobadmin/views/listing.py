@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse
@@ -20,9 +19,7 @@ from jobadmin.strip import strip
 from jobadmin.tables import BEFORE, ROWS, USUAL, JobData, JobTable, choosable
 from jobadmin.verbs import BULK, Verb
 from jobadmin.views.base import needs, page, render_filtered
-
-if TYPE_CHECKING:
-    from statuses.query import Query
+from statuses import Query
 
 #: Where a viewer's choice of columns and rows is kept between pages.
 _SESSION = "jobadmin_list"
@@ -44,6 +41,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
     context = {
         "title": _("Jobs"),
         "table": table,
+        "body": table.body,
         "pager": Pager.of(request, jobs, data, view),
         "columns": [(name, heading, name in view.columns) for name, heading in choosable().items()],
         "rows": ROWS,

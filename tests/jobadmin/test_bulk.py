@@ -31,10 +31,10 @@ def confirm(client, action: str, query: str = ALL, **fields):
     return client.post(reverse("jobadmin:bulk", args=[action]), {"promise": promise(page), **fields})
 
 
-def some(**by_state: int) -> None:
+def some(engine: str | None = None, **by_state: int) -> None:
     for state, number in by_state.items():
         for _ in range(number):
-            make_status(state)
+            make_status(state, engine=engine)
 
 
 def test_looking_changes_nothing(browse) -> None:

@@ -9,14 +9,48 @@ from django.utils import timezone
 
 import statuses
 from jobadmin import runner
-from jobadmin.models import Operation, OperationBatch
+from jobadmin.models import Operation
 from jobadmin.results import Result
-from jobadmin.verbs import KILL, REMOVE
+from jobadmin.verbs import KILL, KILL_NOW, REMOVE, RETRY
+from statuses.engines import registry
 from statuses.testing import make_status
 
 from .test_bulk import confirm, some
 
 pytestmark = pytest.mark.usefixtures("store")
+
+
+class Picky:
+    """An engine that sends jobs again, but for some; keeps whom it was asked for."""
+
+    name = "picky"
+    can_kill = can_kill_queued = can_retry = True
+    has_workers = has_queues = False
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.refuses: set[str] = set()
+
+    def retry(self, status, by=None):
+        self.asked.append(status.id)
+        if status.id in self.refuses:
+            raise statuses.EngineCannot(status.id, self.name, "retry", "not today")
+        return status.requeued()
+
+    def kill(self, status) -> None:
+        self.asked.append(status.id)
+
+    def revoke(self, status) -> None:
+        pass
+
+
+@pytest.fixture
+def engine(monkeypatch) -> Picky:
+    """A registered engine of the test's own."""
+    made = Picky()
+    monkeypatch.setattr(registry, "all", lambda: [made])
+    monkeypatch.setattr(registry, "get", lambda name: made if name == made.name else None)
+    return made
 
 
 def small_batches(monkeypatch, verb, size: int = 2) -> None:
@@ -60,22 +94,38 @@ def test_the_result_adds_up_when_jobs_end_or_vanish_meanwhile(browse) -> None:
     assert operation.changed + operation.skipped + operation.missing == 5
 
 
-def test_what_goes_between_the_listing_and_its_batch_is_told_apart(browse, monkeypatch) -> None:
+def test_what_left_the_set_before_its_batch_is_counted_too(browse, monkeypatch) -> None:
     small_batches(monkeypatch, KILL)
     some(queued=6)
     confirm(browse(), "kill")
     operation, lease = runner.take()
     work = runner.Work(operation, lease)
-    work._list_jobs()
-    last = operation.batches.last().ids
-    statuses.find(last[0]).delete(force=True)
-    statuses.find(last[1]).started().succeeded()
+    count = work._count
 
+    def count_then_end(changed) -> None:
+        count(changed)
+        if operation.done == 2:
+            statuses.where(state="queued").first().started().succeeded()
+
+    monkeypatch.setattr(work, "_count", count_then_end)
     work.run()
 
     operation.refresh_from_db()
-    assert operation.by_reason == {"killed": 4, "gone": 1, "moved": 1}
-    assert (operation.changed, operation.skipped, operation.missing) == (4, 1, 1)
+    assert operation.by_reason == {"killed": 5, "moved": 1}
+    assert (operation.changed, operation.skipped, operation.missing) == (5, 1, 0)
+
+
+def test_what_an_engine_cannot_do_is_passed_over_once(browse, engine, monkeypatch) -> None:
+    small_batches(monkeypatch, RETRY)
+    some(failed=7, engine="picky")
+    refused = set(statuses.all().ids()[1:4])
+    engine.refuses = refused
+
+    operation = ran(browse(), "retry")
+
+    assert operation.by_reason == {"retried": 4, "cannot": 3}
+    assert sorted(engine.asked) == sorted(statuses.all().ids())
+    assert Result(operation).why_not == "not today"
 
 
 def test_a_removal_spares_what_has_not_ended_and_can_be_taken_back(browse) -> None:
@@ -164,11 +214,9 @@ def test_an_operation_whose_process_died_is_finished_by_another(browse, monkeypa
     small_batches(monkeypatch, KILL)
     some(queued=5)
     confirm(browse(), "kill")
-    operation, lease = runner.take()
-    work = runner.Work(operation, lease)
-    work._list_jobs()
-    batch = operation.batches.first()
-    work._settle(batch, work._carry_out(batch))
+    work = runner.Work(*runner.take())
+    work._take_over()
+    work._batch("0", work._parts()[0], 2)
     assert Operation.objects.get().done == 2
     Operation.objects.update(heartbeat_at=timezone.now() - runner.LEASE * 2)
 
@@ -177,23 +225,21 @@ def test_an_operation_whose_process_died_is_finished_by_another(browse, monkeypa
     operation = Operation.objects.get()
     assert operation.state == "done"
     assert operation.by_reason == {"killed": 5}
-    assert not OperationBatch.objects.exists()
 
 
-def test_a_batch_cut_short_is_repeated_without_harm(browse, monkeypatch) -> None:
-    some(queued=4)
-    confirm(browse(), "kill")
-    operation, lease = runner.take()
-    work = runner.Work(operation, lease)
-    work._list_jobs()
-    work._carry_out(operation.batches.first())  # done in the store, and then the process dies
+def test_what_a_dying_process_did_not_count_is_told_apart(browse, engine) -> None:
+    some(failed=4, engine="picky")
+    confirm(browse(), "retry")
+    work = runner.Work(*runner.take())
+    work._take_over()
+    work._parts()[0].limit(3).retry_all()  # done in the store, and then the process dies
     Operation.objects.update(heartbeat_at=timezone.now() - runner.LEASE * 2)
 
     runner.run_pending()
 
     operation = Operation.objects.get()
-    assert sum(operation.by_reason.values()) == 4
-    assert statuses.all().counts()["killed"] == 4
+    assert operation.by_reason == {"lost": 3, "retried": 1}
+    assert sorted(engine.asked) == sorted(statuses.all().ids())
 
 
 def test_who_lost_the_lease_lets_go(browse) -> None:
@@ -215,13 +261,13 @@ def test_stopping_ends_it_after_the_batch_and_counts_the_rest(browse, monkeypatc
     confirm(client, "kill")
     operation, lease = runner.take()
     work = runner.Work(operation, lease)
-    settle = work._settle
+    count = work._count
 
-    def settle_then_stop(batch, outcome) -> None:
+    def stop_then_count(changed) -> None:
         client.post(reverse("jobadmin:operation_stop", args=[operation.pk]))
-        settle(batch, outcome)
+        count(changed)
 
-    monkeypatch.setattr(work, "_settle", settle_then_stop)
+    monkeypatch.setattr(work, "_count", stop_then_count)
     work.run()
 
     stopped = Operation.objects.get()
@@ -248,14 +294,14 @@ def test_a_store_that_is_away_is_waited_for(browse, monkeypatch) -> None:
     taken = runner.take()
     tries = []
 
-    def away_at_first(work) -> None:
+    def away_at_first(work):
         tries.append(1)
         if len(tries) < 3:
             raise statuses.StoreUnavailable("unix://gone", "no reply")
-        original(work)
+        return original(work)
 
-    original = runner.Work._list_jobs
-    monkeypatch.setattr(runner.Work, "_list_jobs", away_at_first)
+    original = runner.Work._parts
+    monkeypatch.setattr(runner.Work, "_parts", away_at_first)
     told = []
     runner.Work(*taken, pause=lambda seconds: told.append(Operation.objects.get().error)).run()
 
@@ -267,7 +313,7 @@ def test_a_store_that_is_away_is_waited_for(browse, monkeypatch) -> None:
 def test_a_failure_ends_it_and_says_what_was_not_reached(browse, monkeypatch) -> None:
     some(queued=3)
     confirm(browse(), "kill")
-    monkeypatch.setattr(runner.Work, "_apply", lambda work, ids: 1 / 0)
+    monkeypatch.setattr(runner.Work, "_batch", lambda *anything: 1 / 0)
 
     runner.run_pending()
 
@@ -280,13 +326,24 @@ def test_the_second_try_leads_to_the_question(browse, monkeypatch) -> None:
     some(queued=3)
     client = browse()
     confirm(client, "kill")
-    monkeypatch.setattr(runner.Work, "_apply", lambda work, ids: 1 / 0)
+    monkeypatch.setattr(runner.Work, "_batch", lambda *anything: 1 / 0)
     runner.run_pending()
 
     answer = client.post(reverse("jobadmin:operation_again", args=[Operation.objects.get().pk]))
 
     assert answer.status_code == 302
     assert client.get(answer.url).context["plan"].changes == 3
+
+
+def test_kill_now_reaches_each_running_job_once(browse, engine, monkeypatch) -> None:
+    small_batches(monkeypatch, KILL_NOW)
+    some(started=5, engine="picky")
+    some(started=2, queued=1)
+
+    operation = ran(browse(), "kill-now", typed="6")
+
+    assert operation.by_reason == {"killed": 1, "requested": 5}
+    assert len(engine.asked) == len(set(engine.asked)) == 5
 
 
 def test_a_retry_leaves_out_what_was_queued_again_since(browse, monkeypatch) -> None:

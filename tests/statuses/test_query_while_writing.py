@@ -1,0 +1,210 @@
+"""Answers while others write: each is that of one moment, however often the segments change between two looks."""
+
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import statuses
+from statuses import evaluation
+from statuses.columns import SPANS
+from statuses.store import Store, current
+from statuses.testing import frozen_clock
+from tests.statuses import naive
+
+often = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.explicit, Phase.generate],
+)
+seeds = st.integers(0, 2**32)
+_numbers = iter(range(10**9))
+
+
+class Interference:
+    """Something happens in the store after every read of the one who asks; remembers how everything was each time."""
+
+    def __init__(self, world, happen, monkeypatch):
+        self.world, self.happen = world, happen
+        self.moments = [world.jobs()]
+        self.busy = False
+        real = Store.pipeline
+
+        def pipeline(here, commands, *, primary=False):
+            replies = real(here, commands, primary=primary)
+            if not self.busy and not primary:
+                self.busy = True
+                self.happen()
+                self.moments.append(self.world.jobs())
+                self.busy = False
+            return replies
+
+        monkeypatch.setattr(Store, "pipeline", pipeline)
+
+
+def started_world(seed, server_url, frozen, steps):
+    statuses.configure(url=server_url, namespace=f"w{seed}-{next(_numbers)}")
+    world = naive.World(Random(seed), frozen)
+    world.create()
+    for _ in range(steps):
+        world.tick()
+        world.random.choice([world.create, world.change])()
+    return world
+
+
+QUESTIONS = {
+    "counts": (lambda query: query.counts(), naive.counts),
+    "exists": (lambda query: query.exists(), bool),
+    "names": (lambda query: naive.facets(query.counts_by("job_name", 2)), lambda jobs: naive.counts_by(jobs, "job_name", 2)),
+    "resources": (lambda query: naive.facets(query.counts_by("job_arg", 2)), lambda jobs: naive.counts_by(jobs, "job_arg", 2)),
+    "durations": (lambda query: naive.durations_tuple(query.durations("run_time")), lambda jobs: naive.durations(jobs, "run_time")),
+    "durations_by": (
+        lambda query: {t: naive.durations_tuple(d) for t, d in query.durations_by("job_name", "wait_time", 2).items()},
+        lambda jobs: naive.durations_by(jobs, "job_name", "wait_time", 2),
+    ),
+    "histogram": (
+        lambda query: sum(b.n for b in query.histogram("run_time", 5)),
+        lambda jobs: sum(job.spans["run_time"] is not None for job in jobs),
+    ),
+    "timeline": (
+        lambda query: sum(sum(b.counts.values()) for b in query.timeline("started_at", buckets=3)),
+        lambda jobs: sum(job.moments["started_at"] is not None for job in jobs),
+    ),
+    "ids": (lambda query: query.ids(), lambda jobs: naive.in_order(jobs, "-recorded_at")),
+    "ids by run time": (lambda query: query.order_by("run_time")[:3].ids(), lambda jobs: naive.in_order(jobs, "run_time")[:3]),
+}
+
+
+@pytest.mark.parametrize("kept", [0, 64 << 20], ids=["nothing kept", "snapshots kept"])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_answer_is_of_one_moment(question, kept, server_url):
+    ask, expect = QUESTIONS[question]
+
+    @settings(often, max_examples=12)
+    @given(seed=seeds)
+    def every_seed(seed):
+        with frozen_clock() as frozen, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(evaluation, "KEPT_BYTES", kept)
+            world = started_world(seed, server_url, frozen, 15)
+            terms = naive.random_terms(world.random, world.jobs())
+
+            def happen():
+                for _ in range(world.random.randrange(3)):
+                    world.random.choice([world.create, world.change])()
+
+            seen = Interference(world, happen, patch)
+            found = ask(naive.query(terms))
+            moments = [expect(naive.matching(jobs, terms)) for jobs in seen.moments]
+            assert found in moments, terms
+
+    every_seed()
+
+
+@pytest.mark.parametrize("kept", [0, 64 << 20], ids=["nothing kept", "snapshots kept"])
+def test_the_answers_of_a_report_fit_together(kept, server_url):
+    @settings(often, max_examples=25)
+    @given(seed=seeds)
+    def every_seed(seed):
+        with frozen_clock() as frozen, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(evaluation, "KEPT_BYTES", kept)
+            world = started_world(seed, server_url, frozen, 10)
+            for _ in range(2):
+                world.next_segment()
+                world.live(10)
+            Interference(world, lambda: world.live(world.random.randrange(4)), patch)
+            check_fits(naive.query(naive.random_terms(world.random, world.jobs())))
+
+    every_seed()
+
+
+def check_fits(query):
+    report = query.report(
+        counts=True,
+        counts_by={"job_name": None, "job_arg": 3},
+        durations=SPANS,
+        durations_by={"job_name": ("run_time", None)},
+        histogram={"run_time": 5},
+        timeline={"buckets": 4},
+    )
+
+    assert sum(report.counts.values()) == report.total == sum(sum(b.counts.values()) for b in report.timeline)
+    for state, number in report.counts.items():
+        assert number == sum(bucket.counts[state] for bucket in report.timeline)
+        assert number >= sum(facet.by_state[state] for facet in report.counts_by["job_name"])
+    timed = report.durations["run_time"].n
+    assert timed == sum(b.n for b in report.histogram["run_time"])
+    assert timed >= sum(d.n for d in report.durations_by["job_name"].values())
+
+
+def test_a_text_that_appears_between_two_reads_is_not_overlooked(server_url, monkeypatch):
+    statuses.configure(url=server_url, namespace=f"t{next(_numbers)}")
+    for _ in range(3):
+        statuses.create(job_name="old")
+    done = []
+
+    def pipeline(here, commands, *, primary=False):
+        replies = real(here, commands, primary=primary)
+        if not primary and not done:
+            done.append(statuses.create(job_name="new"))
+        return replies
+
+    real = Store.pipeline
+    monkeypatch.setattr(Store, "pipeline", pipeline)
+
+    assert statuses.all().exclude(job_name="new").count() == 3
+    assert statuses.where(job_name="new").count() == 1
+
+
+def test_a_segment_that_is_dropped_while_it_is_asked_about_counts_no_more(server_url, monkeypatch):
+    statuses.configure(url=server_url, namespace=f"d{next(_numbers)}")
+    made = statuses.create(job_name="x")
+    here, real, done = current(), Store.pipeline, []
+
+    def pipeline(store, commands, *, primary=False):
+        replies = real(store, commands, primary=primary)
+        if not primary and not done:
+            done.append(statuses.clear_all)
+            monkeypatch.setattr(Store, "pipeline", real)
+            statuses.clear_all()
+        return replies
+
+    monkeypatch.setattr(Store, "pipeline", pipeline)
+
+    assert statuses.all().counts_by("job_name") == []
+    assert statuses.find(made.id) is None
+    assert here is current()
+
+
+def test_no_answer_is_given_of_what_never_rests_but_is_not_kept(server_url, monkeypatch):
+    """Every read is followed by a change, nothing is kept at first: the fourth time all snapshots are."""
+    statuses.configure(url=server_url, namespace=f"r{next(_numbers)}")
+    jobs = [statuses.create(job_name=f"n{n % 3}").started() for n in range(9)]
+    for job in jobs[:6]:
+        job.succeeded()
+    monkeypatch.setattr(evaluation, "KEPT_BYTES", 0)
+    tried = []
+    real_init = evaluation.Evaluation.__init__
+
+    def counted(self, *args, **kwargs):
+        tried.append(1)
+        real_init(self, *args, **kwargs)
+
+    monkeypatch.setattr(evaluation.Evaluation, "__init__", counted)
+    real, busy = Store.pipeline, []
+
+    def pipeline(store, commands, *, primary=False):
+        replies = real(store, commands, primary=primary)
+        if not primary and not busy:
+            busy.append(1)
+            jobs[0].set_user(f"u{len(tried)}")
+            busy.clear()
+        return replies
+
+    monkeypatch.setattr(Store, "pipeline", pipeline)
+
+    found = statuses.all().durations_by("job_name", "run_time")
+
+    assert {name: d.n for name, d in found.items()} == {"n0": 2, "n1": 2, "n2": 2}
+    assert len(tried) <= evaluation.RESTARTS + 1

@@ -16,7 +16,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 #: Everything a run writes: database, secret, the embedded server's socket and files.
 VAR_DIR = Path(os.environ.get("JOBADMIN_VAR") or BASE_DIR / "var")
-VAR_DIR.mkdir(parents=True, exist_ok=True)
+VAR_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _kept_secret(path: Path) -> str:
@@ -50,6 +50,9 @@ INSTALLED_APPS = [
     "statuses",
     "jobadmin",
 ]
+# The demo's engine; tests bring their own.
+if os.environ.get("JOBADMIN_DEMO") != "0":
+    INSTALLED_APPS.append("jobadmin.demo")
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

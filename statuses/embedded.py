@@ -103,15 +103,28 @@ def end_with_parent(signum: int = signal.SIGTERM) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(signum))
 
 
+def _exists(pid: int) -> bool:
+    """Whether a process of this number runs (and has not just ended without being waited for)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 class EmbeddedServer:
     """One server of one directory, as a context manager.
 
     `directory` holds its append-only file, log and socket. A server that still runs there (its owner was killed)
-    is adopted by `start()`, and `stop()` ends it all the same. Start it from a thread that lives as long as the server shall."""
+    is adopted by `start()`, and `stop()` ends it all the same. With `end_with_owner` the system ends it cleanly when the thread
+    that started it ends (Linux only): start it from one that lives as long as the server shall."""
 
-    def __init__(self, directory: Path | str, *, append_only: bool = True, binary: Path | str | None = None) -> None:
+    def __init__(
+        self, directory: Path | str, *, append_only: bool = True, binary: Path | str | None = None, end_with_owner: bool = True
+    ) -> None:
         self.directory = Path(directory).resolve()
         self.append_only = append_only
+        self.end_with_owner = end_with_owner
         self.binary = Path(binary) if binary else None
         self.socket = socket_path(self.directory)
         self.url = socket_url(self.directory)
@@ -143,11 +156,18 @@ class EmbeddedServer:
                 os.kill(self.pid, signal.SIGKILL)
                 self._wait_gone(timeout_seconds)
         self._process = self.pid = None
-        self.socket.unlink(missing_ok=True)
+        self.socket.unlink(missing_ok=True)  # a killed server leaves it
 
-    def alive(self) -> bool:
-        """Whether the server answers a PING now."""
-        return self.pid is not None and self._ping() == "+PONG"
+    def ended(self) -> bool:
+        """Whether the server is gone. One that is busy or frozen is not."""
+        if self._process:
+            return self._process.poll() is not None
+        return self.pid is None or not _exists(self.pid)
+
+    def version(self) -> str:
+        """The server's name and version, as it says itself."""
+        name = self._info("server_name") or "redis"
+        return f"{name} {self._info(f'{name}_version')}"
 
     def __enter__(self) -> Self:
         return self.start()
@@ -173,7 +193,7 @@ class EmbeddedServer:
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
-                start_new_session=True, preexec_fn=end_with_parent,
+                start_new_session=True, preexec_fn=end_with_parent if self.end_with_owner else None,
             )  # fmt: skip
 
     def _wait_ready(self, timeout_seconds: float) -> None:
@@ -195,7 +215,7 @@ class EmbeddedServer:
     def _wait_gone(self, timeout_seconds: float) -> bool:
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
-            if self._process.poll() is not None if self._process else not self._listening():
+            if self.ended():
                 return True
             time.sleep(0.02)
         return False
@@ -215,11 +235,12 @@ class EmbeddedServer:
             return None
 
     def _info(self, field: str) -> str:
+        """One field of INFO server; empty where the server does not tell."""
         for line in self._ask("INFO server").splitlines():
             name, _, value = line.partition(":")
             if name == field:
                 return value
-        raise ServerError(f"the server at {self.socket} does not tell its {field}")
+        return ""
 
     def _ask(self, command: str) -> str:
         """One inline command's raw answer; enough for three commands, so that no client library is needed."""

@@ -21,6 +21,7 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 # Set before Django reads its settings, which happens after this file is imported (pytest_configure below).
 os.environ["REDIS_URL"] = socket_url(RUN_DIR / "server")
 os.environ["JOBADMIN_VAR"] = str(RUN_DIR)
+os.environ["JOBADMIN_DEMO"] = "0"
 os.environ["DJANGO_SETTINGS_MODULE"] = "jobadmin.settings"
 # Playwright's own loop runs in the tests' thread; Django would refuse the database there.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"

@@ -126,9 +126,7 @@ def _request_kill(status: Status, by: str, reason: str) -> Outcome:
         return _skipped(why, "ended" if status.is_ended else "already")
     if status.is_killed:
         return _changed(_("Killed: it had not started and never will."), "killed")
-    return _changed(
-        _("Asked to stop. It ends at its next checkpoint; the page shows it as killed once the job says so."), "requested"
-    )
+    return _changed(_("Asked to stop. It ends at its next checkpoint; the page shows it as killed once the job says so."), "requested")
 
 
 def _kill_now(status: Status, by: str, reason: str) -> Outcome:
@@ -140,9 +138,7 @@ def _kill_now(status: Status, by: str, reason: str) -> Outcome:
     if status.is_killed:
         return _changed(_("Killed."), "killed")
     if status.is_started:
-        return _changed(
-            _("Its process was told to end at once. The page shows it as killed once the engine says so."), "requested"
-        )
+        return _changed(_("Its process was told to end at once. The page shows it as killed once the engine says so."), "requested")
     return _skipped(may_kill_now(status) or _("Nothing was changed."), "ended" if status.is_ended else "cannot")
 
 

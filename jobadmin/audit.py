@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -61,7 +62,7 @@ def operations_on(job_id: str) -> list[Operation]:
 def retriers(attempts: Sequence[Any], operations: Sequence[Operation]) -> dict[int, str]:
     """Which attempts a person sent, and who: each retry made the attempt that was queued closest to it."""
     found: dict[int, str] = {}
-    later = [(attempt.attempt, _begun(attempt, before)) for before, attempt in zip(attempts, attempts[1:], strict=False)]
+    later = [(attempt.attempt, _begun(attempt, before)) for before, attempt in pairwise(attempts)]
     for operation in operations:
         if operation.action != Operation.Action.RETRY or not operation.changed:
             continue
@@ -86,8 +87,14 @@ def _done(operation: Operation, asked: Mapping[datetime, str | None]) -> Entry:
     elif not operation.changed and operation.is_over:
         details.append(_("nothing was changed"))
     return Entry(
-        at=_moment(operation, asked), icon=icon, state=state, who=operation.username, text=str(text()), reason=operation.reason,
-        detail=", ".join(filter(None, details)), operation=operation.pk,
+        at=_moment(operation, asked),
+        icon=icon,
+        state=state,
+        who=operation.username,
+        text=str(text()),
+        reason=operation.reason,
+        detail=", ".join(filter(None, details)),
+        operation=operation.pk,
     )
 
 

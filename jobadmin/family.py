@@ -88,9 +88,7 @@ def _parts(counts: Mapping[State, int], total: int, params: QueryDict) -> list[P
     found, x = [], 0.0
     for state in present:
         width = LEAST + room * counts[state] / total
-        found.append(
-            Part(state=str(state), n=counts[state], x=round(x, 2), width=round(width, 2), url=_link(params, children=str(state)))
-        )
+        found.append(Part(state=str(state), n=counts[state], x=round(x, 2), width=round(width, 2), url=_link(params, children=str(state))))
         x += width + SPACE
     return found
 

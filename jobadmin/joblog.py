@@ -54,7 +54,7 @@ def open_log(path: str) -> Log:
     if path == "-":
         source = io.BufferedReader(sys.stdin.buffer, _BUFFER)
         return Log(stream=_unpacked(source), source=source, size=None)
-    file = Path(path).open("rb")
+    file = Path(path).open("rb")  # noqa: SIM115 (read as the store takes it, closed with the process)
     return Log(stream=_unpacked(file), source=file, size=Path(path).stat().st_size)
 
 

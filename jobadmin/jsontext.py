@@ -113,7 +113,7 @@ def _quoted(text: str, budget: _Budget) -> str:
     if len(text) <= budget.characters:
         return json.dumps(text, ensure_ascii=False)
     budget.cut = True
-    return json.dumps(text[: budget.characters], ensure_ascii=False)[:-1] + f"…\" ({len(text):,} characters)"
+    return json.dumps(text[: budget.characters], ensure_ascii=False)[:-1] + f'…" ({len(text):,} characters)'
 
 
 def plain(value: Any) -> str:

@@ -13,9 +13,10 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 #: First path segments that are pages, now or in a later step: an id may never shadow them.
-RESERVED = frozenset(
-    "list export.csv export.json names errors resources suggest bulk operations queues workers redis api".split()
-)
+RESERVED = frozenset({
+    "list", "export.csv", "export.json", "names", "errors", "resources", "suggest", "bulk", "operations", "queues", "workers",
+    "redis", "api",
+})  # fmt: skip
 
 _ATTEMPT = re.compile(r"(.+):(\d{1,9})", re.DOTALL)
 _ESCAPED = re.compile(r"_([0-9A-F]{2})")
@@ -58,7 +59,5 @@ def resource_url(resource: str) -> str:
 def safe_next(request: HttpRequest, fallback: str) -> str:
     """The ``next`` address the request carries if it stays on this site, else ``fallback``."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
-    stays = url_has_allowed_host_and_scheme(
-        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
+    stays = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
     return wanted if wanted and stays else fallback

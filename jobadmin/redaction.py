@@ -16,15 +16,16 @@ from typing import Any
 MASK = "[redacted]"
 
 #: Words that make a key a secret when they are one of its words (``userPassword``, ``SECRET_KEY``, ``x-auth-token``).
-SECRET_WORDS = frozenset(
-    "password passwd passphrase passcode pwd secret token key apikey authorization authentication auth cookie credential "
-    "credentials cred creds otp pin csrf csrftoken sessionid jwt bearer cvv cvc".split()
-)
+SECRET_WORDS = frozenset({
+    "password", "passwd", "passphrase", "passcode", "pwd", "secret", "token", "key", "apikey", "authorization", "authentication", "auth",
+    "cookie", "credential", "credentials", "cred", "creds", "otp", "pin", "csrf", "csrftoken", "sessionid", "jwt", "bearer", "cvv", "cvc",
+})  # fmt: skip
 
 #: Words that make ``key`` harmless when they stand before it: a primary key opens nothing.
-HARMLESS_KEYS = frozenset(
-    "primary foreign sort cache public partition natural row group lookup index dict object routing idempotency message map".split()
-)
+HARMLESS_KEYS = frozenset({
+    "primary", "foreign", "sort", "cache", "public", "partition", "natural", "row", "group", "lookup", "index", "dict", "object", "routing",
+    "idempotency", "message", "map",
+})  # fmt: skip
 
 #: Words whose numbers are counts rather than secrets: ``max_tokens``.
 COUNTED = frozenset({"tokens", "keys", "cookies", "pins"})
@@ -48,6 +49,9 @@ _VALUE = (
     r"""|\[[^\]]{0,4000}\]?|\{[^}]{0,4000}\}?|[^\s,;&<>"')}\]]+)"""
 )
 
+#: A word that assigns a secret, up to where its value begins.
+_ASSIGNED = rf"""((?:{_TEXT_WORDS})[\w-]{{0,40}}\\?["']?\s{{0,4}}[:=](?!=)\s{{0,4}}+)"""
+
 
 def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE)
@@ -62,7 +66,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (_pattern(r"(://)[^\s/:@\"'<>]{16,1024}@"), rf"\1{MASK}@"),
     # A text that was cut in the middle of an address: what would have stood before the @. A port is no secret.
     (_pattern(r"(://[^\s/:@\"'<>\[]{0,256}):(?!\d{1,5}…?\Z|\[redacted)[^\s/\"'<>@]{3,1024}\Z"), rf"\1:{MASK}"),
-    (_pattern(rf"""((?:{_TEXT_WORDS})[\w-]{{0,40}}\\?["']?\s{{0,4}}[:=](?!=)\s{{0,4}}+)(?!["']?\[redacted)(?:None\b|null\b|{_VALUE})"""), rf"\1{MASK}"),
+    (_pattern(_ASSIGNED + rf"""(?!["']?\[redacted)(?:None\b|null\b|{_VALUE})"""), rf"\1{MASK}"),
     (_pattern(rf"([?&](?:key|auth|sig|code)=)(?!\[redacted){_VALUE}"), rf"\1{MASK}"),
     (_pattern(r"\b(bearer)\s{1,4}[A-Za-z0-9._~+/-]{8,}=*"), rf"\1 {MASK}"),
     (_pattern(r"\b(basic)\s{1,4}[A-Za-z0-9+/]{6,}={1,2}"), rf"\1 {MASK}"),

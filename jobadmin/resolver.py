@@ -1,9 +1,9 @@
 """What the host project has a say in: who may do what, what is hidden, where a resource lives.
 
-    JOBADMIN = {"RESOLVER": "planning.jobs.PlanningResolver", "REDACT": ["iban", "patient"]}
+JOBADMIN = {"RESOLVER": "planning.jobs.PlanningResolver", "REDACT": ["iban", "patient"]}
 
-    class PlanningResolver(jobadmin.resolver.Resolver):
-        def resource_url(self, resource): ...
+class PlanningResolver(jobadmin.resolver.Resolver):
+    def resource_url(self, resource): ...
 """
 
 from functools import lru_cache

@@ -4,7 +4,7 @@ Reads attributes of Status objects alone; asks the store nothing. Moments are so
 negative; where two coincide, the order of a job's life decides.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -114,7 +114,7 @@ def _dated(stops: list[Stop]) -> list[Stop]:
     days = {timezone.localtime(stop.at).date() for stop in stops}
     if len(days) < 2:
         return stops
-    return [Stop(**{**vars(stop), "shows_date": True}) for stop in stops]
+    return [replace(stop, shows_date=True) for stop in stops]
 
 
 def _gap(one: Stop, other: Stop) -> Gap:

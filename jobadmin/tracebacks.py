@@ -6,8 +6,8 @@ template escapes. Whatever does not look like a traceback is shown as it is; not
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -24,6 +24,7 @@ _PACKAGE = re.compile(r"(?:site|dist)-packages[/\\](?P<inside>(?P<package>[^/\\]
 _STDLIB = re.compile(r"[/\\](?:lib[/\\]python[\d.]+|Python\d+[/\\]Lib)[/\\](?P<inside>.*)")
 #: The library's own wrappers around a task: nobody looks for an error there, wherever the library is installed.
 _OURS = re.compile(r"[/\\](?P<inside>statuses[/\\](?:engines[/\\]|track\.py).*)")
+_HEADERS = ("Traceback ", "During handling of", "The above exception")
 _MARKS = re.compile(r"^[\s~^]+$")
 
 
@@ -80,23 +81,21 @@ class Trace:
     at: datetime | None = None
     raw: str = ""
     """The whole text, for copying."""
-    group: str | None = field(default=None)
-    """Error group it belongs to, where known."""
 
     @classmethod
-    def of(cls, error: Any, *, attempt: int | None = None, group: str | None = None) -> "Trace":
+    def of(cls, error: Any, *, attempt: int | None = None) -> "Trace":
         """Reads one item of ``Status.errors``: ``{"class", "message", "traceback", "frames", "at", "attempt"}``, a string, or
         any other JSON value. Secrets are to be gone before."""
         if isinstance(error, dict) and (error.get("class") or error.get("traceback")):
-            return _of_exception(error, attempt, group)
+            return _of_exception(error, attempt)
         text = error if isinstance(error, str) else json.dumps(error, indent=2, ensure_ascii=False)
         kind = _short_name(error.get("type") or error.get("code")) if isinstance(error, dict) else ""
         said = error.get("message") if isinstance(error, dict) else None
         first = str(said or (text if isinstance(error, str) else json.dumps(error, ensure_ascii=False)))
-        return cls(kind=kind, message=_first_line(first), parts=tuple(_parts(text, {})), attempt=attempt, raw=text, group=group)
+        return cls(kind=kind, message=_first_line(first), parts=tuple(_parts(text, {})), attempt=attempt, raw=text)
 
 
-def _of_exception(error: dict[str, Any], attempt: int | None, group: str | None) -> Trace:
+def _of_exception(error: dict[str, Any], attempt: int | None) -> Trace:
     full, message = str(error.get("class") or ""), str(error.get("message") or "")
     last = f"{full}: {message}" if full and message else full or message
     text = str(error.get("traceback") or "").rstrip("\n") or last
@@ -108,7 +107,6 @@ def _of_exception(error: dict[str, Any], attempt: int | None, group: str | None)
         attempt=error["attempt"] if isinstance(error.get("attempt"), int) else attempt,
         at=_moment(error.get("at")),
         raw=text,
-        group=group,
     )
 
 
@@ -125,8 +123,10 @@ def _own_places(frames: Any) -> dict[tuple[str, int], bool]:
 
 def _parts(text: str, own: dict[tuple[str, int], bool]) -> Iterator[Part]:
     """The text's parts, foreign frames next to each other folded into one."""
-    for is_frame, items in groupby(_items(_bounded(text.splitlines()), own), key=lambda item: isinstance(item, Frame)):
-        yield from (_folded(list(items)) if is_frame else items)
+    for _, run in groupby(_items(_bounded(text.splitlines()), own), key=type):
+        items = list(run)
+        frames = [item for item in items if isinstance(item, Frame)]
+        yield from (_folded(frames) if frames else (item for item in items if isinstance(item, Part)))
 
 
 def _items(lines: list[str], own: dict[tuple[str, int], bool]) -> Iterator[Frame | Part]:
@@ -139,7 +139,7 @@ def _items(lines: list[str], own: dict[tuple[str, int], bool]) -> Iterator[Frame
             code, place = _code_below(lines, place + 1, len(line) - len(line.lstrip()))
             yield _frame(found, code, own)
             in_stack = True
-        elif line.startswith("Traceback ") or line.startswith("During handling") or line.startswith("The above exception"):
+        elif line.startswith(_HEADERS):
             yield Part(kind="note", lines=(line,))
             place, in_stack = place + 1, False
         elif in_stack and line.strip():
@@ -167,7 +167,7 @@ def _text_below(lines: list[str], place: int) -> tuple[tuple[str, ...], int]:
     """Lines up to the next header; at least one."""
     start = place
     place += 1
-    while place < len(lines) and not _FRAME.match(lines[place]) and not lines[place].startswith(("Traceback ", "During handling", "The above")):
+    while place < len(lines) and not _FRAME.match(lines[place]) and not lines[place].startswith(_HEADERS):
         place += 1
     return tuple(lines[start:place]), place
 
@@ -203,8 +203,7 @@ def _folded(frames: list[Frame]) -> Iterator[Part]:
     """Runs of foreign frames as one part each. Where no frame is the project's own the last two stay open: they are all there
     is to see."""
     open_from = len(frames) - 2 if not any(frame.own for frame in frames) else len(frames)
-    shown: Callable[[tuple[int, Frame]], bool] = lambda item: item[1].own or item[0] >= open_from
-    for is_shown, run in groupby(enumerate(frames), key=shown):
+    for is_shown, run in groupby(enumerate(frames), key=lambda item: item[1].own or item[0] >= open_from):
         members = tuple(frame for _, frame in run)
         if is_shown:
             yield from (Part(kind="frame", frames=(frame,)) for frame in members)

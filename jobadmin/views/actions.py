@@ -55,15 +55,19 @@ def _find(job_id: str) -> Status:
 
 def _confirm(request: HttpRequest, action: Action, status: Status) -> HttpResponse:
     """The page that asks first; nothing has happened yet."""
-    return render(request, "jobadmin/confirm.html", {
-        "title": action.question,
-        "action": action,
-        "status": status,
-        "url": action_url(status.id, action.slug),
-        "next": safe_next(request, job_url(status.id)),
-        "cancel": job_url(status.id),
-        "reason_length": operations.REASON_LENGTH,
-    })
+    return render(
+        request,
+        "jobadmin/confirm.html",
+        {
+            "title": action.question,
+            "action": action,
+            "status": status,
+            "url": action_url(status.id, action.slug),
+            "next": safe_next(request, job_url(status.id)),
+            "cancel": job_url(status.id),
+            "reason_length": operations.REASON_LENGTH,
+        },
+    )
 
 
 def _say(request: HttpRequest, outcome: Outcome, operation: int) -> None:

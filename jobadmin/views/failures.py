@@ -50,15 +50,20 @@ def bad_request(request: HttpRequest, exc: Exception) -> HttpResponse:
         body = str(exc) or _("The address holds something this page cannot read.")
     else:
         body = _("%(parameter)s cannot be “%(value)s”. Expected: %(expected)s.") % {
-            "parameter": parameter, "value": _short(getattr(exc, "value", "")), "expected": getattr(exc, "expected", "")
+            "parameter": parameter,
+            "value": _short(getattr(exc, "value", "")),
+            "expected": getattr(exc, "expected", ""),
         }
-    return _respond(request, Failure(
-        status=400,
-        title=_("This filter cannot be read"),
-        body=body,
-        works=(_("Nothing was counted, changed or guessed."),),
-        acts=_without(request, parameter) + _ways(request),
-    ))
+    return _respond(
+        request,
+        Failure(
+            status=400,
+            title=_("This filter cannot be read"),
+            body=body,
+            works=(_("Nothing was counted, changed or guessed."),),
+            acts=_without(request, parameter) + _ways(request),
+        ),
+    )
 
 
 def forbidden(request: HttpRequest, exc: Exception | None = None, *, right: str = "") -> HttpResponse:
@@ -67,26 +72,34 @@ def forbidden(request: HttpRequest, exc: Exception | None = None, *, right: str 
     body = _("Your account may not do this.")
     if right:
         body = _("Your account lacks the right “%(right)s”.") % {"right": right}
-    return _respond(request, Failure(
-        status=403,
-        title=_("Not permitted"),
-        body=body + " " + _("Whoever manages users can grant it, to you or to one of your groups."),
-        works=(_("Nothing was changed."),),
-        acts=_ways(request),
-    ))
+    return _respond(
+        request,
+        Failure(
+            status=403,
+            title=_("Not permitted"),
+            body=body + " " + _("Whoever manages users can grant it, to you or to one of your groups."),
+            works=(_("Nothing was changed."),),
+            acts=_ways(request),
+        ),
+    )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403: a form without its token, or with an old one. Signature is Django's, for ``CSRF_FAILURE_VIEW``."""
-    return _respond(request, Failure(
-        status=403,
-        title=_("This form is out of date"),
-        body=_("It was sent without the token that proves it came from this site: the page is old, or cookies are off. "
-               "Load the page again and repeat the action."),
-        works=(_("Nothing was changed."),),
-        acts=_back(request) + _ways(request),
-        detail=reason,
-    ))
+    return _respond(
+        request,
+        Failure(
+            status=403,
+            title=_("This form is out of date"),
+            body=_(
+                "It was sent without the token that proves it came from this site: the page is old, or cookies are off. "
+                "Load the page again and repeat the action."
+            ),
+            works=(_("Nothing was changed."),),
+            acts=_back(request) + _ways(request),
+            detail=reason,
+        ),
+    )
 
 
 def not_found(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
@@ -96,32 +109,40 @@ def not_found(request: HttpRequest, exc: Exception | None = None) -> HttpRespons
     title = _("Not found")
     if job_id is not None:
         title = _("This job does not exist")
-        body = _("No job has the id “%(id)s”. It was removed, by someone or because its time to be kept was over, "
-                 "or the address is not complete.") % {"id": _short(job_id)}
-    return _respond(request, Failure(
-        status=404,
-        title=title,
-        body=body,
-        works=(_("Removed jobs stay in the record of operations: who, when and why."),) if job_id is not None else (),
-        acts=_ways(request),
-    ))
+        body = _(
+            "No job has the id “%(id)s”. It was removed, by someone or because its time to be kept was over, "
+            "or the address is not complete."
+        ) % {"id": _short(job_id)}
+    return _respond(
+        request,
+        Failure(
+            status=404,
+            title=title,
+            body=body,
+            works=(_("Removed jobs stay in the record of operations: who, when and why."),) if job_id is not None else (),
+            acts=_ways(request),
+        ),
+    )
 
 
 def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
     """503: the store does not answer. The page's frame stands, nothing is guessed, and it tries again."""
-    return _respond(request, Failure(
-        status=503,
-        title=_("Redis does not answer"),
-        body=_("Counts and jobs cannot be shown until it is back, and none are made up."),
-        works=(
-            _("Jobs that already run go on."),
-            _("Kill, retry and remove are off until Redis is back; nothing was changed."),
-            _("The rest of this site works as before."),
+    return _respond(
+        request,
+        Failure(
+            status=503,
+            title=_("Redis does not answer"),
+            body=_("Counts and jobs cannot be shown until it is back, and none are made up."),
+            works=(
+                _("Jobs that already run go on."),
+                _("Kill, retry and remove are off until Redis is back; nothing was changed."),
+                _("The rest of this site works as before."),
+            ),
+            acts=_again(request),
+            detail=redact_text(str(exc or "")),
+            headers={"Retry-After": str(RETRY_SECONDS)},
         ),
-        acts=_again(request),
-        detail=redact_text(str(exc or "")),
-        headers={"Retry-After": str(RETRY_SECONDS)},
-    ))
+    )
 
 
 def _respond(request: HttpRequest, failure: Failure) -> HttpResponse:
@@ -170,4 +191,3 @@ def _short(value: object, limit: int = 120) -> str:
     """Text of a hostile value, cut to a length a sentence can hold."""
     text = str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
-

@@ -46,8 +46,9 @@ def busy_job() -> statuses.Status:
     """A job in its third attempt with everything the page can show."""
     parent = make_status("started", job_name="planning.nightly_rollup")
     status = parent.spawn(
-        "planning.recalculate_task_plan", job_args={"plan": "TaskPlan:42", "book": "Book:53"}, queue="default", user="marta.k", engine="toy",
-        provider_job_id="3f6a2c10-97d4-4a1b-9e55", call={"args": [], "kwargs": {"plan_id": 42, "chapters": "all", "api_key": "sk-1"}},
+        "planning.recalculate_task_plan", job_args={"plan": "TaskPlan:42", "book": "Book:53"}, queue="default", user="marta.k",
+        engine="toy", provider_job_id="3f6a2c10-97d4-4a1b-9e55",
+        call={"args": [], "kwargs": {"plan_id": 42, "chapters": "all", "api_key": "sk-1"}},
     )  # fmt: skip
     status.queued().started(worker="default-2@app-07")
     status.add_error({"class": "django.db.utils.OperationalError", "message": "deadlock detected", "traceback": TRACEBACK, "frames": []})

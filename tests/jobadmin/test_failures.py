@@ -107,7 +107,8 @@ def test_the_notice_shows_no_password(client: Client, store: Any, monkeypatch: p
 
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
-    ("query", "named"), [("from=yesterdayish", "from"), ("state=broken", "state"), ("span=5y", "span"), ("sort=colour", "sort"), ("nmae=x", "nmae")]
+    ("query", "named"),
+    [("from=yesterdayish", "from"), ("state=broken", "state"), ("span=5y", "span"), ("sort=colour", "sort"), ("nmae=x", "nmae")],
 )
 def test_a_filter_nobody_can_read_is_a_bad_request_with_a_way_on(client: Client, query: str, named: str) -> None:
     response = client.get(f"{reverse('jobadmin:list')}?{query}")

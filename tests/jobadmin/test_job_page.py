@@ -147,7 +147,8 @@ def test_an_error_links_to_the_other_jobs_that_have_it(client: Client) -> None:
 
 def test_secrets_appear_nowhere_on_the_page(client: Client) -> None:
     status = make_status(
-        "started", job_args={"password": f"Vault:{SECRET}", "url": f"Url:https://u:{SECRET}@host/"}, error=f"login failed: password={SECRET}",
+        "started", job_args={"password": f"Vault:{SECRET}", "url": f"Url:https://u:{SECRET}@host/"},
+        error=f"login failed: password={SECRET}",
         call={"args": [f"Bearer {SECRET}"], "kwargs": {"api_key": SECRET, "nested": [{"token": SECRET}]}},
     )  # fmt: skip
     status.save({"cookie": SECRET, "deep": [[{"authorization": SECRET}]]}).set_progress(0.5, message=f"token={SECRET}")
@@ -409,3 +410,15 @@ def test_no_style_or_script_stands_in_the_page(client: Client) -> None:
 
     assert not re.search(r'\sstyle="|<style|\son\w+="', html)
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", html) if "application/json" not in tag)
+
+
+def test_a_job_of_many_attempts_shows_the_newest_and_any_that_is_asked_for(client: Client) -> None:
+    status = make_status("started")
+    for _ in range(60):
+        status.failed().requeued().started()
+
+    html = html_of(client, status)
+    first = words_of(client, status, "?attempt=0")
+
+    assert html.count('role="tab"') == 12 and "49 earlier attempts are not listed" in html
+    assert "Attempt 1 of 61" in first

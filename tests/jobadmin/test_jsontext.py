@@ -1,10 +1,10 @@
 """JSON is shown escaped, indented and bounded."""
 
 import re
+from html import unescape
 
 import pytest
 from django.utils.html import strip_tags
-from html import unescape
 
 from jobadmin.jsontext import render
 
@@ -17,7 +17,8 @@ def test_small_containers_stay_on_one_line_and_others_are_indented() -> None:
     value = {"moved": 318, "conflicts": [{"slot": 9114, "reason": "room taken"}], "empty": {}, "none": None}
 
     assert text(value).splitlines() == [
-        "{", '  "moved": 318,', '  "conflicts": [', '    {"slot": 9114, "reason": "room taken"}', "  ],", '  "empty": {},', '  "none": null', "}",
+        "{", '  "moved": 318,', '  "conflicts": [', '    {"slot": 9114, "reason": "room taken"}', "  ],",
+        '  "empty": {},', '  "none": null', "}",
     ]  # fmt: skip
 
 

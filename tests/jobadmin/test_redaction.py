@@ -65,7 +65,7 @@ def test_numbers_under_a_secret_key_are_hidden(redactor: Redactor) -> None:
         f'"body": "{{\\"password\\": \\"{SECRET}\\"}}"', f"Authorization: Bearer {SECRET}", f"authorization: Basic {SECRET}==",
         f"Bearer {SECRET}", f"Cookie: session={SECRET}; theme=dark", f"https://user:{SECRET}@example.org/path",
         f"redis://:{SECRET}@cache-1:6379/2", f"postgres://u:a@{SECRET}@db/x", f"https://{SECRET}xyz@github.com/a/b",
-        f"https://maps.example/api?key={SECRET}&zoom=3", f"--secret-key {SECRET} --secret_key={SECRET}".replace(f" {SECRET}", ""),
+        f"https://maps.example/api?key={SECRET}&zoom=3", f"run --secret_key={SECRET}",
         f"passwords=[\"{SECRET}\", \"{SECRET}\"]", f"password: {SECRET}", f"X-Api-Key: {SECRET}", f"client_secret = {SECRET}",
         f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----", f"ghp_{SECRET}{SECRET}", f"AKIA{'A' * 16}",
         f"eyJhbGciOiJIUzI1NiJ9.{SECRET}.{SECRET}", f"could not connect to postgres://u:{SECRET[:9]}",
@@ -82,7 +82,8 @@ def test_a_secret_inside_a_text_is_hidden(redactor: Redactor, text: str) -> None
     "text",
     [
         "the password is wrong", "if password == other:", "KeyError: key: foo", "http://a.b/c:d@e", "12:30:05 user@host",
-        "git@github.com:user/repo", "redis://h:6379/0 and name@host", "redis://h:6379", "http://[::1]:8000", "Book:53", "deadlock detected", "", "basic authentication",
+        "git@github.com:user/repo", "redis://h:6379/0 and name@host", "redis://h:6379", "http://[::1]:8000",
+        "Book:53", "deadlock detected", "", "basic authentication",
     ],
 )  # fmt: skip
 def test_harmless_text_is_left_alone(redactor: Redactor, text: str) -> None:
@@ -104,7 +105,8 @@ def test_deep_nesting_is_hidden_and_does_not_break_anything(redactor: Redactor) 
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 400_000, 'password="' * 40_000, "://a:" * 80_000, "eyJ" * 130_000, "token" * 80_000, "://" + "a" * 400_000, '\\"' * 200_000]
+    "text",
+    ["a" * 400_000, 'password="' * 40_000, "://a:" * 80_000, "eyJ" * 130_000, "token" * 80_000, "://" + "a" * 400_000, '\\"' * 200_000],
 )
 def test_hostile_text_costs_no_more_than_its_length(redactor: Redactor, text: str) -> None:
     began = time.perf_counter()

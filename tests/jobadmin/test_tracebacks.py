@@ -67,7 +67,8 @@ def test_what_the_recorder_knew_to_be_own_wins_over_the_path() -> None:
 
 
 def test_with_no_own_frame_the_last_two_stay_open() -> None:
-    text = "Traceback (most recent call last):\n" + "".join(f'  File "{LIBRARY}/a/b{n}.py", line {n}, in f\n    g()\n' for n in range(5)) + "E: x"
+    frames = "".join(f'  File "{LIBRARY}/a/b{n}.py", line {n}, in f\n    g()\n' for n in range(5))
+    text = f"Traceback (most recent call last):\n{frames}E: x"
 
     kinds = [part.kind for part in of(text).parts]
 
@@ -75,7 +76,8 @@ def test_with_no_own_frame_the_last_two_stay_open() -> None:
 
 
 def test_chained_errors_are_shown_in_order() -> None:
-    text = f"{TEXT}\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"/srv/a.py\", line 1, in <module>\n    raise X\nKeyError: 'a'\n"
+    second = "Traceback (most recent call last):\n  File \"/srv/a.py\", line 1, in <module>\n    raise X\nKeyError: 'a'\n"
+    text = f"{TEXT}\nDuring handling of the above exception, another exception occurred:\n\n{second}"
 
     errors = [part.lines[0] for part in of(text).parts if part.kind == "error"]
 

@@ -24,7 +24,7 @@ from statuses import Changed, State, Status
 _COLUMNS = (("state", 9), ("recorded_at", 23), ("run_time", 12), ("job_name", 40), ("id", 26))
 
 _FILTER_HELP = (
-    "filter as in the page's address, NAME=VALUE: state=failed name=planning.* -- queue=-mail span=24h resource=Book:53; "
+    "filter as in the page's address, NAME=VALUE: state=failed name=planning.* queue=-mail span=24h resource=Book:53; "
     "repeated means or, a leading minus not. The span is 7d unless said otherwise. Names: " + " ".join(PARAMETERS)
 )
 
@@ -114,25 +114,28 @@ class Command(BaseCommand):
 
     # Acting
 
-    def _act(self, *, mode: str, words: Sequence[str], as_json: bool, reason: str, by: str | None, yes: bool, now: bool = False, **_: Any) -> None:
+    def _act(
+        self, *, mode: str, words: Sequence[str], as_json: bool, reason: str, by: str | None, yes: bool, now: bool = False, **_: Any
+    ) -> None:
         verb = verbs.BULK["kill-now" if now else mode]
         chosen = JobFilter.from_querystring(_filter(words, acting=True).frozen())
         at = statuses.server_time()
         plan = plans.plan(verb, plans.measure(chosen.query))
         if not as_json:
             self._announce(plan, chosen)
-        if not yes and (plan.changes > 1 or plan.changes and verb.always_typed):
+        if not yes and (plan.changes > 1 or (plan.changes and verb.always_typed)):
             self._ask(plan)
         by = by or _shell_user()
         changed = _carry_out(verb, chosen, at, by=by, reason=reason, progress=self._progress if not as_json else None)
         self._record(verb, chosen, plan, changed, by=by, reason=reason)
-        skipped = plan.total - changed.changed - changed.missing
+        skipped = max(plan.total - changed.changed - changed.missing, 0)
         if as_json:
             return self._json({
-                "action": verb.slug, "filter": chosen.querystring(), "changed": changed.changed, "skipped": max(skipped, 0),
+                "action": verb.slug, "filter": chosen.querystring(), "changed": changed.changed, "skipped": skipped,
                 "missing": changed.missing, "by_reason": changed.by_reason, "undo": changed.undo, "errors": list(changed.errors),
             })  # fmt: skip
-        self.stdout.write(f"{verb.say('did', changed.changed)}; {formats.count(max(skipped, 0))} skipped, {formats.count(changed.missing)} gone")
+        rest = f"{formats.count(skipped)} skipped, {formats.count(changed.missing)} gone"
+        self.stdout.write(f"{verb.say('did', changed.changed)}; {rest}")
         for error in changed.errors:
             self.stderr.write(error)
 

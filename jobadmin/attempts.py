@@ -1,0 +1,98 @@
+"""The attempts of a job: the newest of them, the one that is looked at, and a tab for each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+import statuses
+from jobadmin.formats import STATE_WORDS, duration
+from statuses import Status, StatusNotFound
+
+#: Earlier attempts that are read for the page: each costs a round trip.
+MOST_ATTEMPTS = 40
+
+#: Attempts that get a tab.
+MOST_TABS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tab:
+    """One attempt to choose."""
+
+    attempt: int
+    """Zero-based."""
+    state: str
+    words: str
+    """What came of it, and when or how long."""
+    selected: bool
+
+    @property
+    def number(self) -> int:
+        """As people count."""
+        return self.attempt + 1
+
+    @property
+    def link(self) -> str:
+        return f"?attempt={self.attempt}"
+
+
+class Attempts:
+    """What a page knows of one job's attempts. Raises: StatusNotFound when ``number`` never was, or is gone."""
+
+    def __init__(self, status: Status, number: int) -> None:
+        self.status = status
+        self.number = number
+        self.total = status.attempt + 1
+
+    @cached_property
+    def newest(self) -> Sequence[Status]:
+        """The newest attempts, the present one last."""
+        first = max(0, self.status.attempt - MOST_ATTEMPTS)
+        earlier = (self._find(number) for number in range(first, self.status.attempt))
+        return [*(attempt for attempt in earlier if attempt is not None), self.status]
+
+    @cached_property
+    def shown(self) -> Status:
+        """The attempt that is looked at."""
+        found = self._known(self.number)
+        if found is None:
+            raise StatusNotFound(f"{self.status.id}:{self.number}")
+        return found
+
+    @cached_property
+    def before(self) -> Status | None:
+        """The attempt before it."""
+        return self._known(self.number - 1) if self.number else None
+
+    @cached_property
+    def tabs(self) -> list[Tab]:
+        """The newest attempts, newest first, and the one that is looked at."""
+        newest = self.newest[-MOST_TABS:]
+        listed = newest if self.shown in newest else [self.shown, *newest[1:]]
+        return [_tab(attempt, attempt.attempt == self.number) for attempt in reversed(listed)]
+
+    @property
+    def left_out(self) -> int:
+        """Attempts without a tab."""
+        return self.total - len(self.tabs)
+
+    def _known(self, number: int) -> Status | None:
+        return next((attempt for attempt in self.newest if attempt.attempt == number), None) or self._find(number)
+
+    def _find(self, number: int) -> Status | None:
+        return statuses.find(f"{self.status.id}:{number}")
+
+
+def _tab(attempt: Status, selected: bool) -> Tab:
+    state = str(attempt.state)
+    word = STATE_WORDS[state]
+    if attempt.run_time is not None:
+        words = _("%(state)s after %(time)s") % {"state": word, "time": duration(attempt.run_time)}
+    elif attempt.is_started and attempt.started_at:
+        words = _("%(state)s %(time)s") % {"state": word, "time": f"{timezone.localtime(attempt.started_at):%H:%M:%S}"}
+    else:
+        words = str(word)
+    return Tab(attempt=attempt.attempt, state=state, words=words, selected=selected)

@@ -1,0 +1,105 @@
+"""Jobs that share something with one job: a resource, the name, the error; and how jobs of its name did lately."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import statuses
+from jobadmin.filters import JobFilter
+from jobadmin.redaction import redact_text
+from statuses import Durations, State, Status
+
+#: How far back "usual for jobs of this name" looks; the words on the page say the same.
+USUAL_SPAN = timedelta(days=7)
+
+#: Resources of one job that are counted: the first with a list of its jobs, the others with the number alone.
+MOST_RESOURCES = 5
+
+#: Jobs of a name that must have run before anything is called usual.
+LEAST_RUNS = 5
+
+_ENDED = (State.succeeded, State.failed, State.killed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Related:
+    """The jobs that share one thing."""
+
+    value: str
+    """The resource or the name."""
+    total: int
+    url: str
+    """List of all of them."""
+    jobs: Sequence[Status]
+    """The newest others."""
+    shows_name: bool
+    """Whether their names tell them apart, else their resources."""
+    others: Sequence[tuple[str, int, str]] = ()
+    """Further resources: text, number of jobs, list."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usual:
+    """How jobs of one name did within USUAL_SPAN."""
+
+    ended: int
+    failed: int
+    run: Durations
+    wait: Durations
+
+    @property
+    def run_seconds(self) -> float | None:
+        """Median run time, where enough of them ran."""
+        return self.run.p50 if self.run.n >= LEAST_RUNS else None
+
+
+def related(status: Status, resources: Sequence[str], shown: int) -> list[Related]:
+    """Other jobs of the first resource, and of the same name; the newest ``shown`` of each."""
+    resources = list(dict.fromkeys(resources))[:MOST_RESOURCES]
+    found = []
+    if resources:
+        others = [(text, statuses.where(job_arg=text).count(), listed("resource", text)) for text in resources[1:]]
+        found.append(_sharing(status, "resource", resources[0], shown, others))
+    if status.job_name:
+        found.append(_sharing(status, "name", status.job_name, shown))
+    return found
+
+
+def _sharing(status: Status, parameter: str, value: str, shown: int, others: Sequence[tuple[str, int, str]] = ()) -> Related:
+    query = statuses.where(job_arg=value) if parameter == "resource" else statuses.where(job_name=value)
+    newest = query.limit(shown + 1).run()
+    return Related(
+        value=value,
+        total=query.count(),
+        url=listed(parameter, value),
+        jobs=[job for job in newest if job.id != status.id][:shown],
+        shows_name=parameter == "resource",
+        others=others,
+    )
+
+
+def usual(job_name: str | None, now: datetime) -> Usual | None:
+    """How jobs of a name did lately; None without a name or where none ended.
+    Source: one report; the span begins at a full hour, so that its partial results serve many pages."""
+    if not job_name:
+        return None
+    after = now.replace(minute=0, second=0, microsecond=0) - USUAL_SPAN
+    report = statuses.where(job_name=job_name, recorded_at=(after, None)).report(counts=True, durations=("run_time", "wait_time"))
+    ended = sum(report.counts[state] for state in _ENDED)
+    if not ended:
+        return None
+    return Usual(ended=ended, failed=report.counts[State.failed], run=report.durations["run_time"], wait=report.durations["wait_time"])
+
+
+def alike(status: Status) -> tuple[str, int] | None:
+    """List and number of the other jobs with the error of this one; no address where the error holds a secret."""
+    group = status.error_group
+    if not group:
+        return None
+    total = statuses.where(error=group).count() - 1
+    return (listed("error", group) if redact_text(group) == group else "", total) if total > 0 else None
+
+
+def listed(parameter: str, value: str) -> str:
+    """Address of the list of all jobs, of any time, with one value."""
+    return JobFilter().with_(**{parameter: value}, span="all").url("list")

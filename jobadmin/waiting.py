@@ -1,0 +1,87 @@
+"""Why a job has not started yet: what stands before it in its queue, how fast that drains, and what it depends on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
+import statuses
+from jobadmin.filters import JobFilter
+from statuses import Status
+
+#: How far back the speed of a queue is measured; the words on the page say the same.
+DRAIN_SPAN = timedelta(minutes=10)
+
+#: Jobs that one depends on which are looked for and listed.
+MOST_AWAITED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """What the note at the top of a waiting job's page says."""
+
+    awaited: int
+    """Jobs it depends on that have not ended."""
+    ahead: int | None = None
+    """Queued before it in the same queue; None where it is in none."""
+    ahead_url: str = ""
+    running: int = 0
+    """Jobs of its queue that run now."""
+    running_url: str = ""
+    workers: int = 0
+    """Different workers that run them."""
+    per_second: float = 0.0
+    """Jobs of the queue started a second, lately."""
+
+    @property
+    def seconds(self) -> float | None:
+        """When its turn should come at that speed; None: no ground to say."""
+        return (self.ahead + 1) / self.per_second if self.ahead is not None and self.per_second else None
+
+    @property
+    def speed(self) -> str:
+        """Jobs a second, a minute or an hour: whichever gives a number of at least one."""
+        second, minute, hour = self.per_second, self.per_second * 60, self.per_second * 3600
+        if second >= 1:
+            return _("%(n)s a second") % {"n": _figure(second)}
+        return _("%(n)s a minute") % {"n": _figure(minute)} if minute >= 1 else _("%(n)s an hour") % {"n": _figure(hour)}
+
+
+def _figure(number: float) -> str:
+    return number_format(number, decimal_pos=1 if number < 10 else 0)
+
+
+def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | None:
+    """What keeps a job from starting; None once it has started.
+    Source: three counts over its queue, no record."""
+    if not (status.is_queued or status.is_unqueued):
+        return None
+    still = sum(1 for job in awaited if not job.is_ended)
+    if not status.queue:
+        return Waiting(awaited=still)
+    in_queue, listed = statuses.where(queue=status.queue), JobFilter().with_(queue=status.queue, span="all")
+    running = in_queue.where(state="started").report(count=True, counts_by={"worker": 1})
+    started = in_queue.where(started_at=(now - DRAIN_SPAN, None)).count()
+    before = status.queued_at - timedelta(microseconds=1) if status.queued_at else None
+    return Waiting(
+        awaited=still,
+        ahead=in_queue.where(state="queued", queued_at=(None, before)).count() if before else None,
+        ahead_url=listed.url("list", state="queued", by="queued_at", to=before) if before else "",
+        running=running.total or 0,
+        running_url=listed.url("list", state="started"),
+        workers=running.distinct["worker"],
+        per_second=started / DRAIN_SPAN.total_seconds(),
+    )
+
+
+def awaited_by(status: Status) -> list[Status]:
+    """Jobs that one depends on, known by our id or by the engine's; at most MOST_AWAITED."""
+    wanted = list(status.depends_on or ())[:MOST_AWAITED]
+    if not wanted:
+        return []
+    found: dict[str, Status] = {}
+    for clause in ("id", "provider_job_id"):
+        found.update((job.id, job) for job in statuses.where(**{clause: wanted}).limit(MOST_AWAITED))
+    return list(found.values())

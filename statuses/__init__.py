@@ -15,6 +15,7 @@ from .errors import (
     StatusesError,
     StatusExists,
     StatusNotFound,
+    StoreCleared,
     StoreFormat,
     StoreUnavailable,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "StatusNotFound",
     "Statuses",
     "StatusesError",
+    "StoreCleared",
     "StoreFormat",
     "StoreUnavailable",
     "all",

@@ -86,6 +86,13 @@ class EngineCannot(StatusesError):
         self.why = why
 
 
+class StoreCleared(StatusesError):
+    """Raised when everything is cleared while `load` writes: the rows it had reserved are gone."""
+
+    def __init__(self) -> None:
+        super().__init__("the store was cleared while it was loaded")
+
+
 class LimitedQuery(StatusesError, ValueError):
     """Raised when a limited query is asked for an answer that is about all that match."""
 

@@ -53,6 +53,16 @@ def zone(prefix: str) -> str:
     return f"{prefix}z"
 
 
+def tokens(prefix: str) -> str:
+    """string, 4096 cells of 8 bytes: tokens of the last writes of single rows, for those that are sent twice."""
+    return f"{prefix}w"
+
+
+def last_call(prefix: str) -> str:
+    """string: token and results of the last bulk call, for one that is sent twice."""
+    return f"{prefix}b"
+
+
 def column(prefix: str, key: str) -> str:
     """string: the packed cells of one column."""
     return prefix + key

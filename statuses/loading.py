@@ -11,8 +11,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from . import clock, encoding, failure, ids, keys, resource, scripts, transitions
-from .collection import _by_alias, _extra, _family, server_time
+from . import clock, encoding, failure, ids, resource, scripts, transitions
+from .collection import _by_alias, _extra, _family, find, server_time
 from .columns import TIMESTAMPS
 from .errors import StatusExists
 from .states import ENDED, State
@@ -39,14 +39,14 @@ def load(records: Iterable[Mapping[str, Any]]) -> int:
         sent: Future[Any] | None = None
         try:
             while rows := [_Row(index, found, now_us) for index, found in islice(source, BATCH)]:
+                _refuse_taken(rows)
                 for family, part in _by_family(here, rows):
                     while part:
                         segment, first, given = scripts.reserve(here, family, len(part))
-                        _claim(here, family, segment, first, part[:given])
-                        arguments = _Batch(part[:given], first).arguments()
+                        batch = _Batch(part[:given], first).packed(family, segment)
                         if sent is not None:
                             sent.result()
-                        sent = sender.submit(_send, here, family, segment, first, given, arguments)
+                        sent = sender.submit(_send, here, batch)
                         part = part[given:]
                 total += len(rows)
         finally:
@@ -55,9 +55,22 @@ def load(records: Iterable[Mapping[str, Any]]) -> int:
     return total
 
 
-def _send(store: Store, family: int, segment: int, first: int, count: int, arguments: list[Any]) -> None:
-    if not store.script("load", *scripts.load_call(store, family, segment, first, count, arguments)):
-        raise RuntimeError("the store was cleared while it was loaded")
+def _send(store: Store, batch: scripts.NewRows) -> None:
+    dead: dict[str, str] = {}
+    while taken := scripts.load(store, batch, dead):
+        living = next((own_id for own_id in taken if _by_alias(store, own_id) is not None), None)
+        if living is not None:
+            raise StatusExists(living)
+        dead |= taken
+
+
+def _refuse_taken(rows: list["_Row"]) -> None:
+    """Own ids given twice, or that look like a generated id which exists; all others the script itself refuses."""
+    seen: set[str] = set()
+    for own_id in (row.own_id for row in rows if row.own_id):
+        if own_id in seen or (ids.decode(own_id) and find(own_id) is not None):
+            raise StatusExists(own_id)
+        seen.add(own_id)
 
 
 def _by_family(store: Store, rows: list["_Row"]) -> Iterable[tuple[int, list["_Row"]]]:
@@ -68,25 +81,6 @@ def _by_family(store: Store, rows: list["_Row"]) -> Iterable[tuple[int, list["_R
     for row in rows:
         grouped.setdefault(_family(row.own_id) if row.own_id else spread, []).append(row)
     return grouped.items()
-
-
-def _claim(store: Store, family: int, segment: int, first: int, rows: list["_Row"]) -> None:
-    """Point the aliases of own ids at their rows; one that is taken by a living status gives all of them back."""
-    wanted = {row.own_id: f"{segment} {first + at}" for at, row in enumerate(rows) if row.own_id}
-    if not wanted:
-        return
-    tag, claimed = store.families[family], []
-    if len(wanted) < sum(1 for row in rows if row.own_id):
-        raise StatusExists(next(row.own_id for row in rows if row.own_id and wanted[row.own_id] != f"{segment} {first + rows.index(row)}"))
-    for own_id, at in wanted.items():
-        alias = keys.alias(tag, own_id)
-        taken = not store.pipeline([("SET", alias, at, "NX")], primary=True)[0]
-        if taken and _by_alias(store, own_id) is not None:
-            store.pipeline([("UNLINK", name) for name in claimed] or [("PING",)], primary=True)
-            raise StatusExists(own_id)
-        if taken:
-            store.pipeline([("SET", alias, at)], primary=True)
-        claimed.append(alias)
 
 
 class _Row:
@@ -213,21 +207,29 @@ def _keep(value: Any) -> int:
 
 
 class _Batch:
-    """Contiguous rows as the arguments of `load.lua`, from the eighth on."""
+    """Contiguous rows, packed as `load.lua` takes them."""
 
     def __init__(self, rows: list[_Row], first: int) -> None:
         self.rows = rows
         self.first = first
 
-    def arguments(self) -> list[Any]:
+    def packed(self, family: int, segment: int) -> scripts.NewRows:
         columns = self._columns()
-        given: list[Any] = [bytes(row.state.code for row in self.rows), self._bounds(), len(columns)]
+        given: list[Any] = [len(columns)]
         for name, width, packed in columns:
             given += [scripts.key_number(name), width, packed]
         for number in range(len(_TEXTS)):
             given += self._dictionary([row.texts[number] for row in self.rows])
         given += self._dictionary([row.group for row in self.rows])
-        return given + self._postings() + self._hashes()
+        return scripts.NewRows(
+            family=family,
+            segment=segment,
+            first=self.first,
+            own_ids={row.own_id: at for at, row in enumerate(self.rows, start=self.first) if row.own_id},
+            states=bytes(row.state.code for row in self.rows),
+            bounds=self._bounds(),
+            packed=given + self._postings() + self._hashes(),
+        )
 
     def _columns(self) -> list[tuple[str, int, bytes]]:
         random = bytearray()

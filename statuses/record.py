@@ -19,7 +19,7 @@ FIELDS = {
     "p": "provider job id",
     "P": "id of the parent",
     "n": "number of the present attempt, absent for 0",
-    "u": "token of the last restart (or of the creation under an own id)",
+    "u": "token of the creation under an own id",
     "g": "progress: at, or at and out_of with a tab between",
     "m": "progress message",
     "o": "summary of the last error",

@@ -9,21 +9,19 @@ from .ids import Place
 from .states import REMOVED
 from .store import Store, current
 
-_ROWS_A_CALL = 500
-
 
 def restore(token: str) -> Changed:
     """Take a removal back: every status that was removed under `token` (`Changed.undo`) and is not gone for good yet.
 
-    Source: state and gone_at columns of every segment; a script per 500 rows. Raises: ValueError for a broken token."""
+    Source: state and gone_at columns of every segment; a script per 400 rows. Raises: ValueError for a broken token."""
     if not isinstance(token, str) or not token.isdigit():
         raise ValueError(f"token must be what a removal gave as Changed.undo, not {token!r}")
     here, moment = current(), int(token)
     restored = missing = 0
     for family in range(len(here.families)):
         for segment, rows in _removed(here, family, moment):
-            for first in range(0, len(rows), _ROWS_A_CALL):
-                part = rows[first : first + _ROWS_A_CALL]
+            for first in range(0, len(rows), scripts.BULK_ROWS["restore"]):
+                part = rows[first : first + scripts.BULK_ROWS["restore"]]
                 result = scripts.bulk(here, family, segment, "restore", part, "", moment)
                 restored += result.count(b"+")
                 missing += result.count(b".")
@@ -68,9 +66,9 @@ def sweep() -> int:
             prefix = keys.segment(here.families[family], segment)
             at = np.frombuffer(here.read("GET", keys.column(prefix, "gone_at")), "<i8")
             due = [pair for pair in rows if at[pair[0]] <= now]
-            for first in range(0, len(due), scripts.BULK_ROWS["delete"]):
-                part = due[first : first + scripts.BULK_ROWS["delete"]]
-                swept += scripts.bulk(here, family, segment, "delete", part, "1234567").count(b"+")
+            for first in range(0, len(due), scripts.BULK_ROWS["sweep"]):
+                part = due[first : first + scripts.BULK_ROWS["sweep"]]
+                swept += scripts.bulk(here, family, segment, "sweep", part, "1234567").count(b"+")
     return swept
 
 
@@ -110,7 +108,7 @@ def drop_segment(store: Store, family: int, segment: int) -> None:
     for first in range(0, rows, 1000):
         _drop_rows(store, Place(family, segment, first, 0), min(first + 1000, rows))
     postings = [keys.posting(prefix, kind, bucket) for kind in TAGS.values() for bucket in range(TAG_BUCKETS)]
-    store.pipeline([("UNLINK", *keys.frame(prefix), *postings)], primary=True)
+    store.pipeline([("UNLINK", *keys.frame(prefix), keys.tokens(prefix), keys.last_call(prefix), *postings)], primary=True)
 
 
 def _drop_rows(store: Store, start: Place, end: int) -> None:

@@ -4,14 +4,14 @@ Everything here is one round trip and atomic; what a script promises stands in i
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from . import clock, keys
 from .columns import COLUMNS, DICTIONARIES, DICTIONARY_LIMITS
 from .encoding import tag_hash
-from .errors import ConfigurationError, KillRequested, StatusNotFound
+from .errors import ConfigurationError, KillRequested, StatusNotFound, StoreCleared
 from .ids import Place
 from .states import State
 from .store import FORMAT, Store, check_format, token
@@ -78,6 +78,11 @@ def _row_keys(prefix: str, row: int) -> list[str]:
     ]
 
 
+def _once(prefix: str, row: int, *more: str) -> list[str]:
+    """Keys of a script on one row that is told when it is sent a second time (`lua/shared/once.lua`)."""
+    return [*_row_keys(prefix, row), *more, keys.tokens(prefix)]
+
+
 def _row(place: Place, write_token: bytes) -> list[Any]:
     return [clock.argument(), write_token, place.row, struct.pack("<I", place.random), place.own_id or ""]
 
@@ -85,7 +90,8 @@ def _row(place: Place, write_token: bytes) -> list[Any]:
 def open_segment(store: Store, family: int, number: int) -> int:
     """Open segment `number` of a family unless it is; the family's present segment. Raises: StoreFormat, ConfigurationError."""
     tag = store.families[family]
-    names = [*keys.frame(keys.segment(tag, number)), keys.meta(tag)]
+    prefix = keys.segment(tag, number)
+    names = [*keys.frame(prefix), keys.meta(tag), keys.tokens(prefix)]
     random_id = token().hex()
     arguments = [clock.argument(), token(), number, FORMAT, store.config.families, random_id]
     current, families, format = store.script("segment", names, arguments)
@@ -157,8 +163,8 @@ Guards = tuple[int | None, Sequence[State] | None]
 
 def move(store: Store, place: Place, id: str, target: State, guards: Guards) -> bool:
     """Enter a state other than started; whether anything changed."""
-    arguments = [*_row(place, token()), target.code, *_guards(*guards)]
-    return _changed(store.script("move", _row_keys(_prefix(store, place), place.row), arguments), id)
+    arguments = [*_row(place, token()), "", target.code, *_guards(*guards)]
+    return _changed(store.script_once("move", _once(_prefix(store, place), place.row), arguments, retry_flag=5), id)
 
 
 def finish(
@@ -171,7 +177,7 @@ def finish(
     data: str | None,
 ) -> bool:
     """End an attempt, with its error (JSON, group, summary) and data (kept where there is none); whether anything changed."""
-    names = [*_row_keys(_prefix(store, place), place.row), *_dictionary(store.families[place.family], "error")]
+    names = _once(_prefix(store, place), place.row, *_dictionary(store.families[place.family], "error"))
     write_token = token()
     arguments = [
         *_row(place, write_token),
@@ -191,7 +197,7 @@ def start(
 ) -> tuple[bool, int]:
     """Start or restart; whether anything changed, and the present attempt. Raises: KillRequested where it is refused."""
     prefix = _prefix(store, place)
-    names = [*_row_keys(prefix, place.row), *_dictionary(store.families[place.family], "worker")]
+    names = _once(prefix, place.row, *_dictionary(store.families[place.family], "worker"))
     arguments = [
         *_row(place, token()),
         "",
@@ -214,7 +220,7 @@ def requeue(
     """Archive what ran and queue again; whether anything changed, and the present attempt."""
     prefix = _prefix(store, place)
     arguments = [*_row(place, token()), "", *_guards(*guards), prefix, target.code, "1" if ran else "", "1" if failed else ""]
-    changed, attempt = store.script_once("requeue", _row_keys(prefix, place.row), arguments, retry_flag=5)
+    changed, attempt = store.script_once("requeue", _once(prefix, place.row), arguments, retry_flag=5)
     return _changed(changed, id), attempt
 
 
@@ -226,8 +232,8 @@ def request_kill(
     store: Store, place: Place, id: str, by: str | None, reason: str | None, end_queued: bool, guards: Guards = (None, None)
 ) -> str:
     """Ask a job to die; one of the words of KILL_RESULTS."""
-    arguments = [*_row(place, token()), by or "", reason or "", "1" if end_queued else "", *_guards(*guards)]
-    reply = store.script("kill", _row_keys(_prefix(store, place), place.row), arguments)
+    arguments = [*_row(place, token()), "", by or "", reason or "", "1" if end_queued else "", *_guards(*guards)]
+    reply = store.script_once("kill", _once(_prefix(store, place), place.row), arguments, retry_flag=5)
     if reply == -1:
         raise StatusNotFound(id)
     return KILL_RESULTS[reply]
@@ -287,7 +293,7 @@ def retag(store: Store, place: Place, id: str, field: str, old: tuple[str, Seque
 
 
 #: Rows one call of a verb takes: at most about 500 keys to touch.
-BULK_ROWS = {"kill": 400, "remove": 500, "restore": 500, "delete": 100}
+BULK_ROWS = {"kill": 400, "remove": 500, "restore": 400, "delete": 100, "sweep": 100}
 
 
 def bulk_call(
@@ -295,22 +301,22 @@ def bulk_call(
 ) -> tuple[list[str], list[Any]]:
     """Keys and arguments of one bulk call on (row, rn) pairs of a segment; see `lua/bulk.lua`."""
     prefix = keys.segment(store.families[family], segment)
-    names = [*keys.frame(prefix)]
-    if verb == "kill":
+    names = [*keys.frame(prefix), keys.last_call(prefix)]
+    if verb in ("kill", "restore"):
         names += [keys.job(prefix, row) for row, _ in rows]
-    elif verb == "delete":
+    elif verb in ("delete", "sweep"):
         for row, _ in rows:
             names += _row_keys(prefix, row)[-5:]
     packed = b"".join(struct.pack("<HI", row, random) for row, random in rows)
     given = [*arguments, "", "", ""][:3]
-    if verb == "delete":
+    if verb in ("delete", "sweep", "restore"):
         given[2] = prefix
-    return names, [clock.argument(), token(), verb, sources, packed, *given]
+    return names, [clock.argument(), token(), verb, sources, packed, *given, ""]
 
 
 def bulk(store: Store, family: int, segment: int, verb: str, rows: Sequence[tuple[int, int]], sources: str, *arguments: Any) -> bytes:
     """One verb on rows of a segment; a byte a row, see `lua/bulk.lua`."""
-    return store.script("bulk", *bulk_call(store, family, segment, verb, rows, sources, arguments))
+    return store.script_once("bulk", *bulk_call(store, family, segment, verb, rows, sources, arguments), retry_flag=8)
 
 
 def stamp(store: Store, family: int, from_now_us: int = 0) -> int:
@@ -328,13 +334,48 @@ def reserve(store: Store, family: int, count: int) -> tuple[int, int, int]:
         segment = next_segment(store, family, segment)
 
 
-def load_call(store: Store, family: int, segment: int, first: int, count: int, arguments: Sequence[Any]) -> tuple[list[str], list[Any]]:
-    """Keys and arguments of one load call; `arguments` from the eighth on, see `lua/load.lua`."""
-    tag = store.families[family]
-    prefix = keys.segment(tag, segment)
+@dataclass(frozen=True, kw_only=True)
+class NewRows:
+    """What one call of load writes: contiguous rows that were reserved for it."""
+
+    family: int
+    segment: int
+    first: int
+    own_ids: dict[str, int]
+    """Callers' own ids -> their rows."""
+    states: bytes
+    """A byte a row."""
+    bounds: bytes
+    packed: Sequence[Any]
+    """Columns, dictionaries, postings, hashes; see `lua/load.lua`."""
+
+
+def load(store: Store, new: NewRows, dead_aliases: Mapping[str, str]) -> dict[str, str]:
+    """Write the rows; own ids that are taken, with what their aliases say: nothing is written then. `dead_aliases`
+    may be replaced. Raises: StoreCleared when the segment is gone."""
+    tag = store.families[new.family]
+    prefix = keys.segment(tag, new.segment)
     names = [*keys.frame(prefix), *_dictionary(tag, "job_name", "user", "queue", "worker", "engine", "error")]
-    head = [clock.argument(), token(), first, count, prefix, LIMIT, DICTIONARY_LIMITS["user"]]
-    return names, [*head, *arguments]
+    arguments = [
+        clock.argument(),
+        token(),
+        new.first,
+        len(new.states),
+        prefix,
+        LIMIT,
+        DICTIONARY_LIMITS["user"],
+        "",
+        new.states,
+        new.bounds,
+    ]
+    for own_id, row in new.own_ids.items():
+        names.append(keys.alias(tag, own_id))
+        arguments += [f"{new.segment} {row}", dead_aliases.get(own_id, "")]
+    reply = store.script_once("load", names, [*arguments, *new.packed], retry_flag=7)
+    if reply[0] == 0:
+        raise StoreCleared()
+    own_ids = list(new.own_ids)
+    return {own_ids[number]: at.decode() for number, at in zip(reply[1::2], reply[2::2], strict=True)}
 
 
 def read_call(store: Store, family: int, segment: int, rows: Sequence[int]) -> tuple[list[str], list[Any]]:
@@ -349,3 +390,28 @@ def read_call(store: Store, family: int, segment: int, rows: Sequence[int]) -> t
 def key_number(column: str) -> int:
     """The position (from 1) of a column's key in the frame."""
     return _KEY_NUMBER[column]
+
+
+def repair(store: Store, family: int, segment: int, expected: bytes, writes: Sequence[Sequence[Any]], least: int | None = None) -> bytes | None:
+    """Apply the writes of a check (command, key, arguments) while the segment's version is `expected`; the version after
+    that, None when it is another. least: the version must change, and become this at least (microseconds)."""
+    names = list(keys.frame(keys.segment(store.families[family], segment)))
+    numbers = {name: number for number, name in enumerate(names, start=1)}
+    arguments: list[Any] = [clock.argument(), token(), expected, "" if least is None else least]
+    for command, key, *given in writes:
+        if key not in numbers:
+            names.append(key)
+            numbers[key] = len(names)
+        arguments += [command, numbers[key], len(given), *given]
+    return store.script("repair", names, arguments)
+
+
+def mend(store: Store, family: int, dictionary: str, writes: Sequence[tuple[str, str, int]], sizes: tuple[int, int] | None = None) -> int | None:
+    """Apply (what, text, code) to a dictionary; how many entries were dropped. sizes: texts and codes it must still have,
+    None when it has not; see `lua/mend.lua`."""
+    tag = store.families[family]
+    arguments: list[Any] = [*(sizes or ("", ""))]
+    for write in writes:
+        arguments += write
+    dropped = store.script("mend", [*_dictionary(tag, dictionary), keys.meta(tag)], arguments)
+    return None if dropped < 0 else dropped

@@ -260,7 +260,7 @@ class Transitions:
             if not self.forgiving:
                 raise
             return
-        if status.kill_requested and status.killed_at is None:
+        if status.kill_requested:
             raise KillRequested(self.id, status.kill_requested_by, status.kill_reason)
 
     def delete(self, force: bool = False) -> None:

@@ -1,24 +1,22 @@
 -- Ends an attempt, with what it ends with: nobody sees a failed job without its error, or a result of another attempt.
--- KEYS frame; +1..+5 the row's keys; +6, +7 codes and texts of error groups.
+-- KEYS frame; +1..+5 the row's keys; +6, +7 codes and texts of error groups; +8 tokens.
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] target code; [8] attempt or ''; [9] sources or '';
 -- [10] data or '', kept only where there is none; [11] the error's JSON or ''; [12] its group; [13] its summary;
 -- [14] dictionary limit; [15] the token as 16 hexadecimal digits.
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt or sources; -1 no such job. Atomic.
 -- include frame
 -- include row
+-- include once
 -- include fields
 -- include enter
 -- include codes
 local state, target = live(), tonumber(ARGV[7])
 if not state then return -1 end
-if ARGV[6] == '1' and state == target then
-  local line = ARGV[15] .. ARGV[11] .. '\n'
-  if ARGV[11] ~= '' and string.find(call('GET', E) or '', line, 1, true) then return 1 end
-  if ARGV[11] == '' and call('GET', D) == ARGV[10] then return 1 end
-end
+if ARGV[6] == '1' and sent_before(ROW, TOKEN) then return 1 end
 if state == target or not allowed(state, ARGV[8], ARGV[9]) then return 0 end
 local now, version = clock(FROZEN)
 touch(version, TOKEN)
+remember(ROW, TOKEN)
 if ARGV[10] ~= '' then call('SETNX', D, ARGV[10]) end
 if ARGV[11] ~= '' then
   call('APPEND', E, ARGV[15] .. ARGV[11] .. '\n')

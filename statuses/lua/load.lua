@@ -1,18 +1,31 @@
 -- Fills reserved, contiguous rows with statuses that have their own past times.
--- KEYS frame; +1..+12 codes and texts of names, users, queues, workers, engines, errors.
+-- KEYS frame; +1..+12 codes and texts of names, users, queues, workers, engines, errors; +13.. the alias of each own id.
 -- ARGV[1] frozen; [2] token; [3] first row; [4] how many; [5] prefix; [6] dictionary limit; [7] limit of users;
--- [8] states, one byte a row; [9] bounds: u64 lowest and highest of each timestamp, zeros where none was given;
--- [10] number of packed columns, then per column: number of its key, width, packed cells;
+-- [8] "1" when sent a second time; [9] states, one byte a row; [10] bounds: u64 lowest and highest of each timestamp,
+-- zeros where none was given; [11..] per alias: what it shall hold, the dead value it may hold now or '';
+-- then the number of packed columns, per column: number of its key, width, packed cells;
 -- then six dictionary columns (in the order of the keys): number of texts, the texts, one u16 a row (0 none, else which text);
 -- then the number of postings, per posting: its key's last part, packed entries;
 -- then the number of hashes and strings, per one: its key's last part, number of values, the values (1: a string; else fields).
--- Returns 1; 0 no such segment. Atomic; the rows appear all at once, with the states, written last.
+-- Returns {1}; {0} no such segment; {-2, number, value, ...} aliases that are taken, and what they hold: nothing is
+-- written then. Atomic; the rows appear all at once, with the states, written last.
 -- include frame
 -- include codes
 local first, count, PREFIX = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-if call('STRLEN', ST) ~= ROWS then return 0 end
+if call('STRLEN', ST) ~= ROWS then return { 0 } end
+if ARGV[8] == '1' and number(LOADED, first, 8) > 0 then return { 1 } end
+local ALIASES = FRAME + 13
+local taken = { -2 }
+for i = 0, #KEYS - ALIASES do
+  local value = call('GET', KEYS[ALIASES + i])
+  if value and value ~= ARGV[11 + 2 * i] and value ~= ARGV[12 + 2 * i] then
+    taken[#taken + 1] = i
+    taken[#taken + 1] = value
+  end
+end
+if #taken > 1 then return taken end
 local now, version = clock(ARGV[1])
-local at = 10
+local at = 10 + 2 * (#KEYS - ALIASES + 1)
 
 local function take()
   at = at + 1
@@ -24,7 +37,9 @@ local function column(key, width, packed)
   call('SETRANGE', key, first * width, packed)
 end
 
-for _ = 1, tonumber(ARGV[10]) do
+for i = 0, #KEYS - ALIASES do call('SET', KEYS[ALIASES + i], ARGV[11 + 2 * i]) end
+
+for _ = 1, tonumber(take()) do
   local key, width, packed = KEYS[tonumber(take())], tonumber(take()), take()
   column(key, width, packed)
 end
@@ -58,7 +73,7 @@ for _ = 1, tonumber(take()) do
 end
 
 for i = 0, 7 do
-  local low, high = struct.unpack('<I8I8', ARGV[9], i * 16 + 1)
+  local low, high = struct.unpack('<I8I8', ARGV[10], i * 16 + 1)
   if high > 0 then
     local old_low, old_high = struct.unpack('<I8I8', call('GETRANGE', Z, 8 + i * 16, 23 + i * 16))
     if old_high > 0 then low, high = math.min(low, old_low), math.max(high, old_high) end
@@ -67,5 +82,5 @@ for i = 0, 7 do
 end
 column(LOADED, 8, string.rep(struct.pack('<I8', now), count))
 touch(version, ARGV[2])
-call('SETRANGE', ST, first, ARGV[8])
-return 1
+call('SETRANGE', ST, first, ARGV[9])
+return { 1 }

@@ -1,5 +1,5 @@
 -- Opens the next segment: the only script that makes a segment's keys.
--- KEYS the new segment's frame; +1 meta (hash).
+-- KEYS the new segment's frame; +1 meta (hash); +2 tokens of row writes (see once.lua).
 -- ARGV[1] frozen microseconds or ''; [2] token (8 bytes); [3] number of the new segment; [4] format;
 -- [5] families; [6] random id for a store that does not exist yet.
 -- Returns {current segment, families of the store, format of the store}. Opening one that is open already changes nothing. Atomic.
@@ -24,6 +24,7 @@ for _, key in ipairs({ RN, NM, US, QU }) do call('SETRANGE', key, ROWS * 4 - 1, 
 for _, key in ipairs({ RECORDED, QUEUED, STARTED, SUCCEEDED, RUN, WAIT }) do call('SETRANGE', key, ROWS * 8 - 1, '\0') end
 call('SET', Z, struct.pack('<I8', now) .. string.rep('\0', 128))
 call('SET', V, struct.pack('<I8', now) .. ARGV[2])
+call('SETRANGE', KEYS[FRAME + 2], 4096 * 8 - 1, '\0')
 call('SET', N, 0)
 call('HSET', META, 'current', wanted)
 return { wanted, families, format }

@@ -1,22 +1,24 @@
 -- Starts a job; one that already started is restarted: its attempt is archived in the same step.
--- KEYS frame; +1..+5 the row's keys; +6, +7 codes and texts of workers.
+-- KEYS frame; +1..+5 the row's keys; +6, +7 codes and texts of workers; +8 tokens.
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or ''; [9] worker or '';
 -- [10] "1": a job that is killed or was asked to die does not start; [11] dictionary limit; [12] prefix;
 -- [13] "1": the start is a sign of life, more will follow.
 -- Returns {1 changed | 0 not | -1 no such job | -2 refused, attempt, state}. A refused queued job is killed. Atomic.
 -- include frame
 -- include row
+-- include once
 -- include fields
 -- include enter
 -- include codes
+-- include asked
 -- include archive
 local state = live()
 if not state then return { -1, 0, 0 } end
-if ARGV[6] == '1' and call('HGET', J, 'u') == TOKEN then return { 1, present_attempt(), state } end
+if ARGV[6] == '1' and sent_before(ROW, TOKEN) then return { 1, present_attempt(), state } end
 if not allowed(state, ARGV[7], ARGV[8]) then return { 0, present_attempt(), state } end
 
-local asked = ARGV[10] == '1' and number(ASKED, ROW, 8) > 0 and number(KILLED, ROW, 8) == 0
-if ARGV[10] == '1' and (asked or state == 6) then
+local spent = is_spent(ROW, state)
+if ARGV[10] == '1' and (state == 6 or number(ASKED, ROW, 8) > 0 and not spent) then
   if state <= 2 then
     local now, version = clock(FROZEN)
     touch(version, TOKEN)
@@ -30,7 +32,9 @@ local again = number(STARTED, ROW, 8) > 0
 if again and ARGV[7] ~= '' then return { 0, present_attempt(), state } end
 local now, version = clock(FROZEN)
 touch(version, TOKEN)
-if again then archive(ARGV[12], ROW, TOKEN) end
+remember(ROW, TOKEN)
+if again then archive(ARGV[12], ROW) end
+if spent then forget_request(ROW) end
 local worker = code(KEYS[FRAME + 6], KEYS[FRAME + 7], ARGV[9], ARGV[11])
 if worker > 0 then put_new(WK, ROW, 4, worker) end
 enter(ROW, state, 3, now)

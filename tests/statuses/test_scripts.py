@@ -180,9 +180,9 @@ class TestStartAndRequeue:
         scripts.start(here, place, "x", None, ANY, False)
         row = scripts._row(place, token())
         more = ["", "", "", 65000, prefix(here), ""] if script == "start" else [prefix(here), 2]
-        names = scripts._row_keys(prefix(here), 0)
+        names = scripts._once(prefix(here), 0)
         if script == "start":
-            names += scripts._dictionary(here.families[0], "worker")
+            names = scripts._once(prefix(here), 0, *scripts._dictionary(here.families[0], "worker"))
             more = ["", "", 65000, prefix(here), ""]
 
         here.script(script, names, [*row, "", "", "", *more])
@@ -264,9 +264,10 @@ def test_reserve_gives_what_is_left_of_a_segment(here, store):
 
 
 def test_load_into_a_segment_that_is_gone_is_code_0(here):
-    names, arguments = scripts.load_call(here, 0, 4, 0, 1, [b"\x02", bytes(128), 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    rows = scripts.NewRows(family=0, segment=4, first=0, own_ids={}, states=b"\x02", bounds=bytes(128), packed=[0] * 9)
 
-    assert here.script("load", names, arguments) == 0
+    with pytest.raises(statuses.StoreCleared):
+        scripts.load(here, rows, {})
 
 
 def test_stamps_are_never_the_same(here):

@@ -14,7 +14,7 @@ local function cells(row)
 end
 
 -- Returns the number of the new attempt.
-local function archive(prefix, row, token)
+local function archive(prefix, row)
   local attempt = present_attempt()
   local target = prefix .. 'a' .. string.format('%d:%d', row, attempt)
   local record = { 'c', cells(row) }
@@ -28,16 +28,11 @@ local function archive(prefix, row, token)
   call('HSET', target, unpack(record))
   if call('EXISTS', D) == 1 then call('RENAME', D, target .. 'd') end
   if call('EXISTS', E) == 1 then call('RENAME', E, target .. 'e') end
-  local gone = { 'g', 'm', 'o' }
-  if number(KILLED, row, 8) > 0 then
-    gone = { 'g', 'm', 'o', 'b', 'y' }
-    put_new(ASKED, row, 8, 0)
-  end
-  call('HDEL', J, unpack(gone))
-  call('HDEL', L, unpack(gone))
+  call('HDEL', J, 'g', 'm', 'o')
+  call('HDEL', L, 'g', 'm', 'o')
   for _, key in ipairs(ANEW_4) do put_new(key, row, 4, 0) end
   for _, key in ipairs(ANEW_8) do put_new(key, row, 8, 0) end
-  call('HSET', J, 'n', attempt + 1, 'u', token)
+  call('HSET', J, 'n', attempt + 1)
   put_new(ATTEMPTS, row, 1, math.min(attempt + 1, 255))
   return attempt + 1
 end

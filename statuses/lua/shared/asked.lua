@@ -1,0 +1,12 @@
+-- A kill request is spent once the job was killed after it. It stays with the ended job, as what led to its end,
+-- and goes when the job leaves its end: a killed job that goes on is not asked to die again.
+local function is_spent(row, state)
+  local asked = number(ASKED, row, 8)
+  return asked > 0 and ended(state) and number(KILLED, row, 8) >= asked
+end
+
+local function forget_request(row)
+  put(ASKED, row, 8, 0)
+  call('HDEL', J, 'b', 'y')
+  call('HDEL', L, 'b', 'y')
+end

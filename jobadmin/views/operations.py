@@ -1,5 +1,7 @@
 """Operations: the list of all, one with its progress and result, and what can be done about it."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -10,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from jobadmin import operations as service
+from jobadmin.filterbar import FilterBar
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import Operation
 from jobadmin.resolver import resolver
@@ -38,6 +41,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         found = found.filter(username=user)
     shown = Paginator(found, _ROWS).get_page(request.GET.get("page"))
     context = {
+        **_tabs(),
         "title": _("Operations"),
         "page": shown,
         "results": [Result(operation) for operation in shown],
@@ -59,6 +63,7 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
         return render(request, "jobadmin/_toast.html", toast(pk))
     in_dialog = request.GET.get("part") == "dialog" and wants_part(request)
     context = {
+        **_tabs(),
         "title": _("Operation %(pk)s") % {"pk": pk},
         "operation": found,
         "result": Result(found),
@@ -109,6 +114,11 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
         raise Http404
     selection = JobFilter.from_querystring(found.filter) if found.filter else JobFilter().with_(id=found.ids, span="all")
     return redirect(selection.url("bulk", found.action))
+
+
+def _tabs() -> dict[str, Any]:
+    """The ways to the other views, for pages without a filter of their own."""
+    return {"view": "operations", "bar": FilterBar(jobs=JobFilter(), view="overview", matched=0, total=0)}
 
 
 def _shown(request: HttpRequest, pk: int) -> HttpResponse:

@@ -72,7 +72,9 @@
   // A menu opens beside its button, inside the window, whichever way there is room.
   document.addEventListener("toggle", (event) => {
     const menu = event.target;
-    if (event.newState !== "open" || !menu.matches?.(".ja .j-menu[popover]")) return;
+    if (!menu.matches?.(".ja .j-menu[popover]")) return;
+    menu.toggleAttribute("data-busy", event.newState === "open");      // nothing is refreshed under it
+    if (event.newState !== "open") return void menu.removeAttribute("style");
     const button = $(`[popovertarget="${CSS.escape(menu.id)}"]`);
     if (!button) return;
     const place = button.getBoundingClientRect();
@@ -82,6 +84,10 @@
     menu.style.top = `${Math.max(4, below ? place.bottom + 2 : place.top - menu.offsetHeight - 2)}px`;
     menu.style.left = `${Math.max(4, Math.min(place.right - menu.offsetWidth, innerWidth - menu.offsetWidth - 4))}px`;
   }, true);
+  // What is swapped takes its place over as attributes, and the content policy refuses a style among them.
+  document.addEventListener("htmx:beforeSwap", () => {
+    document.querySelectorAll(".ja .j-menu[popover][style]").forEach((menu) => menu.removeAttribute("style"));
+  });
   document.addEventListener("scroll", () => {
     document.querySelectorAll(".j-rowmenu:popover-open").forEach((menu) => menu.hidePopover());
   }, { passive: true });

@@ -1,0 +1,126 @@
+"""Stories about bulk operations, in a real browser, with the real runner behind them."""
+
+import re
+
+import pytest
+
+import statuses
+from jobadmin.models import Operation
+
+from .test_list import axe, load
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_all_that_match_are_removed_after_the_count_was_typed_and_brought_back(page) -> None:
+    load(160)
+    page.goto("/admin/jobs/list/")
+    page.locator("thead [data-pick=page]").click()
+    page.get_by_role("button", name="Select all 160 that match").click()
+    page.get_by_role("button", name=re.compile("^Remove")).click()
+
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Remove 160 jobs?").wait_for()
+    go = dialog.get_by_role("button", name="Remove 160")
+    assert go.is_disabled()
+    dialog.get_by_label("Type 160 to confirm").fill("161")
+    assert go.is_disabled()
+    dialog.get_by_label("Type 160 to confirm").fill("160")
+    dialog.get_by_label("Reason").fill("old stuff")
+    go.click()
+
+    dialog.get_by_text("160 jobs removed").wait_for()
+    assert statuses.all().count() == 0
+    operation = Operation.objects.get()
+    assert (operation.reason, operation.announced, operation.changed) == ("old stuff", 160, 160)
+
+    dialog.get_by_role("button", name="Undo").click()
+    dialog.get_by_text("160 jobs brought back").wait_for()
+    assert statuses.all().count() == 160
+    dialog.get_by_role("link", name="Done").click()
+    page.locator("#j-list tbody tr").first.wait_for()
+
+
+def test_selected_rows_are_killed_and_the_list_tells(page) -> None:
+    load(5, "queued")
+    page.goto("/admin/jobs/list/")
+    boxes = page.locator("#j-list tbody .j-check")
+    boxes.nth(0).click()
+    boxes.nth(2).click()
+    page.get_by_role("button", name=re.compile("^Request kill 2")).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Request kill for 2").click()
+
+    dialog.get_by_text("Kill requested for 2 jobs").wait_for()
+    dialog.get_by_role("link", name="Done").click()
+
+    page.locator("#j-list .j-badge.s-killed").nth(1).wait_for()
+    assert statuses.all().counts()["queued"] == 3
+    assert page.locator("tr.is-picked").count() == 0
+
+
+def test_escape_cancels_and_gives_the_focus_back(page) -> None:
+    load(2, "queued")
+    page.goto("/admin/jobs/list/")
+    page.locator("#j-list tbody .j-check").first.click()
+    button = page.get_by_role("button", name=re.compile("^Request kill 1"))
+    button.click()
+    page.get_by_role("dialog").get_by_text("Request kill for 1 job?").wait_for()
+
+    page.keyboard.press("Escape")
+
+    assert page.get_by_role("dialog").count() == 0
+    assert button.evaluate("button => button === document.activeElement")
+    assert not Operation.objects.exists()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_dialog_confirm_page_and_operations_are_accessible(page, scheme: str) -> None:
+    load(3)
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/admin/jobs/list/")
+    page.locator("#j-list tbody .j-check").first.click()
+    page.get_by_role("button", name=re.compile("^Remove")).click()
+    page.get_by_role("dialog").get_by_text("Remove 1 job?").wait_for()
+    assert axe(page) == []
+
+    page.goto("/admin/jobs/bulk/remove/")
+    assert axe(page) == []
+    page.get_by_label("Type 3 to confirm").fill("3")
+    page.get_by_role("button", name="Remove 3").click()
+    page.get_by_text("3 jobs removed").wait_for()
+    assert axe(page) == []
+    page.goto("/admin/jobs/operations/")
+    assert axe(page) == []
+
+
+def test_without_script_selected_rows_go_through_the_confirm_page(browser, live) -> None:
+    load(3)
+    context = browser.new_context(base_url=live.url, java_script_enabled=False)
+    context.add_cookies([live.cookie()])
+    page = context.new_page()
+    page.goto("/admin/jobs/list/")
+    page.locator("#j-list tbody .j-check").nth(0).check()
+    page.locator("#j-list tbody .j-check").nth(1).check()
+
+    page.get_by_role("button", name="Remove", exact=True).last.click()
+
+    assert page.get_by_text("Remove 2 jobs?").is_visible()
+    page.get_by_label("Type 2 to confirm").fill("1")
+    page.get_by_role("button", name="Remove 2").click()
+    assert page.get_by_role("alert").is_visible()
+    page.get_by_label("Type 2 to confirm").fill("2")
+    page.get_by_role("button", name="Remove 2").click()
+    for _ in range(100):
+        if Operation.objects.get().is_over:
+            break
+        page.reload()
+    page.reload()
+    assert page.get_by_text("2 jobs removed").is_visible()
+    page.get_by_role("button", name="Undo").click()
+    for _ in range(100):
+        if Operation.objects.latest("pk").is_over:
+            break
+        page.reload()
+    assert statuses.all().count() == 3
+    context.close()

@@ -1,0 +1,180 @@
+"""Stories about the list, in a real browser: look, sort, page, select, act on a row."""
+
+from datetime import timedelta
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+import statuses
+from statuses.testing import make_status
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def load(number: int, state: str = "succeeded", **more) -> None:
+    now = statuses.server_time()
+    ends = {f"{state}_at": now} if state in ("succeeded", "failed", "killed") else {}
+    statuses.load(
+        {
+            "job_name": f"library.job_{n % 3}",
+            "job_args": {"book": f"Book:{n}"},
+            "queue": "bulk" if n % 2 else "default",
+            "user": "ines",
+            "state": state,
+            "recorded_at": now - timedelta(seconds=number - n),
+            "queued_at": now - timedelta(seconds=number - n),
+            **({"started_at": now} if ends else {}),
+            **ends,
+            **more,
+        }
+        for n in range(number)
+    )
+
+
+def axe(page) -> list[str]:
+    """Serious findings inside our part of the page."""
+    found = Axe().run(page, context=".ja").response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")]
+
+
+def picked(page) -> str:
+    return page.locator("[data-picked]").inner_text()
+
+
+def test_selecting_a_row_a_range_the_page_and_all_that_match(page) -> None:
+    load(60)
+    page.goto("/admin/jobs/list/")
+    boxes = page.locator("#j-list tbody .j-check")
+    assert page.locator("[data-bulk]").is_hidden()
+
+    boxes.nth(1).click()
+    assert picked(page).startswith("1 selected")
+    assert page.locator("[data-verb=remove] .j-btn__n").inner_text() == "1"
+    assert page.locator("[data-verb=kill]").get_attribute("aria-disabled") == "true"
+
+    boxes.nth(5).click(modifiers=["Shift"])
+    assert picked(page).startswith("5 selected")
+
+    page.locator("thead [data-pick=page]").click()
+    assert picked(page).startswith("50 selected")
+    page.get_by_role("button", name="Select all 60 that match").click()
+    assert picked(page) == "60 selected all that match"
+    assert page.locator("[data-verb=remove] .j-btn__n").inner_text() == "60"
+
+    page.get_by_role("button", name="Select only the 50 on this page").click()
+    assert picked(page).startswith("50 selected")
+    page.get_by_role("button", name="Clear").click()
+    assert page.locator("[data-bulk]").is_hidden()
+
+
+def test_pages_and_order_are_links_and_back_works(page) -> None:
+    load(120)
+    page.goto("/admin/jobs/list/")
+    page.get_by_role("link", name="Older").click()
+    page.get_by_text("51 – 100").wait_for()
+    page.get_by_role("link", name="Run time").click()
+    page.locator("th[aria-sort=descending]", has_text="Run time").wait_for()
+    assert "sort=-run_time" in page.url
+
+    page.go_back()
+    page.get_by_text("51 – 100").wait_for()
+
+
+def test_keys_move_between_rows_select_and_open(page) -> None:
+    load(5)
+    page.goto("/admin/jobs/list/")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    assert page.locator("tr.is-picked").count() == 1
+    assert page.locator("#j-list tbody tr").nth(1).get_attribute("class") == "is-picked"
+    page.keyboard.press("Escape")
+    assert page.locator("tr.is-picked").count() == 0
+
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/list/" not in url)
+
+
+def test_a_row_s_job_is_asked_to_stop(page) -> None:
+    job = make_status("started", job_name="library.reindex")
+    page.goto("/admin/jobs/list/")
+
+    page.get_by_role("button", name=f"Request kill {job.id}", exact=True).click()
+
+    page.locator(".s-killreq.j-badge").wait_for()
+    assert job.reload().kill_requested_by == "admin"
+
+
+def test_the_menu_of_a_row_opens_beside_it(page) -> None:
+    job = make_status("succeeded")
+    page.goto("/admin/jobs/list/")
+
+    button = page.get_by_role("button", name=f"More actions for {job.id}")
+    button.click()
+
+    menu = page.locator(".j-rowmenu:popover-open")
+    assert menu.is_visible()
+    place, anchor = menu.bounding_box(), button.bounding_box()
+    assert abs(place["x"] + place["width"] - anchor["x"] - anchor["width"]) < 3
+    assert menu.get_by_role("button", name="Remove").is_visible()
+
+
+def test_new_jobs_wait_for_a_click(page) -> None:
+    load(3)
+    page.goto("/admin/jobs/list/")
+    page.locator("#j-live").click()
+    make_status("queued", job_name="the.newest")
+
+    page.locator("#j-live").click()
+    page.get_by_role("link", name="1 new job").wait_for()
+    assert page.get_by_text("the.newest").count() == 0
+
+    page.get_by_role("link", name="1 new job").click()
+    page.get_by_role("link", name="the.newest").wait_for()
+    assert page.get_by_role("link", name="1 new job").count() == 0
+
+
+def test_columns_and_rows_are_the_viewer_s_choice(page) -> None:
+    load(120)
+    page.goto("/admin/jobs/list/")
+    page.get_by_label("Rows").select_option("100")
+    page.get_by_text("1 – 100").wait_for()
+    page.get_by_role("button", name="Columns").click()
+    page.locator("#j-columns").get_by_label("Engine").check()
+    page.get_by_role("button", name="Show these").click()
+    page.locator("thead th", has_text="Engine").wait_for()
+    assert "columns" not in page.url
+
+    page.reload()
+    assert page.locator("thead th", has_text="Engine").is_visible()
+    assert page.get_by_text("1 – 100").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_serious_is_found_by_axe(page, scheme: str, width: int) -> None:
+    load(5)
+    load(3, "failed")
+    make_status("started", user="otto").set_progress(0.4, message="40 of 100").request_kill()
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/admin/jobs/list/?span=all")
+    page.locator("#j-list tbody .j-check").first.click()
+
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_without_script_the_list_is_forms_and_links(browser, live) -> None:
+    load(60)
+    context = browser.new_context(base_url=live.url, java_script_enabled=False)
+    context.add_cookies([live.cookie()])
+    page = context.new_page()
+    page.goto("/admin/jobs/list/")
+
+    page.get_by_role("link", name="Older").click()
+    assert page.get_by_text("51 – 60").is_visible()
+    page.get_by_role("link", name="Wait").first.click()
+    assert "sort=-wait_time" in page.url
+    assert page.get_by_role("link", name="Remove 60").is_visible()
+    context.close()

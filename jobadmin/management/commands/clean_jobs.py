@@ -56,4 +56,4 @@ class Command(BaseCommand):
             self.stdout.write(f"{count(cleaned.swept)} earlier removals are final now")
 
     def _show(self, removed: int) -> None:
-        self.stderr.write(f"\r{removed:>11,} removed", ending="")
+        sys.stderr.write(f"\r{removed:>11,} removed\r")

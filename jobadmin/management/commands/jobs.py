@@ -153,8 +153,8 @@ class Command(BaseCommand):
             raise CommandError("That is another number. Nothing was changed.")
 
     def _progress(self, done: int, total: int) -> None:
-        if total > 10_000 and self.stderr.isatty():
-            self.stderr.write(f"\r{done:>11,} of {total:,}", ending="" if done < total else "\n")
+        if total > 10_000 and sys.stderr.isatty():
+            sys.stderr.write(f"\r{done:>11,} of {total:,}" + ("" if done < total else "\n"))
 
     def _record(self, verb: verbs.Verb, chosen: JobFilter, plan: plans.Plan, changed: Changed, *, by: str, reason: str) -> None:
         """The same trail as for the page; a database that is not set up is no reason to fail what is done."""

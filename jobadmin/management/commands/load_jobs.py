@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -71,7 +71,7 @@ class Loading:
         self.sent = 0
         self.recent: deque[tuple[int, dict[str, Any]]] = deque(maxlen=2 * BATCH)
         self.began = time.monotonic()
-        self.bar = Bar(command.stderr if sys.stderr.isatty() and command.stderr.isatty() else None)
+        self.bar = Bar(sys.stderr if sys.stderr.isatty() else None)
         self.source: Iterator[tuple[int, dict[str, Any] | BadLine]] = joblog.jobs(log.stream, first=first)
         if limit is not None:
             self.source = islice(self.source, limit)
@@ -177,7 +177,7 @@ class Bar:
     WIDTH = 30
     SECONDS = 0.2
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self.stream = stream
         self.began = self.shown = time.monotonic()
 
@@ -191,9 +191,9 @@ class Bar:
         if share is not None:
             full = int(share * self.WIDTH)
             drawn = f"[{'#' * full}{'.' * (self.WIDTH - full)}] {share:4.0%} "
-        self.stream.write(f"\r{drawn}{done:>11,} jobs {rate:>9,.0f}/s", ending="")
+        self.stream.write(f"\r{drawn}{done:>11,} jobs {rate:>9,.0f}/s")
         self.stream.flush()
 
     def close(self) -> None:
         if self.stream is not None and self.shown != self.began:
-            self.stream.write("")
+            self.stream.write("\n")

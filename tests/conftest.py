@@ -5,6 +5,7 @@ Nothing here looks at REDIS_URL of the caller: a test run never touches anybody'
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from statuses.embedded import EmbeddedServer, find_binary, socket_url
 RUN_DIR = Path(tempfile.mkdtemp(prefix="jobadmin-test-"))
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
+if "jobadmin.settings" in sys.modules:
+    raise pytest.UsageError("the settings were read too early, with your own server: unset DJANGO_SETTINGS_MODULE, or use manage.py test")
 # Set before Django reads its settings, which happens after this file is imported (pytest_configure below).
 os.environ["REDIS_URL"] = socket_url(RUN_DIR / "server")
 os.environ["JOBADMIN_VAR"] = str(RUN_DIR)
@@ -35,10 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     import django
 
-    try:
-        django.setup()
-    except ImportError as error:
-        print(f"pages cannot be tested: {error}")
+    django.setup()
 
 
 def pytest_unconfigure() -> None:

@@ -183,6 +183,8 @@ def histogram(bins: Sequence[tuple[float, float, int]], p50: float, p95: float) 
     highest = max((n for _, _, n in bins), default=0)
     if not highest:
         return None
+    if len(bins) == 1:  # all took as long: one bar in the middle, not a wall
+        bins = _widened(bins[0])
     width = 360 / len(bins)
     bars = [
         HistogramBar(
@@ -197,6 +199,16 @@ def histogram(bins: Sequence[tuple[float, float, int]], p50: float, p95: float) 
     ]
     ticks = _landmarks(bins)
     return Histogram(bars=bars, p50=number(3.6 * _place(bins, p50)), p95=number(3.6 * _place(bins, p95)), ticks=ticks)
+
+
+def _widened(only: tuple[float, float, int], around: int = 12) -> list[tuple[float, float, int]]:
+    """The one bin amid empty ones, each a tenth of a power of ten wide."""
+    low, high, n = only
+    middle = low or 1e-6
+    edges = [middle * 10 ** (step / 10) for step in range(-around, around + 2)]
+    bins = [(edges[i], edges[i + 1], 0) for i in range(len(edges) - 1)]
+    bins[around] = (min(low, edges[around]), max(high, edges[around + 1]), n)
+    return bins
 
 
 def _place(bins: Sequence[tuple[float, float, int]], value: float) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -70,6 +70,8 @@ class FilterBar:
     matched: int
     total: int
     path_args: tuple[str, ...] = ()
+    extras: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of this page alone that stay while the filter changes: the chart's scale, the order of names."""
 
     @property
     def action(self) -> str:
@@ -88,13 +90,13 @@ class FilterBar:
         return self.url() if window.is_open else self.url(**{"span": None, "from": window.after, "to": window.before})
 
     def url(self, **changes: object) -> str:
-        return self.jobs.url(self.view, *self.path_args, **changes)
+        return self.jobs.url(self.view, *self.path_args, **{**self.extras, **changes})
 
     @property
     def clear_url(self) -> str:
         """The page without any filter; the span stays."""
         bare = self.jobs.without_facets()
-        return (bare if self.jobs.span else bare.with_(span=None)).url(self.view, *self.path_args)
+        return (bare if self.jobs.span else bare.with_(span=None)).url(self.view, *self.path_args, **self.extras)
 
     @cached_property
     def pickers(self) -> list[Picker]:
@@ -130,11 +132,13 @@ class FilterBar:
         for name, value in self.jobs.params:
             if name not in {"q", "by", "after", *single} and (name, value) not in toggles:
                 yield name, value
+        yield from self.extras.items()
 
     @property
     def kept_beside_span(self) -> list[tuple[str, str]]:
         """Parameters that the form of an own span carries along."""
-        return [(name, value) for name, value in self.jobs.params if name not in {"span", "from", "to", "after"}]
+        kept = [(name, value) for name, value in self.jobs.params if name not in {"span", "from", "to", "after"}]
+        return [*kept, *self.extras.items()]
 
     @property
     def spans(self) -> list[SpanLink]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -224,6 +225,9 @@ class Activity:
     more: int
     """Rows that the table leaves out, as they are empty."""
 
+    moment: str = "D j M Y, H:i"
+    """How the table writes the beginning of a bucket."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TableRow:
@@ -262,6 +266,7 @@ def activity(reading: Reading, mode: str) -> Activity | None:
         data=_data(grid, series, shown, reading.jobs.now, mode),
         rows=rows,
         more=grid.buckets - len(rows),
+        moment=_moment(grid.step),
     )
 
 
@@ -290,6 +295,13 @@ def _rows(grid: spans.Grid, buckets: Sequence[Any]) -> list[TableRow]:
         for bucket in buckets
         if any(bucket.counts.values())
     ]
+
+
+def _moment(step: timedelta) -> str:
+    """Django's format of a moment, as exact as buckets of this width need it."""
+    if step >= timedelta(days=1):
+        return "D j M Y"
+    return "D j M Y, H:i" if step >= timedelta(minutes=1) else "D j M, H:i:s.u" if step < timedelta(seconds=1) else "D j M, H:i:s"
 
 
 def _filling(grid: spans.Grid, now: datetime) -> int | None:
@@ -361,6 +373,7 @@ def durations(reading: Reading) -> dict[str, Any]:
             if report.durations[kind].n
         ],
         "n": n,
+        "partial": any(report.durations[kind].n not in (0, n) for kind, *_words in kinds),
         "url": reading.jobs.url("list", state=states),
     }
 
@@ -371,7 +384,7 @@ def _timing(figures: Any, bins: Sequence[Any], title: str, note: str, ended: int
         "what": title.lower(), "p50": formats.duration(figures.p50), "p95": formats.duration(figures.p95),
     }  # fmt: skip
     if figures.n != ended:
-        note = _("%(note)s, %(n)s jobs") % {"note": note, "n": formats.count(figures.n)}
+        note = f"{note} · {formats.count(figures.n)}"
     return Timing(
         title=title,
         note=note,
@@ -524,9 +537,19 @@ def errors(reading: Reading) -> ErrorTable:
     return ErrorTable(rows=rows, distinct=reading.report.distinct["error"])
 
 
+#: A group that is a class and the place where it was raised: ``pkg.Class file.py:function``.
+PLACED = re.compile(r"([A-Za-z_][\w.]*) (\S.*:[\w<>.]+)")
+
+
+def _parts(group: str) -> tuple[str, str]:
+    """Type and place of a group; a group that is a text has no place."""
+    found = PLACED.fullmatch(group)
+    return (found[1], found[2]) if found else (group, "")
+
+
 def error_row(jobs: JobFilter, facet: Any) -> ErrorRow:
     """A group with the message of its newest job.  Source: one page of one job."""
-    title, _at, place = facet.value.partition(" at ")
+    title, place = _parts(facet.value)
     newest = jobs.query.where(error=facet.value).first()
     summary = (newest.error_summary or "") if newest else ""
     message = summary.removeprefix(title.rpartition(".")[2]).removeprefix(title).removeprefix(":").strip()

@@ -18,6 +18,9 @@ import statuses
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.resolver import resolver
 
+#: Parameters of a page that stay while its filter changes.
+STAYING = ("chart", "rank")
+
 View = Callable[..., HttpResponse]
 
 
@@ -109,14 +112,15 @@ def render_filtered(
 
     total = statuses.all().count() if total is None else total
     view = url_name or name
-    bar = FilterBar(jobs=jobs, view=view, path_args=path_args, matched=matched, total=total)
+    extras = {key: request.GET[key] for key in STAYING if request.GET.get(key)}
+    bar = FilterBar(jobs=jobs, view=view, extras=extras, path_args=path_args, matched=matched, total=total)
     full = {"filter": jobs, "bar": bar, "main": f"jobadmin/_{name}_main.html", "view": view, **context}
     if not wants_part(request):
         return render(request, f"jobadmin/{name}.html", full)
     response = render(request, "jobadmin/_swap.html", full)
     if "live" not in request.GET:
-        pages = {key: request.GET[key] for key in ("chart", "rank", "columns", "page") if request.GET.get(key)}
-        response.headers["HX-Push-Url"] = jobs.url(view, *path_args, after=jobs.cursor, **pages)
+        pages = {key: request.GET.get(key) for key in ("page",)}
+        response.headers["HX-Push-Url"] = bar.url(after=jobs.cursor, **pages)
     return response
 
 

@@ -47,8 +47,8 @@
 
   if (form) {
     form.addEventListener("change", event => {
-      // A field with suggestions is sent when Enter is pressed or a suggestion chosen, or when it was left changed.
-      if (event.target.matches("input, select") && event.target.form === form) form.requestSubmit();
+      // A field with suggestions is sent by Enter or by choosing one: half a word is no filter.
+      if (event.target.matches("input:not([data-combo]), select") && event.target.form === form) form.requestSubmit();
     });
     $("#j-all-filters")?.addEventListener("click", event => {
       const open = form.classList.toggle("is-open");
@@ -124,7 +124,8 @@
     input.addEventListener("focus", () => input.select());
     input.addEventListener("click", () => { if (list.hidden) suggest(); });
     input.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(suggest, 150); });
-    input.addEventListener("blur", () => { asked++; open(false); });
+    const restore = () => { if (input.type !== "search") input.value = input.dataset.shown; };
+    input.addEventListener("blur", () => { asked++; open(false); restore(); });
     list.addEventListener("pointerdown", event => event.preventDefault());   // the focus stays in the field
     list.addEventListener("click", event => {
       event.preventDefault();                                                 // the label would click the field again
@@ -145,7 +146,7 @@
         event.stopPropagation();
         event.preventDefault();
         open(false);
-      }
+      } else if (event.key === "Escape") restore();
     });
   }
   if (form) $$("input[data-combo]", form).forEach(combo);
@@ -172,6 +173,8 @@
       try {
         const address = location.href, url = new URL(address);
         url.searchParams.set("live", "1");
+        // What the page holds back (rows newer than those shown) it says itself.
+        for (const [key, value] of new URLSearchParams($("[data-hold]")?.dataset.hold)) url.searchParams.set(key, value);
         // What the page holds on to meanwhile: the list asks for the rows it shows, and how many came since.
         for (const [name, value] of new URLSearchParams($("[data-hold]")?.dataset.hold || "")) url.searchParams.set(name, value);
         const response = await fetch(url, { headers: { "HX-Request": "true", "HX-Current-URL": address } });

@@ -32,6 +32,7 @@
       this.picked = null;                            // [first, last] bucket selected
       root.classList.add("is-drawn");
       this.box = document.createElement("div");
+      this.box.className = "j-chart__box";
       root.append(this.box);
       this.plot = new uPlot(this.options(), this.stacked(), this.box);
       this.over = $(".u-over", this.box);
@@ -105,7 +106,7 @@
     // Drawing -------------------------------------------------------------------------------------------------------
     /** The colour a style would have here, as the canvas understands it. */
     colour(name, mix) {
-      const probe = this.probe ||= this.root.appendChild(Object.assign(document.createElement("i"), { hidden: true }));
+      const probe = this.probe ||= this.root.appendChild(Object.assign(document.createElement("i"), { hidden: true, className: "j-probe" }));
       probe.style.color = mix ? `color-mix(in oklab, var(--panel), var(${name}) ${mix})` : `var(${name})`;
       return getComputedStyle(probe).color;
     }
@@ -151,10 +152,12 @@
     // Words ---------------------------------------------------------------------------------------------------------
     moment(bucket) { return this.data.start + this.data.step * bucket; }
     range(first, last) {
-      const from = new Date(this.moment(first)), to = new Date(this.moment(last + 1)), small = this.data.step < 60000;
-      const options = { timeZone: this.data.zone, hourCycle: "h23", weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", ...(small && { second: "2-digit" }) };
-      if (this.data.step >= 86400000 * 20) Object.assign(options, { year: "numeric", hour: undefined, minute: undefined, weekday: undefined });
-      return new Intl.DateTimeFormat(lang, options).formatRange(from, to);
+      const days = this.data.step >= 86400000, from = new Date(this.moment(first));
+      const to = new Date(this.moment(last + 1) - (days ? 1 : 0));          // of days the last one is said, not the next
+      const options = { timeZone: this.data.zone, hourCycle: "h23", weekday: "short", day: "numeric", month: "short" };
+      if (from.getFullYear() !== new Date().getFullYear()) Object.assign(options, { year: "numeric", weekday: undefined });
+      if (!days) Object.assign(options, { hour: "2-digit", minute: "2-digit" }, this.data.step < 60000 && { second: "2-digit" });
+      return new Intl.DateTimeFormat(lang === "en" ? "en-GB" : lang, options).formatRange(from, to);
     }
     length(count) {
       const seconds = this.data.step * count / 1000;
@@ -265,8 +268,27 @@
       for (const other of $$("[data-mode]", this.panel)) other.toggleAttribute("aria-current", false);
       link.setAttribute("aria-current", "true");
       history.replaceState(history.state, "", link.getAttribute("href"));
+      this.keepMode(link);
       this.cancel();
       this.redraw();
+    }
+    /** Links and forms that lead back to this page keep the scale. */
+    keepMode(chosen) {
+      const scale = new URL(chosen.href).searchParams.get("chart");
+      const change = params => scale ? params.set("chart", scale) : params.delete("chart");
+      for (const link of $$(".ja a[href]")) {
+        const url = new URL(link.href);
+        if (url.pathname !== location.pathname || link.dataset.mode || link.id === "j-mode-table") continue;
+        change(url.searchParams);
+        link.setAttribute("href", url.pathname + url.search);
+      }
+      for (const form of ["j-filters", "j-own"]) {
+        $(`#j-kept input[name=chart]${form === "j-own" ? "[form]" : ":not([form])"}`)?.remove();
+        if (!scale || !$("#j-kept")) continue;
+        const input = Object.assign(document.createElement("input"), { type: "hidden", name: "chart", value: scale });
+        if (form === "j-own") input.setAttribute("form", form);
+        $("#j-kept").append(input);
+      }
     }
     key(event) {
       const step = { ArrowLeft: -1, ArrowRight: 1, Home: -this.width, End: this.width }[event.key];

@@ -149,6 +149,20 @@ def test_escape_closes_suggestions_and_keeps_the_focus(page):
     assert page.evaluate("document.activeElement.name") == "queue"
 
 
+def test_half_a_word_is_no_filter(page):
+    load()
+    page.goto("/admin/jobs/")
+    field = page.get_by_role("combobox", name="Job name")
+    field.click()
+    field.type("mail")
+    expect(page.locator(".j-combo:visible mark").first).to_be_visible()
+
+    page.locator("#j-in-q").click()
+
+    assert field.input_value() == ""
+    assert page.url.endswith("/admin/jobs/")
+
+
 def test_a_resource_is_searched_for_from_the_keyboard(page):
     load()
     page.goto("/admin/jobs/")

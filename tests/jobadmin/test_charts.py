@@ -65,7 +65,15 @@ def test_durations_that_are_all_the_same_still_have_a_histogram():
     drawn = charts.histogram([(0.0, 0.0, 3)], p50=0.0, p95=0.0)
 
     assert len(drawn.bars) == 1
+    assert float(drawn.bars[0].width) < 20
     assert drawn.ticks
+
+
+def test_one_duration_stands_in_the_middle():
+    drawn = charts.histogram([(0.5, 0.5, 3)], p50=0.5, p95=0.5)
+
+    assert 150 < float(drawn.bars[0].x) < 210
+    assert abs(float(drawn.p50) - float(drawn.bars[0].x)) < 15
 
 
 def test_nothing_has_no_histogram_and_no_sparkline():

@@ -351,6 +351,20 @@ def suggested(client: Client, field: str, **params: str) -> dict[str, int]:
     return {unescape(token): int(number.replace(",", "")) for token, number in found}
 
 
+@pytest.mark.parametrize(
+    ("group", "parts"),
+    [
+        ("ValueError tasks.py:run", ("ValueError", "tasks.py:run")),
+        ("pkg.Odd <stdin>:<module>", ("pkg.Odd", "<stdin>:<module>")),
+        ("MemoryError", ("MemoryError", "")),
+        ("no such book: #", ("no such book: #", "")),
+        ("{code, text}", ("{code, text}", "")),
+    ],
+)
+def test_a_group_is_told_as_type_and_place(group, parts):
+    assert panels._parts(group) == parts
+
+
 def test_suggestions_count_under_the_other_filters(browse, some):
     client = browse("view_job")
 

@@ -99,22 +99,26 @@ def cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def actions(job: Status, verbs: Iterable[Verb]) -> SafeString:
+def actions(job: Status, verbs: Iterable[Verb], links: Iterable[tuple[str, str, str]] = ()) -> SafeString:
     """The likeliest action as a button, and a menu with all that the viewer may do; each is a plain form's button.
 
-    What is not possible now stays there and says why; `verbs` are those that are permitted.
+    What is not possible now stays there and says why; `verbs` are those that are permitted, `links` lead to other lists:
+    icon, address, words.
     """
     allowed = [ACTIONS[verb.slug] for verb in verbs]
     likely = KILL if job.state not in _ENDED else RETRY
     first = next((action for action in allowed if action.verb is likely), None)
     button = _button(job, first, small=True) if first else ""
     items = format_html_join("", "<li>{}</li>", ((_button(job, action),) for action in allowed))
+    ways = format_html_join(
+        "", '<li><a class="j-btn j-btn--quiet" href="{}">{}{}</a></li>', ((url, icon(name), words) for name, url, words in links)
+    )
     return format_html(
         '{}<button type="button" class="j-btn j-btn--quiet j-btn--sm j-btn--icon" popovertarget="more-{}" '
         'aria-label="{}" title="{}">{}</button><ul class="j-menu j-rowmenu" id="more-{}" popover>'
-        '<li><a class="j-btn j-btn--quiet" href="{}">{}{}</a></li>{}</ul>',
+        '<li><a class="j-btn j-btn--quiet" href="{}">{}{}</a></li>{}{}</ul>',
         button, anchor(job.id), _("More actions for %(id)s") % {"id": job.id}, _("More actions"), icon("more"),
-        anchor(job.id), job_url(job.id), icon("right"), _("Open"), items,
+        anchor(job.id), job_url(job.id), icon("right"), _("Open"), items, ways,
     )  # fmt: skip
 
 
@@ -129,6 +133,8 @@ def _button(job: Status, action: Action, *, small: bool = False) -> SafeString:
         if why_not
         else format_html('form="j-row" formaction="{}" title="{}"', action_url(job.id, action.slug), action.title if not small else label)
     )
+    if action.confirms and not why_not:
+        where = format_html("{} data-asks", where)
     spoken = format_html(' aria-label="{}"', f"{label} {job.id}" if not why_not else f"{label} {job.id}: {why_not}")
     words = "" if small else label
     return format_html('<button {} class="{}"{}>{}{}</button>', where, css, spoken if small else "", icon(action.verb.icon), words)

@@ -140,7 +140,9 @@ class NameColumn(JobColumn):
         return mark_safe('<th role="rowheader" scope="row">')
 
     def cell(self, job: Status, table: JobTable) -> str:
-        return format_html('<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), job.id, job.job_name or _("(no name)"))
+        return format_html(
+            '<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), _titled(job), cells.cut(job.job_name or _("(no name)"), 64)
+        )
 
 
 class ResourcesColumn(JobColumn):
@@ -153,7 +155,7 @@ class ResourcesColumn(JobColumn):
                 '<a class="j-chip j-chip--res" href="{}" data-exclude="{}" title="{}">{}</a>',
                 table.link("resource", text),
                 table.link("resource", text, without=True),
-                _("Show jobs of %(resource)s") % {"resource": text},
+                _("Show jobs of %(resource)s; with Alt, the others") % {"resource": text},
                 cells.cut(text, 40),
             )
             for text in found[:_RESOURCES]
@@ -176,9 +178,10 @@ class ValueColumn(JobColumn):
         if not text:
             return cells.nothing()
         return format_html(
-            '<a class="j-plain" href="{}" data-exclude="{}">{}</a>',
+            '<a class="j-plain" href="{}" data-exclude="{}" title="{}">{}</a>',
             table.link(self.parameter, text),
             table.link(self.parameter, text, without=True),
+            _("Show these; with Alt, the others"),
             cells.cut(text, 60),
         )
 
@@ -242,14 +245,19 @@ class IdColumn(JobColumn):
     """The job's id, whole."""
 
     def cell(self, job: Status, table: JobTable) -> str:
-        return format_html('<a class="j-mono" href="{}">{}</a>', job_url(job.id), job.id)
+        shown = cells.cut(job.job_name or _("(no name)"), 64)
+        return format_html('<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), _titled(job), shown)
 
 
 class ActionsColumn(JobColumn):
     """What can be done to this job."""
 
     def cell(self, job: Status, table: JobTable) -> str:
-        return cells.actions(job, table.verbs)
+        name, ways = job.job_name, []
+        if name:
+            ways.append(("filter", table.link("name", name), _("Only this name")))
+            ways.append(("x", table.link("name", name, without=True), _("Without this name")))
+        return cells.actions(job, table.verbs, ways)
 
 
 class JobTable(tables.Table):
@@ -324,6 +332,11 @@ class JobTable(tables.Table):
         """The list sorted by a column: first descending, the other way round when it is already."""
         present = self.selection.sort
         return self.selection.url("list", sort=column if present == f"-{column}" else f"-{column}")
+
+
+def _titled(job: Status) -> str:
+    """The whole name, where it was cut, and the id."""
+    return f"{job.job_name} {job.id}" if len(job.job_name or "") > 64 else job.id
 
 
 def choosable() -> dict[str, Any]:

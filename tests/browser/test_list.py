@@ -119,6 +119,35 @@ def test_the_menu_of_a_row_opens_beside_it(page) -> None:
     assert menu.get_by_role("button", name="Remove").is_visible()
 
 
+def test_removing_one_job_asks_in_a_dialog(page) -> None:
+    job = make_status("succeeded")
+    page.goto("/admin/jobs/list/")
+    page.get_by_role("button", name=f"More actions for {job.id}").click()
+    page.locator(".j-rowmenu:popover-open").get_by_role("button", name="Remove").click()
+
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Remove this job?").wait_for()
+    assert axe(page) == []
+    dialog.get_by_role("link", name="Cancel").click()
+    assert statuses.find(job.id)
+
+    page.get_by_role("button", name=f"More actions for {job.id}").click()
+    page.locator(".j-rowmenu:popover-open").get_by_role("button", name="Remove").click()
+    dialog.get_by_role("button", name="Remove").click()
+    page.get_by_text("No jobs yet").wait_for()
+    assert statuses.find(job.id) is None
+
+
+def test_with_alt_a_value_is_left_out(page) -> None:
+    load(4)
+    page.goto("/admin/jobs/list/")
+
+    page.locator("#j-list tbody").get_by_role("link", name="bulk").first.click(modifiers=["Alt"])
+
+    page.wait_for_url("**queue=-bulk*")
+    page.locator("#j-count", has_text="2 of 4 jobs").wait_for()
+
+
 def test_new_jobs_wait_for_a_click(page) -> None:
     load(3)
     page.goto("/admin/jobs/list/")

@@ -140,9 +140,8 @@ class NameColumn(JobColumn):
         return mark_safe('<th role="rowheader" scope="row">')
 
     def cell(self, job: Status, table: JobTable) -> str:
-        return format_html(
-            '<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), _titled(job), cells.cut(job.job_name or _("(no name)"), 64)
-        )
+        shown = cells.cut(job.job_name or _("(no name)"), 64)
+        return format_html('<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), _titled(job), shown)
 
 
 class ResourcesColumn(JobColumn):
@@ -245,8 +244,7 @@ class IdColumn(JobColumn):
     """The job's id, whole."""
 
     def cell(self, job: Status, table: JobTable) -> str:
-        shown = cells.cut(job.job_name or _("(no name)"), 64)
-        return format_html('<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), _titled(job), shown)
+        return format_html('<a class="j-mono" href="{}">{}</a>', job_url(job.id), job.id)
 
 
 class ActionsColumn(JobColumn):

@@ -143,6 +143,16 @@ def test_the_column_one_sorts_by_is_shown(browse) -> None:
     assert "Started" in browse().get(url("span=all&sort=-started_at")).content.decode().split("<tbody")[0].split("<thead")[1]
 
 
+def test_a_long_name_is_cut_and_told_whole_on_hover(browse) -> None:
+    name = "planning." + "recalculate_" * 10
+    job = make_status("queued", job_name=name)
+
+    text = browse().get(url("columns=id")).content.decode()
+
+    assert f'title="{name} {job.id}"' in text and f">{name[:63]}…</a>" in text
+    assert f">{job.id}</a>" in text
+
+
 def test_rows_and_columns_are_remembered(browse) -> None:
     load(120)
     client = browse()

@@ -38,8 +38,8 @@ def connect(broker_socket: str, store_url: str) -> Celery:
         task_default_queue="main",
         result_expires=600,
     )
-    # Ten statuses' worth of time is enough for a server on a socket; a frozen one is noticed soon.
-    statuses.configure(url=store_url, namespace="engines", timeout_seconds=0.5, connect_timeout_seconds=0.5)
+    # A frozen server is noticed soon, a busy machine is not taken for one.
+    statuses.configure(url=store_url, namespace="engines", timeout_seconds=1.0, connect_timeout_seconds=1.0)
     return app
 
 

@@ -35,7 +35,7 @@ class Server:
         return redis.Redis(unix_socket_path=str(self.socket), db=db, decode_responses=True)
 
     def start(self) -> None:
-        command = [_binary(), "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "yes"]
+        command = [_binary(), "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "yes", "--appendfsync", "no"]
         self.process = subprocess.Popen([*command, "--dir", str(self.folder)], stdout=subprocess.DEVNULL)
         until(self._answers, "the server answers")
 

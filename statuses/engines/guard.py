@@ -26,6 +26,8 @@ T = TypeVar("T")
 FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.5, 5.0
 #: Ends of jobs that are remembered while the store is away.
 REMEMBERED = 10_000
+#: Seconds for which the end of a process is held up when ends of jobs are still to be told.
+LAST_WORDS_SECONDS = 3.0
 #: Seconds in which the same complaint is logged once.
 QUIET_SECONDS = 60.0
 
@@ -38,7 +40,7 @@ class Guard:
         _guards.add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._telling = threading.Lock(), threading.Lock()
         self._away = False
         self._late: deque[tuple[str, Callable[[], Any]]] = deque(maxlen=REMEMBERED)
         self._said: dict[str, float] = {}
@@ -53,6 +55,8 @@ class Guard:
         `remember`: while the store is away the write is kept, and done once it is back."""
         if self._away:
             self._remember(what, write, remember)
+            if not self._away:  # it came back just now: the thread may have looked before this was there
+                self.tell_late()
             return None
         try:
             return write()
@@ -106,18 +110,28 @@ class Guard:
 
     def _tell(self) -> None:
         """Do what was remembered, in its order; StoreUnavailable leaves the rest for later."""
-        while self._late:
-            what, write = self._late[0]
+        with self._telling:
+            while self._late:
+                what, write = self._late.popleft()
+                try:
+                    write()
+                except StoreUnavailable:
+                    self._late.appendleft((what, write))
+                    raise
+                except Exception as error:
+                    self.say(what, f"{what}, told late: {error}")
+
+    def last_words(self) -> None:
+        """Before the process ends: do what is still remembered, or give up after a moment."""
+        deadline = time.monotonic() + LAST_WORDS_SECONDS
+        while self._late and time.monotonic() < deadline:
             try:
-                write()
+                self._tell()
             except StoreUnavailable:
-                raise
-            except Exception as error:
-                self.say(what, f"{what}, told late: {error}")
-            self._late.popleft()
+                time.sleep(FIRST_LOOK_SECONDS / 2)
 
     def tell_late(self) -> None:
-        """Do what is still remembered: after the store came back, and before a process ends."""
+        """Do what is still remembered, after the store came back."""
         try:
             self._tell()
         except StoreUnavailable as error:

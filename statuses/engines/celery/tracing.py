@@ -225,9 +225,9 @@ def _finish(run: Run, task: Any, info: Any, retval: Any) -> None:
         return
     error = retval.exception if info is None else info.retval
     if isinstance(error, KillRequested):
-        run.end(State.killed)
-        if info.state == states.IGNORED:
+        if info is not None and info.state == states.IGNORED:
             _revoke_result(run.adapter, task, run.message)
+        run.end(State.killed)
     elif isinstance(error, Reject):
         _rejected(run, error)
     elif info is None or info.state == states.FAILURE:

@@ -29,7 +29,8 @@ def connect() -> None:
     for name in _RECEIVERS:
         receiver = globals()[f"on_{name}"]
         getattr(signals, name).connect(receiver, weak=False, dispatch_uid=f"statuses.{name}")
-    signals.worker_process_shutdown.connect(on_process_shutdown, weak=False, dispatch_uid="statuses.process_shutdown")
+    for ending in (signals.worker_process_shutdown, signals.worker_shutdown):
+        ending.connect(on_shutdown, weak=False, dispatch_uid="statuses.shutdown")
 
 
 def _read(app: Any, request: Any, queue: str | None = None) -> tuple[adapters.Adapter, Message] | None:
@@ -128,8 +129,7 @@ def on_task_rejected(sender: Any = None, message: Any = None, exc: Any = None, *
         adapter.end(spoken, State.failed, _attempt(spoken), exc or "the worker could not read its message")
 
 
-def on_process_shutdown(sender: Any = None, **_: Any) -> None:
-    """A pool process ends: what it still remembers is told now or never."""
+def on_shutdown(sender: Any = None, **_: Any) -> None:
+    """A process of a worker ends: what it still remembers is told now or never."""
     for adapter in list(adapters._adapters.values()):
-        if not adapter.guard.away:
-            adapter.guard.tell_late()
+        adapter.guard.last_words()

@@ -27,6 +27,8 @@ def start_worker(environment: dict[str, str]) -> Iterator[Start]:
     yield start
     for worker in workers:
         worker.kill()
+        # Shown with a test that failed.
+        print(worker.log.read_text(errors="replace")[-8000:])
 
 
 def result_of(world: Any, job: statuses.Status) -> str:

@@ -91,6 +91,24 @@ def test_what_is_remembered_is_told_in_its_order_once_the_store_is_back(away: th
     assert told == [0, 1, 2, 3, 4]
 
 
+def test_a_process_that_ends_tells_what_it_remembers_or_gives_up(away: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "LAST_WORDS_SECONDS", 0.1)
+    guard, told, answers = Guard(), [], [False, True]
+    guard.run("writing", lost)
+
+    def write() -> None:
+        if not answers.pop(0):
+            lost()
+        told.append(1)
+
+    guard.run("ending", write, remember=True)
+    guard.last_words()
+    guard.run("ending", lost, remember=True)
+    guard.last_words()
+
+    assert told == [1]
+
+
 def test_what_cannot_be_told_late_does_not_stop_the_rest(away: threading.Event) -> None:
     guard, told = Guard(), []
     guard.run("writing", lost)

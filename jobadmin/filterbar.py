@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 import statuses
 from jobadmin import spans
-from jobadmin.filters import FLAGS, LABELS, TIMES, Chip, JobFilter
+from jobadmin.filters import FIELDS, FLAGS, LABELS, TIMES, Chip, JobFilter
 from jobadmin.tokens import Token
 
 #: Fields with suggestions, in the order of the bar: parameter, icon, what several values are called.
@@ -104,7 +104,7 @@ class FilterBar:
 
     def _picker(self, parameter: str, icon: str, several: str) -> Picker:
         tokens = self.jobs.tokens(parameter)
-        known = statuses.all().values({"name": "job_name"}.get(parameter, parameter), limit=OFFERED)
+        known = statuses.all().values(FIELDS[parameter], limit=OFFERED)
         return Picker(
             parameter=parameter,
             icon=icon,

@@ -23,7 +23,7 @@ from jobadmin.spans import Window
 from jobadmin.tokens import Token
 
 #: Parameter -> the field of the library it asks, where the value is a text of a bounded dictionary.
-FIELDS = {"name": "job_name", "queue": "queue", "user": "user", "worker": "worker", "engine": "engine", "error": "error"}
+FIELDS: Mapping[str, Any] = {"name": "job_name", "queue": "queue", "user": "user", "worker": "worker", "engine": "engine", "error": "error"}
 #: Parameters whose values match exactly, without prefixes.
 EXACT = {"resource": "job_arg", "id": "id"}
 FLAGS = ("kill_requested", "stale")
@@ -447,7 +447,7 @@ def _written(name: str, value: Any) -> str:
     return str(value)
 
 
-def _texts(tokens: list[Token], clause: str) -> list[str]:
+def _texts(tokens: list[Token], clause: Any) -> list[str]:
     """The texts that tokens mean; a prefix means every known one that begins with it."""
     texts: dict[str, None] = {}
     for token in tokens:

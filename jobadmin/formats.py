@@ -139,10 +139,8 @@ def moment(value: datetime | None) -> str:
 
 def moment_range(after: datetime | None, before: datetime | None) -> str:
     """``18 Nov, 08:00 – 20:00``: a span in words, each bound as short as the other allows."""
-    if after is None and before is None:
-        return _("at any time")
     if before is None:
-        return _("since %s") % _stamp(after, after)
+        return _("since %s") % _stamp(after, after) if after else _("at any time")
     # An end that is the last microsecond of a bucket is said as the moment the bucket ends.
     end = before + timedelta(microseconds=1) if before.microsecond == 999_999 else before
     if after is None:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
+
+from django.conf import settings
 
 import statuses
 
 #: How long an answer is believed, seconds.
 BELIEVED_SECONDS = 60
+
+#: As `statuses` has it, where the setting does not say otherwise.
+STALE_AFTER = timedelta(seconds=60)
+
+
+def stale_after() -> timedelta:
+    """How long a started job may be silent before it counts as stale."""
+    given = getattr(settings, "JOBADMIN", {}).get("STALE_AFTER", STALE_AFTER)
+    return given if isinstance(given, timedelta) else timedelta(seconds=given)
+
 
 _policy: tuple[float, str] = (0.0, "")
 

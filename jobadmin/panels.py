@@ -17,7 +17,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin import charts, formats, spans
+from jobadmin import charts, formats, health, spans
 from jobadmin.filters import FLAGS, JobFilter
 from jobadmin.redaction import redact_text
 from statuses import State
@@ -87,7 +87,7 @@ class Reading:
     def _asked(self) -> dict[str, Any]:
         """What the panels need beside the counts, as arguments of a report."""
         asked: dict[str, Any] = {"flags": True, "counts_by": {}}
-        if {"tiles", "activity"} & set(self.panels) and self.grid:
+        if {"tiles", "activity"} & set(self.panels):
             asked["timeline"] = self._timeline
         if "durations" in self.panels:
             asked |= {"durations": ("run_time", "wait_time"), "histogram": {"run_time": BINS, "wait_time": BINS}}
@@ -104,7 +104,7 @@ class Reading:
         if not ({"state", "flag"} & self.jobs.given.keys()):
             return self.report
         wider = self.jobs.with_(state=None, flag=None).query
-        return wider.report(counts=True, flags=True, **({"timeline": self._timeline} if self.grid else {}))
+        return wider.report(counts=True, flags=True, timeline=self._timeline)
 
     @cached_property
     def before(self) -> Any | None:
@@ -117,8 +117,10 @@ class Reading:
         return sum(self.report.counts.values())
 
     @property
-    def _timeline(self) -> Mapping[str, Any]:
+    def _timeline(self) -> Mapping[str, Any] | None:
         grid = self.grid
+        if grid is None:
+            return None
         return {"on": self.jobs.by, "after": grid.start, "before": grid.end, "buckets": grid.buckets}
 
 
@@ -201,6 +203,36 @@ def series_by_state(report: Any) -> dict[str, list[int]]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stale:
+    """Started jobs that gave no sign of life for too long."""
+
+    count: int
+    after: str
+    """How long is too long."""
+    worker: str
+    """Where most of them ran."""
+    on_worker: int
+
+
+def stale(reading: Reading) -> Stale | None:
+    """What the notice says; None where there is no such job, or they are what is shown.
+
+    Source: the report of the page, and where there are some, one more about them.
+    """
+    count = reading.tiles.flags["stale"]
+    if not count or "stale" in reading.jobs.flags:
+        return None
+    query = reading.jobs.with_(state=None, flag="stale", sort=None).query
+    top = query.report(counts_by={"worker": 1}).counts_by["worker"]
+    return Stale(
+        count=count,
+        after=formats.every(health.stale_after()),
+        worker=top[0].value if top else "",
+        on_worker=top[0].total if top else 0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Activity:
     """The chart over time, drawn by the server; `data` lets a script draw the same."""
 
@@ -272,11 +304,12 @@ def activity(reading: Reading, mode: str) -> Activity | None:
 
 def _scaled(
     mode: str, series: Mapping[str, Sequence[int]], length: int
-) -> tuple[float, list[str], list[tuple[str, Sequence[float]]]]:
+) -> tuple[float, list[str], Sequence[tuple[str, Sequence[float]]]]:
     """Height of the axis, its labels from top to bottom, and the values to stack."""
     totals = [sum(values[i] for values in series.values()) for i in range(length)]
     if mode == "share":
-        shares = [(name, [100 * v / t if t else 0 for v, t in zip(values, totals, strict=False)]) for name, values in series.items()]
+        percent = [100 / total if total else 0 for total in totals]
+        shares = [(name, [v * p for v, p in zip(values, percent, strict=True)]) for name, values in series.items()]
         return 100, ["100 %", "75 %", "50 %", "25 %", "0"], shares
     step = charts.nice_step(max(totals, default=0))
     labels = [formats.short(step * i) for i in range(charts.STEPS, -1, -1)]

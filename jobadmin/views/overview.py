@@ -31,7 +31,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "title": _("Jobs"),
         "panels": {name: panels.guarded(name, make) for name, make in makers(reading, mode, rank).items()},
         "tiles_matched": sum(reading.tiles.counts.values()),
-        "stale_count": 0 if "stale" in jobs.flags else reading.tiles.flags["stale"],
+        "stale": panels.stale(reading),
         "policy_notice": health.wrong_policy(),
     }
     return render_filtered(request, "overview", jobs, context, matched=reading.matched)

@@ -70,7 +70,7 @@
     if (!alert) return;
     const shown = new DOMParser().parseFromString(html, "text/html").querySelector(".j-note, .j-panel");
     if (shown) alert.replaceChildren(document.adoptNode(shown));
-    else alert.textContent = document.documentElement.lang.startsWith("de") ? "Der Server antwortet nicht." : "The server does not answer.";
+    else alert.textContent = alert.dataset.away;
     main()?.classList.add("j-stalewrap");
   }
 

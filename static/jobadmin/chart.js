@@ -38,7 +38,7 @@
       this.over = $(".u-over", this.box);
       this.over.tabIndex = 0;
       this.over.setAttribute("role", "group");
-      this.over.setAttribute("aria-label", `${root.getAttribute("aria-label")} ← → , Shift, Enter, Esc`);
+      this.over.setAttribute("aria-label", `${root.getAttribute("aria-label")} ${root.dataset.keys}`);
       this.tip = document.createElement("div");
       this.tip.className = "j-tip";
       this.tip.hidden = true;

@@ -3,6 +3,7 @@
 from . import outputs
 from .answers import Bin, Bucket, Durations, FacetCount, Report
 from .bulk import Changed
+from .check import Checked, Problem, check
 from .collection import Statuses, at, configure, create, find, find_by, find_or_create, server_time, where
 from .collection import all as all
 from .errors import (
@@ -32,6 +33,7 @@ __all__ = [
     "Bin",
     "Bucket",
     "Changed",
+    "Checked",
     "Cleaned",
     "ConfigurationError",
     "Durations",
@@ -40,6 +42,7 @@ __all__ = [
     "KillRequested",
     "LimitedQuery",
     "NotCompleted",
+    "Problem",
     "Query",
     "ReadOnlyAttempt",
     "Report",
@@ -54,6 +57,7 @@ __all__ = [
     "StoreUnavailable",
     "all",
     "at",
+    "check",
     "clean",
     "clear_all",
     "configure",

@@ -392,7 +392,9 @@ def key_number(column: str) -> int:
     return _KEY_NUMBER[column]
 
 
-def repair(store: Store, family: int, segment: int, expected: bytes, writes: Sequence[Sequence[Any]], least: int | None = None) -> bytes | None:
+def repair(
+    store: Store, family: int, segment: int, expected: bytes, writes: Sequence[Sequence[Any]], least: int | None = None
+) -> bytes | None:
     """Apply the writes of a check (command, key, arguments) while the segment's version is `expected`; the version after
     that, None when it is another. least: the version must change, and become this at least (microseconds)."""
     names = list(keys.frame(keys.segment(store.families[family], segment)))
@@ -406,7 +408,9 @@ def repair(store: Store, family: int, segment: int, expected: bytes, writes: Seq
     return store.script("repair", names, arguments)
 
 
-def mend(store: Store, family: int, dictionary: str, writes: Sequence[tuple[str, str, int]], sizes: tuple[int, int] | None = None) -> int | None:
+def mend(
+    store: Store, family: int, dictionary: str, writes: Sequence[tuple[str, str, int]], sizes: tuple[int, int] | None = None
+) -> int | None:
     """Apply (what, text, code) to a dictionary; how many entries were dropped. sizes: texts and codes it must still have,
     None when it has not; see `lua/mend.lua`."""
     tag = store.families[family]

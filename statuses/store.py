@@ -86,6 +86,14 @@ class Store:
             return pipe.execute()
 
 
+    def transaction(self, commands: Iterable[Command]) -> list[Any]:
+        """The replies to reading commands on keys of one family, from the primary, all of one moment; one round trip."""
+        with translated("a read"):
+            pipe = self.writer.pipeline(transaction=True)
+            for command in commands:
+                pipe.execute_command(*command)
+            return pipe.execute()
+
     def script(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], *, primary: bool = True) -> Any:
         """Run `lua/<name>.lua`, atomic, one round trip. For scripts that may be applied twice without harm:
         sent a second time when the connection was lost, not when the time ran out."""

@@ -105,6 +105,7 @@ def test_processes_at_random_leave_columns_equal_to_records(server_url):
         expected_run = None if ends is None else (ends - status.started_at).total_seconds()
         assert status.run_time == expected_run
         assert len(status.prior_attempts) == status.attempt
+    assert statuses.check().problems == ()
 
 
 def test_connections_are_not_shared_with_a_forked_child(server_url):

@@ -1,0 +1,49 @@
+"""``check_jobs``: verifies what is stored, and mends it when asked to."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+import statuses
+from jobadmin.formats import count
+
+
+class Command(BaseCommand):
+    """Verifies every segment; ends with an error while something is wrong, so that a timer notices."""
+
+    help = (
+        "Verify every segment of statuses against its hashes, tags, ids and dictionaries, and every key against what it belongs to. "
+        "Safe while jobs run. With --repair what can be mended is. Ends with an error while something is wrong."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--repair", action="store_true", help="mend what is wrong, each thing only if it is still so")
+
+    def handle(self, *args: object, repair: bool, **options: Any) -> None:
+        try:
+            checked = statuses.check(repair=repair, progress=self._show if sys.stderr.isatty() else None)
+        except statuses.StatusesError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{count(checked.jobs)} jobs in {count(checked.segments)} segments checked")
+        for problem in checked.problems:
+            self._tell(problem, repair)
+        left = checked.found - checked.repaired
+        if not checked.found:
+            self.stdout.write("Nothing is wrong.")
+        elif left:
+            hint = "" if repair else "; --repair mends what can be mended"
+            raise CommandError(f"{count(left)} problems are left{hint}")
+        else:
+            self.stdout.write(f"All {count(checked.found)} problems are mended.")
+
+    def _tell(self, problem: statuses.Problem, repair: bool) -> None:
+        what, mends = problem.meaning.split("; ", 1)
+        done = f", {count(problem.repaired)} mended" if repair else ""
+        self.stdout.write(f"{count(problem.count):>11} {problem.kind}: {what}{done}" + ("" if repair else f" ({mends})"))
+        for example in problem.examples:
+            self.stdout.write(f"{'':>11} {example}")
+
+    def _show(self, done: int, total: int) -> None:
+        self.stderr.write(f"\r{done:>7,} of {total:,} segments", ending="" if done < total else "\n")

@@ -1,4 +1,4 @@
-"""What questions cost: milliseconds of Redis (CPU of its main thread) and of this process, by size of the store.
+"""What questions cost: milliseconds of Redis (CPU of its main thread) and of the asking process, by size of the store.
 
     python -m benchmarks.queries [--jobs 100000 1000000 10000000] [--redis-server] [--repeat 5]
 
@@ -79,17 +79,17 @@ def redis_ms(client: Any) -> float:
     return 1000 * (info["used_cpu_user_main_thread"] + info["used_cpu_sys_main_thread"])
 
 
-def measure(client: Any, ask: Callable[[], Any], before: Callable[[], Any], repeat: int) -> tuple[float, float]:
-    """Median milliseconds of Redis and of the whole call."""
-    of_redis, whole = [], []
+def measure(client: Any, ask: Callable[[], Any], before: Callable[[], Any], repeat: int) -> tuple[float, float, float]:
+    """Median milliseconds of Redis, of this process, and of the whole call."""
+    of_redis, mine, whole = [], [], []
     for _ in range(repeat):
         before()
-        start, began = redis_ms(client), time.perf_counter()
+        start, began, busy = redis_ms(client), time.perf_counter(), time.process_time()
         ask()
-        took = time.perf_counter() - began
-        whole.append(1000 * took)
+        mine.append(1000 * (time.process_time() - busy))
+        whole.append(1000 * (time.perf_counter() - began))
         of_redis.append(redis_ms(client) - start)
-    return statistics.median(of_redis), statistics.median(whole)
+    return statistics.median(of_redis), statistics.median(mine), statistics.median(whole)
 
 
 def idle_ms(client: Any, repeat: int = 200) -> float:
@@ -112,16 +112,16 @@ def run(jobs: int, repeat: int, binary: Any, only: str) -> None:
         client, idle = store.writer, idle_ms(store.writer)
         status = statuses.create(job_name=NAME)
         client.config_set("slowlog-log-slower-than", 1000)
-        print(f"{'':26}{'cold':>16}{'warm':>16}{'one changed':>16}   ms of Redis / of the call")
+        print(f"{'':26}{'cold':>24}{'warm':>24}{'one changed':>24}   ms: CPU of Redis, CPU of the asking process, until answered")
         for name, ask in questions(until_us).items():
             if only not in name:
                 continue
             found = []
             for before in (forget, lambda: None, lambda: status.set_user(f"user-{time.time()}")):
                 ask()
-                redis, whole = measure(client, ask, before, repeat)
-                found.append(f"{max(redis - idle, 0):7.2f} /{whole:7.1f}")
-            print(f"{name:26}" + " ".join(found), flush=True)
+                redis, mine, whole = measure(client, ask, before, repeat)
+                found.append(f"{max(redis - idle, 0):8.2f}{mine:8.1f}{whole:8.1f}")
+            print(f"{name:26}" + "".join(found), flush=True)
         slow = [(entry["duration"], entry["command"][:30].decode()) for entry in client.slowlog_get(100)]
         print("longest reading commands, us:", sorted((found for found in slow if found[1][:4] in READING), reverse=True)[:3])
 

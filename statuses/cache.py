@@ -101,9 +101,15 @@ class Cache:
 
 def weight(value: Any) -> int:
     """About how many bytes a partial result takes: arrays by their bytes, containers by what they hold."""
-    if isinstance(value, tuple | list):
-        return 64 + sum(weight(item) for item in value)
-    return 64 + int(getattr(value, "nbytes", 0))
+    total, rest = 0, [value]
+    while rest:
+        item = rest.pop()
+        total += 64
+        if type(item) is tuple or type(item) is list:
+            rest += item
+        elif type(item) is not int:
+            total += getattr(item, "nbytes", 0)
+    return total
 
 
 #: One for the process: every question of every thread shares it.

@@ -96,7 +96,7 @@ class Hits:
 
     def of(self, cells: Array) -> Array:
         """Their cells of an array with one cell a row."""
-        return cells if self._mask is None else cells[self._mask]
+        return cells if self._mask is None else cells.take(self.rows)
 
 
 def _implies_live(test: Test) -> bool:
@@ -118,7 +118,9 @@ class Look:
     only: Callable[[Segment], bool] | None = None
     """Segments that can have a result; None: all."""
     ahead: frozenset[str] = frozenset()
-    """Columns that later looks of the same answer may need."""
+    """Columns that later looks of the same answer may need; empty for the last one."""
+    again: bool = True
+    """Whether later looks go to most segments: their snapshots are worth keeping then."""
     volatile: bool = False
     """Reads cells that change without a new version: never kept."""
 
@@ -158,6 +160,7 @@ class Evaluation:
         self.is_last = all_kept
         partials.max_entries = store.config.cache_entries
         self._views: dict[tuple[Any, ...], View] = {}
+        self._held: dict[tuple[Any, ...], int] = {}
         self._kept = 0
         self._given: set[tuple[Any, ...]] = set()
         self._selections = selections
@@ -225,6 +228,7 @@ class Evaluation:
     def forget(self) -> None:
         """Let the snapshots go; the segments given so far must not be looked at again."""
         self._views.clear()
+        self._held.clear()
         self._kept = 0
 
     def collect(self, looks: Sequence[tuple[int, Look]], among: Iterable[Segment] | None = None) -> list[Found]:
@@ -297,13 +301,10 @@ class Evaluation:
         segment = self.segments[key]
         if view is not None and view.segment.version == segment.version:
             kept = self._views.get(key)
-            if kept is not None:
-                kept.add(view)
-                return kept
-            if self._kept < KEPT_BYTES or self._keeps_all(key):
-                self._views[key] = view
-                self._kept += view.nbytes
-            return view
+            if kept is None:
+                return view
+            kept.add(view)
+            return kept
         self._restless.add(key)
         if key in self._given:
             raise Moved
@@ -313,7 +314,6 @@ class Evaluation:
         self._catch_up(view)
         self.segments[key] = view.segment
         self._views[key] = view
-        self._kept += view.nbytes
         return None
 
     def _catch_up(self, view: View) -> None:
@@ -339,6 +339,21 @@ class Evaluation:
             found[key] = value = look.compute(hits[test.digest])
             if not (look.volatile or test.is_volatile):
                 partials.put((key, test.digest, look.key), view.segment.version, value)
+        self._keep(key, view, looks)
+
+    def _keep(self, key: tuple[Any, ...], view: View, looks: Sequence[Any]) -> None:
+        """Hold on to what later looks need of a snapshot, as long as there is room; to all of a restless segment's."""
+        self._kept -= self._held.pop(key, 0)
+        self._views.pop(key, None)
+        if not self._keeps_all(key):
+            needed = [(look, test) for filter_of, look in looks if look.ahead and look.again and (test := filter_of(key)) is not None]
+            columns = {name for look, test in needed for name in look.ahead | test.columns}
+            if not columns or self._kept >= KEPT_BYTES:
+                return
+            view = view.part(columns, {name for look, test in needed for name in look.postings | test.postings})
+        self._views[key] = view
+        self._held[key] = view.nbytes
+        self._kept += view.nbytes
 
 
 def _tags_of(test: Test) -> Test | None:

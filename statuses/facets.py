@@ -12,7 +12,7 @@ import numpy as np
 from .answers import FacetCount
 from .clock import from_us
 from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
-from .segments import Array, Segment
+from .segments import Array, Segment, pick
 from .states import State
 
 #: (family, code) pairs that stand for one text.
@@ -29,7 +29,7 @@ class Facets(NamedTuple):
 def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: bool = False) -> Answer[Facets]:
     """The values that most matching jobs have."""
     columns = frozenset({"state", field})
-    found = yield Look(("pairs", field), partial(_count_pairs, field), columns, ahead=columns | {"recorded_at"})
+    found = yield Look(("pairs", field), partial(_count_pairs, field), columns, ahead=columns | {"recorded_at"}, again=False)
     tables = {family: _table([part for segment, part in found if segment.family == family]) for family in {s.family for s, _ in found}}
     totals = {family: table.sum(axis=1) for family, table in tables.items()}
     values = merge_texts(evaluation, field, totals, limit)
@@ -60,7 +60,7 @@ def count_values(values: Array, least: int = 0) -> tuple[Array, Array] | None:
         found = np.flatnonzero(counted).astype(np.uint32)
         numbers = counted[found]
     else:
-        ordered = np.sort(values[values >= least])
+        ordered = np.sort(pick(values, values >= least))
         starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ordered) else np.zeros(0, np.intp)
         found, numbers = ordered[starts], np.diff(np.append(starts, len(ordered)))
     return (found, numbers.astype(np.uint32)) if len(found) else None
@@ -151,7 +151,7 @@ def can_be_first_or_last(segments: Iterable[Segment]) -> list[Segment]:
 
 def _find_ends(field: str, hits: Hits) -> tuple[Array, Array, Array] | None:
     codes, recorded = hits.take(field), hits.take("recorded_at")
-    return ends_by(codes[codes != 0], recorded[codes != 0])
+    return ends_by(pick(codes, codes != 0), pick(recorded, codes != 0))
 
 
 def ends_by(codes: Array, moments: Array) -> tuple[Array, Array, Array] | None:

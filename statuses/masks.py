@@ -12,7 +12,7 @@ import numpy as np
 
 from .columns import DEAD_ROW
 from .encoding import tag_hash
-from .segments import Array, Posting, Segment, View
+from .segments import Array, Posting, Segment, View, pick
 from .states import ENDED, MOMENTS, State
 
 I64_MAX = (1 << 63) - 1
@@ -349,7 +349,7 @@ class Tag(Test):
             entries = view.posting(self.kind, bucket)
             names = entries >> np.uint64(16)
             hit = names == np.uint64(hashes[0]) if len(hashes) == 1 else np.isin(names, np.array(hashes, np.uint64))
-            found.append((entries[hit] & np.uint64(DEAD_ROW)).astype(np.intp))
+            found.append((pick(entries, hit) & np.uint64(DEAD_ROW)).view(np.int64))
         rows = np.concatenate(found)
         return rows[rows < view.segment.rows]
 

@@ -17,7 +17,7 @@ from .columns import TAG_BUCKETS
 from .encoding import tag_hash
 from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
 from .facets import Facets, can_be_first_or_last
-from .segments import Array, Posting
+from .segments import Array, Posting, pick
 from .states import State
 
 #: Buckets of the hash times the 8 bits after it.
@@ -57,7 +57,7 @@ def _count_cells(hits: Hits) -> Array | None:
     for bucket in range(TAG_BUCKETS):
         entries = hits.view.posting(_KIND, bucket)
         if len(entries):
-            entries = entries[mask[entries & np.uint64(0xFFFF)]]
+            entries = pick(entries, mask.take((entries & np.uint64(0xFFFF)).view(np.int64)))
             cells = (entries >> np.uint64(16)) & np.uint64(0xFF)
             counted[bucket * 256 : bucket * 256 + 256] = np.bincount(cells.astype(np.intp), minlength=256)
     if not counted.any():
@@ -115,7 +115,7 @@ def _exact(cells: Array) -> Look:
     wanted = np.zeros(CELLS, bool)
     wanted[cells] = True
     look = partial(_count_hashes, wanted, buckets.tolist())
-    return Look(("tags", wanted.tobytes()), look, frozenset({"state"}), postings)
+    return Look(("tags", wanted.tobytes()), look, frozenset({"state"}), postings, ahead=frozenset({"state", "recorded_at"}))
 
 
 def _entries(hits: Hits, wanted: Array, bucket: int) -> Array:
@@ -123,9 +123,9 @@ def _entries(hits: Hits, wanted: Array, bucket: int) -> Array:
     entries = hits.view.posting(_KIND, bucket)
     if not len(entries):
         return entries
-    cells = ((entries >> np.uint64(16)) & np.uint64(0xFF)).astype(np.intp)
-    chosen = wanted[bucket * 256 : bucket * 256 + 256][cells] & _padded_of(hits)[entries & np.uint64(0xFFFF)]
-    ordered = np.sort(entries[chosen])
+    cells = ((entries >> np.uint64(16)) & np.uint64(0xFF)).view(np.int64)
+    chosen = wanted[bucket * 256 : bucket * 256 + 256].take(cells) & _padded_of(hits).take((entries & np.uint64(0xFFFF)).view(np.int64))
+    ordered = np.sort(pick(entries, chosen))
     return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
 
 

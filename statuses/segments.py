@@ -33,6 +33,11 @@ for _zeros in _ZEROS.values():
     _zeros.setflags(write=False)
 
 
+def pick(cells: Array, mask: Array) -> Array:
+    """The cells where `mask` holds. Numpy's own indexing by a mask takes five times as long: it branches at every cell."""
+    return cells.take(np.flatnonzero(mask))
+
+
 class Segment:
     """One segment as of one version: which, how many rows, and between which bounds its timestamps lie."""
 
@@ -109,6 +114,13 @@ class View:
         """Take over what another view of the same version read."""
         self._columns.update(other._columns)
         self._postings.update(other._postings)
+
+    def part(self, columns: Iterable[str], postings: Iterable[Posting]) -> "View":
+        """The same snapshot with no more than what is named, as far as it was read."""
+        view = View(self.segment)
+        view._columns = {name: self._columns[name] for name in columns if name in self._columns}
+        view._postings = {name: self._postings[name] for name in postings if name in self._postings}
+        return view
 
     @property
     def nbytes(self) -> int:

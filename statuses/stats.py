@@ -16,7 +16,7 @@ from .answers import Bin, Durations
 from .clock import from_us
 from .evaluation import COUNTS, Answer, Evaluation, Found, Hits, Look
 from .facets import Codes, merge_texts, most
-from .segments import Array
+from .segments import Array, pick
 from .states import State
 
 PERCENTILES = (50, 95, 99)
@@ -57,7 +57,7 @@ def extent(column: str) -> Look:
 
     def compute(hits: Hits) -> tuple[int, int] | None:
         cells = hits.of(values_of(hits.view, column))
-        cells = cells[cells != 0]
+        cells = pick(cells, cells != 0)
         return (int(cells.min()), int(cells.max())) if len(cells) else None
 
     return Look(("extent", column), compute, columns_of(column) | {"state"}, volatile=column == "heartbeat_at")
@@ -89,13 +89,13 @@ def durations(evaluation: Evaluation, column: str) -> Answer[Durations]:
 
 
 def _grid(column: str) -> Look:
-    return Look(("grid", column), partial(_count_cells, column), frozenset({"state", column}), ahead=frozenset({column}))
+    return Look(("grid", column), partial(_count_cells, column), frozenset({"state", column}), ahead=frozenset({"state", column}))
 
 
 def spans(hits: Hits, column: str) -> Array:
     """The known spans in microseconds: the cells hold one more."""
     cells = hits.take(column)
-    return cells[cells != 0] - 1
+    return pick(cells, cells != 0) - 1
 
 
 def cells_of(values: Array) -> Array:
@@ -141,7 +141,7 @@ def _inside(column: str, cells: tuple[int, ...], name: str) -> Look:
     def compute(hits: Hits) -> tuple[tuple[int, Array], ...] | None:
         values = spans(hits, column)
         found = cells_of(values)
-        parts = tuple((cell, values[found == cell]) for cell in cells)
+        parts = tuple((cell, pick(values, found == cell)) for cell in cells)
         return parts if any(len(part) for _, part in parts) else None
 
     return Look(("inside", name, cells), compute, frozenset({"state", column}))
@@ -172,7 +172,7 @@ def durations_by(evaluation: Evaluation, field: str, column: str, limit: int | N
     winners = _winners(evaluation, field, numbers, limit)
     chosen = _by_family(winners)
     groups = {family: _Groups(codes) for family, codes in chosen.items()}
-    cells = yield Look(("grids", field, column, _key(chosen)), partial(_count_group_cells, field, column, groups), needed)
+    cells = yield Look(("grids", field, column, _key(chosen)), partial(_count_group_cells, field, column, groups), needed, ahead=needed)
     merged = _merge_groups(winners, cells)
     ranks = {text: _ranks(group) for text, group in merged.items()}
     sought = {family: _sought(family, codes, winners, ranks) for family, codes in chosen.items()}
@@ -188,7 +188,7 @@ _Winners = Mapping[str, Codes]
 
 def _count_timed(field: str, column: str, hits: Hits) -> tuple[Array, Array] | None:
     codes, cells = hits.take(field), hits.take(column)
-    codes = codes[(cells != 0) & (codes != 0)]
+    codes = pick(codes, (cells != 0) & (codes != 0))
     if not len(codes):
         return None
     if int(codes.max()) < 4 * len(codes) + 4096:
@@ -232,9 +232,9 @@ class _Groups:
     def of(self, field: str, column: str, hits: Hits) -> tuple[Array, Array]:
         """(place in the list, span) of the hits that have one of the codes and a span."""
         cells, spans_kept = hits.take(field), hits.take(column)
-        index = self._index[np.minimum(cells, len(self._index) - 1)]
-        chosen = (index >= 0) & (spans_kept != 0)
-        return index[chosen], spans_kept[chosen] - 1
+        index = self._index.take(cells, mode="clip")
+        chosen = np.flatnonzero((index >= 0) & (spans_kept != 0))
+        return index.take(chosen), spans_kept.take(chosen) - 1
 
 
 def _count_group_cells(field: str, column: str, chosen: Mapping[int, _Groups], hits: Hits) -> Any:
@@ -243,7 +243,7 @@ def _count_group_cells(field: str, column: str, chosen: Mapping[int, _Groups], h
         return None
     index, values = groups.of(field, column, hits)
     order = np.argsort(index, kind="stable")
-    index, values = index[order], values[order]
+    index, values = index.take(order), values.take(order)
     cells = cells_of(values)
     starts = np.searchsorted(index, np.arange(len(groups.codes) + 1))
     found = []
@@ -279,16 +279,18 @@ class _Sought:
         self.groups = groups
         self.names = [(code, cell) for code, cells_of_code in cells for cell in cells_of_code]
         self._slots = {cell: slot for slot, cell in enumerate(sorted({cell for _, cell in self.names}))}
-        self._slot = np.full(1 << 16, len(self._slots), np.int32)
+        # 16 bits where they do: sorting them stably goes by radix, ten times as fast.
+        small = np.int16 if len(self.names) < 1 << 15 else np.int32
+        self._slot = np.full(1 << 16, len(self._slots), np.intp)
         self._slot[list(self._slots)] = range(len(self._slots))
-        self._name = np.full((len(groups.codes), len(self._slots) + 1), -1, np.int32)
+        self._name = np.full((len(groups.codes), len(self._slots) + 1), -1, small)
         places = {code: place for place, code in enumerate(groups.codes)}
         for number, (code, cell) in enumerate(self.names):
             self._name[places[code], self._slots[cell]] = number
 
     def of(self, index: Array, cells: Array) -> Array:
         """Which name each (place, cell) is, -1 for none."""
-        return self._name[index, self._slot[cells]]
+        return self._name.take(self._slot.take(cells) + index * np.intp(self._name.shape[1]))
 
 
 def _group_insides(field: str, column: str, sought: Mapping[int, _Sought], hits: Hits) -> Any:
@@ -297,10 +299,10 @@ def _group_insides(field: str, column: str, sought: Mapping[int, _Sought], hits:
         return None
     index, values = wanted.groups.of(field, column, hits)
     at = wanted.of(index, cells_of(values))
-    chosen = at >= 0
-    at, values = at[chosen], values[chosen]
+    chosen = np.flatnonzero(at >= 0)
+    at, values = at.take(chosen), values.take(chosen)
     order = np.argsort(at, kind="stable")
-    at, values = at[order], values[order]
+    at, values = at.take(order), values.take(order)
     starts = np.searchsorted(at, np.arange(len(wanted.names) + 1))
     found = tuple((*name, values[starts[n] : starts[n + 1]].copy()) for n, name in enumerate(wanted.names) if starts[n] < starts[n + 1])
     return found or None
@@ -359,7 +361,7 @@ class _Bins:
 
     def of(self, values: Array) -> Array:
         """The bin of each value (microseconds)."""
-        found = self._bin[cells_of(values)]
+        found = self._bin.take(cells_of(values))
         open_ = np.flatnonzero(found < 0)
         found[open_] = self._search(values[open_])
         return found

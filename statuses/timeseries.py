@@ -9,7 +9,7 @@ from .answers import Bucket
 from .clock import from_us
 from .evaluation import Answer, Evaluation, Hits, Look
 from .pages import columns_of, values_of
-from .segments import Array, Segment
+from .segments import Array, Segment, pick
 from .states import State
 from .stats import extent, states_of
 
@@ -59,7 +59,7 @@ def _count(on: str, edges: list[int], hits: Hits) -> Array | None:
     moments, states = hits.of(values_of(hits.view, on)), hits.take("state")
     inside = (moments != 0) & (moments >= edges[0]) & (moments <= edges[-1])
     if not inside.all():
-        moments, states = moments[inside], states[inside]
+        moments, states = pick(moments, inside), pick(states, inside)
     if not len(moments):
         return None
     buckets = len(edges) - 1

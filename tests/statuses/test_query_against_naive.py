@@ -13,7 +13,7 @@ from statuses.testing import frozen_clock
 from tests.statuses import naive
 
 often = settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.generate],
@@ -140,7 +140,7 @@ def test_every_answer_is_that_of_the_naive_model(seed, server_url):
         check_all(random, naive.World(random, frozen), steps=4)
 
 
-@settings(often, max_examples=40)
+@settings(often, max_examples=15)
 @given(seed=seeds)
 def test_families_are_merged_by_text(seed, server_url):
     with frozen_clock() as frozen:
@@ -148,7 +148,7 @@ def test_families_are_merged_by_text(seed, server_url):
         check_all(random, naive.World(random, frozen), steps=3)
 
 
-@settings(often, max_examples=25)
+@settings(often, max_examples=15)
 @given(seed=seeds)
 def test_a_report_holds_the_same_answers(seed, server_url):
     with frozen_clock() as frozen:

@@ -7,7 +7,7 @@ from functools import cached_property
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from jobadmin.filters import BadFilter
 from jobadmin.formats import brief, count
@@ -145,7 +145,9 @@ def _requested(result: Result) -> str:
     if running is None:
         return ""
     ended = result.operation.by_reason["requested"] - running
-    return _("%(ended)s have ended, %(running)s still run") % {"ended": count(ended), "running": count(running)}
+    first = ngettext("%(n)s has ended", "%(n)s have ended", ended) % {"n": count(ended)}
+    second = ngettext("%(n)s still runs", "%(n)s still run", running) % {"n": count(running)}
+    return f"{first}, {second}"
 
 
 _NOTES: Mapping[str, Callable[[Result], str]] = {

@@ -387,7 +387,7 @@ def test_while_asked_jobs_run_on_the_page_looks_now_and_then(browse) -> None:
     ended = client.get(url).content.decode()
 
     assert "0 have ended, 2 still run" in running and "every 5s" in running
-    assert "1 have ended, 1 still run" in one_left
+    assert "1 has ended, 1 still runs" in one_left
     assert "2 have ended, 0 still run" in ended and 'hx-trigger="every' not in ended.split("operation-")[1]
 
 

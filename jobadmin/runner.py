@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.core.signals import request_started
-from django.db import close_old_connections, connection
+from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -118,6 +118,9 @@ class Work:
             self._finish(_States.STOPPED if self.lease.stopping else _States.DONE)
         except LeaseLost:
             log.warning("operation %s was taken over by another process", self.operation.pk)
+        except DatabaseError as error:
+            # Nothing can be written down now. The lease runs out, and whoever takes it then carries on.
+            log.warning("operation %s is left for later: %s", self.operation.pk, error)
         except Exception as error:
             log.exception("operation %s failed", self.operation.pk)
             self._finish(_States.FAILED, error=_describe(error))

@@ -264,6 +264,18 @@ def test_the_dialog_gets_the_progress_after_the_question(browse) -> None:
     assert 'id="j-toast"' in text and 'hx-swap-oob="true"' in text
 
 
+def test_a_store_that_is_away_is_a_page_and_queues_nothing(browse, other_server) -> None:
+    client = browse()
+    statuses.configure(url=other_server.url, namespace="away")
+    make_status("queued")
+    signed = promise(client.get(url("kill")))
+    other_server.stop()
+
+    assert client.get(url("kill")).status_code == 503
+    assert client.post(url("kill"), {"promise": signed}).status_code == 503
+    assert not Operation.objects.exists()
+
+
 def test_an_old_promise_is_asked_again(browse, monkeypatch) -> None:
     some(queued=1)
     client = browse()

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import DatabaseError
 from django.urls import reverse
 from django.utils import timezone
 
@@ -308,6 +309,21 @@ def test_a_store_that_is_away_is_waited_for(browse, monkeypatch) -> None:
     assert told == ["Redis does not answer. This goes on when it is back."] * 2
     operation = Operation.objects.get()
     assert (operation.state, operation.error, operation.changed) == ("done", "", 1)
+
+
+def test_a_database_that_refuses_leaves_it_for_later(browse, monkeypatch) -> None:
+    some(queued=2)
+    confirm(browse(), "kill")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(runner.Work, "_count", lambda work, changed: (_ for _ in ()).throw(DatabaseError("locked")))
+        runner.run_pending()
+    assert Operation.objects.get().state == "running"
+
+    Operation.objects.update(heartbeat_at=timezone.now() - runner.LEASE * 2)
+    runner.run_pending()
+
+    operation = Operation.objects.get()
+    assert (operation.state, operation.by_reason) == ("done", {"lost": 2})
 
 
 def test_a_failure_ends_it_and_says_what_was_not_reached(browse, monkeypatch) -> None:

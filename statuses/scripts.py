@@ -319,6 +319,14 @@ def bulk(store: Store, family: int, segment: int, verb: str, rows: Sequence[tupl
     return store.script_once("bulk", *bulk_call(store, family, segment, verb, rows, sources, arguments), retry_flag=8)
 
 
+def delete(store: Store, place: Place, id: str, sources: str) -> State | None:
+    """Delete one job for good; the state it is in, where that is none of `sources`."""
+    result = bulk(store, place.family, place.segment, "delete", [(place.row, place.random)], sources).decode()
+    if result == ".":
+        raise StatusNotFound(id)
+    return None if result == "+" else State.of_code(ord(result) - 64)
+
+
 def stamp(store: Store, family: int, from_now_us: int = 0) -> int:
     """A moment (microseconds) no other removal of this family has."""
     return int(store.script("stamp", [keys.meta(store.families[family])], [clock.argument(), from_now_us]))

@@ -52,6 +52,18 @@ class Status(transitions.Transitions):
             raise StatusNotFound(self.id)
         return self._where
 
+    def _is_elsewhere(self) -> bool:
+        """Whether the id, taken for a generated one without a look, is somebody's own that looks like one; found then."""
+        if self._known is not None or self._where is None or self._where.own_id is not None or ids.decode(self.id) is None:
+            return False
+        from .collection import _by_alias
+
+        found = _by_alias(self._store, self.id)
+        if found is None:
+            return False
+        self._where, self._known = found._where, found._known
+        return True
+
     def _status(self) -> "Status":
         return self
 
@@ -67,9 +79,11 @@ class Status(transitions.Transitions):
         if self._known is None:
             place = self._place()
             found = record.read_rows(self._store, place.family, place.segment, [place.row], primary=True)[0]
-            if found is None or found.removed or found.id != self.id:
+            if found is not None and not found.removed and found.id == self.id:
+                self._known, self._where = found, found.place
+            elif not self._is_elsewhere():
                 raise StatusNotFound(self.id)
-            self._known = found
+        assert self._known is not None
         return self._known
 
     def reload(self) -> Self:

@@ -38,11 +38,14 @@ class Transitions:
     def _forget(self) -> None:
         raise NotImplementedError
 
+    def _is_elsewhere(self) -> bool:
+        raise NotImplementedError
+
     def _write(self, action: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
         if self.archived:
             raise ReadOnlyAttempt(self.id)
         try:
-            result = action(self._store, self._place(), self.id, *arguments, **more)
+            result = self._act(action, *arguments, **more)
         except (StoreUnavailable, StatusNotFound) as error:
             if not self.forgiving:
                 raise
@@ -53,6 +56,14 @@ class Transitions:
         self._forget()
         self.changed = bool(result[0] if isinstance(result, tuple) else result is not False)
         return result
+
+    def _act(self, action: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        try:
+            return action(self._store, self._place(), self.id, *arguments, **more)
+        except StatusNotFound:
+            if not self._is_elsewhere():
+                raise
+            return action(self._store, self._place(), self.id, *arguments, **more)
 
     def _enter(self, state: State, attempt: int | None, sources: Collection[str] | None) -> Self:
         self._write(scripts.move, state, (attempt, _sources(sources)))
@@ -267,14 +278,9 @@ class Transitions:
         """Remove the status and its attempts, for good; children stay. Raises: NotCompleted unless `force`."""
         if self.archived:
             raise ReadOnlyAttempt(self.id)
-        place = self._place()
-        sources = "1234567" if force else f"{State.succeeded.code}{State.failed.code}"
-        pair = (place.row, place.random)
-        result = scripts.bulk(self._store, place.family, place.segment, "delete", [pair], sources).decode()
-        if result == ".":
-            raise StatusNotFound(self.id)
-        if result != "+":
-            raise NotCompleted(self.id, State.of_code(ord(result) - 64).value)
+        refused = self._act(scripts.delete, "1234567" if force else f"{State.succeeded.code}{State.failed.code}")
+        if refused is not None:
+            raise NotCompleted(self.id, refused.value)
 
     def _status(self) -> "Status":
         raise NotImplementedError

@@ -24,7 +24,13 @@ def counted_at(operation: Operation) -> datetime:
     return datetime.fromisoformat(at) if at else operation.created_at
 
 
+def selection_of(operation: Operation) -> JobFilter:
+    """The filter an operation keeps; for one without, the jobs it names."""
+    if operation.filter:
+        return JobFilter.from_querystring(operation.filter)
+    return JobFilter().with_(id=operation.ids, span="all")
+
+
 def list_url(operation: Operation, **changes: object) -> str:
     """Link to the list of the jobs an operation is about."""
-    selection = JobFilter.from_querystring(operation.filter) if operation.filter else JobFilter().with_(id=operation.ids, span="all")
-    return selection.url("list", **changes)
+    return selection_of(operation).url("list", **changes)

@@ -17,6 +17,7 @@ from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import Operation
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
+from jobadmin.targets import selection_of
 from jobadmin.templatetags.operations import toast
 from jobadmin.verbs import ALL, BULK
 from jobadmin.views import failures
@@ -112,8 +113,7 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
         return refusal
     if found.action not in BULK:
         raise Http404
-    selection = JobFilter.from_querystring(found.filter) if found.filter else JobFilter().with_(id=found.ids, span="all")
-    return redirect(selection.url("bulk", found.action))
+    return redirect(selection_of(found).url("bulk", found.action))
 
 
 def _tabs() -> dict[str, Any]:

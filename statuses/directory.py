@@ -90,7 +90,11 @@ def look(store: Store, lookup: Lookup) -> Listing:
         for number in metas:
             calls += _heads(store, number, [s for n, s in missing if n == number], heads)
         _run(store, [*calls, *asked.calls(store)])
-    segments = [s for number, family in enumerate(families) for s in _segments(family, number, metas[number], heads)]
+    segments = []
+    for number, family in enumerate(families):
+        # Replaced in one step: threads share the list, never a half-written entry of it.
+        families[number] = now = _present(family, number, metas[number], heads)
+        segments += now.segments.values()
     segments.sort(key=lambda segment: (-segment.number, segment.family))
     return asked.listing(segments)
 
@@ -140,7 +144,8 @@ def _heads(store: Store, family: int, numbers: Iterable[int], heads: dict[tuple[
         yield ("MGET", *names), receive
 
 
-def _segments(family: _Family, number: int, meta: list[bytes | None], heads: dict[tuple[int, int], Any]) -> list[Segment]:
+def _present(family: _Family, number: int, meta: list[bytes | None], heads: dict[tuple[int, int], Any]) -> _Family:
+    """A family as it is now; what is known of segments that did not change is kept."""
     identity = meta[0] or b""
     known = family.segments if family.store == identity else {}
     found: dict[int, Segment] = {}
@@ -149,16 +154,12 @@ def _segments(family: _Family, number: int, meta: list[bytes | None], heads: dic
         if version is None or rows is None:
             continue
         last = known.get(segment)
-        if last is not None and last.version == version:
-            found[segment] = last
-        elif last is not None:
-            found[segment] = newer(last, version, rows, zone)
-        else:
+        if last is None:
             found[segment] = Segment(identity, number, segment, version, int(rows), zone)
+        else:
+            found[segment] = last if last.version == version else newer(last, version, rows, zone)
     span = _range(meta)
-    family.store, family.segments = identity, found
-    family.first, family.current = (span[0], span[-1]) if span else (0, -1)
-    return list(found.values())
+    return _Family(identity, span[0], span[-1], found) if span else _Family(identity)
 
 
 class _Asked:

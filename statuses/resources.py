@@ -4,13 +4,13 @@ The first look counts entries over 16 bits of the hash (one number for all texts
 the largest sums are then counted exactly, text by text, as far as they can hold one of the largest. Only the texts
 of the winners are read, each from one job that has it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from . import record, resource
+from . import encoding, keys, resource
 from .answers import FacetCount
 from .clock import from_us
 from .columns import TAG_BUCKETS
@@ -27,6 +27,8 @@ CELLS_A_VALUE = 4
 #: Texts read to settle the order among equals at the cut. Beyond, equals are taken by their hash: their order by text
 #: would need every text there is.
 TIES = 2_000
+#: Entries counted text by text in one look: where nearly every job has a resource of its own, all of them must be.
+ENTRIES = 1_000_000
 _KIND = "job_arg"
 _ALL_POSTINGS: frozenset[Posting] = frozenset((_KIND, bucket) for bucket in range(TAG_BUCKETS))
 
@@ -38,11 +40,13 @@ def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: b
     upper = np.zeros(CELLS, np.int64)
     for _, part in found:
         upper += part
-    cells = _first_cells(upper, limit)
-    merged = _merge((yield _exact(cells)))
-    more = _reachable(upper, merged, limit)
-    if len(more) > len(cells):
-        merged = _merge((yield _exact(more)))
+    merged = _Merged([])
+    todo = _first_cells(upper, limit)
+    done = np.zeros(CELLS, bool)
+    while len(todo):
+        done[todo] = True
+        merged = _Merged([*merged.found, *(yield _exact(todo))], limit)
+        todo = _a_part(upper, np.flatnonzero(_reachable(upper, merged, limit) & ~done))
     number = (yield from _distinct()) if distinct else 0
     chosen = _winners(merged, limit)
     texts = _texts(evaluation, merged, chosen)
@@ -83,30 +87,64 @@ def _first_cells(upper: Array, limit: int | None) -> Array:
 
 
 def _reachable(upper: Array, merged: "_Merged", limit: int | None) -> Array:
-    """The cells that can hold one of the largest values: those whose sum reaches the smallest winner."""
-    if limit is None or len(merged.totals) < limit:
-        return np.flatnonzero(upper)
-    if not limit:
-        return np.zeros(0, np.intp)
-    least = np.partition(merged.totals, len(merged.totals) - limit)[len(merged.totals) - limit]
-    return np.flatnonzero(upper >= max(int(least), 1))
+    """Where a cell can hold one of the largest values: its sum reaches the smallest winner's."""
+    return upper >= max(_least(merged.totals, limit), 1) if limit != 0 else np.zeros(CELLS, bool)
+
+
+def _least(totals: Array, limit: int | None) -> int:
+    """The total of the last winner, 0 while there are fewer than `limit`."""
+    if limit is None or len(totals) < limit:
+        return 0
+    return int(np.partition(totals, len(totals) - limit)[len(totals) - limit])
+
+
+def _a_part(upper: Array, cells: Array) -> Array:
+    """The first of these cells, as many as are counted in one look: whole buckets, so that none is read twice."""
+    if not len(cells):
+        return cells
+    entries = np.cumsum(upper[cells])
+    last = cells[max(int(np.searchsorted(entries, ENTRIES)) - 1, 0)] >> 8
+    return cells[cells >> 8 <= last]
 
 
 class _Merged:
-    """Exact counts of single hashes."""
+    """Exact counts of single hashes over all segments; of the largest only, where there is a limit."""
 
-    def __init__(self, hashes: Array, numbers: Array, places: Mapping[int, tuple[int, int, int]], found: Found) -> None:
-        self.hashes = hashes
-        """56 bits: bucket, then the six bytes of an entry (as a little endian number). Ascending."""
-        self.numbers = numbers
-        """Jobs by hash and state."""
-        self.totals = numbers.sum(axis=1)
+    def __init__(self, found: Found, limit: int | None = None) -> None:
         self.found = found
-        self._places = places
+        """(segment, (hashes, jobs by state, a row of each))."""
+        every = [part[0] for _, part in found]
+        self.hashes, inverse = np.unique(np.concatenate(every or [np.zeros(0, np.uint64)]), return_inverse=True)
+        """56 bits: bucket, then the six bytes of an entry (as a little endian number). Ascending."""
+        self.numbers = np.zeros((len(self.hashes), len(State)), np.int64)
+        """Jobs by hash and state."""
+        if found:
+            np.add.at(self.numbers, inverse, np.concatenate([part[1] for _, part in found]))
+        self.totals = self.numbers.sum(axis=1)
+        if limit and len(self.totals) > limit:
+            self._cut(_least(self.totals, limit))
+
+    def _cut(self, least: int) -> None:
+        """Forget what is smaller than the smallest winner."""
+        kept = np.flatnonzero(self.totals >= least)
+        if len(kept) == len(self.totals):
+            return
+        self.hashes, self.numbers, self.totals = self.hashes[kept], self.numbers[kept], self.totals[kept]
+        cut = []
+        for segment, (hashes, numbers, rows) in self.found:
+            there = np.flatnonzero(np.isin(hashes, self.hashes))
+            if len(there):
+                cut.append((segment, (hashes[there], numbers[there], rows[there])))
+        self.found = cut
 
     def place(self, at: int) -> tuple[int, int, int]:
         """(family, segment, row) of one job that has it."""
-        return self._places[int(self.hashes[at])]
+        hash = self.hashes[at]
+        for segment, (hashes, _, rows) in self.found:
+            index = int(np.searchsorted(hashes, hash))
+            if index < len(hashes) and hashes[index] == hash:
+                return segment.family, segment.number, int(rows[index])
+        raise KeyError(int(hash))
 
 
 def _exact(cells: Array) -> Look:
@@ -153,32 +191,6 @@ def _count_hashes(wanted: Array, buckets: Sequence[int], hits: Hits) -> tuple[Ar
     return (np.concatenate(hashes), np.concatenate(numbers), np.concatenate(rows)) if hashes else None
 
 
-def _merge(found: Found) -> _Merged:
-    if not found:
-        return _Merged(np.zeros(0, np.uint64), np.zeros((0, len(State)), np.int64), {}, [])
-    every = np.concatenate([part[0] for _, part in found])
-    hashes, inverse = np.unique(every, return_inverse=True)
-    numbers = np.zeros((len(hashes), len(State)), np.int64)
-    np.add.at(numbers, inverse, np.concatenate([part[1] for _, part in found]))
-    return _Merged(hashes, numbers, _Places(found), found)
-
-
-class _Places(dict[int, tuple[int, int, int]]):
-    """Hash -> (family, segment, row) of a job that has it, looked up when asked."""
-
-    def __init__(self, found: Found) -> None:
-        super().__init__()
-        self._found = found
-
-    def __missing__(self, hash: int) -> tuple[int, int, int]:
-        for segment, (hashes, _, rows) in self._found:
-            at = int(np.searchsorted(hashes, np.uint64(hash)))
-            if at < len(hashes) and int(hashes[at]) == hash:
-                self[hash] = segment.family, segment.number, int(rows[at])
-                return self[hash]
-        raise KeyError(hash)
-
-
 def _winners(merged: _Merged, limit: int | None) -> Array:
     """Indexes of the values that may be among the largest: the winners, and what ties with the last of them."""
     totals = merged.totals
@@ -192,24 +204,22 @@ def _winners(merged: _Merged, limit: int | None) -> Array:
 
 
 def _texts(evaluation: Evaluation, merged: _Merged, chosen: Array) -> list[str]:
-    """The text of each value, from the record of one job that has it."""
+    """The text of each value, from the arguments of one job that has it."""
     places = [merged.place(at) for at in chosen.tolist()]
-    by_segment: dict[tuple[int, int], list[int]] = {}
-    for family, segment, row in places:
-        by_segment.setdefault((family, segment), []).append(row)
-    records: dict[tuple[int, int, int], Any] = {}
-    for (family, segment), rows in by_segment.items():
-        for first in range(0, len(rows), 200):
-            part = rows[first : first + 200]
-            for row, known in zip(part, record.read_rows(evaluation.store, family, segment, part), strict=True):
-                records[family, segment, row] = known
-    return [_text(evaluation, records[place], int(merged.hashes[at])) for place, at in zip(places, chosen.tolist(), strict=True)]
+    store = evaluation.store
+    found = []
+    for first in range(0, len(places), 1000):
+        prefixes = [(keys.segment(store.families[family], segment), row) for family, segment, row in places[first : first + 1000]]
+        names = [name for prefix, row in prefixes for name in (keys.job(prefix, row), keys.long(prefix, row))]
+        replies = store.pipeline([("HGET", name, "a") for name in names])
+        found += [short or long for short, long in zip(replies[::2], replies[1::2], strict=True)]
+    return [_text(evaluation, args, int(merged.hashes[at])) for args, at in zip(found, chosen.tolist(), strict=True)]
 
 
-def _text(evaluation: Evaluation, known: Any, hash: int) -> str:
+def _text(evaluation: Evaluation, args: bytes | None, hash: int) -> str:
     """The resource with this hash. Raises: Moved when the job no longer has it; where that happens again and again
     (its hash is damaged), the resource goes by its hash."""
-    for text in () if known is None else resource.texts(known.job_args):
+    for text in () if args is None else resource.texts(encoding.loads(args)):
         bucket, entry = tag_hash(text)
         if bucket << 48 | int.from_bytes(entry, "little") == hash:
             return text

@@ -158,8 +158,21 @@ def ends_by(codes: Array, moments: Array) -> tuple[Array, Array, Array] | None:
     """The different codes, ascending, with the lowest and the highest moment of each."""
     if not len(codes):
         return None
+    if int(codes.max()) < 4 * len(codes) + 4096 and bool((moments[1:] >= moments[:-1]).all()):
+        return _ends_in_order(codes, moments)
     order = np.lexsort((moments, codes))
     codes, moments = codes[order], moments[order]
     starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
     ends = np.append(starts[1:], len(codes)) - 1
     return codes[starts], moments[starts], moments[ends]
+
+
+def _ends_in_order(codes: Array, moments: Array) -> tuple[Array, Array, Array]:
+    """The same of ascending moments, without sorting: of several writes to one place the last one stays."""
+    at = np.arange(len(codes))
+    first = np.full(int(codes.max()) + 1, -1)
+    last = first.copy()
+    last[codes] = at
+    first[codes[::-1]] = at[::-1]
+    found = np.flatnonzero(first >= 0)
+    return found.astype(np.uint32), moments[first[found]], moments[last[found]]

@@ -20,10 +20,10 @@ import statuses
 from statuses import State, Status
 
 from .. import attempts
+from ..who import current_user
 from . import tracing
 from .adapter import Adapter, new_header
 from .messages import HEADER, USER, Message, read, user_of
-from .who import current_user
 
 
 class _Sending:

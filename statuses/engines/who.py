@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_user: ContextVar[str | None] = ContextVar("statuses_celery_user", default=None)
+_user: ContextVar[str | None] = ContextVar("statuses_user", default=None)
 
 
 @contextmanager

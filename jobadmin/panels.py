@@ -112,9 +112,10 @@ class Reading:
         previous = self.jobs.with_(state=None, flag=None).previous()
         return previous.query.report(counts=True, flags=True) if previous else None
 
-    @property
-    def matched(self) -> int:
-        return sum(self.report.counts.values())
+    @cached_property
+    def totals(self) -> tuple[int, int]:
+        """How many match, and how many there are: asked one right after the other, as new jobs keep coming."""
+        return sum(self.report.counts.values()), statuses.all().count()
 
     @property
     def _timeline(self) -> Mapping[str, Any] | None:

@@ -31,10 +31,11 @@ def names(request: HttpRequest) -> HttpResponse:
     jobs = JobFilter.from_request(request)
     rank = page_value(request, "rank", panels.ranks(), "-total")
     reading = panels.Reading(jobs=jobs, panels=("names",), names=panels.EVERY)
+    matched, total = reading.totals
     table = panels.names(reading, rank, limit=None)
     rows = _page(request, table.rows, NAMES_PER_PAGE)
     context = {"title": _("Job names"), "rank": rank, "shown": replace(table, rows=list(rows)), "rows": rows}
-    return render_filtered(request, "names", jobs, context, matched=reading.matched)
+    return render_filtered(request, "names", jobs, context, matched=matched, total=total)
 
 
 @needs("view_job")
@@ -47,6 +48,7 @@ def errors(request: HttpRequest) -> HttpResponse:
     if len(tokens) == 1 and not tokens[0].negative and not tokens[0].prefix:
         return _error_group(request, jobs, tokens[0].value)
     reading = panels.Reading(jobs=jobs, panels=("errors",), errors=panels.EVERY)
+    matched, total = reading.totals
     groups = _page(request, reading.report.counts_by["error"], ERRORS_PER_PAGE)
     context = {
         "title": _("Errors"),
@@ -55,12 +57,13 @@ def errors(request: HttpRequest) -> HttpResponse:
         "distinct": reading.report.distinct["error"],
         "may_retry": resolver().may(request.user, "retry_job"),
     }
-    return render_filtered(request, "errors", jobs, context, matched=reading.matched)
+    return render_filtered(request, "errors", jobs, context, matched=matched, total=total)
 
 
 def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpResponse:
     """One group: since when, how often, in which jobs, and what the newest of them said."""
     reading = panels.Reading(jobs=jobs, panels=("activity", "names", "errors"), names=panels.TOP_NAMES)
+    matched, total = reading.totals
     facet = next((facet for facet in reading.report.counts_by["error"] if facet.value == value), None)
     newest = jobs.query.first() if facet else None
     context = {
@@ -73,7 +76,7 @@ def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpRespo
         "names": panels.guarded("names", lambda: panels.names(reading, _rank(request))),
         "may_retry": resolver().may(request.user, "retry_job"),
     }
-    return render_filtered(request, "error", jobs, context, matched=reading.matched, url_name="errors")
+    return render_filtered(request, "error", jobs, context, matched=matched, total=total, url_name="errors")
 
 
 def _trace(newest: Any | None) -> str:
@@ -92,6 +95,7 @@ def resource(request: HttpRequest, resource: str) -> HttpResponse:
     jobs = JobFilter.from_request(request).with_(resource=None)
     about = jobs.with_(resource=text)
     reading = panels.Reading(jobs=about, panels=("tiles", "activity", "durations"))
+    matched, total = reading.totals
     failure = about.with_(state="failed", flag=None).query.order_by("-failed_at").first()
     context = {
         "title": text,
@@ -109,7 +113,7 @@ def resource(request: HttpRequest, resource: str) -> HttpResponse:
         "last_message": redact_text(failure.error_summary or "") if failure else "",
         "newest": about.query.limit(NEWEST).run(),
     }
-    return render_filtered(request, "resource", jobs, context, matched=reading.matched, path_args=(resource,))
+    return render_filtered(request, "resource", jobs, context, matched=matched, total=total, path_args=(resource,))
 
 
 @needs("view_job")

@@ -27,6 +27,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     if part != "all" and wants_part(request):
         return one_panel(request, jobs, part, mode, rank)
     reading = panels.Reading(jobs=jobs, names=panels.TOP_NAMES if rank == "-total" else panels.EVERY)
+    matched, total = reading.totals
     context = {
         "title": _("Jobs"),
         "panels": {name: panels.guarded(name, make) for name, make in makers(reading, mode, rank).items()},
@@ -34,7 +35,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "stale": panels.stale(reading),
         "policy_notice": health.wrong_policy(),
     }
-    return render_filtered(request, "overview", jobs, context, matched=reading.matched)
+    return render_filtered(request, "overview", jobs, context, matched=matched, total=total)
 
 
 def makers(reading: panels.Reading, mode: str, rank: str) -> dict[str, Callable[[], Any]]:
@@ -53,6 +54,6 @@ def one_panel(request: HttpRequest, jobs: JobFilter, name: str, mode: str, rank:
     names = panels.TOP_NAMES if rank == "-total" else panels.EVERY
     reading = panels.Reading(jobs=jobs, panels=(name,), names=names)
     panel = panels.guarded(name, makers(reading, mode, rank)[name])
-    bar = FilterBar(jobs=jobs, view="overview", matched=reading.matched, total=reading.matched)
+    bar = FilterBar(jobs=jobs, view="overview", matched=0, total=0)
     context = {"filter": jobs, "bar": bar, "view": "overview", "panel": panel, "template": f"jobadmin/_{name}.html"}
     return render(request, "jobadmin/_panel.html", context)

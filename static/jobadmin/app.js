@@ -160,7 +160,7 @@
 
   /** Nothing moves under the reader's hand. */
   const busy = () => document.hidden || $("dialog[open], details.j-pop[open], .j-combo:not([hidden]), [data-busy], .j-check:checked:not(#j-keys-on)")
-    || String(getSelection()).length > 0 || new URLSearchParams(location.search).has("after")
+    || String(getSelection()).length > 0 || new URLSearchParams(location.search).has("after") || $("#j-chart")?.contains(document.activeElement)
     || (document.activeElement?.matches(".ja input:not([type=checkbox]), .ja textarea") && document.activeElement.value !== (document.activeElement.dataset.shown ?? document.activeElement.defaultValue));
 
   const pause = () => Math.min(Number(main()?.dataset.refresh || 60) * 2 ** fails, 120) * 1000;

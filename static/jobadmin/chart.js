@@ -245,7 +245,12 @@
       this.setting = false;
     }
     listen() {
-      this.over.addEventListener("pointerdown", () => { this.cancel(); $(".u-select", this.box).classList.add("is-on"); });
+      this.over.addEventListener("pointerdown", () => {
+        this.cancel();
+        $(".u-select", this.box).classList.add("is-on");
+        this.root.dataset.busy = "";                 // nothing moves while one drags
+        addEventListener("pointerup", () => { if (!this.picked) delete this.root.dataset.busy; }, { once: true });
+      });
       this.over.addEventListener("focus", () => { if (this.over.matches(":focus-visible") && !this.picked) this.explain(this.at); });
       this.over.addEventListener("blur", () => { this.tip.hidden = true; });
       this.over.addEventListener("keydown", event => this.key(event));

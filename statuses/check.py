@@ -286,8 +286,11 @@ class _Family:
         return found
 
     def _misled(self, found: "Snapshot", fields: "dict[int, Fields]") -> set[int]:
-        """Rows with an own id whose alias says something else."""
-        own = [(row, known.own_id) for row, known in fields.items() if known.own_id is not None]
+        """Rows with an own id whose alias says something else. A removed job does not hold its id: another may take it."""
+        from . import faults
+
+        removed = set(found.numbers[faults.removed(found)].tolist())
+        own = [(row, known.own_id) for row, known in fields.items() if known.own_id is not None and row not in removed]
         rows = set()
         for first in range(0, len(own), 2 * ROWS):
             part = own[first : first + 2 * ROWS]
@@ -330,11 +333,13 @@ class _Family:
         wrong = list(faults.of_fields(found, fields))
         nameless = {(number, row) for row, known in fields.items() if known.own_id is None and not self._random(found, row)}
         lost = self._lost_ids(nameless) if nameless else {}
+        removed = set(found.numbers[faults.removed(found)].tolist())
         for row, known in fields.items():
             wrong += faults.of_attempts(found, row, known, missing.get(row, ()))
             if known.own_id is None or row in values:
-                elsewhere = self._lives(values.get(row), known.own_id, (number, row))
-                wrong += faults.of_identity(found, row, known, values.get(row), elsewhere, lost.get((number, row)))
+                alias = f"{number} {row}".encode() if row in removed else values.get(row)
+                elsewhere = self._lives(alias, known.own_id, (number, row))
+                wrong += faults.of_identity(found, row, known, alias, elsewhere, lost.get((number, row)))
         if self.repair:
             self._apply(found, wrong)
         for fault in wrong:

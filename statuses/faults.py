@@ -76,6 +76,11 @@ def occupied(found: Snapshot) -> Array:
     return (found.column("state") != 0) & (found.numbers < (found.handed_out or 0))
 
 
+def removed(found: Snapshot) -> Array:
+    """Cells with a job that was removed and can be restored."""
+    return occupied(found) & (found.column("state") > REMOVED)
+
+
 def unfilled(found: Snapshot) -> Array:
     """Cells of rows that `load` was given and has not filled, or never will."""
     return (found.column("state") == 0) & (found.column("recorded_at") == 0) & (found.numbers < (found.handed_out or 0))

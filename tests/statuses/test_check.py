@@ -369,6 +369,16 @@ def test_of_two_jobs_with_one_id_none_is_touched(store, prefix):
     assert statuses.find("mine").state == "failed"
 
 
+def test_an_id_that_another_took_after_a_removal_is_no_problem():
+    first = make_status("failed", id="mine")
+    make_status("failed", id="other")
+    statuses.all().delete_all(undo_for=timedelta(minutes=1))
+    second = statuses.create(id="mine")
+
+    assert statuses.check(repair=True).problems == ()
+    assert statuses.find("mine")._place().row == second._place().row != first._place().row
+
+
 def test_an_alias_of_no_job_is_removed(store, tag):
     make_status("failed")
     store.set(keys.alias(tag, "gone"), "0 500")

@@ -1,0 +1,213 @@
+"""What writing costs: server time and rate of each verb, bytes a job, and bulk verbs, beside the classic design and a bare HSET.
+
+    python -m benchmarks.writes [--jobs 20000] [--bulk 200000] [--redis-server] [--repeat 5]
+
+Everything in one run, on one private server, in turns; medians of `--repeat` rounds. Server time is what the server itself counts
+for the command (INFO commandstats); the rate is one client, one call after the other, over a unix socket."""
+
+import argparse
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import redis
+
+import statuses
+from benchmarks.classic import Classic
+from statuses import scripts
+from statuses.embedded import EmbeddedServer, find_binary
+
+Table = list[tuple[str, ...]]
+
+
+def evalsha_us(client: Any) -> tuple[float, int]:
+    """Microseconds and calls of scripts since the last reset."""
+    found = client.info("commandstats").get("cmdstat_evalsha", {"usec": 0, "calls": 1})
+    return found["usec"], found["calls"]
+
+
+def timed(client: Any, work: Callable[[int], Any], count: int) -> tuple[float, float]:
+    """(server microseconds, client microseconds) a call."""
+    client.config_resetstat()
+    began = time.perf_counter()
+    for number in range(count):
+        work(number)
+    took = time.perf_counter() - began
+    spent, _ = evalsha_us(client)
+    return spent / count, 1e6 * took / count
+
+
+def one_by_one(client: Any, jobs: int, repeat: int) -> Table:
+    """Create, start and finish: ours, the classic design's, and a bare HSET, in turns."""
+    classic = Classic(client)
+    rounds: dict[str, list[tuple[float, float]]] = {}
+
+    def note(name: str, work: Callable[[int], Any]) -> None:
+        rounds.setdefault(name, []).append(timed(client, work, jobs))
+
+    for turn in range(repeat):
+        made: list[Any] = []
+        note("create", lambda n, made=made: made.append(_create(n)))
+        note("start", lambda n, made=made: made[n].started(worker="worker-1"))
+        note("finish", lambda n, made=made: made[n].succeeded())
+        now = time.time_ns() // 1000
+        name = f"{turn}-{{}}"
+        note("classic create", lambda n, i=name: classic.create(i.format(n), now + n, f"n{n % 50}", f"q{n % 5}", f"u{n % 20}", f"B:{n % 999}", i.format(n)))
+        note("classic start", lambda n, i=name: classic.move(i.format(n), now + n, "queued", "started"))
+        note("classic finish", lambda n, i=name: classic.move(i.format(n), now + n, "started", "succeeded"))
+        note("bare HSET", lambda n, i=name: client.hset(f"bare:{i.format(n)}", "state", "queued"))
+    medians = {name: (statistics.median(s for s, _ in found), statistics.median(c for _, c in found)) for name, found in rounds.items()}
+    bare = medians["bare HSET"][1]
+    table: Table = [("verb", "server us", "classic us", "ratio", "calls/s", "of a bare HSET")]
+    for verb in ("create", "start", "finish"):
+        ours, theirs = medians[verb], medians[f"classic {verb}"]
+        table.append((verb, f"{ours[0]:.1f}", f"{theirs[0]:.1f}", f"{ours[0] / theirs[0]:.2f}", f"{1e6 / ours[1]:,.0f}", f"{bare / ours[1]:.2f}"))
+    return [*table, ("bare HSET", "", "", "", f"{1e6 / bare:,.0f}", "1.00")]
+
+
+def _create(number: int) -> statuses.Status:
+    return statuses.create(
+        job_name=f"n{number % 50}", queue=f"q{number % 5}", user=f"u{number % 20}", engine="celery", state="queued",
+        job_args={"book": f"Book:{number % 999}"}, provider_job_id=f"{number:036d}",
+    )  # fmt: skip
+
+
+def memory(client: Any, jobs: int) -> Table:
+    """Bytes a finished job, everything included; the index alone is what is not the job's own hash."""
+    table: Table = [("design", "bytes a job", "index alone", "of the classic")]
+    sizes = {}
+    for name, fill in (("ours", _fill_ours), ("classic", _fill_classic)):
+        client.flushall()
+        before = client.info("memory")["used_memory"]
+        fill(client, jobs)
+        total = (client.info("memory")["used_memory"] - before) / jobs
+        sample = list(client.scan_iter(match="*j[0-9]*" if name == "ours" else "job:*", count=1000))[:2000]
+        own = statistics.mean(client.memory_usage(key) for key in sample)
+        sizes[name] = (total, total - own)
+    for name, (total, index) in sizes.items():
+        table.append((name, f"{total:.0f}", f"{index:.0f}", f"{index / sizes['classic'][1]:.3f}"))
+    return table
+
+
+def _fill_ours(client: Any, jobs: int) -> None:
+    statuses.collection.store.current().current.clear()
+    now = time.time_ns() // 1000 - jobs
+    statuses.load(
+        {"job_name": f"n{n % 50}", "queue": f"q{n % 5}", "user": f"u{n % 20}", "engine": "celery", "worker": "w", "state": "succeeded",
+         "job_args": {"book": f"Book:{n % 999}"}, "provider_job_id": f"{n:036d}", "recorded_at": now + n, "queued_at": now + n,
+         "started_at": now + n, "succeeded_at": now + n + 5}
+        for n in range(jobs)
+    )  # fmt: skip
+
+
+def _fill_classic(client: Any, jobs: int) -> None:
+    classic, now = Classic(client), time.time_ns() // 1000 - jobs
+    for first in range(0, jobs, 500):
+        pipe = client.pipeline(transaction=False)
+        for n in range(first, min(first + 500, jobs)):
+            id = f"{n:036x}"
+            classic.create(id, now + n, f"n{n % 50}", f"q{n % 5}", f"u{n % 20}", f"Book:{n % 999}", f"{n:036d}", client=pipe)
+            classic.move(id, now + n, "queued", "started", client=pipe)
+            classic.move(id, now + n + 5, "started", "succeeded", client=pipe)
+        pipe.execute()
+
+
+class Bystander(threading.Thread):
+    """Another client, asking one job's state again and again meanwhile."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self._client = redis.Redis.from_url(url)
+        self._done = threading.Event()
+        self.ms: list[float] = []
+
+    def run(self) -> None:
+        while not self._done.is_set():
+            began = time.perf_counter()
+            self._client.get("bystander")
+            self.ms.append(1000 * (time.perf_counter() - began))
+            self._done.wait(0.001)
+
+    def p99(self) -> float:
+        self._done.set()
+        self.join()
+        return sorted(self.ms)[int(0.99 * len(self.ms))]
+
+
+def bulk(client: Any, url: str, jobs: int) -> Table:
+    """Kill and remove of everything, and of the classic design per job."""
+    client.flushall()
+    statuses.collection.store.current().current.clear()
+    now = time.time_ns() // 1000 - jobs
+    statuses.load({"job_name": "a", "state": "queued" if n % 2 else "started", "recorded_at": now + n, "job_args": {"b": f"B:{n}"}} for n in range(jobs))
+    table: Table = [("verb", "jobs", "seconds", "median call ms", "longest call ms", "others' p99 ms", "server us a job")]
+    everything = statuses.all()
+    verbs = {
+        "request kill": lambda: everything.request_kill_all(by="bench", end_queued=True),
+        "remove, to be undone": lambda: everything.where(state="ended").delete_all(only_ended=True, undo_for=timedelta(minutes=10)),
+        "remove for good": lambda: everything.delete_all(force=True),
+    }
+    for name, verb in verbs.items():
+        table.append(_bulk_row(client, url, name, verb))
+    return table
+
+
+def _bulk_row(client: Any, url: str, name: str, verb: Callable[[], Any]) -> tuple[str, ...]:
+    calls: list[float] = []
+    original = scripts.bulk
+
+    def watched(*arguments: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return original(*arguments)
+        finally:
+            calls.append(1000 * (time.perf_counter() - began))
+
+    client.config_resetstat()
+    bystander = Bystander(url)
+    bystander.start()
+    scripts.bulk = watched
+    began = time.perf_counter()
+    try:
+        changed = verb()
+    finally:
+        scripts.bulk = original
+    took, (spent, _) = time.perf_counter() - began, evalsha_us(client)
+    count = max(changed.changed, 1)
+    return (name, f"{changed.changed:,}", f"{took:.2f}", f"{statistics.median(calls):.2f}", f"{max(calls):.2f}", f"{bystander.p99():.2f}", f"{spent / count:.1f}")
+
+
+def show(title: str, table: Table) -> None:
+    """Print a table for people and for Markdown alike."""
+    print(f"\n{title}\n")
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    for number, row in enumerate(table):
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+        if not number:
+            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=20_000)
+    parser.add_argument("--bulk", type=int, default=200_000)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--redis-server", action="store_true")
+    options = parser.parse_args()
+    binary = find_binary(("redis-server",)) if options.redis_server else find_binary()
+    with tempfile.TemporaryDirectory() as folder, EmbeddedServer(folder, append_only=False, binary=binary) as server:
+        statuses.configure(url=server.url, namespace="bench")
+        client = redis.Redis.from_url(server.url)
+        facts = statuses.ping()
+        print(f"{facts['server']} {facts['version']}, unix socket, no append-only file")
+        show(f"One by one, {options.jobs:,} jobs, medians of {options.repeat}", one_by_one(client, options.jobs, options.repeat))
+        show(f"Memory, {max(options.jobs, 100_000):,} finished jobs", memory(client, max(options.jobs, 100_000)))
+        show(f"Bulk over {options.bulk:,} jobs", bulk(client, server.url, options.bulk))
+
+
+if __name__ == "__main__":
+    main()

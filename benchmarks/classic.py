@@ -1,130 +1,56 @@
-"""The classic design beside ours: a set of ids for each value, sorted sets for times, intersections for questions.
+"""The classic design, as a peer for measurements: a hash a job, a set of ids for each value, sorted sets for times.
 
-    python -m benchmarks.classic [--jobs 1000000] [--redis-server]
+One script a verb, so that its cost is counted as ours is (INFO commandstats of EVALSHA)."""
 
-The same jobs in the same server, asked by name and state. Milliseconds of Redis (CPU of its main thread), medians, and
-how many times less ours takes with nothing kept in the asking process."""
-
-import argparse
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
-import numpy as np
-
-import statuses
-from benchmarks.columns import DAY_US, SPAN_US, build
-from benchmarks.queries import NAME, forget, idle_ms, redis_ms
-from statuses import keys
-from statuses.clock import from_us
-from statuses.columns import BY_NAME, SEGMENT_ROWS
-from statuses.embedded import EmbeddedServer, find_binary
-from statuses.states import State
-from statuses.store import current
-
-_CHUNK = 5_000
-_TYPES = {1: "u1", 4: "<u4", 8: "<i8"}
+_CREATE = """
+-- KEYS[1] job (hash). ARGV: id, microseconds, name, queue, user, resource, provider job id.
+local id, at = ARGV[1], ARGV[2]
+redis.call('HSET', KEYS[1], 'id', id, 'state', 'queued', 'job_name', ARGV[3], 'queue', ARGV[4], 'user', ARGV[5],
+           'job_args', ARGV[6], 'provider_job_id', ARGV[7], 'recorded_at', at, 'queued_at', at)
+redis.call('SADD', 'c:state:queued', id)
+redis.call('SADD', 'c:name:' .. ARGV[3], id)
+redis.call('SADD', 'c:queue:' .. ARGV[4], id)
+redis.call('SADD', 'c:user:' .. ARGV[5], id)
+redis.call('SADD', 'c:resource:' .. ARGV[6], id)
+redis.call('SET', 'c:provider:' .. ARGV[7], id)
+redis.call('ZADD', 'c:recorded_at', at, id)
+redis.call('ZADD', 'c:queued_at', at, id)
+return 1
+"""
+_MOVE = """
+-- KEYS[1] job (hash). ARGV: id, microseconds, state left, state entered.
+local id, at, from, to = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if redis.call('HGET', KEYS[1], 'state') ~= from then return 0 end
+redis.call('HSET', KEYS[1], 'state', to, to .. '_at', at)
+redis.call('SMOVE', 'c:state:' .. from, 'c:state:' .. to, id)
+redis.call('ZADD', 'c:' .. to .. '_at', at, id)
+local began = redis.call('HMGET', KEYS[1], 'queued_at', 'started_at')
+if to == 'started' then
+  redis.call('ZADD', 'c:wait_time', at - began[1], id)
+elseif began[2] then
+  redis.call('ZADD', 'c:run_time', at - began[2], id)
+end
+return 1
+"""
 
 
 class Classic:
-    """Sets `name:<code>` and `state:<code>`, sorted sets `recorded` and `run`; temporary keys for what intersects."""
+    """Jobs in the classic design, each a hash `job:<id>`; indexes under keys that begin with `c:`."""
 
-    def __init__(self, client: Any, names: int) -> None:
-        self.client = client
-        self.names = names
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._create = client.script_load(_CREATE)
+        self._move = client.script_load(_MOVE)
 
-    def fill(self, segments: int) -> None:
-        """The jobs of our segments once more."""
-        for number in range(segments):
-            cells = {name: self._column(number, name) for name in ("state", "job_name", "recorded_at", "run_time")}
-            ids = [str(UUID(int=(number * SEGMENT_ROWS + row) * 2654435761 << 40)) for row in range(len(cells["state"]))]
-            for kind, column in (("name", "job_name"), ("state", "state")):
-                self._sets(kind, cells[column], ids)
-            for key, column in (("recorded", "recorded_at"), ("run", "run_time")):
-                scores = cells[column].tolist()
-                pairs = [(id, score) for id, score in zip(ids, scores, strict=True) if score]
-                for first in range(0, len(pairs), _CHUNK):
-                    self.client.zadd(key, dict(pairs[first : first + _CHUNK]))
+    def create(
+        self, id: str, at_us: int, name: str, queue: str, user: str, resource: str, provider_job_id: str, client: Any = None
+    ) -> Any:
+        """A queued job; in a pipeline where one is given as `client`."""
+        arguments = (id, at_us, name, queue, user, resource, provider_job_id)
+        return (client or self._client).execute_command("EVALSHA", self._create, 1, f"job:{id}", *arguments)
 
-    def _column(self, number: int, name: str) -> Any:
-        prefix, column = keys.segment(current().families[0], number), BY_NAME[name]
-        rows = int(self.client.get(keys.rows(prefix)))
-        return np.frombuffer(self.client.get(keys.column(prefix, column.key)), _TYPES[column.width])[:rows]
-
-    def _sets(self, kind: str, cells: Any, ids: list[str]) -> None:
-        with self.client.pipeline(transaction=False) as pipe:
-            for code in np.unique(cells).tolist():
-                pipe.sadd(f"{kind}:{code}", *(ids[row] for row in np.flatnonzero(cells == code).tolist()))
-            pipe.execute()
-
-    def counts(self, name: int = 1) -> list[int]:
-        return [self.client.execute_command("SINTERCARD", 2, f"name:{name}", f"state:{state.code}") for state in State]
-
-    def top_names(self) -> list[list[int]]:
-        return [self.counts(name) for name in range(1, self.names + 1)]
-
-    def durations(self) -> list[Any]:
-        number = self.client.zinterstore("tmp", {"run": 1, "name:1": 0})
-        return [self.client.zrange("tmp", rank, rank, withscores=True) for rank in (0, number // 2, number * 95 // 100, number - 1)]
-
-    def timeline(self, low: int, high: int, buckets: int = 60) -> list[list[int]]:
-        edges = [low + (high - low) * step // buckets for step in range(buckets + 1)]
-        found = []
-        for state in State:
-            self.client.zinterstore("tmp", {"recorded": 1, "name:1": 0, f"state:{state.code}": 0})
-            found.append([self.client.zcount("tmp", start, f"({end}") for start, end in zip(edges, edges[1:], strict=False)])
-        return found
-
-    def page(self) -> list[bytes]:
-        self.client.zinterstore("tmp", {"recorded": 1, "name:1": 0, f"state:{State.failed.code}": 0})
-        return self.client.zrevrange("tmp", 0, 49)
-
-
-def measure(client: Any, ask: Callable[[], Any], repeat: int) -> float:
-    """Median milliseconds of Redis, with nothing kept in this process."""
-    found, idle = [], idle_ms(client, 50)
-    for _ in range(repeat):
-        forget()
-        start = redis_ms(client)
-        ask()
-        found.append(redis_ms(client) - start - idle)
-    return statistics.median(found)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=1_000_000)
-    parser.add_argument("--redis-server", action="store_true")
-    given = parser.parse_args()
-    binary = find_binary(("redis-server",)) if given.redis_server else None
-    with tempfile.TemporaryDirectory() as directory, EmbeddedServer(directory, append_only=False, binary=binary) as server:
-        statuses.configure(url=server.url, timeout_seconds=60)
-        client, until_us = current().writer, int(time.time() * 1e6)
-        build(current(), given.jobs, until_us, resources=False)
-        ours = client.info("memory")["used_memory"]
-        classic = Classic(client, names=300)
-        classic.fill(-(-given.jobs // SEGMENT_ROWS))
-        theirs = client.info("memory")["used_memory"] - ours
-        print(f"{given.jobs:,} jobs; index of ours {ours / given.jobs:.0f} bytes a job, classic {theirs / given.jobs:.0f}")
-        low, high = until_us - SPAN_US, until_us + DAY_US
-        named = statuses.where(job_name=NAME)
-        questions: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
-            "counts of a name": (classic.counts, named.counts),
-            "durations of a name": (classic.durations, lambda: named.durations("run_time")),
-            "timeline of a name": (
-                lambda: classic.timeline(low, high),
-                lambda: named.timeline(after=from_us(low), before=from_us(high)),
-            ),
-            "top 20 names": (classic.top_names, lambda: statuses.all().counts_by("job_name")),
-            "page of name + state": (classic.page, lambda: named.where(state="failed").limit(50).ids()),
-        }
-        for name, (old, new) in questions.items():
-            before, now = measure(client, old, 3), measure(client, new, 5)
-            print(f"{name:24}{before:10.1f}{now:10.2f}   {before / max(now, 0.01):6.0f} times")
-
-
-if __name__ == "__main__":
-    main()
+    def move(self, id: str, at_us: int, source: str, target: str, client: Any = None) -> Any:
+        """From one state to another, with its time, its wait or its run."""
+        return (client or self._client).execute_command("EVALSHA", self._move, 1, f"job:{id}", id, at_us, source, target)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -14,70 +13,29 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 import statuses
 from jobadmin import spans
 from jobadmin.formats import STATE_WORDS, moment_range
+from jobadmin.parameters import (
+    DEFAULTS,
+    EXACT,
+    FIELDS,
+    FLAGS,
+    LABELS,
+    PAGE_PARAMETERS,
+    PARAMETERS,
+    REPEATED,
+    TIMES,
+    BadFilter,
+    nearest,
+    normal,
+    page_value,
+)
 from jobadmin.spans import Window
 from jobadmin.tokens import Token
 
-#: Parameter -> the field of the library it asks, where the value is a text of a bounded dictionary.
-FIELDS: Mapping[str, Any] = {"name": "job_name", "queue": "queue", "user": "user", "worker": "worker", "engine": "engine", "error": "error"}
-#: Parameters whose values match exactly, without prefixes.
-EXACT = {"resource": "job_arg", "id": "id"}
-FLAGS = ("kill_requested", "stale")
-STATES = (*(state.value for state in statuses.State), "completed", "incomplete", "ended")
-#: Timestamps that `by` may name.
-TIMES = {
-    "recorded_at": gettext_lazy("Created"),
-    "queued_at": gettext_lazy("Queued"),
-    "started_at": gettext_lazy("Started"),
-    "ended_at": gettext_lazy("Ended"),
-    "succeeded_at": gettext_lazy("Succeeded"),
-    "failed_at": gettext_lazy("Failed"),
-    "killed_at": gettext_lazy("Killed"),
-    "kill_requested_at": gettext_lazy("Kill requested"),
-    "heartbeat_at": gettext_lazy("Last heartbeat"),
-}
-SORTS = (*TIMES, "run_time", "wait_time")
-
-#: Every parameter that says which jobs, in the order in which a URL carries them.
-REPEATED = ("id", "state", "flag", "name", "queue", "user", "worker", "engine", "resource", "error")
-SINGLE = ("q", "span", "from", "to", "by", "sort", "after")
-PARAMETERS = (*REPEATED, *SINGLE)
-DEFAULTS = {"span": spans.DEFAULT, "by": "recorded_at", "sort": "-recorded_at"}
-#: Parameters of single pages, which change how something is shown and never which jobs: see `page_value`.
-PAGE_PARAMETERS = frozenset({"chart", "rank", "part", "prefix", "columns", "page", "per", "tab", "next", "live", "upto"})
-
-LABELS = {
-    "id": gettext_lazy("Selected"),
-    "state": gettext_lazy("State"),
-    "flag": gettext_lazy("Flag"),
-    "name": gettext_lazy("Job name"),
-    "queue": gettext_lazy("Queue"),
-    "user": gettext_lazy("User"),
-    "worker": gettext_lazy("Worker"),
-    "engine": gettext_lazy("Engine"),
-    "resource": gettext_lazy("Resource"),
-    "error": gettext_lazy("Error"),
-    "q": gettext_lazy("Search"),
-}
-
-#: Values one parameter may repeat; as many rows can be selected by id.
-MOST_VALUES = 200
-#: Characters one value may have: error groups and resources are cut far below this.
-LONGEST_VALUE = 1000
-
-
-class BadFilter(Exception):
-    """Raised when a parameter of the URL cannot be understood; says which, what it was and what was expected."""
-
-    def __init__(self, parameter: str, value: str, expected: str) -> None:
-        super().__init__(f"{parameter}={value!r}: expected {expected}")
-        self.parameter = parameter
-        self.value = value
-        self.expected = expected
+__all__ = ["DEFAULTS", "EXACT", "FIELDS", "FLAGS", "LABELS", "PARAMETERS", "TIMES", "BadFilter", "Chip", "JobFilter", "page_value"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,9 +84,9 @@ class JobFilter:
         """The filter in `query`; a parameter nobody knows is refused, as it would silently widen the set."""
         for parameter in query:
             if parameter not in PARAMETERS and parameter not in PAGE_PARAMETERS:
-                raise BadFilter(parameter[:100], query[parameter][:100], _nearest(parameter))
+                raise BadFilter(parameter[:100], query[parameter][:100], nearest(parameter))
         given = {name: tuple(dict.fromkeys(v for v in query.getlist(name) if v)) for name in PARAMETERS}
-        return cls(given=_normal({name: values for name, values in given.items() if values}))
+        return cls(given=normal({name: values for name, values in given.items() if values}))
 
     # What is asked
 
@@ -255,7 +213,7 @@ class JobFilter:
                 raise TypeError(f"no parameter {name!r} in a filter")
             given[name] = tuple(_written(name, one) for one in _many(value))
         changed = {name: given[name] for name in PARAMETERS if given.get(name)}
-        return JobFilter(given=_normal(changed), at=self.at or self.__dict__.get("now"))
+        return JobFilter(given=normal(changed), at=self.at or self.__dict__.get("now"))
 
     def toggled(self, parameter: str, value: str) -> JobFilter:
         """The same filter with `value` added to what `parameter` asks for, or taken from it."""
@@ -365,72 +323,6 @@ class JobFilter:
 
     def _single(self, name: str) -> str:
         return self.given.get(name, (DEFAULTS.get(name, ""),))[0]
-
-
-def page_value(request: HttpRequest, name: str, allowed: Iterable[str], default: str) -> str:
-    """A parameter of this page alone, one of `allowed`.  Raises: BadFilter."""
-    value = request.GET.get(name) or default
-    if value not in (allowed := tuple(allowed)):
-        raise BadFilter(name, value[:100], _one_of(allowed))
-    return value
-
-
-def _normal(given: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """`given`, checked, single parameters cut to their last value, defaults left out.  Raises: BadFilter."""
-    normal = {}
-    for name, values in given.items():
-        values = values if name in REPEATED else values[-1:]
-        if len(values) > MOST_VALUES:
-            raise BadFilter(name, str(len(values)), _("at most %d values") % MOST_VALUES)
-        for value in values:
-            _check(name, value)
-        if DEFAULTS.get(name) != values[0]:
-            normal[name] = values
-    _normalise_span(normal)
-    return normal
-
-
-def _normalise_span(given: dict[str, tuple[str, ...]]) -> None:
-    """Absolute bounds win over a preset, and are written in UTC."""
-    for name in ("from", "to"):
-        if name in given:
-            given[name] = (spans.written(spans.parse(given[name][0], end_of_day=name == "to")),)
-            given.pop("span", None)
-    if {"from", "to"} <= given.keys():
-        after, before = (spans.parse(given[name][0], end_of_day=False) for name in ("from", "to"))
-        if after > before:
-            raise BadFilter("from", given["from"][0], _("a time before the end of the span, %s") % given["to"][0])
-
-
-def _check(name: str, value: str) -> None:
-    if len(value) > LONGEST_VALUE:
-        raise BadFilter(name, value[:100] + "…", _("at most %d characters") % LONGEST_VALUE)
-    if "\x00" in value:
-        raise BadFilter(name, value[:100], _("text without null characters"))
-    allowed = {"span": spans.NAMES, "by": tuple(TIMES), "state": STATES, "flag": FLAGS, "sort": SORTS}.get(name)
-    bare = value.removeprefix("-") if name in ("state", "flag", "sort") else value
-    if allowed and bare not in allowed:
-        raise BadFilter(name, value[:100], _one_of(allowed))
-    if name in ("from", "to"):
-        _check_moment(name, value)
-    if (name in FIELDS and value == "-") or (name in EXACT and value == "-"):
-        raise BadFilter(name, value, _("a value after the minus"))
-
-
-def _check_moment(name: str, value: str) -> None:
-    try:
-        spans.parse(value, end_of_day=name == "to")
-    except ValueError as error:
-        raise BadFilter(name, value[:100], _("a time in ISO 8601, such as 2026-01-31T14:30:00Z")) from error
-
-
-def _one_of(allowed: Iterable[str]) -> str:
-    return _("one of %s") % ", ".join(allowed)
-
-
-def _nearest(parameter: str) -> str:
-    near = difflib.get_close_matches(parameter, PARAMETERS, n=1)
-    return _("the parameter %s") % near[0] if near else _("one of the parameters %s") % ", ".join(PARAMETERS)
 
 
 def _many(value: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from django.urls import reverse, set_script_prefix
 import statuses
 from jobadmin import panels
 from jobadmin.filters import JobFilter
+from jobadmin.panels import causes
 from jobadmin.paths import quote
 from jobadmin.views import overview as overview_view
 from statuses import State
@@ -363,7 +364,7 @@ def suggested(client: Client, field: str, **params: str) -> dict[str, int]:
     ],
 )
 def test_a_group_is_told_as_type_and_place(group, parts):
-    assert panels._parts(group) == parts
+    assert causes._parts(group) == parts
 
 
 def test_suggestions_count_under_the_other_filters(browse, some):

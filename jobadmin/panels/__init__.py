@@ -1,0 +1,28 @@
+"""What the panels of the overview show, made from one reading of the store."""
+
+from jobadmin.panels.causes import error_row, errors
+from jobadmin.panels.counts import stale, tiles
+from jobadmin.panels.guard import guarded
+from jobadmin.panels.ranking import names, ranks
+from jobadmin.panels.reading import EVERY, PANELS, TOP_NAMES, Reading, flag_counts
+from jobadmin.panels.timeline import MODES, STACK, activity
+from jobadmin.panels.timing import durations
+
+__all__ = [
+    "EVERY",
+    "MODES",
+    "PANELS",
+    "STACK",
+    "TOP_NAMES",
+    "Reading",
+    "activity",
+    "durations",
+    "error_row",
+    "errors",
+    "flag_counts",
+    "guarded",
+    "names",
+    "ranks",
+    "stale",
+    "tiles",
+]

@@ -1,0 +1,68 @@
+"""Why jobs fail: groups of errors, each with the words of its newest job."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jobadmin.filters import JobFilter
+from jobadmin.panels.reading import Reading
+from jobadmin.redaction import redact_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorRow:
+    """One group of errors."""
+
+    value: str
+    title: str
+    """Type, or the text."""
+    place: str
+    """``file:function``, where there is one."""
+    total: int
+    message: str
+    first: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorTable:
+    """Groups of errors, the largest first."""
+
+    rows: list[ErrorRow]
+    distinct: int
+
+
+def errors(reading: Reading) -> ErrorTable:
+    """The errors panel; the message is that of the newest job of each group."""
+    rows = [error_row(reading.jobs, facet) for facet in reading.report.counts_by["error"]]
+    return ErrorTable(rows=rows, distinct=reading.report.distinct["error"])
+
+
+#: A group that is a class and the place where it was raised: ``pkg.Class file.py:function``.
+PLACED = re.compile(r"([A-Za-z_][\w.]*) (\S.*:[\w<>.]+)")
+
+
+def _parts(group: str) -> tuple[str, str]:
+    """Type and place of a group; a group that is a text has no place."""
+    found = PLACED.fullmatch(group)
+    return (found[1], found[2]) if found else (group, "")
+
+
+def error_row(jobs: JobFilter, facet: Any) -> ErrorRow:
+    """A group with the message of its newest job.  Source: one page of one job."""
+    title, place = _parts(facet.value)
+    newest = jobs.query.where(error=facet.value).first()
+    summary = (newest.error_summary or "") if newest else ""
+    message = summary.removeprefix(title.rpartition(".")[2]).removeprefix(title).removeprefix(":").strip()
+    return ErrorRow(
+        value=facet.value,
+        title=redact_text(title),
+        place=place,
+        total=facet.total,
+        message=redact_text(message) if message != title else "",
+        first=facet.first,
+        last=facet.last,
+    )

@@ -1,0 +1,109 @@
+"""How many jobs there are in each state, and which of them gave no sign of life."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from jobadmin import charts, formats, health
+from jobadmin.filters import FLAGS, JobFilter
+from jobadmin.panels.reading import Reading, flag_counts, series_by_state
+from statuses import State
+
+#: States of which more is bad (marked red), and of which less is good (marked green).
+WORSE, BETTER = {"failed", "stale"}, {"failed", "killed"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """A state or flag with its count."""
+
+    name: str
+    count: int
+    share: str
+    delta: formats.Delta | None
+    line: str
+    area: str
+    is_on: bool
+    toggle_url: str
+    list_url: str
+
+
+def tiles(reading: Reading, view: str, path_args: tuple[str, ...] = ()) -> dict[str, list[Tile]]:
+    """The nine tiles, states and flags apart."""
+    counts, flags = reading.tiles.counts, flag_counts(reading.tiles)
+    total, series = sum(counts.values()), series_by_state(reading.tiles)
+    was = {**reading.before.counts, **flag_counts(reading.before)} if reading.before else {}
+
+    def tile(parameter: str, name: str, number: int, share: str) -> Tile:
+        line, area = charts.sparkline(series.get(name, ()))
+        chosen = reading.jobs.states if parameter == "state" else reading.jobs.flags
+        return Tile(
+            name=name,
+            count=number,
+            share=share,
+            delta=_delta(reading.jobs, name, number, was.get(name)) if was else None,
+            line=line,
+            area=area,
+            is_on=name in chosen,
+            toggle_url=reading.jobs.toggled(parameter, name).url(view, *path_args),
+            list_url=_tile_list(reading.jobs, parameter, name).url("list"),
+        )
+
+    return {
+        "states": [
+            tile("state", state.value, counts[state], formats.share(counts[state], total)) for state in State
+        ],
+        "flags": [
+            tile("flag", flag, flags[flag], _("of %s") % formats.count(_flaggable(counts, flag))) for flag in FLAGS
+        ],
+    }  # fmt: skip
+
+
+def _tile_list(jobs: JobFilter, parameter: str, name: str) -> JobFilter:
+    """Exactly the jobs a tile counts: tiles look past the states and flags that are asked for."""
+    other = "flag" if parameter == "state" else "state"
+    return jobs.with_(**{parameter: name, other: None})
+
+
+def _flaggable(counts: Mapping[State, int], flag: str) -> int:
+    """The jobs that could carry the flag: those that run, and for a kill request those that have not ended."""
+    states = ("started",) if flag == "stale" else ("unqueued", "queued", "started", "unknown")
+    return sum(counts[State(state)] for state in states)
+
+
+def _delta(jobs: JobFilter, name: str, number: int, before: int | None) -> formats.Delta | None:
+    against = str(jobs.preset.before_words) if jobs.preset else _("the period before")
+    return formats.delta(number, before or 0, against, worse=name in WORSE, better=name in BETTER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stale:
+    """Started jobs that gave no sign of life for too long."""
+
+    count: int
+    after: str
+    """How long is too long."""
+    worker: str
+    """Where most of them ran."""
+    on_worker: int
+
+
+def stale(reading: Reading) -> Stale | None:
+    """What the notice says; None where there is no such job, or they are what is shown.
+
+    Source: the report of the page, and where there are some, one more about them.
+    """
+    count = reading.tiles.flags["stale"]
+    if not count or "stale" in reading.jobs.flags:
+        return None
+    query = reading.jobs.with_(state=None, flag="stale", sort=None).query
+    top = query.report(counts_by={"worker": 1}).counts_by["worker"]
+    return Stale(
+        count=count,
+        after=formats.every(health.stale_after()),
+        worker=top[0].value if top else "",
+        on_worker=top[0].total if top else 0,
+    )

@@ -1,0 +1,129 @@
+"""The table of job names, in any order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jobadmin import formats
+from jobadmin.panels.reading import ENDED, TOP_NAMES, Reading
+from statuses import State
+
+#: Share of failed jobs from which a rate is printed bold.
+NOTABLE_FAILURES = 0.04
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameRow:
+    """One job name with its numbers."""
+
+    value: str
+    total: int
+    counts: Mapping[str, int]
+    failure: float
+    """Share of the ended jobs that failed, 0 to 1."""
+    failure_words: str
+    is_notable: bool
+    p95: float | None
+    p95_bar: float
+    """Length of its bar, 0 to 1: by the logarithm, as run times spread over many powers of ten."""
+    first: datetime | None
+    last: datetime | None
+
+    @property
+    def cells(self) -> list[tuple[str, int]]:
+        """State and count, a column each."""
+        return [(state, self.counts[state]) for state in NAME_STATES]
+
+
+#: What the table of names can be ranked by: column -> the number that decides.
+RANKS: Mapping[str, Callable[[NameRow], Any]] = {
+    "total": lambda row: row.total,
+    "queued": lambda row: row.counts["queued"],
+    "started": lambda row: row.counts["started"],
+    "succeeded": lambda row: row.counts["succeeded"],
+    "failed": lambda row: row.counts["failed"],
+    "killed": lambda row: row.counts["killed"],
+    "failure": lambda row: row.failure,
+    "p95": lambda row: row.p95 or 0.0,
+}
+RANK_NAMES = ("name", *RANKS)
+#: States that the table of names has a column for.
+NAME_STATES = ("queued", "started", "succeeded", "failed", "killed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameTable:
+    """Job names, ranked."""
+
+    rows: list[NameRow]
+    distinct: int
+    """How many names there are in all."""
+    rank: str
+    """Column, ``-`` for descending."""
+    most_total: int
+    most_failure: float
+
+    @property
+    def column(self) -> str:
+        """The column it is ranked by."""
+        return self.rank.removeprefix("-")
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return NAME_STATES
+
+
+def ranks() -> tuple[str, ...]:
+    """Every value of the parameter `rank`."""
+    return (*RANK_NAMES, *(f"-{name}" for name in RANK_NAMES))
+
+
+def name_rows(report: Any, field: str = "job_name") -> list[NameRow]:
+    """One row for each value of `field` that the report counted."""
+    timings = report.durations_by.get(field, {}) if report.durations_by else {}
+    return [_name_row(facet, timings.get(facet.value)) for facet in report.counts_by[field]]
+
+
+def names(reading: Reading, rank: str, limit: int | None = TOP_NAMES) -> NameTable:
+    """The table of names; ranked by anything but the total, the reading must have all of them."""
+    rows = name_rows(reading.report)
+    bare = rank.removeprefix("-")
+    # Twice: ties keep the order of the names.
+    rows.sort(key=lambda row: row.value, reverse=rank == "-name")
+    if bare in RANKS:
+        rows.sort(key=RANKS[bare], reverse=rank.startswith("-"))
+    rows = rows[:limit]
+    return NameTable(
+        rows=rows,
+        distinct=reading.report.distinct["job_name"],
+        rank=rank,
+        most_total=max((row.total for row in rows), default=0),
+        most_failure=max((row.failure for row in rows), default=0),
+    )
+
+
+def _name_row(facet: Any, timing: Any | None) -> NameRow:
+    counts = {state.value: facet.by_state[state] for state in State}
+    ended = sum(counts[state] for state in ENDED)
+    failure = counts["failed"] / ended if ended else 0.0
+    return NameRow(
+        value=facet.value,
+        total=facet.total,
+        counts=counts,
+        failure=failure,
+        failure_words=formats.share(counts["failed"], ended) if ended else formats.NOTHING,
+        is_notable=failure >= NOTABLE_FAILURES and counts["failed"] > 1,
+        p95=timing.p95 if timing else None,
+        p95_bar=_logarithmic(timing.p95) if timing and timing.p95 else 0.0,
+        first=facet.first,
+        last=facet.last,
+    )
+
+
+def _logarithmic(seconds: float) -> float:
+    """10 ms is nothing, a day is all."""
+    return min(1.0, max(0.02, math.log10(max(seconds, 0.01) / 0.01) / math.log10(86400 / 0.01)))

@@ -1,0 +1,120 @@
+"""The numbers of one page view, read from the store once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import statuses
+from jobadmin import spans
+from jobadmin.filters import JobFilter
+from statuses import State
+
+#: Panels of the overview; a part of the page can be asked for by these names.
+PANELS = ("tiles", "activity", "durations", "names", "errors")
+#: Names and errors that the overview shows; each has a page with all of them.
+TOP_NAMES, TOP_ERRORS = 10, 7
+#: Enough to hold every name: dictionaries are bounded.
+EVERY = 100_000
+#: Bars of a histogram.
+BINS = 36
+#: Entered last of all: only jobs in these states have a run time.
+ENDED = ("succeeded", "failed", "killed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The numbers of one page view: one report about the jobs, one about the period before.
+
+    Where states or flags are filtered by, the tiles have a report of their own: they show what switching one would add.
+    """
+
+    jobs: JobFilter
+    panels: Collection[str] = PANELS
+    """What will be shown: nothing else is computed."""
+    names: int = TOP_NAMES
+    """How many job names are wanted."""
+    errors: int = TOP_ERRORS
+
+    @cached_property
+    def grid(self) -> spans.Grid | None:
+        """The buckets of the chart; None when there is nothing to draw."""
+        window, preset = self.jobs.window, self.jobs.preset
+        if window.after is not None and window.before is not None:
+            return spans.grid(window.after, window.before, preset.step if preset else None)
+        bounds = self._bounds
+        return spans.grid(window.after or bounds[0], window.before or bounds[1]) if bounds else None
+
+    @property
+    def _bounds(self) -> tuple[datetime, datetime] | None:
+        """The first and the last moment that a span without bounds holds, whatever the state."""
+        query, by = self.jobs.with_(state=None, flag=None, sort=None).query, self.jobs.by
+        if by == "recorded_at":
+            return query.report(bounds=True).bounds
+        query = query.where(**{by: (None, None)})
+        first, last = query.order_by(by).first(), query.order_by(f"-{by}").first()
+        return (getattr(first, by), getattr(last, by)) if first and last else None
+
+    @cached_property
+    def report(self) -> Any:
+        """Everything about the jobs that match.  Source: one read of the columns."""
+        return self.jobs.query.report(counts=True, **self._asked)
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        """What the panels need beside the counts, as arguments of a report."""
+        asked: dict[str, Any] = {"flags": True, "counts_by": {}}
+        if {"tiles", "activity"} & set(self.panels):
+            asked["timeline"] = self._timeline
+        if "durations" in self.panels:
+            asked |= {"durations": ("run_time", "wait_time"), "histogram": {"run_time": BINS, "wait_time": BINS}}
+        if "names" in self.panels:
+            asked["counts_by"]["job_name"] = self.names
+            asked["durations_by"] = {"job_name": ("run_time", self.names)}
+        if "errors" in self.panels:
+            asked["counts_by"]["error"] = self.errors
+        return asked
+
+    @cached_property
+    def tiles(self) -> Any:
+        """The counts by state whatever states and flags are asked for."""
+        if not ({"state", "flag"} & self.jobs.given.keys()):
+            return self.report
+        wider = self.jobs.with_(state=None, flag=None).query
+        return wider.report(counts=True, flags=True, timeline=self._timeline)
+
+    @cached_property
+    def before(self) -> Any | None:
+        """The same counts in the stretch before; None where there is none."""
+        previous = self.jobs.with_(state=None, flag=None).previous()
+        return previous.query.report(counts=True, flags=True) if previous else None
+
+    @cached_property
+    def totals(self) -> tuple[int, int]:
+        """How many match, and how many there are: asked one right after the other, as new jobs keep coming."""
+        return sum(self.report.counts.values()), statuses.all().count()
+
+    @property
+    def _timeline(self) -> Mapping[str, Any] | None:
+        grid = self.grid
+        if grid is None:
+            return None
+        return {"on": self.jobs.by, "after": grid.start, "before": grid.end, "buckets": grid.buckets}
+
+
+def flag_counts(report: Any) -> dict[str, int]:
+    """Jobs that carry each flag: asked to die and not ended; started without a sign of life."""
+    requested = report.flags["kill_requested"]
+    return {
+        "kill_requested": sum(n for state, n in requested.items() if state not in ENDED),
+        "stale": report.flags["stale"],
+    }
+
+
+def series_by_state(report: Any) -> dict[str, list[int]]:
+    """State -> its counts bucket by bucket."""
+    buckets = report.timeline or ()
+    return {state.value: [bucket.counts[state] for bucket in buckets] for state in State}

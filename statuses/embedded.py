@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -136,15 +136,26 @@ class EmbeddedServer:
     def start(self, timeout_seconds: float = START_SECONDS) -> Self:
         """Starts the server, or adopts the one that runs, and waits until it answers.
         Raises: ServerError with the end of the server's log."""
+        self.launch()
+        self.wait_ready(timeout_seconds)
+        return self
+
+    def launch(self) -> None:
+        """Starts the server, or adopts the one that runs; `pid` is known then, and `stop()` ends it. Raises: ServerError."""
         private_directory(self.directory)
         private_directory(self.socket.parent)
-        with self._starting():
+        with self._launching():
             self.adopted = self._listening()
-            if not self.adopted:
-                self._spawn()
-            self._wait_ready(timeout_seconds)
-        self.pid = self._process.pid if self._process else int(self._info("process_id"))
-        return self
+            if self.adopted:
+                self._process, self.pid = None, int(self._info("process_id"))
+                return
+            self._spawn()
+            # Until it listens another process would take the directory for free.
+            self._wait(self._listening, START_SECONDS)
+
+    def wait_ready(self, timeout_seconds: float = START_SECONDS) -> None:
+        """Waits until the server has read its file and answers. Raises: ServerError with the end of its log."""
+        self._wait(lambda: self._ping() == "+PONG", timeout_seconds)
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
         """Ends the server cleanly (its file is written first); kills it when that takes longer than `timeout_seconds`."""
@@ -176,7 +187,7 @@ class EmbeddedServer:
         self.stop()
 
     @contextlib.contextmanager
-    def _starting(self) -> Iterator[None]:
+    def _launching(self) -> Iterator[None]:
         """Held while one process looks for a server and starts it, so that two do not start two."""
         with open(self.directory / "server.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -195,22 +206,18 @@ class EmbeddedServer:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
                 start_new_session=True, preexec_fn=end_with_parent if self.end_with_owner else None,
             )  # fmt: skip
+        self.pid = self._process.pid
 
-    def _wait_ready(self, timeout_seconds: float) -> None:
+    def _wait(self, ready: Callable[[], bool], timeout_seconds: float) -> None:
         deadline = time.monotonic() + timeout_seconds
-        while self._ping() != "+PONG":
-            if self._process and self._process.poll() is not None:
-                raise ServerError(f"{self.binary} ended at once:\n{self._log_tail()}")
+        while not ready():
+            if self.ended():
+                self.pid = self._process = None
+                raise ServerError(f"{self.binary or 'the server'} ended at once:\n{self._log_tail()}")
             if time.monotonic() > deadline:
-                self._abandon()
+                self.stop(timeout_seconds=0)
                 raise ServerError(f"the server in {self.directory} did not answer in {timeout_seconds:.0f} s:\n{self._log_tail()}")
             time.sleep(0.02)
-
-    def _abandon(self) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
 
     def _wait_gone(self, timeout_seconds: float) -> bool:
         deadline = time.monotonic() + timeout_seconds

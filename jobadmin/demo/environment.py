@@ -32,6 +32,9 @@ def ensure() -> "None":
     """Returns when this Python has what is needed; else makes the environment and starts the same command again inside it.
     Ends the process with one line of explanation where that cannot be."""
     check_python()
+    if sys.argv[1:2] == ["demo"]:
+        # Until the demo listens to Ctrl-C itself nothing is started that it must end: no traceback for it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if is_current(Path(sys.prefix)) or has_requirements():
         return
     venv = directory()

@@ -6,14 +6,12 @@ nothing is started without being known to the watchdog, which ends it if this pr
 import contextlib
 import fcntl
 import http.client
-import json
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import IO, Self
 
 from statuses.embedded import EmbeddedServer, ServerError, external_url
@@ -80,6 +78,7 @@ class Supervisor:
         self.watchdog: Watchdog | None = None
         self._listener: socket.socket | None = None
         self._lock: IO[str] | None = None
+        self._leftovers: IO[str] | None = None
         self._restarts: dict[str, float] = {}
         self._server_looked_at = 0.0
         self._is_safe = True
@@ -98,11 +97,12 @@ class Supervisor:
         """Takes the directory and the port, and starts the server that keeps the statuses.
         Raises: DemoError when a demo runs here already or the port is taken; ServerError."""
         VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = self._take_lock()
+        self._take_locks()
         self._listener = listen(self.port)
         self.address = f"http://{HOST}:{self._listener.getsockname()[1]}/admin/jobs/"
+        assert self._leftovers
         with self._uninterrupted():
-            self.watchdog = Watchdog(keep_open=[self._lock.fileno()])
+            self.watchdog = Watchdog(keep_open=[self._leftovers.fileno()])
         url = external_url()
         if url:
             say("Server: the one that REDIS_URL names.")
@@ -157,9 +157,10 @@ class Supervisor:
     def _start_server(self) -> None:
         assert self.server and self.watchdog
         with self._uninterrupted():
-            self.server.start()
+            self.server.launch()
             assert self.server.pid
             self.watchdog.tell("server", self.server.pid)
+        self.server.wait_ready()
 
     def _wait_for_page(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -230,30 +231,25 @@ class Supervisor:
             if self.children:
                 say("All of it has ended; what was tracked is kept.")
 
-    def _take_lock(self) -> IO[str]:
-        """The lock of this directory, held until the last process of the demo has ended. It holds the address of who has it."""
-        lock = open(VAR / "demo.lock", "a+")  # noqa: SIM115  (held for life)
-        deadline = time.monotonic() + LEFTOVER_SECONDS
-        is_told = False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                lock.truncate(0)
-                return lock
-            except BlockingIOError:
-                if running := _running(VAR / "demo.lock"):
-                    raise DemoError(running) from None
-                if time.monotonic() > deadline:
-                    raise DemoError(f"Another demo uses {VAR} and does not say where it is; look for its processes.") from None
-            if not is_told:
-                say("Another demo is just starting or ending here; waiting for it.")
-                is_told = True
-            time.sleep(0.2)
+    def _take_locks(self) -> None:
+        """Two locks of this directory. The first is held by this process alone, and says where the demo is; the second also by
+        the watchdog, until the last process of the demo has ended. Raises: DemoError when another demo runs here."""
+        self._lock = lock = open(VAR / "demo.lock", "a+")  # noqa: SIM115  (held for life)
+        self._leftovers = open(VAR / "leftovers.lock", "a+")  # noqa: SIM115
+        why = "Another demo is just starting or ending here"
+        if not _locked_within(lock, READY_SECONDS, lambda: bool(_address(lock)), why):
+            raise DemoError(
+                f"The demo already runs here, at {_address(lock) or 'an address it has not told'}.\n"
+                "End it with Ctrl-C where it was started; or start one beside it with data of its own:\n"
+                "  JOBADMIN_VAR=/some/directory python3 manage.py demo"
+            )
+        lock.truncate(0)
+        if not _locked_within(self._leftovers, LEFTOVER_SECONDS, lambda: False, "What a killed demo left is just ending"):
+            raise DemoError(f"Processes of a demo that was killed still use {VAR}; end them first.")
 
     def _tell_address(self) -> None:
         assert self._lock
-        self._lock.truncate(0)
-        self._lock.write(json.dumps({"pid": os.getpid(), "address": self.address}))
+        self._lock.write(self.address)
         self._lock.flush()
 
     @contextlib.contextmanager
@@ -274,15 +270,23 @@ class Supervisor:
             raise Stopped
 
 
-def _running(lock: Path) -> str | None:
-    """What to say about the demo that holds the lock; None while it is starting, or was killed and its rest is ending."""
-    try:
-        said = json.loads(lock.read_text())
-        os.kill(said["pid"], 0)
-    except (OSError, ValueError, KeyError):
-        return None
-    return (
-        f"The demo already runs here, at {said['address']} (process {said['pid']}).\n"
-        "End it with Ctrl-C where it was started; or start one beside it with data of its own:\n"
-        "  JOBADMIN_VAR=/some/directory python3 manage.py demo"
-    )
+def _locked_within(lock: IO[str], seconds: float, give_up: Callable[[], bool], why: str) -> bool:
+    """Takes a lock, waiting for it at most `seconds`, or until there is a reason to give up; whether it was taken."""
+    deadline, is_told = time.monotonic() + seconds, False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if give_up() or time.monotonic() > deadline:
+                return False
+        if not is_told:
+            say(f"{why}; waiting for it.")
+            is_told = True
+        time.sleep(0.1)
+
+
+def _address(lock: IO[str]) -> str:
+    """Where the demo that holds the lock is; empty while it starts."""
+    lock.seek(0)
+    return lock.read()

@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import json
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def check_imports(package: str, path: str, module: str) -> dict[str, Any]:
     tree = ast.parse(packages.find(package).read(path))
     names = sorted(_imported(tree))
     for name in names:
-        if name != "__main__" and importlib.util.find_spec(name) is None:
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
             importlib.import_module(name)  # raises what the module itself would raise
     return {"imports": names}
 

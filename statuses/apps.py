@@ -20,6 +20,8 @@ KEYS = {
     "CONNECT_TIMEOUT": "connect_timeout_seconds",
     "UNTRACKED": "untracked",
     "SAMPLED": "sampled",
+    "REAP_AFTER": "reap_after",
+    "REAP_RETRIES": "reap_retries",
     "READ_URL": "read_url",
     "URL": "url",
 }
@@ -56,3 +58,6 @@ def _client(alias: str) -> Any:
     from django_redis import get_redis_connection
 
     return get_redis_connection(alias, write=True)
+    if isinstance(made.get("reap_after"), dict):
+        seconds = made["reap_after"].items()
+        made["reap_after"] = {name: timedelta(seconds=time) if isinstance(time, int | float) else time for name, time in seconds}

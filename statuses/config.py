@@ -29,6 +29,11 @@ class Config:
     """State name, `name:<job name>` or `*` -> how long after its end a status is kept; None: for ever."""
     stale_after: timedelta = timedelta(seconds=60)
     """A started job whose last heartbeat is older is stale."""
+    reap_after: Mapping[str, timedelta] = field(default_factory=dict)
+    """Job name or `*` -> silence after which a started job is given up (see `statuses.reaper`); `*` is twice
+    `stale_after` unless given."""
+    reap_retries: Mapping[str, int] = field(default_factory=dict)
+    """Job name or `*` -> how often a job whose worker was lost is sent again; none unless given."""
     timeout_seconds: float = 2.0
     """How long one call may wait for Redis."""
     connect_timeout_seconds: float = 1.0
@@ -58,6 +63,16 @@ class Config:
             raise ConfigurationError("timeouts must be positive numbers of seconds")
         if self.stale_after <= timedelta(0):
             raise ConfigurationError(f"stale_after must be a positive timedelta, not {self.stale_after!r}")
+        self._check_reaping()
+
+    def _check_reaping(self) -> None:
+        for name, silence in self.reap_after.items():
+            if not isinstance(silence, timedelta) or silence < self.stale_after:
+                least = f"a timedelta of at least stale_after ({self.stale_after})"
+                raise ConfigurationError(f"reap_after[{name!r}] must be {least}, not {silence!r}")
+        for name, times in self.reap_retries.items():
+            if isinstance(times, bool) or not isinstance(times, int) or times < 0:
+                raise ConfigurationError(f"reap_retries[{name!r}] must be a whole number from 0, not {times!r}")
 
 
 def make(**settings: Any) -> Config:

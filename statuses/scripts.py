@@ -175,8 +175,10 @@ def finish(
     guards: Guards,
     error: tuple[str, str, str] | None,
     data: str | None,
+    silent_us: int | None = None,
 ) -> bool:
-    """End an attempt, with its error (JSON, group, summary) and data (kept where there is none); whether anything changed."""
+    """End an attempt, with its error (JSON, group, summary) and data (kept where there is none); whether anything changed.
+    silent_us: only where its last heartbeat is older than that."""
     names = _once(_prefix(store, place), place.row, *_dictionary(store.families[place.family], "error"))
     write_token = token()
     arguments = [
@@ -188,6 +190,7 @@ def finish(
         *(error or ("", "", "")),
         LIMIT,
         write_token.hex(),
+        "" if silent_us is None else silent_us,
     ]
     return _changed(store.script_once("finish", names, arguments, retry_flag=5), id)
 

@@ -69,13 +69,22 @@ class Transitions:
         self._write(scripts.move, state, (attempt, _sources(sources)))
         return self
 
-    def _end(self, state: State, attempt: int | None, sources: Collection[str] | None, error: object, data: object) -> Self:
-        if error is None and data is None:
+    def _end(
+        self,
+        state: State,
+        attempt: int | None,
+        sources: Collection[str] | None,
+        error: object,
+        data: object,
+        silent_for: timedelta | None = None,
+    ) -> Self:
+        if error is None and data is None and silent_for is None:
             return self._enter(state, attempt, sources)
         kept = None if error is None else failure.describe(error)
         described = None if kept is None else (kept.text, kept.group, kept.summary)
         text = None if data is None else encoding.dumps(data, "data")
-        self._write(scripts.finish, state, (attempt, _sources(sources)), described, text)
+        silent_us = None if silent_for is None else silent_for // clock.MICROSECOND
+        self._write(scripts.finish, state, (attempt, _sources(sources)), described, text, silent_us)
         return self
 
     def unqueued(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
@@ -108,9 +117,17 @@ class Transitions:
         """Enter `succeeded`; progress becomes 1.0. `data` is kept where the job saved none, in the same step."""
         return self._end(State.succeeded, attempt, sources, None, data)
 
-    def failed(self, *, attempt: int | None = None, sources: Collection[str] | None = None, error: object = None) -> Self:
-        """Enter `failed`, with an error (see `add_error`) in the same step."""
-        return self._end(State.failed, attempt, sources, error, None)
+    def failed(
+        self,
+        *,
+        attempt: int | None = None,
+        sources: Collection[str] | None = None,
+        error: object = None,
+        silent_for: timedelta | None = None,
+    ) -> Self:
+        """Enter `failed`, with an error (see `add_error`) in the same step.
+        `silent_for`: only where the job gave heartbeats, and none for longer than that, looked at in the same step."""
+        return self._end(State.failed, attempt, sources, error, None, silent_for)
 
     def killed(self, *, attempt: int | None = None, sources: Collection[str] | None = None, error: object = None) -> Self:
         """Enter `killed`, with an error (see `add_error`) in the same step."""

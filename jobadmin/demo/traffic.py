@@ -1,6 +1,9 @@
-"""Sends the demo's jobs: a rush in the first minutes, so that there is something to look at, then a steady trickle."""
+"""Sends the demo's jobs: a rush in the first minutes, so that there is something to look at, then a steady trickle.
+Beside it the reaper looks for jobs that a worker which was killed left behind."""
 
+import logging
 import random
+import threading
 import time
 from collections.abc import Callable
 
@@ -8,6 +11,7 @@ from celery.exceptions import OperationalError
 
 import statuses
 from statuses.engines import celery as tracking
+from statuses.reaper import Reaper
 
 from . import long_tasks, packages, tasks
 from .worker import app
@@ -16,6 +20,8 @@ from .worker import app
 RATES = ((10.0, 30.0), (110.0, 22.0), (float("inf"), 1.5))
 #: Seconds between two rounds of sending.
 ROUND_SECONDS = 0.25
+#: Seconds between two looks of the reaper.
+REAP_SECONDS = 10.0
 #: Jobs that may wait; beyond it the rush pauses, on a machine that is slower than it.
 MOST_WAITING = 400
 
@@ -151,6 +157,20 @@ def run() -> None:
         time.sleep(ROUND_SECONDS)
 
 
+def reap() -> None:
+    """Gives up lost jobs, for ever; a server that is away is waited for."""
+    reaper = Reaper()
+    while True:
+        try:
+            reaper.look()
+        except statuses.StoreUnavailable:
+            pass
+        except Exception:
+            logging.getLogger(__name__).exception("the reaper failed at one look")
+        time.sleep(REAP_SECONDS)
+
+
 if __name__ == "__main__":
     app.finalize()
+    threading.Thread(target=reap, name="reaper", daemon=True).start()
     run()

@@ -19,10 +19,16 @@ class Worker:
 
     name: str
     """What `Status.worker` says of the jobs it runs."""
+    engine: str = ""
+    """The engine's name."""
     host: str | None = None
     """The machine it runs on."""
     pid: int | None = None
     """Its process on that machine."""
+    pool: str | None = None
+    """How it runs several at once: prefork, threads, ..."""
+    concurrency: int | None = None
+    """How many jobs it can run at once."""
     queues: Sequence[str] = ()
     """The queues it takes jobs from."""
     running: Sequence[str] = ()
@@ -31,20 +37,28 @@ class Worker:
     """When it came up."""
     seen_at: datetime | None = None
     """Its last sign of life."""
+    is_alive: bool = True
+    """Whether that is recent, by its engine's own measure. One that ended in order is not told of at all."""
+    is_stopping: bool = False
+    """Whether it takes no more jobs and ends with those it runs."""
     details: dict[str, object] = field(default_factory=dict)
     """What else the engine says, JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """A line of jobs, as its engine tells it."""
+    """A line of jobs, as its engine tells it. What the statuses know (who waits since when) is not asked of the engine."""
 
     name: str
     """What `Status.queue` says of the jobs in it."""
+    engine: str = ""
+    """The engine's name."""
     depth: int | None = None
-    """Jobs waiting in it, None where the engine does not say."""
+    """Messages in it that no worker has taken yet, None where the engine does not say or its broker is away."""
     oldest_at: datetime | None = None
-    """Since when the first of them waits."""
+    """Since when the first of them waits, where the engine says so."""
+    is_paused: bool = False
+    """Whether the engine holds its jobs back."""
 
 
 class Engine:
@@ -62,6 +76,8 @@ class Engine:
     """Whether `workers` knows who runs jobs."""
     has_queues: bool = False
     """Whether `queues` knows what waits."""
+    can_tell_forgotten: bool = False
+    """Whether `forgotten` can tell jobs that the engine no longer has."""
 
     def kill(self, status: Status) -> None:
         """End a job that runs, by the engine's own means. It is killed once the engine says so, not before.
@@ -78,9 +94,18 @@ class Engine:
         raise EngineCannot(status.id, self.name, "retry", "it cannot send a call again")
 
     def workers(self) -> list[Worker]:
-        """Who runs jobs now. Raises: EngineCannot where `has_workers` is False."""
+        """Who runs jobs now, and who fell silent lately (`is_alive` is False). Called while a page is made: it reads what is
+        kept somewhere, in one or two round trips, and never asks the workers. What they say of jobs (`running`) is
+        believed by the reaper: a job a living worker claims is not given up.
+        Raises: EngineCannot where `has_workers` is False; StoreUnavailable."""
         raise EngineCannot("*", self.name, "list the workers of", "it does not tell")
 
     def queues(self) -> list[Queue]:
-        """What waits now. Raises: EngineCannot where `has_queues` is False."""
+        """What waits now; one or two round trips, as `workers`. A broker that is away makes the depths None, it raises nothing.
+        Raises: EngineCannot where `has_queues` is False; StoreUnavailable."""
         raise EngineCannot("*", self.name, "list the queues of", "it does not tell")
+
+    def forgotten(self, statuses: Sequence[Status]) -> list[Status]:
+        """Those of these queued jobs that the engine surely no longer has: it will never start them. Where it is not
+        sure it leaves a job out. Raises: EngineCannot where `can_tell_forgotten` is False."""
+        raise EngineCannot("*", self.name, "say what was forgotten of", "it does not tell")

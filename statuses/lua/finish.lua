@@ -2,8 +2,9 @@
 -- KEYS frame; +1..+5 the row's keys; +6, +7 codes and texts of error groups; +8 tokens.
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] target code; [8] attempt or ''; [9] sources or '';
 -- [10] data or '', kept only where there is none; [11] the error's JSON or ''; [12] its group; [13] its summary;
--- [14] dictionary limit; [15] the token as 16 hexadecimal digits.
--- Returns 1 changed; 0 nothing to change, or not allowed by attempt or sources; -1 no such job. Atomic.
+-- [14] dictionary limit; [15] the token as 16 hexadecimal digits; [16] '' or microseconds: only a job that gave a sign
+-- of life, and none for longer than that.
+-- Returns 1 changed; 0 nothing to change, or not allowed by attempt, sources or a sign of life; -1 no such job. Atomic.
 -- include frame
 -- include row
 -- include once
@@ -15,6 +16,10 @@ if not state then return -1 end
 if ARGV[6] == '1' and sent_before(ROW, TOKEN) then return 1 end
 if state == target or not allowed(state, ARGV[8], ARGV[9]) then return 0 end
 local now, version = clock(FROZEN)
+if ARGV[16] ~= '' then
+  local beat = number(HEARTBEAT, ROW, 8)
+  if beat == 0 or now - beat <= tonumber(ARGV[16]) then return 0 end
+end
 touch(version, TOKEN)
 remember(ROW, TOKEN)
 if ARGV[10] ~= '' then call('SETNX', D, ARGV[10]) end

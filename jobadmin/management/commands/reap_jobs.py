@@ -1,0 +1,83 @@
+"""``reap_jobs``: marks failed what a lost worker left started, and unknown what an engine has forgotten."""
+
+import signal
+import threading
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+import statuses
+from jobadmin.formats import count
+from statuses.reaper import Reaped, Reaper
+
+
+def seconds(text: str) -> float:
+    """A time of at least a second. Raises: ArgumentTypeError."""
+    try:
+        found = float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    if not 1 <= found < 1e6:
+        raise ArgumentTypeError(f"expected a number of seconds from 1 to a million, not {text}")
+    return found
+
+
+class Command(BaseCommand):
+    """Looks once (twice, where it finds something), or for ever."""
+
+    help = (
+        "Give up jobs that nobody runs any more. A started job whose heartbeats stopped for longer than its grace (setting REAP_AFTER) is "
+        "looked at again after 25 seconds; if it is as silent then, and no living worker says that it runs it, it is marked failed "
+        "(WorkerLost), and sent again as REAP_RETRIES allows. Queued jobs that their engine no longer has become unknown."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--every", type=seconds, metavar="SECONDS", help="look again and again, until it is ended")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
+
+    def handle(self, *args: object, every: float | None, dry_run: bool, **options: Any) -> None:
+        reaper, ended = Reaper(), threading.Event()
+        if every is not None:
+            self._watch(reaper, ended, every, dry_run)
+            return
+        try:
+            found = reaper.look(dry_run=dry_run)
+            if found.silent:
+                self.stderr.write(f"{_jobs(found.silent)} silent; looking again in {reaper.confirm_seconds:g} s")
+                ended.wait(reaper.confirm_seconds)
+                again = reaper.look(dry_run=dry_run)
+                found = again if dry_run else Reaped.total([found, again])
+        except statuses.StoreUnavailable as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(_words(found, dry_run))
+
+    def _watch(self, reaper: Reaper, ended: threading.Event, every: float, dry_run: bool) -> None:
+        """Look until a signal ends it; a store that is away is waited for."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        while not ended.is_set():
+            try:
+                found = reaper.look(dry_run=dry_run)
+                if found.changed:
+                    self.stdout.write(_words(found, dry_run))
+            except statuses.StoreUnavailable as error:
+                self.stderr.write(str(error))
+            ended.wait(every)
+
+
+def _words(found: Reaped, dry_run: bool) -> str:
+    would = "would be " if dry_run else ""
+    parts = [f"{_jobs(found.failed)} {would}marked failed"]
+    if found.retried:
+        parts.append(f"{count(found.retried)} sent again")
+    parts.append(f"{count(found.unknown)} {would}marked unknown")
+    if found.spared:
+        parts.append(f"{count(found.spared)} silent, but said to run by their worker")
+    if found.silent:
+        parts.append(f"{count(found.silent)} silent since the last look only")
+    return ", ".join(parts)
+
+
+def _jobs(number: int) -> str:
+    return f"{count(number)} job" if number == 1 else f"{count(number)} jobs"

@@ -1,0 +1,217 @@
+"""Gives up jobs that nobody runs any more: those whose worker fell silent, and those their engine has forgotten.
+
+A worker that was killed says nothing, so its jobs stay started. A job is given up only when all of this holds: it gave
+heartbeats and has given none for its grace, at two looks so far apart that a living one would have given another in
+between (after an outage of the store, or a machine that slept, every heartbeat is old), no living worker says that it
+runs it, and it is still so in the very step that marks it failed.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from . import collection
+from .engines import registry
+from .engines.base import Engine
+from .engines.guard import LONGEST_LOOK_SECONDS
+from .engines.heartbeats import EVERY_SECONDS
+from .errors import EngineCannot, StatusesError, StatusNotFound, StoreUnavailable
+from .states import State
+from .status import Status
+from .store import current
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Class, and so group, of the error that a job which was given up ends with.
+WORKER_LOST = "WorkerLost"
+#: Seconds between the two looks: a heartbeat, and the longest time a process takes to notice that the store is back.
+CONFIRM_SECONDS = EVERY_SECONDS + 2 * LONGEST_LOOK_SECONDS
+#: A queued job is asked about when it has waited this long: its message may be on its way until then.
+FORGOTTEN_AFTER = timedelta(minutes=5)
+#: Jobs looked at in one look, of each kind; what is more comes with the next.
+MOST = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reaped:
+    """What one look found and did; in a dry run, what it would have done."""
+
+    failed: int = 0
+    """Marked failed: their worker is lost."""
+    retried: int = 0
+    """Of those, sent again."""
+    unknown: int = 0
+    """Marked unknown: their engine has forgotten them."""
+    silent: int = 0
+    """Silent for longer than their grace, to be looked at once more before anything is done."""
+    spared: int = 0
+    """As silent, but a living worker says that it runs them (or its engine could not say)."""
+
+    @property
+    def changed(self) -> int:
+        """Jobs that were given up."""
+        return self.failed + self.unknown
+
+    @classmethod
+    def total(cls, looks: Iterable["Reaped"]) -> "Reaped":
+        """What several looks did, and what the last one left."""
+        done, last = [0, 0, 0], cls()
+        for last in looks:
+            done = [done[0] + last.failed, done[1] + last.retried, done[2] + last.unknown]
+        return cls(failed=done[0], retried=done[1], unknown=done[2], silent=last.silent, spared=last.spared)
+
+
+class Reaper:
+    """Looks for lost jobs, again and again; keeps in mind since when each was seen silent. One is enough, several do no
+    harm: only one of them changes a job."""
+
+    def __init__(self, *, confirm_seconds: float = CONFIRM_SECONDS, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.confirm_seconds = confirm_seconds
+        self._monotonic = monotonic
+        self._seen: dict[tuple[str, int, datetime | None], float] = {}
+
+    def look(self, *, dry_run: bool = False) -> Reaped:
+        """Give up what is lost and was so at an earlier look; the first look alone changes no started job.
+        Raises: StoreUnavailable; what was seen before is forgotten then, for the jobs may not have been heard either.
+        Source: one query over heartbeats, the workers of each engine, a script a job."""
+        try:
+            return self._look(dry_run)
+        except StoreUnavailable:
+            self._seen.clear()
+            raise
+
+    def _look(self, dry_run: bool) -> Reaped:
+        now = self._monotonic()
+        silent = {_key(status): status for status in _silent()}
+        self._seen = {key: self._seen.get(key, now) for key in silent}
+        runs = _claimed() if silent else Claimed()
+        failed = retried = spared = waiting = 0
+        for key, status in silent.items():
+            if status.id in runs.ids or status.engine in runs.unsure:
+                spared += 1
+            elif now - self._seen[key] < self.confirm_seconds:
+                waiting += 1
+            elif dry_run or _give_up(status):
+                failed += 1
+                retried += not dry_run and _retry(status)
+        return Reaped(failed=failed, retried=retried, unknown=_forget(dry_run), silent=waiting, spared=spared)
+
+
+def _key(status: Status) -> tuple[str, int, datetime | None]:
+    return status.id, status.attempt, status.heartbeat_at
+
+
+def _silent() -> Iterator[Status]:
+    """Started jobs whose last heartbeat is older than their grace."""
+    shortest = min([grace(None), *map(grace, current().config.reap_after)])
+    now = collection.server_time()
+    for status in collection.where(state=State.started, heartbeat_at=(None, now - shortest)).limit(MOST):
+        beat = status.heartbeat_at
+        if beat is not None and now - beat > grace(status.job_name):
+            yield status
+
+
+def grace(job_name: str | None) -> timedelta:
+    """How long a started job of this name may be silent."""
+    config = current().config
+    return _of(config.reap_after, job_name) or 2 * config.stale_after
+
+
+def _of(settings: Mapping[str, T], job_name: str | None) -> T | None:
+    return settings.get(job_name or "*", settings.get("*"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """What workers say they run: a job that holds its process's only lock for minutes gives no heartbeat, and its worker
+    still knows of it."""
+
+    ids: frozenset[str] = frozenset()
+    """Of jobs that living workers run."""
+    unsure: frozenset[str] = frozenset()
+    """Engines that have workers and could not name them now: they are not believed to run nothing."""
+
+
+def _claimed() -> Claimed:
+    ids: set[str] = set()
+    unsure: set[str] = set()
+    for engine in registry.all():
+        try:
+            for worker in engine.workers() if engine.has_workers else ():
+                ids.update(worker.running if worker.is_alive else ())
+        except StoreUnavailable:
+            raise
+        except Exception:
+            logger.exception("engine %s could not name its workers", engine.name)
+            unsure.add(engine.name)
+    return Claimed(ids=frozenset(ids), unsure=frozenset(unsure))
+
+
+def _give_up(status: Status) -> bool:
+    """Mark it failed unless it has moved on or given a sign of life; whether that changed it."""
+    since, silence = status.heartbeat_at, grace(status.job_name)
+    message = f"worker {status.worker or 'unknown'} gave no sign of life since {since:%Y-%m-%d %H:%M:%S %Z}"
+    error = {"class": WORKER_LOST, "message": message}
+    job_name, id = status.job_name, status.id
+    try:
+        status.failed(attempt=status.attempt, sources={State.started}, error=error, silent_for=silence)
+    except StatusNotFound:
+        return False
+    if status.changed:
+        logger.warning("job %s (%s) is marked failed: %s", id, job_name, message)
+    return status.changed
+
+
+def _retry(status: Status) -> bool:
+    """Send a job that was just given up again, where the setting allows it once more; whether it was."""
+    try:
+        times = _of(current().config.reap_retries, status.job_name) or 0
+        if not times or status.kill_requested or _times_lost(status) > times:
+            return False
+        status.retry(by="reaper")
+    except EngineCannot as error:
+        logger.warning("job %s is not sent again: %s", status.id, error)
+        return False
+    except StatusNotFound:
+        return False
+    logger.warning("job %s (%s) is sent again", status.id, status.job_name)
+    return True
+
+
+def _times_lost(status: Status) -> int:
+    return 1 + sum(attempt.error_group == WORKER_LOST for attempt in status.prior_attempts)
+
+
+def _forget(dry_run: bool) -> int:
+    """Mark unknown what waits for an engine that no longer has it, where the engine can say so; how many."""
+    return sum(_forget_of(engine, dry_run) for engine in registry.all() if engine.can_tell_forgotten)
+
+
+def _forget_of(engine: Engine, dry_run: bool) -> int:
+    before = collection.server_time() - FORGOTTEN_AFTER
+    waiting = collection.where(engine=engine.name, state=State.queued, queued_at=(None, before))
+    found = list(waiting.order_by("queued_at").limit(MOST))
+    try:
+        gone = engine.forgotten(found) if found else []
+    except StatusesError:
+        raise
+    except Exception:
+        logger.exception("engine %s could not say which jobs it has forgotten", engine.name)
+        return 0
+    return len(gone) if dry_run else sum(_mark_unknown(status) for status in gone)
+
+
+def _mark_unknown(status: Status) -> bool:
+    job_name = status.job_name
+    try:
+        status.unknown(attempt=status.attempt, sources={State.queued})
+    except StatusNotFound:
+        return False
+    if status.changed:
+        logger.warning("job %s (%s) is marked unknown: its engine no longer has it", status.id, job_name)
+    return status.changed

@@ -1,0 +1,49 @@
+"""The command that gives up lost jobs."""
+
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from jobadmin.management.commands import reap_jobs
+from statuses.reaper import Reaper
+from statuses.testing import frozen_clock, make_status
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second look comes at once."""
+    monkeypatch.setattr(reap_jobs, "Reaper", lambda: Reaper(confirm_seconds=0.0))
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command("reap_jobs", *arguments, stdout=out, stderr=StringIO())
+    return out.getvalue().strip()
+
+
+def test_the_command_marks_what_was_left_and_says_how_many(store, at_once):
+    with frozen_clock() as clock:
+        job = make_status("queued").started("w1", alive=True)
+        clock.tick(timedelta(minutes=3))
+
+        dry = run("--dry-run")
+        state = job.reload().state
+        said = run()
+
+    assert dry == "1 job would be marked failed, 0 would be marked unknown"
+    assert state == "started"
+    assert said == "1 job marked failed, 0 marked unknown"
+    assert job.reload().is_failed
+
+
+def test_the_command_has_nothing_to_do_when_all_is_well(store, at_once):
+    assert run() == "0 jobs marked failed, 0 marked unknown"
+
+
+@pytest.mark.parametrize("every", ["0", "nan", "soon", "-5"])
+def test_the_command_refuses_a_senseless_interval(every: Any, store):
+    with pytest.raises(CommandError, match="seconds"):
+        run("--every", every)

@@ -76,21 +76,26 @@ def _create(number: int) -> statuses.Status:
     )  # fmt: skip
 
 
-def memory(client: Any, jobs: int) -> Table:
-    """Bytes a finished job, everything included; the index alone is what is not the job's own hash."""
+def memory(jobs: int, binary: Any) -> Table:
+    """Bytes a finished job, everything included, each design on a server of its own; the index alone is what is not the job's own hash."""
     table: Table = [("design", "bytes a job", "index alone", "of the classic")]
     sizes = {}
     for name, fill in (("ours", _fill_ours), ("classic", _fill_classic)):
-        client.flushall()
-        before = client.info("memory")["used_memory"]
-        fill(client, jobs)
-        total = (client.info("memory")["used_memory"] - before) / jobs
-        sample = list(client.scan_iter(match="*j[0-9]*" if name == "ours" else "job:*", count=1000))[:2000]
-        own = statistics.mean(client.memory_usage(key) for key in sample)
-        sizes[name] = (total, total - own)
+        with tempfile.TemporaryDirectory() as folder, EmbeddedServer(folder, append_only=False, binary=binary) as server:
+            sizes[name] = _bytes(server.url, fill, jobs, "*j[0-9]*" if name == "ours" else "job:*")
     for name, (total, index) in sizes.items():
         table.append((name, f"{total:.0f}", f"{index:.0f}", f"{index / sizes['classic'][1]:.3f}"))
     return table
+
+
+def _bytes(url: str, fill: Callable[[Any, int], None], jobs: int, hashes: str) -> tuple[float, float]:
+    with redis.Redis.from_url(url) as client:
+        statuses.configure(url=url, namespace="bench")
+        before = client.info("memory")["used_memory"]
+        fill(client, jobs)
+        total = (client.info("memory")["used_memory"] - before) / jobs
+        own = statistics.mean(client.memory_usage(key) for key in list(client.scan_iter(match=hashes, count=1000))[:2000])
+    return total, total - own
 
 
 def _fill_ours(client: Any, jobs: int) -> None:
@@ -205,7 +210,8 @@ def main() -> None:
         facts = statuses.ping()
         print(f"{facts['server']} {facts['version']}, unix socket, no append-only file")
         show(f"One by one, {options.jobs:,} jobs, medians of {options.repeat}", one_by_one(client, options.jobs, options.repeat))
-        show(f"Memory, {max(options.jobs, 100_000):,} finished jobs", memory(client, max(options.jobs, 100_000)))
+        show(f"Memory, {max(options.jobs, 100_000):,} finished jobs", memory(max(options.jobs, 100_000), binary))
+        statuses.configure(url=server.url, namespace="bench")
         show(f"Bulk over {options.bulk:,} jobs", bulk(client, server.url, options.bulk))
 
 

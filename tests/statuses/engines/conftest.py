@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 import statuses  # noqa: E402
 from statuses import Status, clock  # noqa: E402
 from statuses.engines.celery.messages import HEADER  # noqa: E402
+from tests.projects.running import CONTRACT, Process, Project, need  # noqa: E402
 from tests.servers import Server, Worker, until  # noqa: E402
 
 
@@ -109,3 +111,39 @@ def world(servers: tuple[Server, Server], environment: dict[str, str]) -> Iterat
     signals.after_task_publish.connect(remember, weak=False, dispatch_uid="tests.remember")
     yield world
     signals.after_task_publish.disconnect(dispatch_uid="tests.remember")
+
+
+@pytest.fixture(scope="session", params=CONTRACT)
+def running(request: pytest.FixtureRequest, servers: tuple[Server, Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project of each engine, its tables and queues ready."""
+    need(request.param)
+    project = Project(request.param, *servers, tmp_path_factory.mktemp(request.param))
+    yield project
+    project.close()
+
+
+@pytest.fixture(scope="session")
+def shared(running: Project) -> Process:
+    """The worker most tests share, on queue `main`."""
+    return running.start_worker("shared")
+
+
+@pytest.fixture
+def project(running: Project) -> Iterator[Project]:
+    """The project, and its store to look into."""
+    clock.freeze(None)
+    _look_into(running.store)
+    yield running
+    # Shown with a test that failed.
+    for worker in running.workers:
+        print(worker.text()[-6000:])
+
+
+def _look_into(store: Server) -> None:
+    statuses.configure(
+        url=store.url,
+        namespace="contract",
+        timeout_seconds=2.0,
+        connect_timeout_seconds=1.0,
+        stale_after=timedelta(seconds=2),
+    )

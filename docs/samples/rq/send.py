@@ -1,0 +1,4 @@
+from shop import queue, refund, ship
+
+queue.enqueue(ship, "Order:7")
+queue.enqueue(refund, "Order:8")

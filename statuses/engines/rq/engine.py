@@ -1,0 +1,302 @@
+"""What can be asked of RQ: stop a running job, take a waiting one out, send a call again, who works and what waits."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import rq
+import rq.job
+from rq.command import PUBSUB_CHANNEL_TEMPLATE, send_command
+from rq.exceptions import NoSuchJobError
+from rq.job import JobStatus
+from rq.registry import CanceledJobRegistry, FailedJobRegistry, FinishedJobRegistry
+from rq.utils import as_text, decode_redis_hash, utcparse
+
+from statuses import EngineCannot, State, Status
+
+from .. import attempts
+from ..base import Engine, Queue, Worker
+from ..tracker import Tracker
+from .job import Job
+from .marks import FIELD, PID_FIELD, Mark, read
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: States a retry may leave: the job is over, or nobody knows.
+_RETRIED = frozenset({State.succeeded, State.failed, State.killed, State.unknown})
+#: Where RQ keeps a job that is over, by its state there.
+_REGISTRIES = {
+    JobStatus.FAILED: FailedJobRegistry,
+    JobStatus.STOPPED: FailedJobRegistry,
+    JobStatus.FINISHED: FinishedJobRegistry,
+    JobStatus.CANCELED: CanceledJobRegistry,
+}
+#: Seconds that RQ has to write down the end of a job of which we heard.
+SETTLE_SECONDS = 2.0
+#: Seconds without a sign of life after which a worker that runs a job is dead: RQ gives one every 30.
+SILENT_SECONDS = 120.0
+
+
+class RQ(Engine):
+    """The jobs of class `statuses.engines.rq.Job`."""
+
+    can_kill = True
+    can_kill_queued = True
+    can_retry = True
+    has_workers = True
+    has_queues = True
+    can_tell_forgotten = True
+
+    def __init__(self, tracker: Tracker, connection: Redis | None) -> None:
+        self.tracker = tracker
+        self.name = tracker.name
+        self._connection = connection
+
+    def connection(self, queue: str | None = None) -> Redis:
+        """RQ's Redis: the one given to `install`, or django-rq's for this queue. Raises: LookupError without either."""
+        if self._connection is not None:
+            return self._connection
+        try:
+            import django_rq
+        except ImportError:
+            raise LookupError("install() was given no connection, and there is no django-rq") from None
+        try:
+            return django_rq.get_connection(queue or "default")
+        except KeyError:
+            return django_rq.get_connection("default")
+
+    def kill(self, status: Status) -> None:
+        """Let the worker kill the process that runs the job (RQ's `send_stop_job_command`); it tells when it is done.
+        Raises: EngineCannot.  Three round trips to RQ's Redis."""
+        job = self._job(status, "kill")
+        worker = job.worker_name
+        if not worker or job._status != JobStatus.STARTED:
+            raise self._cannot(status, "kill", f"RQ does not run it, there it is {job._status.value}")
+        channel = PUBSUB_CHANNEL_TEMPLATE % worker
+        with job.connection.pipeline(transaction=False) as pipeline:
+            pipeline.pubsub_numsub(channel)
+            pipeline.hget(f"rq:worker:{worker}", "pid")
+            pipeline.hget(job.key, PID_FIELD)
+            heard, worker_pid, job_pid = pipeline.execute()
+        if not heard or not heard[0][1]:
+            raise self._cannot(status, "kill", f"worker {worker} does not listen: it is gone")
+        if worker_pid is not None and worker_pid == job_pid:
+            raise self._cannot(status, "kill", f"worker {worker} runs its jobs in itself, without a process that could be killed")
+        send_command(job.connection, worker, "stop-job", job_id=job.id)
+
+    def revoke(self, status: Status) -> None:
+        """Take a job that was killed while it waited out of RQ's queue: RQ's own tools show it as canceled."""
+
+        def cancel() -> None:
+            job = self._fetch(status)
+            if job is not None and job._status in (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED):
+                rq.job.Job.cancel(job)
+
+        self.tracker.guard.run("taking a killed job out of RQ", cancel)
+
+    def retry(self, status: Status, by: str | None = None) -> Status:
+        """Queue the job again as RQ itself does, under the same RQ id: what waits for it goes on waiting for it. Where
+        RQ has forgotten it, a new RQ job is made of the call that was kept.
+        Raises: EngineCannot when the call was not kept whole, or RQ does not take it (the new attempt then failed)."""
+        job = self._settled(status)
+        if job is None:
+            self._kept_call(status)  # refuses before anything has changed
+        attempt = status.attempt
+        status.requeued(attempt=attempt, sources=_RETRIED)
+        if not status.changed:
+            raise self._cannot(status, "retry", "somebody else did in the same moment")
+        mark = Mark(status_id=status.id, attempt=status.attempt)
+        try:
+            self._again(job, mark, status) if job is not None else self._anew(mark, status)
+        except EngineCannot as error:
+            attempts.end(status, State.failed, mark.attempt, error)
+            raise
+        except Exception as error:
+            attempts.end(status, State.failed, mark.attempt, error)
+            raise self._cannot(status, "retry", f"queueing it failed: {error}") from error
+        return status
+
+    def _settled(self, status: Status) -> Job | None:
+        """The RQ job once RQ has written down its end, too: it does so some milliseconds after ours. One that still
+        runs in RQ after that was left by a worker that is gone."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        job = self._fetch(status)
+        while job is not None and job._status == JobStatus.STARTED and time.monotonic() < deadline:
+            time.sleep(0.02)
+            job = self._fetch(status)
+        return job
+
+    def _again(self, job: Job, mark: Mark, status: Status) -> None:
+        """The job RQ still has, out of the registry it is in and into its queue."""
+        if job._status not in _REGISTRIES:  # RQ has not heard that it was killed, or that its worker is gone
+            rq.job.Job.cancel(job)
+            job._status = JobStatus.CANCELED
+        registry = _REGISTRIES[job._status](job.origin, connection=job.connection, job_class=Job, serializer=job.serializer)
+        job.connection.zrem(registry.key, job.id)
+        job.started_at = job.ended_at = None
+        retries = ((status.call or {}).get("options") or {}).get("retries")
+        job.retries_left = retries if isinstance(retries, int) else job.retries_left
+        job._tracking.adopt(mark)
+        self._queue(job.origin, job).enqueue_job(job)
+
+    def _anew(self, mark: Mark, status: Status) -> None:
+        """A new RQ job from the call that was kept."""
+        args, kwargs, options = self._kept_call(status)
+        name = options.get("queue") or status.queue or "default"
+        queue = rq.Queue(name, connection=self.connection(name), job_class=Job)
+        given: dict[str, Any] = {
+            key: options.get(key) for key in ("timeout", "result_ttl", "failure_ttl", "ttl", "description", "meta", "group_id")
+        }
+        job = cast(Job, queue.create_job(options["func"], args=tuple(args), kwargs=kwargs, **given))
+        job.retries_left, job.retry_intervals = options.get("retries"), options.get("retry_intervals")
+        job._tracking.adopt(mark)
+        job._success_callback_name, job._failure_callback_name = options.get("on_success"), options.get("on_failure")
+        job._stopped_callback_name = options.get("on_stopped")
+        status.set_provider_job_id(job.id)
+        queue.enqueue_job(job)
+
+    def _kept_call(self, status: Status) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+        call = status.call
+        if not call or "func" not in (call.get("options") or {}):
+            raise self._cannot(status, "retry", "RQ has forgotten the job, and its call was not kept")
+        if call.get("not_kept"):
+            raise self._cannot(status, "retry", f"RQ has forgotten the job, and its arguments were not kept: {call['not_kept']}")
+        if call["options"].get("pickled"):
+            raise self._cannot(status, "retry", "RQ has forgotten the job, and its arguments were more than JSON can give back")
+        return json.loads(json.dumps([call["args"], call["kwargs"], call["options"]]))
+
+    def _job(self, status: Status, action: str) -> Job:
+        job = self._fetch(status)
+        if job is None:
+            raise self._cannot(status, action, "RQ has forgotten the job")
+        return job
+
+    def _fetch(self, status: Status) -> Job | None:
+        """The RQ job of this status, None where there is none (any more). Raises: EngineCannot where RQ's Redis is away."""
+        if not status.provider_job_id:
+            return None
+        try:
+            job = cast(Job, Job.fetch(status.provider_job_id, connection=self.connection(status.queue)))
+        except NoSuchJobError:
+            return None
+        except Exception as error:
+            raise self._cannot(status, "ask about", f"RQ's Redis does not answer: {error}") from error
+        mark = job._tracking.mark
+        return job if mark is not None and mark.status_id == status.id else None
+
+    def _queue(self, name: str, job: Job) -> rq.Queue:
+        return rq.Queue(name, connection=job.connection, job_class=Job, serializer=job.serializer)
+
+    def workers(self) -> list[Worker]:
+        """RQ's own list of workers. Three round trips to each Redis that RQ uses."""
+        return [worker for connection in self._connections() for worker in self._workers(connection)]
+
+    def _workers(self, connection: Redis) -> list[Worker]:
+        keys = sorted(as_text(key) for key in connection.smembers("rq:workers"))
+        names = [key.removeprefix("rq:worker:") for key in keys]
+        with connection.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.hgetall(key)
+            pipeline.pubsub_numsub(*(PUBSUB_CHANNEL_TEMPLATE % name for name in names))
+            *found, heard = pipeline.execute()
+        told = [decode_redis_hash(fields, decode_values=True) for fields in found]
+        running = self._status_ids([fields.get("current_job") for fields in told], connection)
+        return [
+            self._worker(name, fields, running.get(fields.get("current_job") or ""), bool(listeners))
+            for name, fields, (_, listeners) in zip(names, told, heard, strict=True)
+            if fields
+        ]
+
+    def _worker(self, name: str, fields: dict[str, str], status_id: str | None, listens: bool) -> Worker:
+        """One worker. It is alive while it listens for commands (a process that died does not), and, while it runs a job,
+        gives RQ its sign of life: a machine that went dark leaves its connection behind."""
+        seen_at = utcparse(fields["last_heartbeat"]) if fields.get("last_heartbeat") else None
+        recent = seen_at is not None and (datetime.now(UTC) - seen_at).total_seconds() < SILENT_SECONDS
+        return Worker(
+            name=name,
+            engine=self.name,
+            host=fields.get("hostname"),
+            pid=int(fields["pid"]) if fields.get("pid", "").isdigit() else None,
+            concurrency=1,
+            queues=tuple(filter(None, fields.get("queues", "").split(","))),
+            running=(status_id,) if status_id else (),
+            started_at=utcparse(fields["birth"]) if fields.get("birth") else None,
+            seen_at=seen_at,
+            is_alive=listens and (recent or not fields.get("current_job")),
+            is_stopping=bool(fields.get("shutdown_requested_date")),
+            details={
+                "state": fields.get("state"),
+                "succeeded": int(fields.get("successful_job_count") or 0),
+                "failed": int(fields.get("failed_job_count") or 0),
+                "working_seconds": float(fields.get("total_working_time") or 0),
+            },
+        )
+
+    def _status_ids(self, job_ids: Sequence[str | None], connection: Redis) -> dict[str, str]:
+        """RQ id -> status id, of those that have one. One round trip."""
+        wanted = [job_id for job_id in job_ids if job_id]
+        with connection.pipeline(transaction=False) as pipeline:
+            for job_id in wanted:
+                pipeline.hmget(Job.key_for(job_id), FIELD, "created_at")
+            found = pipeline.execute()
+        marks = (read(dict(zip((FIELD, "created_at"), values, strict=True))) for values in found)
+        return {job_id: mark.status_id for job_id, mark in zip(wanted, marks, strict=True) if mark is not None and mark.status_id}
+
+    def queues(self) -> list[Queue]:
+        """RQ's queues; none of a Redis that is away. Two round trips to each Redis that RQ uses."""
+        found: list[Queue] = []
+        for connection in self._connections():
+            found += self.tracker.guard.run("asking for RQ's queues", lambda connection=connection: self._queues(connection)) or []
+        return found
+
+    def _queues(self, connection: Redis) -> list[Queue]:
+        keys = sorted(as_text(key) for key in connection.smembers(rq.Queue.redis_queues_keys))
+        with connection.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.llen(key)
+            pipeline.get("rq:suspended")
+            *depths, suspended = pipeline.execute()
+        prefix = rq.Queue.redis_queue_namespace_prefix
+        return [
+            Queue(name=key.removeprefix(prefix), engine=self.name, depth=depth, is_paused=suspended is not None)
+            for key, depth in zip(keys, depths, strict=True)
+        ]
+
+    def forgotten(self, statuses: Sequence[Status]) -> list[Status]:
+        """Those whose job is no longer in RQ's Redis, or is an other one by now. One round trip a thousand jobs."""
+        found: list[Status] = []
+        for queue, jobs in itertools.groupby(sorted(statuses, key=_queue_of), key=_queue_of):
+            connection = self.connection(queue or None)
+            for batch in _batches(list(jobs), 1000):
+                ids = [status.provider_job_id or "" for status in batch]
+                known = self._status_ids(ids, connection)
+                found += [status for status, id in zip(batch, ids, strict=True) if id and known.get(id) != status.id]
+        return found
+
+    def _connections(self) -> list[Redis]:
+        """Every Redis that RQ uses in this project, each once."""
+        if self._connection is not None:
+            return [self._connection]
+        try:
+            from django_rq.settings import QUEUES
+        except ImportError:
+            return [self.connection()]
+        found = (self.connection(name) for name in QUEUES)
+        return list({repr(sorted(each.connection_pool.connection_kwargs.items(), key=repr)): each for each in found}.values())
+
+    def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
+        return EngineCannot(status.id, self.name, action, why)
+
+
+def _queue_of(status: Status) -> str:
+    return status.queue or ""
+
+
+def _batches(jobs: list[Status], size: int) -> Iterator[list[Status]]:
+    return (jobs[start : start + size] for start in range(0, len(jobs), size))

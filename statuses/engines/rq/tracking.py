@@ -1,0 +1,254 @@
+"""What one RQ job, as an object in one process, tells of its status.
+
+The same job is an object in the publisher, in the worker, in the process the worker forks for it, in the scheduler,
+in whoever requeues it. Each knows from the mark which attempt it speaks of, and from the state it was read in
+whether that attempt has run.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+from rq.job import JobStatus, Retry
+from rq.utils import utcformat
+
+import statuses
+from statuses import KillRequested, State, Status
+
+from .. import attempts
+from ..runs import Run, beginning_outside
+from ..tracker import Tracker
+from . import adapter as adapters
+from .marks import FIELD, PID_FIELD, Mark, read
+
+P = ParamSpec("P")
+
+#: The process that loaded this. A worker forks one for each job, which ends at once when the job has.
+_LOADED_IN = os.getpid()
+#: States of a job in RQ that will run.
+WAITING = frozenset({JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED})
+#: States of a job whose attempt has run, or never will.
+OVER = frozenset({JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
+
+
+def quiet(method: Callable[P, None]) -> Callable[P, None]:
+    """What RQ calls in passing must not fail it, whatever happens in here."""
+
+    @functools.wraps(method)
+    def called(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(*args, **kwargs)
+        except Exception:
+            adapters.tracker().guard.say("rq", "following an RQ job failed; it goes on untracked", trace=True)
+
+    return called
+
+
+class Tracking:
+    """Follows one RQ job. No method raises, `refusal` apart."""
+
+    def __init__(self, job: Any) -> None:
+        self.job = job
+        self.mark: Mark | None = None
+        self.over = False
+        """Whether the attempt in the mark has run: waiting again is the next one."""
+        self.waits: State | None = None
+        """What was told last of an attempt that waits."""
+        self.ended = False
+        """Whether the end of this attempt was told, or is not ours to tell."""
+        self.killed = False
+        """Whether the job died of a kill request."""
+        self.error: object = None
+        """Why it failed."""
+        self.run: Run | None = None
+        self.refused: KillRequested | None = None
+
+    @property
+    def adapter(self) -> Tracker:
+        return adapters.tracker()
+
+    @quiet
+    def restored(self, fields: Any) -> None:
+        """The job was read from its hash."""
+        self.mark = read(fields)
+        self.over = self.job._status in OVER
+        self.waits = State.unqueued if self.job._status in (JobStatus.SCHEDULED, JobStatus.DEFERRED) else State.queued
+
+    @quiet
+    def written(self) -> None:
+        """The job is about to be written: a new one becomes a status, and gets its mark."""
+        if self.mark is None and self.job._status in WAITING:
+            self.adapter.guard.run("tracking a new job", self._create)
+
+    def _create(self) -> None:
+        job, name = self.job, adapters.job_name(self.job)
+        if not self.adapter.tracks(name, job.id):
+            self.mark = Mark(status_id=None)
+            return
+        before = self._before()
+        self.waits = State.queued if job._status not in (JobStatus.SCHEDULED, JobStatus.DEFERRED) else State.unqueued
+        status = self.adapter.create(
+            job_name=name,
+            provider_job_id=job.id,
+            args=job.args,
+            kwargs=job.kwargs,
+            call=adapters.kept_call(job),
+            function=adapters.function_of(job),
+            queue=job.origin or None,
+            state=self.waits,
+            user=job.meta.get("user") if isinstance(job.meta, dict) else None,
+            parent=before[0] if before else None,
+            depends_on=before or None,
+        )
+        self.mark = Mark(status_id=status.id)
+
+    def _before(self) -> list[str]:
+        """The statuses of the jobs it waits for. One round trip to RQ's Redis where there are any."""
+        ids = self.job._dependency_ids
+        if not ids:
+            return []
+        with self.job.connection.pipeline(transaction=False) as pipeline:
+            for id in ids:
+                pipeline.hmget(self.job.key_for(id), FIELD, "created_at")
+            found = pipeline.execute()
+        marks = (read(dict(zip((FIELD, "created_at"), values, strict=True))) for values in found)
+        return [mark.status_id for mark in marks if mark is not None and mark.status_id]
+
+    def adopt(self, mark: Mark) -> None:
+        """The job is this attempt, which is told already."""
+        self.mark, self.over, self.ended, self.waits = mark, False, False, State.queued
+
+    @quiet
+    def withdrawn(self) -> None:
+        """RQ refused the new job: its id is taken."""
+        if self.mark is not None and self.mark.status_id:
+            self.adapter.guard.run("taking back a job that RQ refused", lambda: self.handle().delete(force=True))
+        self.mark = None
+
+    def handle(self) -> Status:
+        """The job's status, made here when no tracked publisher did. Its errors reach the guard."""
+        if self.mark is None:
+            self._create()
+            if self.mark is not None:
+                self.job.connection.hset(self.job.key, FIELD, self.mark.text(utcformat(self.job.created_at)))
+        if self.mark is None or self.mark.status_id is None:
+            raise statuses.StatusNotFound(self.job.id)
+        return statuses.at(self.mark.status_id)
+
+    @property
+    def is_tracked(self) -> bool:
+        return self.mark is None or self.mark.status_id is not None
+
+    @quiet
+    def starts(self, worker: str, pipeline: Any) -> None:
+        """A worker is about to run the job; `refused` when it must not."""
+        again, self.over, self.ended, self.error = self.over, True, False, None
+        if not self.is_tracked:
+            return
+        pipeline.hset(self.job.key, PID_FIELD, os.getpid())
+        self.run = Run(
+            tracker=self.adapter,
+            job_name=self.job.description or self.job.id,
+            handle=self.handle,
+            worker=worker,
+            attempt=self.mark.attempt if self.mark else 0,
+            redelivered=again,
+        )
+        try:
+            self.run.start()
+        except KillRequested as asked:
+            self.refused, self.ended = asked, True
+
+    def refusal(self) -> None:
+        """Raises: KillRequested when the job must not run."""
+        if self.refused is not None:
+            refused, self.refused = self.refused, None
+            raise refused
+
+    @quiet
+    def says(self, status: JobStatus) -> None:
+        """RQ gives the job a new state."""
+        if not self.is_tracked:
+            return
+        if status in WAITING:
+            self._waits(State.queued if status == JobStatus.QUEUED else State.unqueued)
+        elif status == JobStatus.FINISHED:
+            self.succeeds()
+        elif status == JobStatus.FAILED:
+            self._ends(State.failed, self.error or _retried_too_often(self.job))
+        elif status == JobStatus.STOPPED:
+            self._ends(State.killed)
+        elif status == JobStatus.CANCELED:
+            self.cancelled()
+
+    def _waits(self, state: State) -> None:
+        mark = self._known_mark() if self.over else self.mark
+        if mark is None or mark.status_id is None:
+            return
+        id = mark.status_id
+        if self.over:
+            with beginning_outside(self.error, *self.adapter.folders):
+                self.adapter.guard.run(
+                    "queueing a job again",
+                    lambda: attempts.requeue(statuses.at(id), mark.attempt, self.error, state is State.unqueued),
+                )
+            self.mark, self.over, self.error, self.ended = mark.next(), False, None, False
+        elif state is State.queued and self.waits is State.unqueued:
+            self.adapter.guard.run(
+                "queueing a job that is due",
+                lambda: statuses.at(id).queued(attempt=mark.attempt, sources={State.unqueued}),
+            )
+        self.waits = state
+
+    def _known_mark(self) -> Mark | None:
+        """The mark; where the job was read before another process gave it one, read once more."""
+        if self.mark is None:
+            fields = {FIELD: self.job.connection.hget(self.job.key, FIELD), "created_at": utcformat(self.job.created_at)}
+            self.mark = read(fields)
+        return self.mark
+
+    @quiet
+    def succeeds(self) -> None:
+        """The job's function has returned, and so has the project's own callback."""
+        self._ends(State.succeeded, result=self.job._result)
+
+    def _ends(self, state: State, error: object = None, result: object = None) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        if self.run is not None:
+            self.run.end(state, error, result)
+            if os.getpid() != _LOADED_IN:
+                self.adapter.guard.last_words()
+            return
+        mark = self._known_mark()
+        if self.is_tracked:
+            attempt = mark.attempt if mark is not None else None
+            self.adapter.end(self.handle, self.job.description or self.job.id, state, attempt, error, result)
+
+    @quiet
+    def failed_for(self, text: str) -> None:
+        """Why the job failed, in words: told after its end where no exception was seen, as of a process that died."""
+        mark = self.mark
+        if self.error is None and not self.killed and self.job._status == JobStatus.FAILED and mark and mark.status_id:
+            self.error, status_id = text, mark.status_id
+            self.adapter.guard.run("telling why a job failed", lambda: statuses.at(status_id).add_error(text.strip(), attempt=mark.attempt))
+
+    @quiet
+    def cancelled(self) -> None:
+        """Somebody took a job that waits out of RQ."""
+        mark = self.mark
+        if mark is None or mark.status_id is None or self.ended or self.run is not None:
+            return
+        status_id = mark.status_id
+        self.adapter.guard.run(
+            "telling that a job was cancelled", lambda: statuses.at(status_id).killed(attempt=mark.attempt, sources=attempts.WAITING)
+        )
+
+
+def _retried_too_often(job: Any) -> object:
+    """Why a job failed that returned `Retry` until RQ had enough."""
+    return f"it returned {job._result!r} once more than it may" if isinstance(job._result, Retry) else None

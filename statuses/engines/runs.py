@@ -1,0 +1,121 @@
+"""A job that runs here: its start, its signs of life, `statuses.current()` inside of it, its end.
+
+For engines that tell the start and the end of a job by two calls in the same thread.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import statuses
+from statuses import KillRequested, State, Status
+
+from . import attempts
+from .jobs import JobStatus
+from .tracker import Tracker
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One attempt of a job in this process. Every method may be called whatever happened before; `start` alone raises."""
+
+    tracker: Tracker
+    job_name: str
+    """What logs call it."""
+    handle: Callable[[], Status]
+    """Gives the status, making it where no tracked publisher did."""
+    worker: str | None
+    """Who runs it."""
+    attempt: int = 0
+    """The attempt that runs."""
+    redelivered: bool = False
+    """Whether the engine hands the same attempt out again."""
+    told: bool = False
+    """Whether the store knows that it started; not while it is away."""
+    status: JobStatus | None = None
+    """What `statuses.current()` gives the job."""
+    _inside: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def tracked(self) -> bool:
+        """Whether there is anything to tell: not of a job that was removed, or whose attempt is over."""
+        return self.told or self.tracker.guard.away
+
+    def start(self) -> None:
+        """Say that it runs. Raises: KillRequested when it must not, and nothing else."""
+        self.tracker.guard.run(f"starting {self.job_name}", self._start)
+
+    def _start(self) -> None:
+        handle = self.handle()
+        if self.status is None:
+            self.status = JobStatus.of(handle, self.tracker.guard)
+        attempt = attempts.start(handle, self.worker, self.attempt, self.redelivered)
+        if attempt is not None:
+            self.attempt, self.told = attempt, True
+
+    def enter(self) -> None:
+        """What runs from now on in this thread is the job."""
+        if self.tracked:
+            self._inside.enter_context(statuses.running(self.status))
+            self.tracker.heartbeats.add(id(self), self._beat)
+
+    def leave(self) -> None:
+        """The job's own code is over; twice does nothing."""
+        self.tracker.heartbeats.remove(id(self))
+        inside, self._inside = self._inside, ExitStack()
+        # ValueError: told from another context than the start, in which nothing runs any more.
+        with suppress(ValueError):
+            inside.close()
+
+    def end(self, state: State, error: object = None, result: object = None) -> None:
+        """Say how it ended; where the store is away, once it is back."""
+        if self.tracked:
+            with beginning_outside(error, *self.tracker.folders):
+                self.tracker.end(self.handle, self.job_name, state, self.attempt, error, result)
+
+    def requeue(self, error: object = None, *, scheduled: bool = False) -> int:
+        """It will run again: gives the number of the next attempt."""
+        if self.tracked:
+            with beginning_outside(error, *self.tracker.folders):
+                self.tracker.guard.run(
+                    f"queueing {self.job_name} again",
+                    lambda: attempts.requeue(self.handle(), self.attempt, error, scheduled),
+                )
+        return self.attempt + 1
+
+    def _beat(self) -> None:
+        try:
+            self.tracker.guard.run("a heartbeat", self._heartbeat if self.told else self._start)
+        except KillRequested:
+            return  # it runs already, and looks for itself
+
+    def _heartbeat(self) -> None:
+        self.handle().heartbeat()
+
+
+@contextmanager
+def beginning_outside(error: object, *folders: str) -> Iterator[None]:
+    """Inside the block the error's traceback begins behind the last frame of an adapter or of `folders`, where the
+    job's own function does. What raised without a frame of its own keeps the whole of it."""
+    if not isinstance(error, BaseException):
+        yield
+        return
+    whole = error.__traceback__
+    error.__traceback__ = _behind(whole, (_HERE, *folders))
+    try:
+        yield
+    finally:
+        error.__traceback__ = whole
+
+
+def _behind(trace: TracebackType | None, folders: tuple[str, ...]) -> TracebackType | None:
+    """From the first frame that is in none of the folders."""
+    found: Any = trace
+    while found is not None and found.tb_frame.f_code.co_filename.startswith(folders):
+        found = found.tb_next
+    return found or trace

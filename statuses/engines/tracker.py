@@ -1,0 +1,149 @@
+"""What every adapter does with the jobs of its engine: which of them, whose, on what, and how they ended."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import statuses
+from statuses import ConfigurationError, State, Status, StatusNotFound
+
+from .. import encoding, failure
+from . import attempts, calls, resources
+from .guard import Guard
+from .heartbeats import EVERY_SECONDS, Heartbeats
+from .who import current_user
+
+#: Characters kept of a job's name and of a user's.
+NAME_LENGTH = 200
+
+Resources = Mapping[str, str] | Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+
+
+class Tracker:
+    """The options of one adapter, and the writes about its jobs that do not depend on the engine.
+
+    `name`: what `Status.engine` says. `user`: asked for who starts a job where nothing else tells. `resources`: what
+    the names of plain arguments mean, `{"book_id": "Book"}`, or a function of job name and named arguments that
+    gives `job_args`. `ignore`: job names that are not tracked. `keep_results`: whether a result becomes the job's
+    `data` (`{"result": ...}`) where the job saved none. `encode`: the engine's own JSON, for results. `folders`: where
+    the engine's own code lies, left out at the top of tracebacks."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        user: Callable[[], str | None] | None = None,
+        resources: Resources | None = None,
+        ignore: Collection[str] = (),
+        keep_results: bool = True,
+        heartbeat_seconds: float = EVERY_SECONDS,
+        encode: calls.Encode = json.dumps,
+        folders: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.user = user
+        self.resource_types = resources
+        self.ignore = frozenset(ignore)
+        self.keep_results = keep_results
+        self.encode = encode
+        self.folders = folders
+        self.guard = Guard()
+        self.heartbeats = Heartbeats(heartbeat_seconds)
+
+    def tracks(self, job_name: str, provider_job_id: str) -> bool:
+        """Whether this job is tracked at all; never raises."""
+        if job_name in self.ignore:
+            return False
+        try:
+            return attempts.is_tracked(job_name, provider_job_id)
+        except ConfigurationError as error:
+            self.guard.say("configuration", f"jobs are not tracked: {error}")
+            return False
+
+    def create(
+        self,
+        *,
+        job_name: str,
+        provider_job_id: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        call: Mapping[str, Any],
+        function: Callable[..., Any] | None = None,
+        queue: str | None = None,
+        state: State = State.queued,
+        user: object = None,
+        parent: str | None = None,
+        depends_on: Sequence[str] | None = None,
+        id: str | None = None,
+    ) -> Status:
+        """A new status. `args` and `kwargs` are looked at for resources, `call` is what is kept of them.
+        One round trip, one more where its user is that of the job it is sent by."""
+        above = statuses.current()
+        return statuses.create(
+            id=id,
+            job_name=job_name[:NAME_LENGTH],
+            job_args=self.job_args(job_name, function, args, kwargs),
+            queue=queue,
+            engine=self.name,
+            provider_job_id=provider_job_id,
+            call=call,
+            state=state,
+            user=self.user_of(user, above),
+            parent=(above.id or None) if above is not None else parent,
+            depends_on=depends_on,
+        )
+
+    def user_of(self, said: object, above: Status | None) -> str | None:
+        """What the call says, else `as_user`'s, else the project's say, else that of the job that sends."""
+        user = said or current_user()
+        if not user and self.user is not None:
+            user = self.user()
+        if not user and above is not None and above.id:
+            try:
+                user = above.user
+            except StatusNotFound:
+                return None
+        return user[:NAME_LENGTH] if isinstance(user, str) and user.strip() else None
+
+    def job_args(
+        self, job_name: str, function: Callable[..., Any] | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The resources among the arguments; none when looking for them fails."""
+        try:
+            arguments = resources.named(function, args, kwargs)
+            types = self.resource_types
+            if types is None or isinstance(types, Mapping):
+                return resources.find(arguments, types)
+            return {**resources.find(arguments), **types(job_name, arguments)}
+        except Exception:
+            self.guard.say("resources", f"looking for resources in the arguments of {job_name} failed", trace=True)
+            return {}
+
+    def end(
+        self,
+        handle: Callable[[], Status],
+        job_name: str,
+        state: State,
+        attempt: int | None,
+        error: object = None,
+        result: object = None,
+    ) -> None:
+        """The attempt is over: told now, or once the store is back. Never raises."""
+        data = attempts.result_data(result, self.encode) if self.keep_results else None
+        if isinstance(error, BaseException):
+            # Now: told late it would keep every frame of the job alive, and its traceback would have changed.
+            error = encoding.loads(failure.describe(error).text)
+        self.guard.run(
+            f"telling that {job_name} is {state}",
+            lambda: attempts.end(handle(), state, attempt, error, data),
+            remember=True,
+        )
+
+
+def own_id(engine: str, provider_job_id: str) -> str:
+    """The id of a status whose engine carries none of ours: the engine's, unless it is one that ids cannot be."""
+    if 1 <= len(provider_job_id) <= NAME_LENGTH and not re.search(r":\d+$", provider_job_id):
+        return provider_job_id
+    return f"{engine}-" + hashlib.sha1(provider_job_id.encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,58 @@
+"""A process of the project that sends jobs, and that the dashboard runs in: it does what lines on its input say.
+
+Each line is a pickle in base64: (function of the project's module or of this one, args, kwargs); so is each answer.
+"""
+
+import base64
+import contextlib
+import importlib
+import pickle
+import sys
+from typing import Any
+
+import statuses
+
+
+def retry(id: str) -> None:
+    """What the page's button does."""
+    statuses.at(id).retry(by="anna")
+
+
+def kill_now(id: str) -> None:
+    """What the page's button does."""
+    statuses.at(id).kill_now(by="anna", reason="not needed")
+
+
+def ready_text() -> str:
+    """What a worker's log says once it works."""
+    return sys.modules[sys.argv[1]].READY
+
+
+def send_many(count: int) -> list[str]:
+    """Send so many short jobs; the engine's ids."""
+    project = sys.modules[sys.argv[1]]
+    return [project.send("add", number, 0) for number in range(count)]
+
+
+def answer(project: Any, line: bytes) -> tuple[str, Any]:
+    name, args, kwargs = pickle.loads(base64.b64decode(line))
+    try:
+        return "ok", (getattr(project, name, None) or globals()[name])(*args, **kwargs)
+    except statuses.EngineCannot as error:
+        return "cannot", str(error)
+    except Exception as error:
+        return "error", f"{type(error).__name__}: {error}"
+
+
+def main() -> None:
+    out = sys.stdout.buffer
+    with contextlib.redirect_stdout(sys.stderr):
+        project = importlib.import_module(sys.argv[1])
+        project.ready()
+        for line in sys.stdin.buffer:
+            out.write(base64.b64encode(pickle.dumps(answer(project, line))) + b"\n")
+            out.flush()
+
+
+if __name__ == "__main__":
+    main()

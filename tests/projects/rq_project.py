@@ -1,0 +1,147 @@
+"""A plain RQ project."""
+
+import os
+import signal
+import time
+from datetime import timedelta
+from typing import Any
+
+import redis
+import rq
+from rq.job import Dependency
+from rq.repeat import Repeat
+
+import statuses
+from statuses.engines import registry
+from statuses.engines import rq as tracking
+
+from . import work
+
+connection = redis.Redis(unix_socket_path=os.environ["TEST_BROKER"], db=3)
+statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=1.0, connect_timeout_seconds=1.0)
+tracking.install(
+    connection,
+    resources={"chapter_id": "Chapter"},
+    heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "0.5")),
+)
+Job = tracking.Job
+
+
+def worker(name: str, queue: str) -> list[str]:
+    """The command line of a worker."""
+    command = ["rq.cli", "worker", "--url", f"unix://{os.environ['TEST_BROKER']}?db=3", "--job-class", "tests.projects.rq_project.Job"]
+    return ["-m", *command, "--name", name, "--with-scheduler", queue]
+
+
+#: What a worker's log says once it works.
+READY = "*** Listening on"
+
+
+def ready() -> None:
+    """Nothing to set up."""
+
+
+def queue(name: str = "main") -> rq.Queue:
+    return rq.Queue(name, connection=connection, job_class=Job)
+
+
+def send(
+    task: str,
+    *args: Any,
+    to: str = "main",
+    later: float = 0,
+    retries: int = 0,
+    user: str | None = None,
+    options: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> str:
+    """Queue a function of `work`; RQ's id of the job."""
+    more: dict[str, Any] = dict(options or {})
+    if retries:
+        more["retry"] = rq.Retry(max=retries)
+    function = getattr(work, task, f"tests.projects.work.{task}")
+    with tracking.as_user(user):
+        if later:
+            return queue(to).enqueue_in(timedelta(seconds=later), function, args=args, kwargs=kwargs, **more).id
+        return queue(to).enqueue(function, args=args, kwargs=kwargs, **more).id
+
+
+def send_after(task: str, *args: Any, before: list[str]) -> str:
+    """Queue a function that waits for other jobs."""
+    return queue().enqueue(getattr(work, task), args=args, depends_on=Dependency(jobs=list(before))).id
+
+
+def send_unique(task: str, id: str) -> str:
+    """Queue a function under an id that may be taken."""
+    return queue().enqueue(getattr(work, task), "unique", job_id=id, unique=True).id
+
+
+def poll(times: int) -> Any:
+    """Asks RQ to run it again until it has run so often."""
+    job = rq.get_current_job()
+    assert job is not None
+    return rq.Retry(max=5) if (job.number_of_retries or 0) < times else "there"
+
+
+def die() -> None:
+    """Takes its process along."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def with_child() -> str:
+    """Queues another job."""
+    return send("add", 1, 1)
+
+
+def send_own(function: str, *args: Any, to: str = "main", **more: Any) -> str:
+    """Queue a function of this module."""
+    return queue(to).enqueue(f"{__name__}.{function}", *args, **more).id
+
+
+def send_untracked(task: str, *args: Any) -> str:
+    """Queue a function as a publisher does that does not know of tracking."""
+    return rq.Queue("main", connection=connection).enqueue(getattr(work, task), args=args).id
+
+
+def send_repeated(task: str, *args: Any, times: int) -> str:
+    """Queue a function that runs again so often."""
+    return queue().enqueue(getattr(work, task), args=args, repeat=Repeat(times=times)).id
+
+
+def cancel(id: str) -> None:
+    """What RQ's own tools do."""
+    Job.fetch(id, connection=connection).cancel()
+
+
+def requeue(id: str) -> None:
+    """What RQ's own tools do."""
+    Job.fetch(id, connection=connection).requeue()
+
+
+def clean_up(queue_name: str) -> None:
+    """What a worker does every ten minutes, and an hour later: jobs that nobody keeps alive are abandoned."""
+    rq.registry.StartedJobRegistry(queue_name, connection=connection, job_class=Job).cleanup(timestamp=time.time() + 3600)
+
+
+def simple_worker(name: str, queue_name: str) -> list[str]:
+    """The command line of a worker that runs jobs in itself."""
+    return [*worker(name, queue_name), "--worker-class", "rq.SimpleWorker"]
+
+
+def seen() -> tuple[list[Any], list[Any]]:
+    """What the engine says of its workers and queues."""
+    engine = registry.get("rq")
+    assert engine is not None
+    return engine.workers(), engine.queues()
+
+
+def forgotten(ids: list[str]) -> list[str]:
+    """Which of these jobs the engine does not know any more."""
+    engine = registry.get("rq")
+    assert engine is not None
+    return [status.id for status in engine.forgotten([statuses.at(id) for id in ids])]
+
+
+def state_in_rq(id: str) -> str:
+    """What RQ itself says of the job."""
+    return Job.fetch(id, connection=connection).get_status().value

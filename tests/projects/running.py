@@ -1,0 +1,201 @@
+"""Projects of one engine as real processes: a worker, a publisher, and what a test does with them."""
+
+import base64
+import importlib.util
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import statuses
+from statuses import EngineCannot, Status
+from tests.servers import ROOT, Server, until
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is different about an engine."""
+
+    package: str
+    """What has to be installed."""
+    module: str
+    """Its project."""
+    many: int
+    """Short jobs that it does in a few seconds."""
+    kills: bool = False
+    """Whether a running job can be ended from outside."""
+    retries: bool = True
+    """Whether it retries by itself and says so."""
+    pickles: bool = False
+    """Whether arguments may be anything."""
+    keeps: bool = False
+    """Whether it keeps the call of a job that is over."""
+    tells_due: bool = True
+    """Whether it says that a job for later is due."""
+
+
+ENGINES = {
+    "django-rq": Facts(package="django_rq", module="tests.projects.djangorq_project", many=0),
+    "rq": Facts(package="rq", module="tests.projects.rq_project", many=100, kills=True, pickles=True, keeps=True),
+}
+
+
+def _outside(environment: dict[str, str]) -> dict[str, str]:
+    """The environment of the project under test, without that of this test run."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("DJANGO_SETTINGS_MODULE", "REDIS_URL")}
+    return {**kept, "PYTHONUNBUFFERED": "1", **environment}
+
+
+class Process:
+    """A worker, in a process group of its own."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], ready: str, log: Path) -> None:
+        self.log = log
+        at = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=_outside(environment),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        until(lambda: ready in self.text()[at:] or self.process.poll() is not None, f"{command} is ready", 30)
+        assert self.process.poll() is None, self.text()
+
+    def text(self) -> str:
+        """All it has logged."""
+        return self.log.read_text(errors="replace")
+
+    def kill(self) -> None:
+        """End it and all it has started at once, as a machine that goes dark."""
+        for pid in [self.process.pid, *_children(self.process.pid)]:
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Let it finish what runs, and go."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+def _children(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    return [int(child) for child in found.stdout.split()]
+
+
+class Project:
+    """One engine's project: sends and asks through its publisher, starts its workers."""
+
+    def __init__(self, name: str, broker: Server, store: Server, logs: Path) -> None:
+        self.name = name
+        self.broker, self.store = broker, store
+        self.logs = logs
+        self.facts = ENGINES[name]
+        self.environment = {"TEST_BROKER": str(broker.socket), "TEST_STORE": store.url, "TEST_LOGS": str(logs)}
+        self.gates = broker.client(db=2)
+        self.workers: list[Process] = []
+        self._publisher = subprocess.Popen(
+            [sys.executable, "-m", "tests.projects.publisher", self.facts.module],
+            cwd=ROOT,
+            env=_outside(self.environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(logs / f"{name}-publisher.log").open("ab"),
+        )
+
+    def ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Let the publisher call a function of the project. Raises: what it raised, as EngineCannot or RuntimeError."""
+        assert self._publisher.stdin is not None and self._publisher.stdout is not None
+        self._publisher.stdin.write(base64.b64encode(pickle.dumps((name, args, kwargs))) + b"\n")
+        self._publisher.stdin.flush()
+        line = self._publisher.stdout.readline()
+        assert line, (self.logs / f"{self.name}-publisher.log").read_text()
+        outcome, value = pickle.loads(base64.b64decode(line))
+        if outcome == "cannot":
+            raise EngineCannot("?", self.name, "do it", value)
+        if outcome == "error":
+            raise RuntimeError(value)
+        return value
+
+    def send(self, task: str, *args: Any, **options: Any) -> Status:
+        """Send a job; its status."""
+        return self.status(self.ask("send", task, *args, **options))
+
+    def status(self, provider_job_id: str) -> Status:
+        """The status of the engine's job."""
+        found = statuses.find_by(provider_job_id=provider_job_id)
+        assert found is not None, f"{self.name} job {provider_job_id} has no status"
+        return found
+
+    def start_worker(self, name: str, queue: str = "main", how: str = "worker", **environment: str) -> Process:
+        """A worker that ends with the tests at the latest; `how`: the project's function with its command line."""
+        # RQ remembers the names of workers that were killed.
+        name = f"{name}-{os.getpid()}-{len(self.workers)}-{id(self) % 10_000}"
+        made = {**self.environment, **environment}
+        command, ready = self.ask(how, name, queue), self.ask("ready_text")
+        self.workers.append(Process(command, made, ready, self.logs / f"{self.name}-{name}.log"))
+        return self.workers[-1]
+
+    def retry(self, status: Status) -> None:
+        """What the page's button does."""
+        self.ask("retry", status.id)
+
+    def kill_now(self, status: Status) -> None:
+        """What the page's button does."""
+        self.ask("kill_now", status.id)
+
+    def open(self, gate: str) -> None:
+        """Let whoever waits at the gate go on."""
+        self.gates.rpush(gate, 1)
+
+    def noted(self, name: str) -> int:
+        """How often a task noted this."""
+        return int(self.gates.get(f"noted:{name}") or 0)
+
+    def began(self, gate: str) -> None:
+        """Wait until a task stands at the gate."""
+        until(lambda: self.noted(f"began:{gate}"), f"a task began at {gate}")
+
+    def ended(self, status: Status, seconds: float = 20) -> Status:
+        """The status once it has ended."""
+        return self.becomes(status, "succeeded", "failed", "killed", seconds=seconds)
+
+    def becomes(self, status: Status, *states: str, seconds: float = 20) -> Status:
+        """The status once it is in one of these states."""
+        until(lambda: status.reload().state in states, f"{status.id} becomes {' or '.join(states)}, it is {status.reload().state}", seconds)
+        return status
+
+    def close(self) -> None:
+        """End every process of the project."""
+        for worker in self.workers:
+            worker.kill()
+        if self._publisher.stdin is not None:
+            self._publisher.stdin.close()
+        self._publisher.wait(10)
+
+
+#: Engines of the contract; django-rq is RQ in other clothes.
+CONTRACT = [name for name in ENGINES if name != "django-rq"]
+
+
+def need(name: str) -> None:
+    """Skip where the engine is not installed."""
+    package = ENGINES[name].package
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")

@@ -1,0 +1,292 @@
+"""What every engine but Celery, whose suite is its own, must show with real workers: one contract."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+
+import statuses
+from statuses import EngineCannot, State
+from tests.projects.running import Process, Project
+from tests.servers import until
+
+
+def later_worker(project: Project, name: str) -> Process:
+    """A worker on a queue of its own, that was started just now."""
+    return project.start_worker(name, name)
+
+
+def test_a_job_is_queued_before_any_worker_takes_it(project: Project) -> None:
+    job = project.send("add", 1, 2, to="nobody")
+
+    assert job.state is State.queued
+    assert (job.queue, job.engine, job.attempt) == ("nobody", project.name, 0)
+    assert re.search(r"\badd$", job.job_name)
+    assert job.call["args"] == [1, 2]
+    assert job.queued_at == job.recorded_at
+
+
+@pytest.mark.usefixtures("shared")
+class TestWithAWorker:
+    """What becomes of jobs at the worker that all tests share."""
+
+    def test_a_job_that_succeeds_keeps_its_result_and_its_worker(self, project: Project) -> None:
+        job = project.ended(project.send("add", 20, 22))
+
+        assert (job.state, job.data, job.attempt) == (State.succeeded, {"result": 42}, 0)
+        assert job.recorded_at <= job.started_at <= job.succeeded_at
+        assert "shared" in job.worker
+        assert job.progress == 1.0
+
+    def test_a_job_that_fails_keeps_class_message_and_traceback_of_its_own_code(self, project: Project) -> None:
+        job = project.ended(project.send("fail", "no such shelf"))
+
+        (error,) = job.errors
+        assert job.state is State.failed
+        assert (error["class"], error["message"]) == ("ValueError", "no such shelf")
+        assert "raise ValueError(message)" in error["traceback"]
+        assert [frame["function"] for frame in error["frames"]][-1] == "fail"
+        assert "statuses/engines" not in error["traceback"]
+        assert job.error_group == "ValueError projects/work.py:fail"
+
+    def test_the_call_is_kept_and_its_resources_are_found(self, project: Project) -> None:
+        job = project.ended(project.send("read_book", "Book:53", 7, others=["Book:1", "no book"]))
+
+        assert job.state is State.succeeded
+        assert job.job_args == {"book": "Book:53", "chapter_id": "Chapter:7", "others": ["Book:1"]}
+        assert job.call["args"] == ["Book:53", 7]
+        assert job.call["kwargs"] == {"others": ["Book:1", "no book"]}
+
+    def test_the_user_comes_along(self, project: Project) -> None:
+        job = project.ended(project.send("add", 1, 1, user="deploy"))
+
+        assert job.user == "deploy"
+
+    def test_a_retry_of_the_engine_is_the_next_attempt_and_the_failed_one_is_kept(self, project: Project) -> None:
+        if not project.facts.retries:
+            pytest.skip("it retries nothing by itself")
+        job = project.ended(project.send("fail_first", f"{project.name} third", 2, retries=3))
+
+        assert (job.state, job.attempt, job.data) == (State.succeeded, 2, {"result": f"{project.name} third"})
+        assert [(each.state, each.error_summary) for each in job.prior_attempts] == [(State.failed, "ValueError: not yet")] * 2
+        assert job.started_at > job.prior_attempts[1].started_at
+
+    def test_the_last_retry_fails(self, project: Project) -> None:
+        if not project.facts.retries:
+            pytest.skip("it retries nothing by itself")
+        job = project.send("fail_first", f"{project.name} never", 9, retries=1)
+        until(lambda: job.reload().attempt == 1 and job.state is State.failed, "the second attempt has failed")
+
+        assert [error["message"] for error in job.errors] == ["not yet"]
+        assert project.noted(f"{project.name} never") == 2
+
+    def test_a_job_for_later_is_unqueued_until_it_is_due(self, project: Project) -> None:
+        # RQ counts whole seconds: a job for two of them may be due after one.
+        job = project.send("add", 2, 2, later=2)
+        before = job.state
+
+        project.ended(job)
+
+        assert before is State.unqueued
+        assert job.state is State.succeeded
+        assert (job.started_at - job.recorded_at).total_seconds() >= 0.9
+        if project.facts.tells_due:
+            assert (job.queued_at - job.recorded_at).total_seconds() >= 0.9
+            assert job.wait_time < 0.9
+
+    def test_progress_and_data_that_the_job_saved_stay(self, project: Project) -> None:
+        job = project.ended(project.send("with_progress", 4))
+
+        assert (job.state, job.data, job.progress_message) == (State.succeeded, {"mine": 4}, "step 4")
+
+    def test_a_huge_result_is_cut_and_says_so(self, project: Project) -> None:
+        job = project.ended(project.send("with_big_result"))
+
+        assert job.state is State.succeeded
+        assert len(str(job.data)) < 5000
+        assert "200,002 bytes" in job.data["not_kept"]
+
+    @pytest.mark.parametrize("thing", ["x" * 300_000, {1, 2}], ids=["huge", "a set"])
+    def test_arguments_that_are_not_kept_are_shown(self, project: Project, thing: Any) -> None:
+        if isinstance(thing, set) and not project.facts.pickles:
+            with pytest.raises(RuntimeError):
+                project.send("take", thing)
+            assert statuses.where(engine=project.name, state=["queued", "unqueued"], job_name=_name(project, "take")).count() == 0
+            return
+        job = project.ended(project.send("take", thing))
+
+        assert (job.state, job.data) == (State.succeeded, {"result": type(thing).__name__})
+        assert job.call["args"][0].keys() == {"repr"}
+        assert len(str(job.call)) < 5000
+        if project.facts.keeps:
+            project.retry(job)
+            until(lambda: job.reload().attempt == 1 and job.is_ended, "the retry has ended")
+            assert job.data == {"result": type(thing).__name__}
+        else:
+            with pytest.raises(EngineCannot, match="arguments were not kept"):
+                project.retry(job)
+
+    def test_a_running_job_that_looks_ends_as_killed_and_no_retry_catches_it(self, project: Project) -> None:
+        gate = f"{project.name} cooperative"
+        job = project.send("cooperative", gate, retries=3 if project.facts.retries else 0)
+        project.began(gate)
+
+        job.request_kill(by="anna", reason="too slow")
+
+        project.ended(job)
+        project.ended(project.send("add", 1, 1))
+        assert (job.reload().state, job.attempt) == (State.killed, 0)
+        assert (job.kill_requested_by, job.kill_reason) == ("anna", "too slow")
+        assert project.noted(f"began:{gate}") == 1
+
+    def test_a_request_on_a_job_that_never_looks_changes_nothing(self, project: Project) -> None:
+        gate = f"{project.name} never looks"
+        job = project.send("gated", gate)
+        project.began(gate)
+
+        job.request_kill()
+        project.open(gate)
+
+        assert project.ended(job).state is State.succeeded
+        assert job.kill_requested
+
+    def test_kill_now_ends_a_running_job_or_says_why_it_cannot(self, project: Project) -> None:
+        gate = f"{project.name} victim"
+        job = project.send("gated", gate, retries=2 if project.facts.retries else 0)
+        project.began(gate)
+
+        if not project.facts.kills:
+            with pytest.raises(EngineCannot, match="nothing here can end its process"):
+                project.kill_now(job)
+            project.open(gate)
+            assert project.ended(job).state is State.succeeded
+            return
+        project.kill_now(job)
+        project.ended(job)
+        assert (job.state, job.attempt, job.errors, job.kill_requested_by) == (State.killed, 0, [], "anna")
+        assert project.noted(f"through:{gate}") == 0
+        assert project.ended(project.send("add", 1, 1)).state is State.succeeded
+
+    def test_a_failed_job_runs_again_with_its_original_call(self, project: Project) -> None:
+        name = f"{project.name} by hand"
+        job = project.ended(project.send("fail_first", name, times=1))
+        assert job.state is State.failed
+
+        project.retry(job)
+
+        until(lambda: job.reload().attempt == 1 and job.is_ended, "the second attempt has ended")
+        assert (job.state, job.data) == (State.succeeded, {"result": name})
+        assert [(each.state, each.error_summary) for each in job.prior_attempts] == [(State.failed, "ValueError: not yet")]
+        assert job.call["args"] == [name]
+        assert project.noted(name) == 2
+
+    def test_a_retry_of_a_job_that_runs_is_refused(self, project: Project) -> None:
+        gate = f"{project.name} still runs"
+        job = project.send("gated", gate)
+        project.began(gate)
+
+        with pytest.raises(EngineCannot, match="retry is possible once it has ended"):
+            project.retry(job)
+
+        project.open(gate)
+        assert project.ended(job).attempt == 0
+
+    def test_many_short_jobs_are_each_seen_once(self, project: Project) -> None:
+        _many(project, project.facts.many)
+
+    @pytest.mark.full
+    def test_ten_thousand_short_jobs_are_each_seen_once(self, project: Project) -> None:
+        _many(project, 10_000)
+
+    def test_a_job_that_was_removed_goes_on(self, project: Project) -> None:
+        gate = f"{project.name} removed"
+        job = project.send("gated", gate)
+        project.began(gate)
+        job.delete(force=True)
+
+        project.open(gate)
+
+        until(lambda: project.noted(f"through:{gate}"), "it came through")
+        project.ended(project.send("add", 1, 1))
+        assert statuses.find(job.id) is None
+
+    def test_a_store_that_goes_away_harms_no_job_and_hears_of_it_afterwards(self, project: Project) -> None:
+        gate = f"{project.name} outage"
+        job = project.send("gated", gate)
+        project.began(gate)
+
+        project.store.freeze()
+        try:
+            project.open(gate)
+            until(lambda: project.noted(f"through:{gate}"), "it came through")
+            time.sleep(1.2)  # longer than the project waits for the store: the end meets one that is away
+        finally:
+            project.store.thaw()
+
+        assert project.ended(job).state is State.succeeded
+        assert project.ended(project.send("add", 1, 1)).state is State.succeeded
+
+
+def test_a_job_killed_while_it_waits_never_starts_not_even_at_a_new_worker(project: Project) -> None:
+    queue = f"later-{project.name}"
+    name = f"{project.name} never starts"
+    by_button, by_flag = (project.send("count", name, to=queue) for _ in range(2))
+    other = project.send("count", f"{project.name} starts", to=queue)
+    project.kill_now(by_button)
+    by_flag.request_kill(by="anna")  # the flag alone: refused by the adapter when it would start
+
+    later_worker(project, queue)
+
+    project.ended(other)
+    assert project.ended(by_flag).state is State.killed
+    assert by_button.reload().state is State.killed
+    assert by_button.started_at is by_flag.started_at is None
+    assert (by_button.kill_requested_by, by_button.kill_reason) == ("anna", "not needed")
+    assert project.noted(name) == 0
+
+
+def test_a_job_that_was_killed_while_it_waited_runs_once_when_it_is_retried(project: Project) -> None:
+    queue, name = f"again-{project.name}", f"{project.name} killed and back"
+    job = project.send("count", name, to=queue)
+    project.kill_now(job)
+    project.retry(job)
+
+    later_worker(project, queue)
+
+    until(lambda: job.reload().attempt == 1 and job.is_ended, "the second attempt has ended")
+    project.ended(project.send("add", 1, 1, to=queue))
+    assert (job.reload().state, job.data) == (State.succeeded, {"result": name})
+    assert job.prior_attempts[0].state is State.killed
+    assert project.noted(name) == 1
+
+
+def test_the_job_of_a_worker_that_is_killed_stays_started_and_becomes_stale(project: Project) -> None:
+    queue, gate = f"dark-{project.name}", f"{project.name} dark"
+    worker = later_worker(project, queue)
+    job = project.send("gated", gate, to=queue)
+    project.began(gate)
+    until(lambda: job.reload().heartbeat_at is not None, "a sign of life")
+
+    worker.kill()
+
+    until(lambda: job.reload().is_stale, "it is stale")
+    assert job.state is State.started
+
+
+def _name(project: Project, task: str) -> str:
+    return project.send("add", 0, 0, to="nobody").job_name.replace("add", task)
+
+
+def _many(project: Project, count: int) -> None:
+    sent = project.ask("send_many", count)
+
+    assert len(set(sent)) == count
+    within = max(60, count / 20)
+    for start in range(0, count, 1000):
+        ids = sent[start : start + 1000]
+        query = statuses.where(provider_job_id=ids)
+        until(lambda query=query, ids=ids: query.counts()[State.succeeded] == len(ids), "all have succeeded", within)
+        jobs = list(query.limit(len(ids)).run())
+        assert sorted(job.data["result"] for job in jobs) == list(range(start, start + len(ids)))
+        assert {job.attempt for job in jobs} == {0}

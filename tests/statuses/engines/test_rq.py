@@ -1,0 +1,225 @@
+"""What RQ alone does, with real workers."""
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+import statuses
+from statuses import EngineCannot, State
+from tests.projects.running import Process, Project
+from tests.servers import until
+
+pytestmark = pytest.mark.parametrize("running", ["rq"], indirect=True)
+
+
+def send_own(project: Project, function: str, *args: Any, **more: Any) -> statuses.Status:
+    return project.status(project.ask("send_own", function, *args, **more))
+
+
+def settled(project: Project, job: statuses.Status) -> None:
+    """Wait until RQ has written down the end of the job, too."""
+    until(lambda: project.ask("state_in_rq", job.provider_job_id) != "started", "RQ says that it is over")
+
+
+@pytest.mark.usefixtures("shared")
+class TestWithAWorker:
+    def test_a_job_that_waits_for_others_depends_on_them_and_is_the_child_of_the_first(self, project: Project) -> None:
+        first = project.send("gated", "rq before")
+        second = project.send("add", 1, 1)
+
+        after = project.status(project.ask("send_after", "add", 1, 2, before=[first.provider_job_id, second.provider_job_id]))
+        before = after.state
+        project.open("rq before")
+
+        project.ended(after)
+        assert before is State.unqueued
+        assert (after.state, after.parent, after.depends_on) == (State.succeeded, first.id, [first.id, second.id])
+        assert after.queued_at >= first.reload().succeeded_at
+
+    def test_what_a_job_queues_is_its_child(self, project: Project) -> None:
+        job = project.ended(send_own(project, "with_child"))
+
+        assert project.ended(project.status(job.data["result"])).parent == job.id
+
+    def test_a_job_that_asks_to_run_again_keeps_its_attempts_without_an_error(self, project: Project) -> None:
+        job = send_own(project, "poll", 2)
+        until(lambda: job.reload().attempt == 2 and job.is_ended, "the third attempt has ended")
+
+        assert (job.state, job.data) == (State.succeeded, {"result": "there"})
+        assert [attempt.errors for attempt in job.prior_attempts] == [[], []]
+
+    def test_a_job_that_asks_too_often_fails_and_says_so(self, project: Project) -> None:
+        job = send_own(project, "poll", 99)
+        until(lambda: job.reload().attempt == 5 and job.is_ended, "the last attempt has ended")
+
+        assert job.state is State.failed
+        assert "once more than it may" in job.error_summary
+
+    def test_a_job_that_repeats_is_one_job_with_an_attempt_each_time(self, project: Project) -> None:
+        job = project.status(project.ask("send_repeated", "count", "rq repeated", times=2))
+        until(lambda: job.reload().attempt == 2 and job.is_ended, "the third run has ended")
+
+        assert [attempt.state for attempt in job.prior_attempts] == [State.succeeded] * 2
+        assert project.noted("rq repeated") == 3
+
+    def test_a_job_whose_process_dies_fails_and_says_why(self, project: Project) -> None:
+        job = project.ended(send_own(project, "die"))
+        until(lambda: job.reload().errors, "why")
+
+        assert job.state is State.failed
+        assert "Work-horse terminated unexpectedly" in job.error_summary
+
+    def test_a_job_whose_process_dies_and_that_rq_retries_is_the_next_attempt(self, project: Project) -> None:
+        job = send_own(project, "die", retry=_retry(1))
+        until(lambda: job.reload().attempt == 1 and job.is_ended, "the second attempt has ended")
+
+        assert job.state is State.failed
+
+    def test_a_job_that_rq_requeues_is_the_next_attempt(self, project: Project) -> None:
+        job = project.ended(project.send("fail_first", "rq requeued", 1))
+        settled(project, job)
+
+        project.ask("requeue", job.provider_job_id)
+
+        until(lambda: job.reload().attempt == 1 and job.is_ended, "the second attempt has ended")
+        assert (job.state, job.prior_attempts[0].state) == (State.succeeded, State.failed)
+
+    def test_a_job_that_rq_has_forgotten_runs_again_from_the_call_that_was_kept(self, project: Project) -> None:
+        job = project.ended(project.send("count", "rq forgotten", options={"result_ttl": 0}))
+        before = job.provider_job_id
+
+        project.retry(job)
+
+        until(lambda: job.reload().attempt == 1 and job.is_ended, "the second attempt has ended")
+        assert (job.state, project.noted("rq forgotten")) == (State.succeeded, 2)
+        assert job.provider_job_id != before
+
+    def test_arguments_that_json_changes_are_not_sent_again_once_rq_has_forgotten_them(self, project: Project) -> None:
+        job = project.ended(project.send("take", (1, 2), options={"result_ttl": 0}))
+
+        with pytest.raises(EngineCannot, match="more than JSON can give back"):
+            project.retry(job)
+        assert (job.reload().state, job.attempt) == (State.succeeded, 0)
+
+    def test_a_retry_lets_what_waits_for_the_job_run(self, project: Project) -> None:
+        first = project.send("fail_first", "rq unblocks", 1)
+        after = project.status(project.ask("send_after", "add", 1, 2, before=[first.provider_job_id]))
+        project.ended(first)
+
+        project.retry(first)
+
+        assert project.ended(after).state is State.succeeded
+
+    def test_what_was_killed_is_stopped_in_rq(self, project: Project) -> None:
+        job = project.send("cooperative", "rq stopped")
+        project.began("rq stopped")
+        job.request_kill()
+        project.ended(job)
+
+        until(lambda: project.ask("state_in_rq", job.provider_job_id) == "stopped", "RQ says stopped")
+
+    def test_an_id_that_is_taken_leaves_one_status(self, project: Project) -> None:
+        project.ask("send_unique", "count", "only-once")
+
+        with pytest.raises(RuntimeError, match="DuplicateJobError"):
+            project.ask("send_unique", "count", "only-once")
+
+        assert statuses.where(provider_job_id="only-once").count() == 1
+
+    def test_an_id_that_is_used_again_is_another_job(self, project: Project) -> None:
+        first = project.ended(project.send("add", 1, 1, options={"job_id": "nightly"}))
+        settled(project, first)
+        project.send("add", 2, 2, options={"job_id": "nightly"})
+        until(lambda: statuses.where(provider_job_id="nightly", state="succeeded").count() == 2, "both")
+
+        assert [job.data["result"] for job in statuses.where(provider_job_id="nightly")] == [4, 2]
+        assert first.reload().attempt == 0
+
+    def test_a_job_of_an_untracked_publisher_appears_at_the_worker(self, project: Project) -> None:
+        id = project.ask("send_untracked", "read_book", "Book:7")
+
+        job = project.ended(until(lambda: statuses.find_by(provider_job_id=id), "the job"))
+        assert (job.state, job.job_args, job.queue) == (State.succeeded, {"book": "Book:7"}, "main")
+
+    def test_workers_and_queues_are_told(self, project: Project, shared: Process) -> None:
+        job = project.send("gated", "rq seen")
+        project.began("rq seen")
+        project.send("add", 1, 1, to="rq-depth")
+
+        workers, queues = project.ask("seen")
+        project.open("rq seen")
+
+        (worker,) = [found for found in workers if list(found.running) == [job.id]]
+        assert (worker.name, worker.pid, list(worker.queues)) == (job.reload().worker, shared.process.pid, ["main"])
+        assert worker.is_alive
+        assert [(found.depth, found.is_paused) for found in queues if found.name == "rq-depth"] == [(1, False)]
+
+
+def test_a_job_that_is_no_longer_in_rq_is_told_as_forgotten(project: Project) -> None:
+    kept, lost = (project.send("add", 1, 1, to="nobody") for _ in range(2))
+
+    project.broker.client(db=3).delete(f"rq:job:{lost.provider_job_id}")
+
+    assert project.ask("forgotten", [kept.id, lost.id]) == [lost.id]
+
+
+def test_a_job_that_rq_cancels_is_killed(project: Project) -> None:
+    job = project.send("add", 1, 1, to="nobody")
+
+    project.ask("cancel", job.provider_job_id)
+
+    assert job.reload().state is State.killed
+
+
+def test_kill_now_says_why_a_worker_that_runs_jobs_in_itself_cannot(project: Project) -> None:
+    project.start_worker("simple", "rq-simple", how="simple_worker")
+    job = project.send("gated", "rq simple", to="rq-simple")
+    project.began("rq simple")
+
+    with pytest.raises(EngineCannot, match="runs its jobs in itself"):
+        project.kill_now(job)
+
+    project.open("rq simple")
+    assert project.ended(job).state is State.succeeded
+    assert job.kill_requested
+
+
+def test_a_job_whose_worker_is_gone_is_not_killed_and_fails_once_rq_gives_it_up(project: Project) -> None:
+    worker = project.start_worker("gone", "rq-gone")
+    job = project.send("gated", "rq gone", to="rq-gone")
+    project.began("rq gone")
+    worker.kill()
+
+    until(lambda: _cannot_kill(project, job), "the server has seen that the worker is gone")
+    assert [found.is_alive for found in project.ask("seen")[0] if found.name == job.reload().worker] == [False]
+    project.ask("clean_up", "rq-gone")
+
+    assert project.ended(job).state is State.failed
+    assert "AbandonedJobError" in job.error_summary
+
+
+def test_a_stopping_worker_finishes_its_job(project: Project) -> None:
+    worker = project.start_worker("warm", "rq-warm")
+    job = project.send("gated", "rq warm", to="rq-warm")
+    project.began("rq warm")
+
+    os.kill(worker.process.pid, signal.SIGTERM)
+    project.open("rq warm")
+
+    assert project.ended(job).state is State.succeeded
+
+
+def _cannot_kill(project: Project, job: statuses.Status) -> bool:
+    try:
+        project.kill_now(job)
+    except EngineCannot as error:
+        return "it is gone" in str(error)
+    return False
+
+
+def _retry(times: int) -> Any:
+    from rq import Retry
+
+    return Retry(max=times)

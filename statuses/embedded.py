@@ -103,15 +103,6 @@ def end_with_parent(signum: int = signal.SIGTERM) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(signum))
 
 
-def _exists(pid: int) -> bool:
-    """Whether a process of this number runs (and has not just ended without being waited for)."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 class EmbeddedServer:
     """One server of one directory, as a context manager.
 
@@ -145,9 +136,8 @@ class EmbeddedServer:
         private_directory(self.directory)
         private_directory(self.socket.parent)
         with self._launching():
-            self.adopted = self._listening()
+            self.adopted = self._adopt()
             if self.adopted:
-                self._process, self.pid = None, int(self._info("process_id"))
                 return
             self._spawn()
             # Until it listens another process would take the directory for free.
@@ -173,7 +163,7 @@ class EmbeddedServer:
         """Whether the server is gone. One that is busy or frozen is not."""
         if self._process:
             return self._process.poll() is not None
-        return self.pid is None or not _exists(self.pid)
+        return self.pid is None or not self._listening()
 
     def version(self) -> str:
         """The server's name and version, as it says itself."""
@@ -192,6 +182,18 @@ class EmbeddedServer:
         with open(self.directory / "server.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    def _adopt(self) -> bool:
+        """Takes over the server that runs here; waits for one that is just ending. Raises: ServerError when it does neither."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._listening():
+            with contextlib.suppress(OSError, ValueError):
+                self._process, self.pid = None, int(self._info("process_id"))
+                return True
+            if time.monotonic() > deadline:
+                raise ServerError(f"a server in {self.directory} takes connections and does not answer; end it first")
+            time.sleep(0.1)
+        return False
 
     def _spawn(self) -> None:
         self.binary = self.binary or find_binary()
@@ -228,10 +230,15 @@ class EmbeddedServer:
         return False
 
     def _listening(self) -> bool:
+        """Whether anybody holds the socket; also a server that loads its file, is busy, or frozen."""
         try:
-            self._ask("PING")
-        except OSError:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(2.0)
+                connection.connect(str(self.socket))
+        except (FileNotFoundError, ConnectionRefusedError):
             return False
+        except OSError:
+            return True
         return True
 
     def _ping(self) -> str | None:

@@ -13,6 +13,17 @@ from statuses.engines import celery as tracking
 from .places import VAR
 
 QUEUES = ("default", "bulk", "reports")
+#: Which queue a job goes to, by its name; the others go to `default`.
+ROUTES = {
+    "packages.hash_file": {"queue": "bulk"},
+    "packages.count_lines": {"queue": "bulk"},
+    "packages.compile_source": {"queue": "bulk"},
+    "packages.read_text": {"queue": "bulk"},
+    "packages.verify_all": {"queue": "reports"},
+    "search.rebuild": {"queue": "reports"},
+    "reports.*": {"queue": "reports"},
+    "jobs.*": {"queue": "reports"},
+}
 #: Seconds after which the broker hands out again what a killed worker held; longer than any job of the demo.
 VISIBILITY_SECONDS = 180
 #: Keys of broker and results, apart from those of the statuses and of anybody else on a server that is shared.
@@ -40,6 +51,7 @@ def _configure(app: Celery, url: str) -> None:
         broker_connection_retry_on_startup=True,
         result_expires=600,
         task_default_queue="default",
+        task_routes=ROUTES,
         # A job that was running when the demo was ended runs again at the next start, as its next attempt.
         task_acks_late=True,
         worker_prefetch_multiplier=1,

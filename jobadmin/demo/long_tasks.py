@@ -32,7 +32,7 @@ class Pace:
         time.sleep(min((time.process_time() - began) * self.rest_for_second, LONGEST_REST_SECONDS))
 
 
-@app.task(name="search.rebuild", queue="reports")
+@app.task(name="search.rebuild")
 def rebuild_index() -> dict[str, Any]:
     """Counts the words of every package, with progress; looks at each step whether somebody asked it to end."""
     job, pace = statuses.current(), Pace(share=0.04)
@@ -50,7 +50,7 @@ def rebuild_index() -> dict[str, Any]:
     return {"packages": len(found), "words": len(total), "most": sorted(total, key=lambda word: -total[word])[:10]}
 
 
-@app.task(name="packages.verify_all", queue="reports")
+@app.task(name="packages.verify_all")
 def verify_all() -> dict[str, Any]:
     """Compares every file with the hash in its package's RECORD. It never looks up: only *Kill now* ends it early."""
     pace, checked, differing = Pace(share=0.025), 0, []
@@ -65,7 +65,7 @@ def verify_all() -> dict[str, Any]:
     return {"files": checked, "differing": differing}
 
 
-@app.task(name="reports.find_similar", queue="reports", soft_time_limit=4)
+@app.task(name="reports.find_similar", soft_time_limit=4)
 def find_similar(package: str) -> dict[str, Any]:
     """Pairs of sources that are much alike. Big packages do not get through in their time limit."""
     found, pairs, pace = packages.find(package), [], Pace(share=0.5)
@@ -80,7 +80,7 @@ def find_similar(package: str) -> dict[str, Any]:
     return {"files": len(texts), "similar": pairs}
 
 
-@app.task(name="reports.sizes", queue="reports")
+@app.task(name="reports.sizes")
 def sizes() -> dict[str, Any]:
     """Bytes of every package, each measured in a child of its own: one job here, many statuses."""
     job, pace = statuses.current(), Pace(share=0.3)
@@ -100,7 +100,7 @@ def sizes() -> dict[str, Any]:
     return {"bytes": sum(measured.values()), "largest": sorted(measured, key=lambda name: -measured[name])[:5]}
 
 
-@app.task(name="jobs.clean", queue="reports")
+@app.task(name="jobs.clean")
 def clean_jobs() -> dict[str, Any]:
     """Removes the jobs whose time is over, as a project's own nightly job would."""
     return {"removed": statuses.clean().removed}

@@ -21,14 +21,14 @@ from .places import REPORTS, SEARCH_INDEX
 LOCK_SECONDS = 0.01
 
 
-@app.task(name="packages.hash_file", queue="bulk")
+@app.task(name="packages.hash_file")
 def hash_file(package: str, path: str) -> dict[str, Any]:
     """SHA-256 and size of one file."""
     content = packages.find(package).read(path)
     return {"path": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-@app.task(name="packages.count_lines", queue="bulk")
+@app.task(name="packages.count_lines")
 def count_lines(package: str, path: str, module: str) -> dict[str, Any]:
     """Lines of one source file and the share of them that are comments. An empty file has no share."""
     lines = packages.find(package).read(path).decode().splitlines()
@@ -36,21 +36,21 @@ def count_lines(package: str, path: str, module: str) -> dict[str, Any]:
     return {"lines": len(lines), "comments": comments, "share": round(comments / len(lines), 3)}
 
 
-@app.task(name="packages.compile_source", queue="bulk")
+@app.task(name="packages.compile_source")
 def compile_source(package: str, path: str) -> dict[str, Any]:
     """Size of one file's byte code. Templates and Cython do not parse."""
     code = compile(packages.find(package).read(path), path, "exec", dont_inherit=True)
     return {"path": path, "names": len(code.co_names), "constants": len(code.co_consts)}
 
 
-@app.task(name="packages.read_text", queue="bulk")
+@app.task(name="packages.read_text")
 def read_text(package: str, path: str) -> dict[str, Any]:
     """The words of one text file. Some files are no text."""
     text = packages.find(package).read(path).decode("utf-8")
     return {"path": path, "characters": len(text), "words": len(packages.words(text.encode()))}
 
 
-@app.task(name="packages.check_imports", queue="default")
+@app.task(name="packages.check_imports")
 def check_imports(package: str, path: str, module: str) -> dict[str, Any]:
     """What one module imports. Optional drivers and the like are often not installed."""
     tree = ast.parse(packages.find(package).read(path))
@@ -74,7 +74,6 @@ def _imported(tree: ast.AST) -> set[str]:
 
 @app.task(
     name="search.index_package",
-    queue="default",
     autoretry_for=(sqlite3.OperationalError,),
     max_retries=3,
     retry_backoff=1,
@@ -97,7 +96,7 @@ def index_package(package: str) -> dict[str, Any]:
     return {"words": len(counts)}
 
 
-@app.task(name="packages.audit", queue="default")
+@app.task(name="packages.audit")
 def audit(package: str) -> dict[str, Any]:
     """Starts four checks of one package, and a summary when all of them succeed: its children."""
     _report(package).unlink(missing_ok=True)
@@ -106,7 +105,7 @@ def audit(package: str) -> dict[str, Any]:
     return {"checks": len(checks)}
 
 
-@app.task(name="packages.audit.measure_sources", queue="default")
+@app.task(name="packages.audit.measure_sources")
 def measure_sources(package: str) -> dict[str, Any]:
     """Lines and bytes of all sources."""
     found = packages.find(package)
@@ -114,7 +113,7 @@ def measure_sources(package: str) -> dict[str, Any]:
     return {"files": len(contents), "lines": sum(c.count(b"\n") for c in contents), "bytes": sum(map(len, contents))}
 
 
-@app.task(name="packages.audit.compile_package", queue="default")
+@app.task(name="packages.audit.compile_package")
 def compile_package(package: str) -> dict[str, Any]:
     """Compiles the first fifty sources."""
     found = packages.find(package)
@@ -124,7 +123,7 @@ def compile_package(package: str) -> dict[str, Any]:
     return {"compiled": len(paths)}
 
 
-@app.task(name="packages.audit.read_licence", queue="default")
+@app.task(name="packages.audit.read_licence")
 def read_licence(package: str) -> dict[str, Any]:
     """First line of the licence. Not every package brings its text along."""
     found = packages.find(package)
@@ -135,14 +134,14 @@ def read_licence(package: str) -> dict[str, Any]:
     return {"licence": next((line.strip() for line in lines if line.strip()), "")}
 
 
-@app.task(name="packages.audit.list_entry_points", queue="default")
+@app.task(name="packages.audit.list_entry_points")
 def list_entry_points(package: str) -> dict[str, Any]:
     """The commands and plugins a package announces."""
     points = importlib.metadata.distribution(packages.find(package).name).entry_points
     return {"entry_points": [f"{point.group}: {point.name}" for point in points]}
 
 
-@app.task(name="reports.summarise", queue="reports")
+@app.task(name="reports.summarise")
 def summarise(results: list[dict[str, Any]], package: str) -> dict[str, Any]:
     """Puts the results of an audit into one report file."""
     summary = {name: value for result in results for name, value in result.items()}
@@ -151,7 +150,7 @@ def summarise(results: list[dict[str, Any]], package: str) -> dict[str, Any]:
     return summary
 
 
-@app.task(name="reports.publish", queue="reports", bind=True, max_retries=4)
+@app.task(name="reports.publish", bind=True, max_retries=4)
 def publish(self: Task, package: str) -> dict[str, Any]:
     """Reads the report of an audit; asks again, a few times, while it is not there."""
     try:

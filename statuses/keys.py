@@ -28,6 +28,16 @@ def texts(tag: str, dictionary: str) -> str:
     return f"{tag}{dictionary}:list"
 
 
+def presence(tag: str) -> str:
+    """hash: "<engine>\t<worker>" -> microseconds of its last report, newline, JSON; in family 0 alone."""
+    return f"{tag}presence"
+
+
+def presence_order(tag: str) -> str:
+    """zset: the fields of `presence` by the moment of the last report, to drop the oldest."""
+    return f"{tag}presence:order"
+
+
 def alias(tag: str, own_id: str) -> str:
     """string: "segment row" of an id that a caller chose."""
     return f"{tag}x:{own_id}"

@@ -17,7 +17,8 @@ _ROW = re.compile(r"[jldke](\d{1,5})")
 _ATTEMPT = re.compile(r"a(\d{1,5}):(\d{1,9})[de]?")
 #: Last parts of the keys that a segment has once.
 _WHOLE = frozenset({"n", "v", "z", "w", "b", "rows", *(column.key for column in COLUMNS), *POSTINGS})
-_OF_FAMILY = frozenset({"meta", *DICTIONARIES.values(), *(f"{name}:list" for name in DICTIONARIES.values())})
+_PRESENCE = (keys.presence(""), keys.presence_order(""))
+_OF_FAMILY = frozenset({"meta", *_PRESENCE, *DICTIONARIES.values(), *(f"{name}:list" for name in DICTIONARIES.values())})
 assert len(POSTINGS) == TAG_BUCKETS * len(TAGS)
 
 

@@ -16,6 +16,7 @@ from celery import Celery, Task
 from celery.exceptions import Ignore, Reject
 
 import statuses
+from statuses import presence
 from statuses.engines import attempts
 from statuses.engines import celery as tracking
 
@@ -47,6 +48,7 @@ if "TEST_BROKER" in os.environ:
     connect(BROKER, os.environ["TEST_STORE"])
 if os.environ.get("TEST_TRACKED", "1") == "1":
     tracking.install(app, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "1")))
+presence.EVERY_SECONDS = float(os.environ.get("TEST_PRESENCE", "0.2"))
 
 
 def record() -> None:

@@ -105,7 +105,7 @@ class Engine:
         Raises: EngineCannot where `has_queues` is False; StoreUnavailable."""
         raise EngineCannot("*", self.name, "list the queues of", "it does not tell")
 
-    def forgotten(self, statuses: Sequence[Status]) -> list[Status]:
+    def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Those of these queued jobs that the engine surely no longer has: it will never start them. Where it is not
         sure it leaves a job out. Raises: EngineCannot where `can_tell_forgotten` is False."""
         raise EngineCannot("*", self.name, "say what was forgotten of", "it does not tell")

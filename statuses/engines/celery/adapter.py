@@ -156,7 +156,7 @@ def install(
     `{"book_id": "Book"}`, or a function of job name and named arguments that gives `job_args`. `ignore`: task names
     that are not tracked. `keep_results`: whether a result becomes the job's `data` (`{"result": ...}`) where the job
     saved none. No connection is made here."""
-    from . import publishing, tracing, worker
+    from . import presence, publishing, tracing, worker
     from .engine import Celery
 
     present = of(app)
@@ -169,6 +169,7 @@ def install(
     publishing.connect(adapter)
     tracing.connect()
     worker.connect()
+    presence.connect()
     engine = Celery(adapter)
     registry.register(engine)
     return engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,14 +12,19 @@ import kombu.exceptions
 from celery.utils import uuid
 from kombu.utils.json import loads as kombu_loads
 
+import statuses
 from statuses import EngineCannot, State, Status
 
+from ... import clock, presence
 from .. import attempts
-from ..base import Engine
+from ..base import Engine, Queue, Worker
 from . import publishing
 from .adapter import Adapter
+from .broker import Broker
 from .messages import USER
 
+#: Queues told of.
+MOST_QUEUES = 200
 #: Seconds a worker has to say what it did; with a destination it answers in hundredths.
 ANSWER_SECONDS = 2.0
 #: Seconds in which a worker that did not answer is not asked again: a thousand jobs of a dead one take one wait.
@@ -31,12 +37,16 @@ class Celery(Engine):
     can_kill = True
     can_kill_queued = True
     can_retry = True
+    has_workers = True
+    has_queues = True
+    can_tell_forgotten = True
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
         self.app = adapter.app
         self.name = adapter.engine_name
         self._silent: dict[str, float] = {}
+        self._broker = Broker(adapter.app)
 
     def kill(self, status: Status) -> None:
         """Kill the pool process that runs the job (SIGKILL). Prefork alone has one process a job.
@@ -107,8 +117,57 @@ class Celery(Engine):
         args, kwargs = kombu_loads(json.dumps([call["args"], call["kwargs"]]))
         return args, kwargs, _sendable(kombu_loads(json.dumps(call["options"])), status)
 
+    def workers(self) -> list[Worker]:
+        """As they reported themselves, at most 10 s ago; the lost ones of the last day too.  One round trip."""
+        return [_worker(report) for report in presence.reports(self.name)]
+
+    def queues(self) -> list[Queue]:
+        """Every queue that a worker takes from, that the app names, or in which a job waits. What a worker has taken
+        ahead (prefetch) is no longer in the broker's queue, and still waits.
+        Source: the workers' reports, one count over the statuses, one round trip to the broker."""
+        waiting = [found.value for found in statuses.where(engine=self.name, state=State.queued).counts_by("queue", MOST_QUEUES)]
+        names = sorted({*self._known_queues(), *waiting})[:MOST_QUEUES]
+        lengths = self._broker.lengths(names)
+        return [Queue(name=name, engine=self.name, depth=lengths.waiting[name] if lengths else None) for name in names]
+
+    def _known_queues(self) -> set[str]:
+        """Names that are certainly queues: elsewhere a status has the routing key only."""
+        named = self.app.conf.task_queues or ()
+        declared = {queue if isinstance(queue, str) else queue.name for queue in named}
+        reported = {name for worker in self.workers() for name in worker.queues}
+        return declared | reported | {self.app.conf.task_default_queue}
+
+    def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
+        """Jobs whose queue is empty while no worker holds any message: the broker has lost them, or was purged.
+        While workers hold some nobody can tell whose; then none is."""
+        known = self._known_queues()
+        names = sorted({status.queue for status in waiting if status.queue in known})
+        lengths = self._broker.lengths(names) if names else None
+        if lengths is None or lengths.held:
+            return []
+        return [status for status in waiting if lengths.waiting.get(status.queue or "") == 0]
+
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+def _worker(report: presence.Report) -> Worker:
+    facts = report.facts
+    return Worker(
+        name=report.worker,
+        engine=report.engine,
+        host=facts.get("host"),
+        pid=facts.get("pid"),
+        pool=facts.get("pool"),
+        concurrency=facts.get("concurrency"),
+        queues=tuple(facts.get("queues") or ()),
+        running=tuple(facts.get("running") or ()),
+        started_at=clock.from_us(facts["started_us"]) if facts.get("started_us") else None,
+        seen_at=report.seen_at,
+        is_alive=report.is_alive,
+        is_stopping=bool(facts.get("stopping")),
+        details={name: facts[name] for name in ("reserved", "accepted", "software") if name in facts},
+    )
 
 
 #: States a retry may leave: the job is over, or nobody knows.

@@ -1,0 +1,29 @@
+-- A worker says that it is there, or that it goes.
+-- KEYS[1] presence (hash: field -> microseconds, newline, JSON); [2] presence:order (zset: field by that moment).
+-- ARGV[1] frozen microseconds or ''; [2] field; [3] JSON, '' when it goes; [4] microseconds for which a worker that says
+-- nothing more is kept; [5] most workers kept, the oldest go.
+-- Returns 1. Atomic.
+local PRESENCE, ORDER = KEYS[1], KEYS[2]
+local FROZEN, FIELD, REPORT, KEPT, MOST = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local call = redis.call
+local time = call('TIME')
+local now = FROZEN ~= '' and tonumber(FROZEN) or time[1] * 1000000 + time[2]
+
+local function drop(fields)
+  for _, field in ipairs(fields) do
+    call('HDEL', PRESENCE, field)
+    call('ZREM', ORDER, field)
+  end
+end
+
+if REPORT == '' then
+  drop({ FIELD })
+else
+  call('HSET', PRESENCE, FIELD, string.format('%.0f', now) .. '\n' .. REPORT)
+  call('ZADD', ORDER, string.format('%.0f', now), FIELD)
+end
+-- A thousand at once: what is more goes with the next report.
+drop(call('ZRANGEBYSCORE', ORDER, '-inf', string.format('%.0f', now - KEPT), 'LIMIT', 0, 1000))
+local extra = call('ZCARD', ORDER) - MOST
+if extra > 0 then drop(call('ZRANGE', ORDER, 0, math.min(extra, 1000) - 1)) end
+return 1

@@ -1,0 +1,244 @@
+"""Workers that report themselves, queues that are counted without asking them, and jobs that a dead worker left."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import statuses
+from statuses import keys, presence
+from statuses import store as stores
+from statuses.engines import registry
+from statuses.engines.base import Queue, Worker
+from statuses.engines.celery import Celery
+from statuses.reaper import Reaper
+from statuses.testing import frozen_clock
+from tests import servers
+from tests.servers import until
+
+Start = Callable[..., servers.Worker]
+
+
+@pytest.fixture
+def start_worker(environment: dict[str, str]) -> Iterator[Start]:
+    """Starts workers that end with the test."""
+    workers: list[servers.Worker] = []
+
+    def start(name: str, **how: Any) -> servers.Worker:
+        workers.append(servers.Worker(environment, name, **how))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.kill()
+        print(worker.log.read_text(errors="replace")[-8000:])
+
+
+@pytest.fixture
+def engine(world: Any) -> Celery:
+    engine = registry.get("celery")
+    assert isinstance(engine, Celery)
+    return engine
+
+
+def told(engine: Celery, name: str, wanted: Callable[[Worker], Any] = lambda worker: True) -> Worker:
+    """The worker of this name, once what it reports is as wanted."""
+
+    def found() -> Worker | None:
+        return next((worker for worker in engine.workers() if worker.name == name and wanted(worker)), None)
+
+    return until(found, f"{name} reports itself so")
+
+
+def queue(engine: Celery, name: str) -> Queue | None:
+    return next((queue for queue in engine.queues() if queue.name == name), None)
+
+
+@pytest.mark.parametrize(("pool", "said"), [("prefork", "prefork"), ("threads", "thread"), ("solo", "solo")])
+def test_a_worker_says_who_it_is_and_what_it_runs(world, engine, start_worker, pool, said):
+    started = start_worker(f"told-{pool}", queues=f"q-{pool}", pool=pool, count=1)
+    job = world.send(world.tasks.gated.s(f"told {pool}"), queue=f"q-{pool}")
+    world.began(f"told {pool}")
+
+    worker = told(engine, started.name, lambda worker: worker.running)
+    world.open(f"told {pool}")
+    world.ended(job)
+    later = told(engine, started.name, lambda worker: not worker.running)
+
+    assert (worker.engine, worker.pid, worker.pool, worker.concurrency) == ("celery", started.process.pid, said, 1)
+    assert list(worker.queues) == [f"q-{pool}"]
+    assert list(worker.running) == [job.id]
+    assert worker.host == os.uname().nodename
+    assert worker.is_alive and not worker.is_stopping
+    assert worker.started_at is not None and worker.seen_at is not None and worker.started_at <= worker.seen_at <= later.seen_at
+    assert later.details["accepted"] == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_worker_that_ends_in_order_is_told_of_no_more(world, engine, start_worker, how):
+    started = start_worker("leaves", queues="leaving", count=1)
+    told(engine, started.name)
+
+    started.process.send_signal(how)
+    started.process.wait(20)
+
+    assert started.name not in [worker.name for worker in engine.workers()]
+
+
+def test_a_worker_that_ends_warmly_says_so_while_its_last_job_runs(world, engine, start_worker):
+    started = start_worker("warm", queues="warm", count=1)
+    job = world.send(world.tasks.gated.s("warm"), queue="warm")
+    world.began("warm")
+
+    started.process.send_signal(signal.SIGTERM)
+    worker = told(engine, started.name, lambda worker: worker.is_stopping)
+    world.open("warm")
+    started.process.wait(20)
+
+    assert list(worker.running) == [job.id]
+    assert job.reload().is_succeeded
+
+
+def test_a_queue_tells_what_no_worker_has_taken_yet(world, engine, start_worker):
+    jobs = [world.send(world.tasks.gated.s("deep"), queue="deep") for _ in range(6)]
+
+    before = queue(engine, "deep")
+    start_worker("deep", queues="deep", count=1)
+    world.began("deep")
+    # One runs, two are taken ahead: concurrency 1, prefetch 2, and the running one is acknowledged.
+    after = until(lambda: (found := queue(engine, "deep")) and found.depth == 3 and found, "three are left")
+    for _ in jobs:
+        world.open("deep")
+    for job in jobs:
+        world.ended(job)
+
+    assert before == Queue(name="deep", engine="celery", depth=6)
+    assert after.name == "deep"
+    assert queue(engine, "main") == Queue(name="main", engine="celery", depth=0)
+
+
+def test_messages_of_every_priority_are_counted(world, engine):
+    jobs = [world.send(world.tasks.nothing.s(), queue="urgent", priority=priority) for priority in (0, 3, 9)]
+
+    found = queue(engine, "urgent")
+    for job in jobs:
+        job.kill_now()
+
+    assert found is not None and found.depth == 3
+
+
+def test_a_broker_that_is_away_leaves_the_depth_open_and_is_waited_for_once(world, engine, monkeypatch):
+    world.send(world.tasks.nothing.s(), queue="frozen").kill_now()
+    monkeypatch.setattr(engine, "_broker", type(engine._broker)(engine.app))
+    engine.queues()
+
+    world.broker.freeze()
+    try:
+        depths = {found.depth for found in engine.queues()}
+        monkeypatch.setattr("statuses.engines.celery.broker.TIMEOUT_SECONDS", 1e9)
+        again = {found.depth for found in engine.queues()}
+    finally:
+        world.broker.thaw()
+
+    assert depths == again == {None}
+
+
+def test_no_worker_is_asked(world, engine, monkeypatch):
+    def broadcast(*_: Any, **__: Any) -> None:
+        raise AssertionError("a worker was asked")
+
+    monkeypatch.setattr(engine.app.control.mailbox, "_broadcast", broadcast)
+
+    engine.workers()
+    engine.queues()
+
+
+def test_jobs_of_a_killed_worker_are_given_up_and_those_of_a_living_one_are_not(world, engine, start_worker):
+    dead, alive = start_worker("dead", queues="dead", count=1), start_worker("alive", queues="alive", count=1)
+    left, runs = world.send(world.tasks.gated.s("left"), queue="dead"), world.send(world.tasks.gated.s("runs"), queue="alive")
+    world.began("left")
+    world.began("runs")
+    until(lambda: told(engine, dead.name).running and told(engine, alive.name).running, "both tell what they run")
+
+    dead.kill()
+    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=2))
+    reaper = Reaper(confirm_seconds=0.0)
+    lost = until(lambda: presence_is_old(dead.name) and (found := reaper.look()).failed and found, "it is given up")
+    world.open("runs")
+
+    assert lost.failed == 1
+    assert (left.reload().state, left.error_group) == ("failed", "WorkerLost")
+    assert dead.name in left.errors[0]["message"]
+    assert world.ended(runs).is_succeeded
+
+
+def presence_is_old(name: str) -> bool:
+    """Makes the living be those that reported within two seconds; whether this worker is none of them."""
+    presence.ALIVE_FOR = timedelta(seconds=2)
+    return not next(report.is_alive for report in presence.reports("celery") if report.worker == name)
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    before = presence.ALIVE_FOR
+    yield
+    presence.ALIVE_FOR = before
+
+
+def test_jobs_whose_messages_the_broker_lost_become_unknown(world, engine):
+    world.broker.client().delete("unacked", "unacked_index")
+    lost, kept = world.send(world.tasks.nothing.s(), queue="main2"), world.send(world.tasks.nothing.s(), queue="kept")
+    world.broker.client().delete("main2")
+    # Only what is certainly a queue counts: a routing key may be none.
+    unsure = engine.forgotten([lost.reload(), kept.reload()])
+    presence.tell("celery", "somebody@else", {"queues": ["main2", "kept"]})
+
+    found = engine.forgotten([lost.reload(), kept.reload()])
+    world.broker.client().hset("unacked", "tag", "held by a worker")
+    while_some_is_held = engine.forgotten([lost.reload(), kept.reload()])
+    world.broker.client().delete("unacked")
+    presence.leave("celery", "somebody@else")
+    kept.kill_now()
+
+    assert unsure == []
+    assert found == [lost]
+    assert while_some_is_held == []
+
+
+def test_reports_are_bounded_and_the_oldest_go(store, monkeypatch):
+    monkeypatch.setattr(presence, "MOST", 3)
+    with frozen_clock() as clock:
+        for number in range(5):
+            presence.tell("celery", f"w{number}", {"pid": number})
+            clock.tick(1)
+        five = [report.worker for report in presence.reports("celery")]
+        clock.tick(presence.KEPT_FOR - timedelta(seconds=1.5))
+        unread = [report.worker for report in presence.reports("celery")]
+        presence.tell("celery", "new", {})
+
+        assert five == ["w2", "w3", "w4"]
+        assert unread == ["w4"]
+        assert [report.worker for report in presence.reports("celery")] == ["new", "w4"]
+        assert store.hlen(keys.presence(stores.current().families[0])) == 2
+
+
+def test_a_worker_is_alive_as_long_as_its_last_report_is_recent(store):
+    with frozen_clock() as clock:
+        presence.tell("celery", "w", {})
+        presence.tell("other", "w", {})
+
+        clock.tick(presence.ALIVE_FOR)
+        recent = presence.reports("celery")[0].is_alive
+        clock.tick(1)
+
+        assert (recent, presence.reports("celery")[0].is_alive) == (True, False)
+        assert len(presence.reports("celery")) == 1
+
+
+def test_a_check_of_the_store_takes_reports_for_what_they_are(store):
+    presence.tell("celery", "w", {})
+
+    assert statuses.check().problems == ()

@@ -37,6 +37,8 @@ class Children:
 
     total: int
     ended: int
+    progress: float
+    """0 to 1: how far all of them are together; one that runs counts by its own progress."""
     parts: Sequence[Part]
     jobs: Sequence[Status]
     state: str
@@ -53,10 +55,13 @@ class Children:
 
     @property
     def percent(self) -> int:
-        return 100 * self.ended // self.total if self.total else 0
+        """Whole percent done, 100 only when all have ended."""
+        return 100 if self.ended == self.total else min(99, int(100 * self.progress))
 
 
-def children(query: Query, counts: Mapping[State, int], *, wanted: str, page: int, first: int, params: QueryDict) -> Children:
+def children(
+    query: Query, counts: Mapping[State, int], progress: float, *, wanted: str, page: int, first: int, params: QueryDict
+) -> Children:
     """The panel. ``wanted`` is a state, ``all``, or empty for the ``first`` few; ``params`` are those of the page, kept.
     Source: one page of records, in the order they were created."""
     total = sum(counts.values())
@@ -70,6 +75,7 @@ def children(query: Query, counts: Mapping[State, int], *, wanted: str, page: in
     return Children(
         total=total,
         ended=sum(counts[state] for state in _ENDED),
+        progress=progress,
         parts=_parts(counts, total, params),
         jobs=jobs,
         state=state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -41,6 +42,21 @@ def count(number: int) -> str:
 def _decimal(number: float, places: int) -> str:
     """`number` rounded to `places`: Django's own `number_format` cuts digits off."""
     return number_format(Decimal(f"{number:.{places}f}"), decimal_pos=places)
+
+
+def number(value: float) -> str:
+    """A number of any kind, whole or with the decimals it has, as the reader's language writes it."""
+    if isinstance(value, int):
+        return count(value)
+    return number_format(Decimal(repr(value)), force_grouping=True) if math.isfinite(value) else str(value)
+
+
+def size(size_bytes: int) -> str:
+    """999 -> ``999 B``, 1234567 -> ``1.2 MB``: powers of a thousand."""
+    for power, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size_bytes >= power:
+            return f"{_trimmed(size_bytes / power, 1)} {unit}"
+    return f"{count(size_bytes)} B"
 
 
 def short(number: float) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 import statuses
-from jobadmin import audit, jsontext, related, timeline, waiting
+from jobadmin import audit, jsontext, outputs, related, timeline, waiting
 from jobadmin.actions import ACTIONS, Button
 from jobadmin.attempts import Attempts
 from jobadmin.models import Operation
@@ -22,6 +22,7 @@ from jobadmin.paths import action_url, resource_url
 from jobadmin.resolver import resolver
 from jobadmin.tracebacks import Trace
 from statuses import State, Status
+from statuses.children import roll_up
 from statuses.engines import registry
 
 #: Errors of all attempts together that are shown.
@@ -186,6 +187,11 @@ class JobPage:
     def data(self) -> jsontext.Shown | None:
         return self._json(self.raw_data) if self.raw_data is not None else None
 
+    @cached_property
+    def outputs(self) -> list[outputs.Shown]:
+        """What the job gives to look at; an earlier attempt gives nothing."""
+        return outputs.shown(self.status) if self.is_present else []
+
     def _json(self, value: Any) -> jsontext.Shown:
         return jsontext.render(value, lines=self._say.shown_lines, characters=self._say.shown_characters)
 
@@ -219,6 +225,14 @@ class JobPage:
     @cached_property
     def children_counts(self) -> dict[State, int]:
         return self.status.children.counts()
+
+    @cached_property
+    def children_progress(self) -> float | None:
+        """0 to 1, all children together; None without children.  Source: the records of those that run, up to 1,000."""
+        if not self.children_counts[State.started]:
+            total = sum(self.children_counts.values())
+            return sum(self.children_counts[state] for state in _ENDED) / total if total else None
+        return roll_up(self.status).progress
 
     @property
     def is_final(self) -> bool:

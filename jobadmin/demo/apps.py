@@ -10,4 +10,7 @@ class DemoConfig(AppConfig):
     label = "jobadmin_demo"
 
     def ready(self) -> None:
-        from . import celeryapp  # noqa: F401  (installs the tracking, and with it the engine)
+        from . import (
+            celeryapp,  # noqa: F401  (installs the tracking, and with it the engine)
+            outputs,  # noqa: F401  (registers what makes the output of jobs)
+        )

@@ -104,6 +104,6 @@ def _children(request: HttpRequest, shown: JobPage) -> family.Children | None:
     if not number.isascii() or not number.isdigit() or len(number) > 6:
         raise BadFilter("page", number[:100], _("a whole number from 1"))
     return family.children(
-        shown.status.children, shown.children_counts, wanted=wanted, page=int(number),
+        shown.status.children, shown.children_counts, shown.children_progress or 0.0, wanted=wanted, page=int(number),
         first=resolver().shown_children, params=request.GET,
     )  # fmt: skip

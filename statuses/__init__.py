@@ -21,6 +21,7 @@ from .errors import (
     StoreUnavailable,
 )
 from .health import ping
+from .keeping import release
 from .loading import load
 from .query import Query
 from .removal import clear_all, restore
@@ -69,6 +70,7 @@ __all__ = [
     "load",
     "outputs",
     "ping",
+    "release",
     "restore",
     "running",
     "server_time",

@@ -1,27 +1,31 @@
 """The one door to Django and django-redis: reads `settings.JOBADMIN` and configures the status service."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.db.models.signals import post_delete
 
-from . import collection
-from .errors import ConfigurationError
+from . import collection, keeping, resource
+from .errors import ConfigurationError, StatusesError
 
+log = logging.getLogger("statuses")
 #: `settings.JOBADMIN` key -> setting of the status service.
 KEYS = {
     "NAMESPACE": "namespace",
     "RETENTION": "retention",
     "FAMILIES": "families",
     "STALE_AFTER": "stale_after",
+    "REAP_AFTER": "reap_after",
+    "REAP_RETRIES": "reap_retries",
     "TIMEOUT": "timeout_seconds",
     "CONNECT_TIMEOUT": "connect_timeout_seconds",
     "UNTRACKED": "untracked",
     "SAMPLED": "sampled",
-    "REAP_AFTER": "reap_after",
-    "REAP_RETRIES": "reap_retries",
     "READ_URL": "read_url",
     "URL": "url",
 }
@@ -38,6 +42,37 @@ class StatusesConfig(AppConfig):
             collection.configure(**configuration(getattr(settings, "JOBADMIN", {})))
         except ConfigurationError as error:
             raise ImproperlyConfigured(f"JOBADMIN: {error}") from error
+        post_delete.connect(release, dispatch_uid="statuses.release")
+
+
+class _Deleted:
+    """What one transaction deleted and jobs may wait for: told to the store once it is committed."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+
+    def __call__(self) -> None:
+        try:
+            keeping.release(*self.texts)
+        except StatusesError as error:
+            log.warning("jobs stay kept until somebody says that %s and others are deleted: %s", self.texts[0], error)
+
+
+def release(sender: Any, instance: Any, using: str, **more: Any) -> None:
+    """Gives jobs that were kept until `instance` is deleted back to the retention policy. A project's deletion never
+    suffers from it: where the store is away they stay kept."""
+    try:
+        if instance.pk is None or not keeping.is_awaited(text := resource.resource(instance, "instance")):
+            return
+    except (StatusesError, TypeError, ValueError) as error:
+        log.warning("nobody knows whether jobs are kept until %r is deleted: %s", instance, error)
+        return
+    connection = transaction.get_connection(using)
+    waiting = connection.run_on_commit[-1] if connection.run_on_commit else (None, None)
+    if isinstance(waiting[1], _Deleted) and waiting[0] == set(connection.savepoint_ids):
+        waiting[1].texts.append(text)
+    else:
+        transaction.on_commit(_Deleted([text]), using=using)
 
 
 def configuration(given: dict[str, Any]) -> dict[str, Any]:
@@ -46,6 +81,9 @@ def configuration(given: dict[str, Any]) -> dict[str, Any]:
     for key in ("stale_after",):
         if isinstance(made.get(key), int | float):
             made[key] = timedelta(seconds=made[key])
+    if isinstance(made.get("reap_after"), dict):
+        seconds = made["reap_after"].items()
+        made["reap_after"] = {name: timedelta(seconds=time) if isinstance(time, int | float) else time for name, time in seconds}
     if "untracked" in made:
         made["untracked"] = frozenset(made["untracked"])
     if "url" not in made:
@@ -58,6 +96,3 @@ def _client(alias: str) -> Any:
     from django_redis import get_redis_connection
 
     return get_redis_connection(alias, write=True)
-    if isinstance(made.get("reap_after"), dict):
-        seconds = made["reap_after"].items()
-        made["reap_after"] = {name: timedelta(seconds=time) if isinstance(time, int | float) else time for name, time in seconds}

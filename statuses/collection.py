@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from . import config, encoding, ids, keys, record, resource, scripts, store, transitions
 from .clock import from_us
+from .columns import KEPT_FOR_EVER
 from .errors import StatusExists, StatusNotFound
 from .states import State
 from .status import Status
@@ -96,11 +97,14 @@ def create(
     call: Mapping[str, Any] | None = None,
     data: Any = None,
     keep_for: timedelta | None = None,
+    keep_until_deleted: Any = None,
     id: str | None = None,
     state: str = "unqueued",
 ) -> Status:
     """A new status. One round trip, atomic. Raises: StatusExists when the own `id` is taken; TypeError, ValueError
-    naming the argument; StoreUnavailable."""
+    naming the argument; StoreUnavailable.
+
+    `keep_until_deleted`: one of the resources in `job_args`; the status is kept for ever until that is deleted."""
     new = _new_row(
         texts=(job_name, user, queue, engine),
         job_args=job_args,
@@ -109,6 +113,7 @@ def create(
         extra=_extra(call, depends_on),
         data=data,
         keep_for=keep_for,
+        keep_until_deleted=keep_until_deleted,
         id=id,
         state=state,
     )
@@ -137,6 +142,7 @@ def _new_row(
     extra: str | None,
     data: Any,
     keep_for: timedelta | None,
+    keep_until_deleted: Any,
     id: str | None,
     state: str,
 ) -> scripts.NewRow:
@@ -156,12 +162,18 @@ def _new_row(
             tags.append((kind, text))
     if own is not None:
         fields["i"] = own
+    keep_us = transitions.keep_for_us(keep_for)
+    if keep_until_deleted is not None:
+        if keep_for is not None:
+            raise ValueError("keep_for and keep_until_deleted exclude each other")
+        fields["K"] = transitions.awaited(store.current(), keep_until_deleted, resource.texts(kept))
+        keep_us = KEPT_FOR_EVER
     return scripts.NewRow(
         state=_state(state),
         own_id=own,
         random=ids.new_random(),
         texts=(checked[0], checked[1], checked[2], checked[3]),
-        keep_for_us=transitions.keep_for_us(keep_for),
+        keep_for_us=keep_us,
         fields=fields,
         tags=tags,
         call=extra,

@@ -65,6 +65,9 @@ DICTIONARIES: dict[str, str] = {
 DICTIONARY_LIMITS = {name: 1_000_000 if name == "user" else 65_000 for name in DICTIONARIES}
 OTHER = "(other)"
 
+#: keep_for (microseconds) of a job that is kept for ever: its cell is one more, and still exact as a double in Lua.
+KEPT_FOR_EVER = (1 << 52) - 1
+
 #: Tags: kind of posting list -> what is looked up in it.
 TAGS: dict[str, str] = {"job_arg": "r", "provider_job_id": "p", "parent": "c"}
 TAG_BUCKETS = 256

@@ -25,10 +25,11 @@ FIELDS = {
     "o": "summary of the last error",
     "b": "kill requested by",
     "y": "reason of the kill request",
+    "K": "the resource until whose deletion the status is kept",
 }
 _CELLS = struct.Struct("<BI6I13q")
-_ARCHIVED = struct.Struct("<B6I10q")
-_TEXTS = ("job_name", "user", "queue", "worker", "engine", "error")
+ARCHIVED = struct.Struct("<B6I10q")
+TEXTS = ("job_name", "user", "queue", "worker", "engine", "error")
 _TIMES = ("recorded_at", "queued_at", "started_at", "succeeded_at", "failed_at", "killed_at", "kill_requested_at", "heartbeat_at")
 _NUMBERS = (*_TIMES, "run_time", "wait_time", "keep_for", "loaded_at", "gone_at")
 
@@ -89,7 +90,7 @@ class Dictionaries:
     def text(self, family: int, name: str, code: int) -> str | None:
         """The text of a code; None for 0 and for a code that is not there."""
         known = self._known.get((family, name), ())
-        return known[code - 1] if 0 < code <= len(known) else None
+        return known[code - 1] or None if 0 < code <= len(known) else None
 
 
 def _fields(flat: Sequence[bytes]) -> dict[str, str]:
@@ -109,7 +110,7 @@ def read_rows(store: Store, family: int, segment: int, rows: Sequence[int], *, p
 def _decode_rows(store: Store, family: int, segment: int, rows: Sequence[int], replies: Sequence[Any]) -> list[Record | None]:
     cells = [_CELLS.unpack(reply[0]) if reply else None for reply in replies]
     dictionaries = dictionaries_of(store)
-    wanted = {name: max((c[2 + i] for c in cells if c), default=0) for i, name in enumerate(_TEXTS)}
+    wanted = {name: max((c[2 + i] for c in cells if c), default=0) for i, name in enumerate(TEXTS)}
     dictionaries.catch_up(family, wanted)
     return [
         None if unpacked is None else _record(dictionaries, family, segment, row, unpacked, _fields(reply[1]))
@@ -126,7 +127,7 @@ def _record(texts: Dictionaries, family: int, segment: int, row: int, cells: tup
         place=place,
         state=State.of_code(state - REMOVED if state > REMOVED else state),
         removed=state > REMOVED,
-        texts={name: texts.text(family, name, code) for name, code in zip(_TEXTS, rest[:6], strict=True)},
+        texts={name: texts.text(family, name, code) for name, code in zip(TEXTS, rest[:6], strict=True)},
         numbers=numbers,
         fields=fields,
         attempt=int(fields.get("n", 0)),
@@ -141,9 +142,9 @@ def read_attempt(store: Store, present: Record, number: int) -> Record | None:
     found = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
     if not found:
         return None
-    state, *rest = _ARCHIVED.unpack(found.pop(b"c"))
+    state, *rest = ARCHIVED.unpack(found.pop(b"c"))
     dictionaries = dictionaries_of(store)
-    dictionaries.catch_up(place.family, {name: rest[i] for i, name in enumerate(_TEXTS)})
+    dictionaries.catch_up(place.family, {name: rest[i] for i, name in enumerate(TEXTS)})
     fields = {name.decode(): value.decode(errors="surrogateescape") for name, value in found.items()}
     inherited = {name: present.fields[name] for name in ("a", "P") if name in present.fields}
     return Record(
@@ -151,7 +152,7 @@ def read_attempt(store: Store, present: Record, number: int) -> Record | None:
         place=place,
         state=State.of_code(state),
         removed=False,
-        texts={name: dictionaries.text(place.family, name, code) for name, code in zip(_TEXTS, rest[:6], strict=True)},
+        texts={name: dictionaries.text(place.family, name, code) for name, code in zip(TEXTS, rest[:6], strict=True)},
         numbers=dict(zip(_NUMBERS[:10], rest[6:], strict=True)),
         fields={**inherited, **fields},
         attempt=number,

@@ -270,14 +270,17 @@ def add_error(store: Store, place: Place, id: str, text: str, group: str, summar
     return _changed(store.script_once("error", names, arguments, retry_flag=5), id)
 
 
-def label(store: Store, place: Place, id: str, texts: dict[str, str | None], keep_for_us: int | None | str = "") -> None:
-    """Set texts by column name (None: none); keep_for_us None: the policy's, "": as it is."""
+def label(
+    store: Store, place: Place, id: str, texts: dict[str, str | None], keep_for_us: int | str | None = "", until: str = ""
+) -> bool:
+    """Set texts by column name (None: none); keep_for_us None: the policy's, "": as it is. until: the resource whose deletion
+    ends that time; with the policy's only where that is so, False where it is not."""
     names = [*_row_keys(_prefix(store, place), place.row), *_dictionary(store.families[place.family], *texts)]
     keep = "" if keep_for_us == "" else 0 if keep_for_us is None else int(keep_for_us) + 1
-    arguments: list[Any] = [*_row(place, token()), keep]
+    arguments: list[Any] = [*_row(place, token()), keep, until]
     for name, text in texts.items():
         arguments += [_KEY_NUMBER[name], text or "", DICTIONARY_LIMITS[name]]
-    _changed(store.script("label", names, arguments), id)
+    return _changed(store.script("label", names, arguments), id)
 
 
 def retag(store: Store, place: Place, id: str, field: str, old: tuple[str, Sequence[Tag]], new: tuple[str, Sequence[Tag]]) -> None:
@@ -430,3 +433,22 @@ def mend(
         arguments += write
     dropped = store.script("mend", [*_dictionary(tag, dictionary), keys.meta(tag)], arguments)
     return None if dropped < 0 else dropped
+
+
+def drop(store: Store, family: int, segment: int, expected: bytes, parts: Sequence[str], first: int | None) -> bool:
+    """Unlink a dead segment (`parts`: its keys beside the frame) while its version is `expected`; whether it was.
+    first: the lowest segment there is from then on, None where it stays."""
+    tag = store.families[family]
+    names = [*keys.frame(keys.segment(tag, segment)), keys.meta(tag), *parts]
+    return store.script("drop", names, [expected, "" if first is None else first]) == 1
+
+
+def pack(
+    store: Store, family: int, segment: int, expected: bytes, rows: bytes, quiet: bool, columns: Sequence[bytes], postings: dict[str, bytes]
+) -> bool:
+    """Replace a segment's cells by those of `rows` (u16) while its version is `expected`; whether it was. columns: their
+    cells in the order of COLUMNS; postings: key -> its entries; quiet: no row runs or waits."""
+    prefix = keys.segment(store.families[family], segment)
+    names = [*keys.frame(prefix), keys.tokens(prefix), *postings]
+    arguments = [clock.argument(), token(), expected, rows, "1" if quiet else "", *columns, *postings.values()]
+    return store.script("pack", names, arguments) == 1

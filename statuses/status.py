@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from . import clock, encoding, ids, keys, record, transitions
 from .clock import from_us
+from .columns import KEPT_FOR_EVER
 from .errors import StatusNotFound
 from .ids import Place
 from .record import Record
@@ -297,9 +298,16 @@ class Status(transitions.Transitions):
         """When retention removes it, None for never: after its end (its loading, where it was loaded; its recording,
         where it never ended) plus its own `keep_for`, else the policy's for its name or state."""
         own = self._record.span_us("keep_for")
+        if own is not None and own >= KEPT_FOR_EVER:
+            return None
         kept = self._policy() if own is None else timedelta(microseconds=own)
         since = self._time("loaded_at") or self.ended_at or self.recorded_at
         return None if kept is None else since + kept
+
+    @property
+    def kept_until_deleted(self) -> str | None:
+        """The resource until whose deletion the status is kept, None for no such."""
+        return self._record.fields.get("K")
 
     def _policy(self) -> timedelta | None:
         retention = self._store.config.retention

@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from . import clock, encoding, failure, resource, scripts
+from . import clock, encoding, failure, keeping, resource, scripts
+from .columns import KEPT_FOR_EVER
 from .engines import registry
 from .errors import EngineCannot, KillRequested, NotCompleted, ReadOnlyAttempt, StatusNotFound, StoreUnavailable
 from .ids import Place
@@ -234,6 +235,13 @@ class Transitions:
         self._write(scripts.label, {}, keep_for_us(time))
         return self
 
+    def keep_until_deleted(self, instance: Any) -> Self:
+        """Keep the status for ever, until `instance` (a model instance, or its text) is deleted: then as the retention
+        policy says. `keep_for()` ends that. Raises: ValueError when it is none of the resources the job works on."""
+        text = awaited(self._store, instance, resource.texts(self._status().job_args))
+        self._write(scripts.label, {}, KEPT_FOR_EVER, text)
+        return self
+
     def request_kill(
         self,
         by: str | None = None,
@@ -331,4 +339,13 @@ def keep_for_us(time: timedelta | None) -> int | None:
         raise TypeError(f"keep_for must be a timedelta or None, not {type(time).__name__}")
     if time < timedelta(0):
         raise ValueError(f"keep_for must not be negative, it is {time}")
-    return time // clock.MICROSECOND
+    return min(time // clock.MICROSECOND, KEPT_FOR_EVER)
+
+
+def awaited(store: Store, instance: object, texts: Collection[str]) -> str:
+    """The text of what a job waits to be deleted, noted down in the store. ValueError when it is none of `texts`."""
+    text = resource.resource(instance, "keep_until_deleted")
+    if text not in texts:
+        raise ValueError(f"keep_until_deleted must be one of the resources in job_args, {text!r} is not among them")
+    keeping.wait_for(store, text)
+    return text

@@ -18,17 +18,24 @@ class Texts:
     def __init__(self, store: Store) -> None:
         self._store = weakref.ref(store)
         self._known: dict[tuple[int, str], list[str]] = {}
+        self._dropped: dict[int, bytes | None] = {}
 
     def catch_up(self, wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], list[str]]:
-        """The present texts of each (family, column): code k is at index k - 1.
+        """The present texts of each (family, column): code k is at index k - 1; "" where a cleaner took the text out.
 
-        The last text known is read again with the new ones: where it differs (a failover took entries back), all
-        are read anew. Source: LRANGE, one round trip when little is new."""
+        The last text known is read again with the new ones: where it differs (a failover took entries back), or where
+        texts were taken out since, all are read anew. Source: LRANGE, one round trip when little is new."""
         found: dict[tuple[int, str], list[str]] = {}
         pending = {key: self._known.get(key, []) for key in dict.fromkeys(wanted)}
         while pending:
-            replies = self._read(pending)
+            replies, dropped = self._read(pending)
+            changed = {family for family, count in dropped.items() if self._dropped.get(family) != count}
+            self._dropped |= dropped
+            self._known = {key: texts for key, texts in self._known.items() if key[0] not in changed}
             for key, known in list(pending.items()):
+                if known and key[0] in changed:
+                    pending[key] = []
+                    continue
                 fresh = [text.decode() for text in replies[key]]
                 if known and (not fresh or fresh[0] != known[-1]):
                     pending[key] = []
@@ -40,15 +47,17 @@ class Texts:
                     del pending[key]
         return found
 
-    def _read(self, pending: dict[tuple[int, str], list[str]]) -> dict[tuple[int, str], list[bytes]]:
+    def _read(self, pending: dict[tuple[int, str], list[str]]) -> tuple[dict[tuple[int, str], list[bytes]], dict[int, bytes | None]]:
         store = self._store()
         assert store is not None
-        commands = []
+        families = sorted({family for family, _ in pending})
+        commands: list[tuple[object, ...]] = [("HGET", keys.meta(store.families[family]), "dropped") for family in families]
         for (family, column), known in pending.items():
             first = max(len(known) - 1, 0)
             key = keys.texts(store.families[family], DICTIONARIES[column])
             commands.append(("LRANGE", key, first, first + CHUNK - 1))
-        return dict(zip(pending, store.pipeline(commands), strict=True))
+        replies = store.pipeline(commands)
+        return dict(zip(pending, replies[len(families) :], strict=True)), dict(zip(families, replies, strict=False))
 
 
 _lock = threading.Lock()

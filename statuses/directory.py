@@ -15,6 +15,8 @@ from .store import Command, Store, check_format
 
 #: Segments whose heads one MGET asks for: more would hold Redis for over a millisecond.
 HEADS = 500
+#: Rows of a packed segment one call looks up.
+RECORDS = 100
 #: Texts one HMGET resolves.
 CODES = 2_000
 
@@ -65,7 +67,8 @@ _known: "weakref.WeakKeyDictionary[Store, list[_Family]]" = weakref.WeakKeyDicti
 
 
 def look(store: Store, lookup: Lookup) -> Listing:
-    """The present listing. One round trip when the range of segments is as last time, else two.
+    """The present listing. One round trip when the range of segments is as last time, else two; one more for every
+    hundred generated ids in packed segments.
 
     Source: per family HMGET meta, MGET of the segments' versions, HMGET of codes; GETRANGE or GET per id; TIME."""
     families = _families(store)
@@ -90,6 +93,7 @@ def look(store: Store, lookup: Lookup) -> Listing:
         for number in metas:
             calls += _heads(store, number, [s for n, s in missing if n == number], heads)
         _run(store, [*calls, *asked.calls(store)])
+    asked.settle(store)
     segments = []
     for number, family in enumerate(families):
         # Replaced in one step: threads share the list, never a half-written entry of it.
@@ -170,6 +174,7 @@ class _Asked:
         self.codes: dict[tuple[int, str], dict[str, int]] = {}
         self.sizes: dict[tuple[int, str], int] = {}
         self.places: dict[str, set[tuple[int, int, int]]] = {}
+        self._packed: dict[tuple[int, int], dict[int, str]] = {}
         self.stale_after_us = store.config.stale_after // clock.MICROSECOND
         self.now_us = clock.frozen_us() or 0
 
@@ -218,6 +223,25 @@ class _Asked:
             width = BY_NAME[column].width
             start = place.row * width
             yield ("GETRANGE", keys.column(prefix, BY_NAME[column].key), start, start + width - 1), receive
+
+        def receive_length(length: int) -> None:
+            if length:
+                self._packed.setdefault((place.family, place.segment), {})[place.row] = id
+
+        # Asked last: a segment that is not packed now was not when its cells were read.
+        yield ("STRLEN", keys.numbers(prefix)), receive_length
+
+    def settle(self, store: Store) -> None:
+        """Find the generated ids whose rows are in packed segments: where their cells are, a script knows."""
+        from . import record
+
+        for (family, segment), ids_by_row in self._packed.items():
+            rows = list(ids_by_row)
+            for first in range(0, len(rows), RECORDS):
+                part = rows[first : first + RECORDS]
+                for row, known in zip(part, record.read_rows(store, family, segment, part), strict=True):
+                    if known is not None and known.id == ids_by_row[row]:
+                        self.places.setdefault(known.id, set()).add((family, segment, row))
 
     def _alias(self, id: str, family: int) -> _Reply:
         def receive(reply: bytes | None) -> None:

@@ -87,7 +87,7 @@ class Hits:
 
     @cached_property
     def rows(self) -> Array:
-        """Their row numbers, ascending."""
+        """The cells they are in, ascending; `view.numbers` knows their rows."""
         return np.arange(self.view.segment.rows) if self._mask is None else np.flatnonzero(self._mask)
 
     def take(self, column: str) -> Array:

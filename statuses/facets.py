@@ -89,7 +89,7 @@ def merge_texts(evaluation: Evaluation, field: str, totals: Mapping[int, Array],
     for family, codes in chosen.items():
         known = texts[family, field]
         for code in codes.tolist():
-            if code > len(known):
+            if code > len(known) or not known[code - 1]:
                 raise Moved
             total, pairs = found.get(known[code - 1], (0, ()))
             found[known[code - 1]] = total + int(totals[family][code]), (*pairs, (family, code))

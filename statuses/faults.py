@@ -9,6 +9,7 @@ import numpy as np
 
 from . import encoding, ids, keys, resource
 from .columns import BY_NAME, COLUMNS, DEAD_ROW, DICTIONARIES, SEGMENT_ROWS, TIMESTAMPS
+from .record import ARCHIVED, TEXTS
 from .snapshot import Array, Snapshot
 from .states import ENDED, REMOVED, State
 
@@ -18,7 +19,6 @@ _FORMATS = {1: "<B", 4: "<I", 8: "<q"}
 _ZONE = struct.Struct(f"<{1 + 2 * len(TIMESTAMPS)}q")
 #: Moments that say in which state a job was last, later states first among equals.
 _LATEST = (State.killed, State.failed, State.succeeded, State.started, State.queued)
-_ARCHIVED = struct.Struct("<B6I10q")
 
 
 @dataclass(frozen=True)
@@ -372,14 +372,11 @@ def of_attempts(found: Snapshot, row: int, known: Fields, missing: Sequence[int]
     if int(found.column("attempts")[cell]) != min(known.attempts, 255):
         what = f"{known.attempts} attempts, the column says {found.column('attempts')[cell]}"
         yield Fault("attempt", where, what, tuple(put(found, "attempts", cell, min(known.attempts, 255))))
-    texts = [int(found.column(name)[cell]) if name in ("job_name", "user", "queue", "engine") else 0 for name in _ARCHIVED_TEXTS]
-    cells = _ARCHIVED.pack(State.unknown.code, *texts, int(found.column("recorded_at")[cell]), *[0] * 9)
+    texts = [int(found.column(name)[cell]) if name in ("job_name", "user", "queue", "engine") else 0 for name in TEXTS]
+    cells = ARCHIVED.pack(State.unknown.code, *texts, int(found.column("recorded_at")[cell]), *[0] * 9)
     for number in missing:
         write = ("HSET", keys.attempt(found.prefix, row, number), "c", cells)
         yield Fault("attempt", where, f"attempt {number} is not there", (write,))
-
-
-_ARCHIVED_TEXTS = ("job_name", "user", "queue", "worker", "engine", "error")
 
 
 def of_identity(found: Snapshot, row: int, known: Fields, alias: bytes | None, elsewhere: bool, lost_id: str | None) -> Iterator[Fault]:

@@ -18,7 +18,8 @@ _ATTEMPT = re.compile(r"a(\d{1,5}):(\d{1,9})[de]?")
 #: Last parts of the keys that a segment has once.
 _WHOLE = frozenset({"n", "v", "z", "w", "b", "rows", *(column.key for column in COLUMNS), *POSTINGS})
 _PRESENCE = (keys.presence(""), keys.presence_order(""))
-_OF_FAMILY = frozenset({"meta", *_PRESENCE, *DICTIONARIES.values(), *(f"{name}:list" for name in DICTIONARIES.values())})
+_TEXTS = tuple(f"{name}:list" for name in DICTIONARIES.values())
+_OF_FAMILY = frozenset({"meta", *_PRESENCE, *DICTIONARIES.values(), *_TEXTS})
 assert len(POSTINGS) == TAG_BUCKETS * len(TAGS)
 
 

@@ -343,7 +343,7 @@ class Tag(Test):
         return self.kind, tuple(self.hashes.items())
 
     def rows(self, view: View) -> Array:
-        """The rows that have one of the tags, unordered, some perhaps twice."""
+        """The cells of jobs that have one of the tags, unordered, some perhaps twice."""
         found = []
         for bucket, hashes in self.hashes.items():
             entries = view.posting(self.kind, bucket)
@@ -387,5 +387,5 @@ class RowsHere(Test):
 
     def mask(self, view: View) -> Array:
         result = np.zeros(view.segment.rows, bool)
-        result[[row for row in self.rows if row < view.segment.rows]] = True
+        result[view.cells(self.rows)] = True
         return result

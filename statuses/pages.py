@@ -79,11 +79,11 @@ class Order:
         return Key(sign * value if value else self.missing, sign * _position(segment, row, family))
 
     def keys(self, view: View, rows: Array) -> tuple[Array, Array]:
-        """Ranks and ties of rows of a snapshot."""
+        """Ranks and ties of rows of a snapshot, given by their cells."""
         values = values_of(view, self.column)[rows]
         sign = self._sign(self.descending)
         segment = view.segment
-        ties = sign * (((segment.number << 16) + rows.astype(np.int64) << 6) + segment.family)
+        ties = sign * (((segment.number << 16) + view.numbers(rows).astype(np.int64) << 6) + segment.family)
         return np.where(values == 0, self.missing, sign * values), ties
 
     def bounds(self, segment: Segment) -> tuple[int, int]:
@@ -267,7 +267,7 @@ def everywhere(store: Store, selection: Selection) -> Iterator[tuple[Segment, Ar
 
 def _rows(hits: Hits) -> tuple[Array, Array, Array] | None:
     rows = hits.rows
-    return (rows, hits.take("random"), hits.take("state")) if len(rows) else None
+    return (hits.view.numbers(rows), hits.take("random"), hits.take("state")) if len(rows) else None
 
 
 def encode(order: Order, key: Key) -> str:

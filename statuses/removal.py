@@ -1,28 +1,36 @@
 """Taking removals back, and taking everything away."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from . import clock, keys, scripts
+from . import keys, scripts
 from .bulk import Changed
 from .columns import SEGMENT_ROWS, TAG_BUCKETS, TAGS
 from .ids import Place
-from .states import REMOVED
 from .store import Store, current
+
+if TYPE_CHECKING:
+    from .snapshot import Array, Snapshot
 
 
 def restore(token: str) -> Changed:
     """Take a removal back: every status that was removed under `token` (`Changed.undo`) and is not gone for good yet.
 
     Source: state and gone_at columns of every segment; a script per 400 rows. Raises: ValueError for a broken token."""
+    import numpy as np
+
+    from . import faults
+
     if not isinstance(token, str) or not token.isdigit():
         raise ValueError(f"token must be what a removal gave as Changed.undo, not {token!r}")
     here, moment = current(), int(token)
     restored = missing = 0
     for family in range(len(here.families)):
-        for segment, rows in _removed(here, family, moment):
+        for found in _snapshots(here, family):
+            rows = _pairs(found, np.flatnonzero(faults.removed(found) & (found.column("gone_at") == moment)))
             for first in range(0, len(rows), scripts.BULK_ROWS["restore"]):
                 part = rows[first : first + scripts.BULK_ROWS["restore"]]
-                result = scripts.bulk(here, family, segment, "restore", part, "", moment)
+                result = scripts.bulk(here, family, found.number, "restore", part, "", moment)
                 restored += result.count(b"+")
                 missing += result.count(b".")
     counts = {"restored": restored, "gone": missing}
@@ -35,49 +43,43 @@ def segments(store: Store, family: int) -> range:
     return range(0) if now is None else range(int(first), int(now) + 1)
 
 
-def _removed(store: Store, family: int, moment: int | None = None) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Per segment the (row, rn) pairs that are removed; only those of one removal where `moment` is given."""
-    import numpy as np
+def _snapshots(store: Store, family: int) -> "Iterator[Snapshot]":
+    """The segments that hold removed statuses."""
+    from . import faults, snapshot
 
-    tag = store.families[family]
-    for segment in segments(store, family):
-        prefix = keys.segment(tag, segment)
-        names = [keys.column(prefix, key) for key in ("st", "gone_at", "rn")]
-        states, gone, randoms = store.pipeline([("MGET", *names)], primary=True)[0]
-        if states is None or gone is None or randoms is None:
-            continue
-        at = np.frombuffer(gone, "<i8")
-        chosen = np.frombuffer(states, "u1") > REMOVED
-        if moment is not None:
-            chosen &= at == moment
-        rows = np.flatnonzero(chosen)
-        if len(rows):
-            yield segment, list(zip(rows.tolist(), np.frombuffer(randoms, "<u4")[rows].tolist(), strict=True))
+    for number in segments(store, family):
+        found = snapshot.take(store, family, number, ("state", "random", "gone_at"))
+        if found.exists and faults.removed(found).any():
+            yield found
+
+
+def _pairs(found: "Snapshot", cells: "Array") -> list[tuple[int, int]]:
+    """The (row, rn) pairs of some cells."""
+    return list(zip(found.numbers[cells].tolist(), found.column("random")[cells].tolist(), strict=True))
 
 
 def sweep() -> int:
     """Delete for good what was removed and can no longer be taken back; how many."""
+    from . import snapshot
+
+    here = current()
+    return sum(
+        sweep_segment(here, found, snapshot.now_us(here)) for family in range(len(here.families)) for found in _snapshots(here, family)
+    )
+
+
+def sweep_segment(store: Store, found: "Snapshot", now_us: int) -> int:
+    """Delete for good the removed rows of one segment whose time to be taken back is over; how many."""
     import numpy as np
 
-    here, swept = current(), 0
-    for family in range(len(here.families)):
-        now = _now_us(here)
-        for segment, rows in _removed(here, family):
-            prefix = keys.segment(here.families[family], segment)
-            at = np.frombuffer(here.read("GET", keys.column(prefix, "gone_at")), "<i8")
-            due = [pair for pair in rows if at[pair[0]] <= now]
-            for first in range(0, len(due), scripts.BULK_ROWS["sweep"]):
-                part = due[first : first + scripts.BULK_ROWS["sweep"]]
-                swept += scripts.bulk(here, family, segment, "sweep", part, "1234567").count(b"+")
+    from . import faults
+
+    due = _pairs(found, np.flatnonzero(faults.removed(found) & (found.column("gone_at") <= now_us)))
+    swept = 0
+    for first in range(0, len(due), scripts.BULK_ROWS["sweep"]):
+        part = due[first : first + scripts.BULK_ROWS["sweep"]]
+        swept += scripts.bulk(store, found.family, found.number, "sweep", part, "1234567").count(b"+")
     return swept
-
-
-def _now_us(store: Store) -> int:
-    frozen = clock.frozen_us()
-    if frozen is not None:
-        return frozen
-    seconds, microseconds = store.pipeline([("TIME",)], primary=True)[0]
-    return int(seconds) * 1_000_000 + int(microseconds)
 
 
 def clear_all() -> int:

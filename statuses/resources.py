@@ -187,7 +187,7 @@ def _count_hashes(wanted: Array, buckets: Sequence[int], hits: Hits) -> tuple[Ar
         row = (entries & np.uint64(0xFFFF)).astype(np.intp)
         hashes.append(names[starts] | np.uint64(bucket << 48))
         numbers.append(np.bincount(group * 8 + states[row], minlength=8 * (int(group[-1]) + 1)).reshape(-1, 8)[:, 1:].astype(np.uint16))
-        rows.append(row[starts].astype(np.uint16))
+        rows.append(hits.view.numbers(row[starts]).astype(np.uint16))
     return (np.concatenate(hashes), np.concatenate(numbers), np.concatenate(rows)) if hashes else None
 
 

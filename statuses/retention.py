@@ -1,26 +1,23 @@
-"""Retention: removing what is due, and what criteria name."""
+"""Retention: removing what is due, and what criteria name; then tidying up what that leaves."""
 
+import weakref
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import keys, removal, scripts
-from .clock import MICROSECOND
 from .columns import DICTIONARIES
-from .states import ENDED, State
+from .states import State
 from .store import Store, current
 
+if TYPE_CHECKING:
+    from .census import Census
+    from .snapshot import Array, Snapshot
+
+#: Called with the number removed so far; returning False (exactly) stops the cleaning after that batch.
 Progress = Callable[[int], Any]
-_FOR_EVER = 1 << 62
-#: Columns that decide when a status is due, with the bytes of a cell.
-_COLUMNS = {"st": "u1", "rn": "<u4", "nm": "<u4", "qu": "<u4", "recorded_at": "<i8", "succeeded_at": "<i8"} | {
-    "failed_at": "<i8",
-    "killed_at": "<i8",
-    "loaded_at": "<i8",
-    "keep_for": "<i8",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +30,14 @@ class Cleaned:
     """Earlier removals that could no longer be taken back, now gone for good."""
     by_state: dict[State, int] = field(default_factory=dict)
     """The removed ones per state."""
+    dropped: int = 0
+    """Segments in which no job was left, gone with all their keys."""
+    packed: int = 0
+    """Segments that held few jobs, now as small as those."""
+    forgotten: int = 0
+    """Texts (names, queues, users, workers, engines, error groups) that no job had any more."""
+    stopped: bool = False
+    """The progress callback returned False: the rest was not looked at."""
 
 
 def clean(
@@ -47,18 +52,27 @@ def clean(
     """Remove what retention says is due; with `older_than` what ended (else was recorded) longer ago than that,
     whatever retention says. `job_name`, `queue` and `state` narrow both. Jobs that run are left alone with `older_than`.
 
-    `progress(removed so far)` is called after every batch. Source: the columns that decide, one MGET a segment;
-    a script per 100 rows. Each row is removed only if its state is still the one that was read."""
+    Then, unless it is a dry run: removals that can no longer be taken back become final, dead segments are dropped, sparse
+    ones packed, texts that no job has any more forgotten. `progress(removed so far)` is called after every batch.
+
+    Source: the columns that decide, one MGET a segment, none for a segment that this process knows nothing is due in; a
+    script per 100 rows. Each row is removed only if its state is still the one that was read. Safe while others write."""
     if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta(0)):
         raise ValueError(f"older_than must be a timedelta that is not negative, not {older_than!r}")
-    here, by_state = current(), Counter[State]()
-    cleaner = _Cleaner(here, _texts(job_name, "job_name"), _texts(queue, "queue"), _states(state), older_than)
+    criteria = Criteria(_texts(job_name, "job_name"), _texts(queue, "queue"), _states(state), older_than)
+    here, tally = current(), _Tally(progress)
     for family in range(len(here.families)):
-        for segment, found, rows in cleaner.due(family):
-            done = rows if dry_run else _delete(here, family, segment, found, rows, progress, by_state.total())
-            by_state.update({State.of_code(code): count for code, count in Counter(found["st"][done].tolist()).items()})
-    swept = 0 if dry_run else removal.sweep()
-    return Cleaned(removed=by_state.total(), swept=swept, by_state=dict(by_state))
+        cleaner = Cleaner(here, family, criteria, tally)
+        try:
+            if dry_run:
+                cleaner.count()
+            else:
+                cleaner.remove()
+                cleaner.tidy()
+        except _Stopped:
+            tally.stopped = True
+            break
+    return tally.cleaned()
 
 
 def _texts(given: str | Sequence[str] | None, name: str) -> list[str] | None:
@@ -78,82 +92,220 @@ def _states(given: str | Sequence[str] | None) -> list[State] | None:
 
 
 @dataclass(frozen=True)
-class _Cleaner:
-    store: Store
-    job_names: list[str] | None
-    queues: list[str] | None
-    states: list[State] | None
-    older_than: timedelta | None
+class Criteria:
+    """Which jobs to remove; None where it does not matter."""
 
-    def due(self, family: int) -> Iterator[tuple[int, dict[str, Any], Any]]:
-        """Per segment its columns and the rows to remove."""
-        import numpy as np
+    job_names: list[str] | None = None
+    queues: list[str] | None = None
+    states: list[State] | None = None
+    older_than: timedelta | None = None
 
-        tag, now = self.store.families[family], removal._now_us(self.store)
-        codes = {column: self._codes(family, column) for column in ("job_name", "queue")}
-        for segment in removal.segments(self.store, family):
-            prefix = keys.segment(tag, segment)
-            replies = self.store.pipeline([("MGET", *[keys.column(prefix, key) for key in _COLUMNS])], primary=True)[0]
-            if replies[0] is None:
+    @property
+    def are_the_policy(self) -> bool:
+        """Whether exactly what retention says is meant."""
+        return self == Criteria()
+
+
+class _Stopped(Exception):
+    """The caller wants no more."""
+
+
+@dataclass
+class _Tally:
+    progress: Progress | None
+    by_state: Counter[State] = field(default_factory=Counter)
+    swept: int = 0
+    dropped: int = 0
+    packed: int = 0
+    forgotten: int = 0
+    stopped: bool = False
+
+    def removed(self, code: int, count: int) -> None:
+        if count:
+            self.by_state[State.of_code(code)] += count
+
+    def tell(self) -> None:
+        if self.progress is not None and self.progress(self.by_state.total()) is False:
+            raise _Stopped
+
+    def cleaned(self) -> Cleaned:
+        return Cleaned(
+            removed=self.by_state.total(),
+            swept=self.swept,
+            by_state=dict(self.by_state),
+            dropped=self.dropped,
+            packed=self.packed,
+            forgotten=self.forgotten,
+            stopped=self.stopped,
+        )
+
+
+#: Store -> (family, segment) -> what was known of a segment last time: as long as its version stays, it is so.
+_known: "weakref.WeakKeyDictionary[Store, dict[tuple[int, int], Census]]" = weakref.WeakKeyDictionary()
+
+
+class Cleaner:
+    """The cleaning of one family."""
+
+    def __init__(self, store: Store, family: int, criteria: Criteria, tally: _Tally) -> None:
+        from . import snapshot
+
+        self.store, self.family, self.criteria, self.tally = store, family, criteria, tally
+        self.now_us = snapshot.now_us(store)
+        policy = [key[5:] for key in store.config.retention if key.startswith("name:")]
+        self._policy_names = self._codes("job_name", policy)
+        self._names = self._codes("job_name", criteria.job_names)
+        self._queues = self._codes("queue", criteria.queues)
+        self._censuses = _known.setdefault(store, {})
+        self._there: set[int] = set()
+
+    def _codes(self, column: str, texts: Sequence[str] | None) -> dict[str, int]:
+        if not texts:
+            return {}
+        key = keys.codes(self.store.families[self.family], DICTIONARIES[column])
+        found = self.store.pipeline([("HMGET", key, *texts)], primary=True)[0]
+        return {text: abs(int(code)) for text, code in zip(texts, found, strict=True) if code is not None}
+
+    def count(self) -> None:
+        """Count what would be removed."""
+        from . import census, snapshot
+
+        for number in removal.segments(self.store, self.family):
+            found = snapshot.take(self.store, self.family, number, census.COLUMNS)
+            if found.exists:
+                for code, count in Counter(found.column("state")[self._due(found)].tolist()).items():
+                    self.tally.removed(code, count)
+
+    def remove(self) -> None:
+        """Remove what is due, and what was removed before and can no longer be taken back."""
+        from . import snapshot
+
+        numbers = removal.segments(self.store, self.family)
+        versions = self._versions(numbers)
+        for number in numbers:
+            known = self._censuses.get((self.family, number))
+            if known is not None and known.version == versions[number] and known.due_us > self.now_us and self.criteria.are_the_policy:
                 continue
-            size = len(replies[0])
-            found = {
-                key: np.zeros(size, kind) if reply is None else np.frombuffer(reply, kind)
-                for (key, kind), reply in zip(_COLUMNS.items(), replies, strict=True)
-            }
-            chosen = (found["st"] >= 1) & (found["st"] <= 7) & (self._expiry(found, codes["job_name"]) <= now)
-            for wanted, key, column in ((self.job_names, "nm", "job_name"), (self.queues, "qu", "queue")):
-                if wanted is not None:
-                    chosen &= np.isin(found[key], [codes[column][text] for text in wanted if text in codes[column]])
-            if self.states is not None:
-                chosen &= np.isin(found["st"], [state.code for state in self.states])
-            rows = np.flatnonzero(chosen)
-            if len(rows):
-                yield segment, found, rows
+            found = self._take(number)
+            if found is not None:
+                self._delete(found, self._due(found))
+                self.tally.swept += removal.sweep_segment(self.store, found, self.now_us)
+        self.now_us = snapshot.now_us(self.store)
 
-    def _codes(self, family: int, column: str) -> dict[str, int]:
-        texts = self.store.read("LRANGE", keys.texts(self.store.families[family], DICTIONARIES[column]), 0, -1)
-        return {text.decode(): code for code, text in enumerate(texts, start=1)}
+    def _versions(self, numbers: Sequence[int]) -> dict[int, bytes | None]:
+        names = [keys.version(keys.segment(self.store.families[self.family], number)) for number in numbers]
+        values: list[bytes | None] = []
+        for first in range(0, len(names), 1000):
+            values += self.store.pipeline([("MGET", *names[first : first + 1000])], primary=True)[0]
+        return dict(zip(numbers, values, strict=True))
 
-    def _expiry(self, found: dict[str, Any], names: dict[str, int]) -> Any:
-        """Microseconds from which on each row is due."""
+    def _take(self, number: int) -> "Snapshot | None":
+        """A segment that is there and whole; one that is broken is left to `check`."""
+        from . import census, faults, snapshot
+
+        found = snapshot.take(self.store, self.family, number, census.COLUMNS)
+        if found.handed_out is not None or found.raw["state"] is not None:
+            self._there.add(number)
+        return found if found.exists and faults.is_sound(found) and len(found.version) == 16 else None
+
+    def _expiry(self, found: "Snapshot") -> "Array":
+        from . import census
+
+        return census.expiry(found, self.store.config.retention, self._policy_names)
+
+    def _due(self, found: "Snapshot") -> "Array":
+        """The cells of jobs to remove."""
         import numpy as np
 
-        base = found["recorded_at"].copy()
-        for state in ENDED:
-            assert state.moment is not None
-            at = found["st"] == state.code
-            base[at] = found[state.moment][at]
-        if self.older_than is not None:
-            running = found["st"] == State.started.code
-            return np.where(running, _FOR_EVER, base + self.older_than // MICROSECOND)
-        loaded = found["loaded_at"] > 0
-        base[loaded] = found["loaded_at"][loaded]
-        kept = np.full(len(base), _us(self.store.config.retention.get("*")), "<i8")
-        for key, time in self.store.config.retention.items():
-            if key in set(State):
-                kept[found["st"] == State(key).code] = _us(time)
-        for key, time in self.store.config.retention.items():
-            if key.startswith("name:") and key[5:] in names:
-                kept[found["nm"] == names[key[5:]]] = _us(time)
-        own = found["keep_for"] > 0
-        kept[own] = found["keep_for"][own] - 1
-        return base + np.minimum(kept, _FOR_EVER - base)
+        from . import census, faults
+        from .clock import MICROSECOND
+
+        states = found.column("state")
+        chosen = faults.occupied(found) & ~faults.removed(found)
+        older_than = self.criteria.older_than
+        if older_than is None:
+            chosen &= self._expiry(found) <= self.now_us
+        else:
+            chosen &= (census.ended_at(found) <= self.now_us - older_than // MICROSECOND) & (states != State.started.code)
+        for wanted, codes, column in (
+            (self.criteria.job_names, self._names, "job_name"),
+            (self.criteria.queues, self._queues, "queue"),
+        ):
+            if wanted is not None:
+                chosen &= np.isin(found.column(column), list(codes.values()))
+        if self.criteria.states is not None:
+            chosen &= np.isin(states, [state.code for state in self.criteria.states])
+        return np.flatnonzero(chosen)
+
+    def _delete(self, found: "Snapshot", cells: "Array") -> None:
+        """Delete the jobs of some cells, state by state: each only while it is still in it."""
+        states, randoms = found.column("state")[cells], found.column("random")[cells]
+        rows = found.numbers[cells]
+        for code in sorted(set(states.tolist())):
+            at = states == code
+            pairs = list(zip(rows[at].tolist(), randoms[at].tolist(), strict=True))
+            for first in range(0, len(pairs), scripts.BULK_ROWS["delete"]):
+                part = pairs[first : first + scripts.BULK_ROWS["delete"]]
+                results = scripts.bulk(self.store, self.family, found.number, "delete", part, str(code))
+                self.tally.removed(code, results.count(b"+"))
+                self.tally.tell()
+
+    def tidy(self) -> None:
+        """Drop dead segments, pack sparse ones, forget texts that nothing uses."""
+        from . import packing, unused
+
+        self.tally.tell()
+        numbers = removal.segments(self.store, self.family)
+        censuses = self._look(numbers)
+        living = any(one.live for one in censuses.values())
+        for number in numbers:
+            known = censuses.get(number)
+            if known is None or (number == numbers[-1] and living):
+                continue
+            if known.sparse and number != numbers[-1]:
+                self.tally.packed += packing.pack(self.store, self.family, number, self.now_us)
+            elif known.dead:
+                first = min(self._there - {number}, default=numbers[-1] + 1)
+                if packing.drop(self.store, self.family, number, known.version, first if first > number else None):
+                    del censuses[number]
+                    self._there.discard(number)
+                    self._censuses.pop((self.family, number), None)
+                    self.tally.dropped += 1
+        self.tally.tell()
+        if not self._there <= censuses.keys():
+            return  # A segment that is broken may use any text.
+        used = _used(censuses.values())
+        self.tally.forgotten += unused.forget(self.store, self.family, used, lambda: self._look_again(used))
+
+    def _look(self, numbers: Sequence[int]) -> "dict[int, Census]":
+        """What is known of each segment that there is, those that changed since looked at anew."""
+        from . import census
+
+        versions, result = self._versions(numbers), {}
+        for number in numbers:
+            known = self._censuses.get((self.family, number))
+            if known is not None and known.version == versions[number]:
+                self._there.add(number)
+            if known is None or known.version != versions[number] or known.waiting:
+                found = self._take(number)
+                if found is None:
+                    self._censuses.pop((self.family, number), None)
+                    continue
+                known = census.take(self.store, found, self._expiry(found), self.now_us)
+                self._censuses[self.family, number] = known
+            result[number] = known
+        return result
+
+    def _look_again(self, before: "Mapping[str, set[int]]") -> "Mapping[str, set[int]]":
+        """The codes that are used now, as far as it matters: those of before may have gone, none of them is dropped."""
+        numbers = removal.segments(self.store, self.family)
+        now = _used(self._look(numbers).values())
+        return {column: before[column] | now[column] for column in DICTIONARIES}
 
 
-def _us(time: timedelta | None) -> int:
-    return _FOR_EVER if time is None else time // MICROSECOND
-
-
-def _delete(store: Store, family: int, segment: int, found: dict[str, Any], rows: Any, progress: Progress | None, before: int) -> Any:
-    """Delete rows state by state; those that were."""
-    done: list[int] = []
-    for code in sorted(set(found["st"][rows].tolist())):
-        pairs = [(row, int(found["rn"][row])) for row in rows.tolist() if found["st"][row] == code]
-        for first in range(0, len(pairs), scripts.BULK_ROWS["delete"]):
-            part = pairs[first : first + scripts.BULK_ROWS["delete"]]
-            results = scripts.bulk(store, family, segment, "delete", part, str(code))
-            done += [row for (row, _), result in zip(part, results, strict=True) if result == ord("+")]
-            if progress is not None:
-                progress(before + len(done))
-    return done
+def _used(censuses: "Collection[Census]") -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {column: set() for column in DICTIONARIES}
+    for one in censuses:
+        for column, codes in one.used.items():
+            found[column] |= codes
+    return found

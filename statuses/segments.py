@@ -29,6 +29,9 @@ _TYPES = {1: np.dtype("u1"), 4: np.dtype("<u4"), 8: np.dtype("<i8")}
 _ZEROS = {width: np.zeros(SEGMENT_ROWS, dtype) for width, dtype in _TYPES.items()}
 _NO_ENTRIES = np.zeros(0, np.dtype("<u8"))
 _ZONE_INDEX = {name: 1 + 2 * number for number, name in enumerate(TIMESTAMPS)}
+#: Where the zone of a packed segment says how many cells there are.
+_CELLS_INDEX = 1 + 2 * len(TIMESTAMPS)
+_ROW = np.uint64(0xFFFF)
 for _zeros in _ZEROS.values():
     _zeros.setflags(write=False)
 
@@ -41,7 +44,7 @@ def pick(cells: Array, mask: Array) -> Array:
 class Segment:
     """One segment as of one version: which, how many rows, and between which bounds its timestamps lie."""
 
-    __slots__ = ("extent", "extent_stays", "family", "key", "number", "rows", "version", "version_us", "zone")
+    __slots__ = ("extent", "extent_stays", "family", "handed_out", "is_packed", "key", "number", "rows", "version", "version_us", "zone")
 
     def __init__(self, store: bytes, family: int, number: int, version: bytes, rows: int, zone: bytes | None) -> None:
         self.key = (store, family, number)
@@ -49,17 +52,26 @@ class Segment:
         self.number = number
         self.version = version
         self.version_us = int.from_bytes(version[:8], "little")
-        self.rows = rows
         self.zone: tuple[int, ...] = struct.unpack(f"<{len(zone) // 8}q", zone) if zone else ()
+        self.handed_out = rows
+        self.is_packed = len(self.zone) > _CELLS_INDEX
+        """Whether it holds the cells of its live rows alone."""
+        self.rows = self.zone[_CELLS_INDEX] if self.is_packed else rows
+        """Cells to look at in each column: one a row handed out, unless it is packed."""
         self.extent: tuple[int, int] | None = None
         """First and last recorded_at of its rows, once that column was read."""
         self.extent_stays = False
         """Whether the extent holds for later versions too: every row is handed out and filled, and recorded_at never changes."""
 
     @property
+    def column_rows(self) -> int:
+        """Cells of a whole column."""
+        return self.rows if self.is_packed else SEGMENT_ROWS
+
+    @property
     def is_full(self) -> bool:
         """Whether no row can be added any more."""
-        return self.rows >= SEGMENT_ROWS
+        return self.handed_out >= SEGMENT_ROWS
 
     def is_loaded(self, column: str) -> bool:
         """Whether `load` put times of its own into the column."""
@@ -89,12 +101,14 @@ class Segment:
 
 
 class View:
-    """A snapshot of one segment: columns and posting lists read in one command."""
+    """A snapshot of one segment: columns and posting lists of one version. A cell stands at its row, in a packed segment
+    where `numbers` names its row; computing goes by cells, what leaves it speaks of rows."""
 
-    __slots__ = ("_columns", "_postings", "segment")
+    __slots__ = ("_columns", "_numbers", "_postings", "segment")
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: Segment, numbers: bytes | None = None) -> None:
         self.segment = segment
+        self._numbers = np.frombuffer(numbers, np.dtype("<u2")).astype(np.int64) if segment.is_packed and numbers else None
         self._columns: dict[str, Array] = {}
         self._postings: dict[Posting, Array] = {}
 
@@ -103,8 +117,19 @@ class View:
         return self._columns[name]
 
     def posting(self, kind: str, bucket: int) -> Array:
-        """The entries of a posting list as u64: row in the low 16 bits, 48 bits of hash above."""
+        """The entries of a posting list as u64: cell in the low 16 bits, 48 bits of hash above."""
         return self._postings[kind, bucket]
+
+    def numbers(self, cells: Array) -> Array:
+        """The rows of some cells."""
+        return cells if self._numbers is None else self._numbers[cells]
+
+    def cells(self, rows: Sequence[int]) -> Array:
+        """Where the cells of some rows are; rows that have none are left out."""
+        found = np.array(rows, np.int64)
+        if self._numbers is None:
+            return found[found < self.segment.rows]
+        return np.flatnonzero(np.isin(self._numbers, found))
 
     def has(self, columns: Iterable[str], postings: Iterable[Posting]) -> bool:
         """Whether everything named was read."""
@@ -118,6 +143,7 @@ class View:
     def part(self, columns: Iterable[str], postings: Iterable[Posting]) -> "View":
         """The same snapshot with no more than what is named, as far as it was read."""
         view = View(self.segment)
+        view._numbers = self._numbers
         view._columns = {name: self._columns[name] for name in columns if name in self._columns}
         view._postings = {name: self._postings[name] for name in postings if name in self._postings}
         return view
@@ -133,9 +159,19 @@ class View:
         for name, value in zip(columns, values, strict=False):
             self._columns[name] = _cells(BY_NAME[name].width, rows, value)
         for name, value in zip(postings, values[len(columns) :], strict=True):
-            self._postings[name] = _entries(value)
+            self._postings[name] = self._by_cell(_entries(value))
         if "recorded_at" in columns:
             self.segment.learn(self._columns["recorded_at"])
+
+
+    def _by_cell(self, entries: Array) -> Array:
+        """Entries that name rows, naming cells instead: those of rows that are gone left out."""
+        if self._numbers is None or not len(entries):
+            return entries
+        rows = (entries & _ROW).view(np.int64)
+        at = np.minimum(np.searchsorted(self._numbers, rows), len(self._numbers) - 1)
+        there = self._numbers[at] == rows
+        return (entries[there] & ~_ROW) | at[there].view(np.uint64)
 
 
 def _cells(width: int, rows: int, value: bytes | None) -> Array:
@@ -162,7 +198,7 @@ class Want:
     @property
     def nbytes(self) -> int:
         """About how much the reply will be."""
-        return SEGMENT_ROWS * sum(BY_NAME[name].width for name in self.columns) + POSTING_BYTES * len(self.postings)
+        return self.segment.column_rows * sum(BY_NAME[name].width for name in self.columns) + POSTING_BYTES * len(self.postings)
 
 
 def read(store: Store, wants: Iterable[Want]) -> Iterator[tuple[Want, View | None]]:
@@ -207,7 +243,7 @@ def _plan(want: Want) -> list[_Part]:
     columns: list[str] = []
     size = 0
     for name in want.columns:
-        width = SEGMENT_ROWS * BY_NAME[name].width
+        width = want.segment.column_rows * BY_NAME[name].width
         if columns and size + width > COMMAND_BYTES:
             parts.append((tuple(columns), ()))
             columns, size = [], 0
@@ -223,7 +259,7 @@ def _command(store: Store, segment: Segment, columns: Sequence[str], postings: S
     prefix = keys.segment(store.families[segment.family], segment.number)
     return (
         "MGET",
-        *head(prefix),
+        *_beginning(prefix),
         *(keys.column(prefix, BY_NAME[name].key) for name in columns),
         *(keys.posting(prefix, TAGS[kind], bucket) for kind, bucket in postings),
     )
@@ -235,13 +271,19 @@ def head(prefix: str) -> tuple[str, str, str]:
     return keys.version(prefix), keys.rows(prefix), keys.zone(prefix)
 
 
+@lru_cache(maxsize=8192)
+def _beginning(prefix: str) -> tuple[str, ...]:
+    """What every snapshot begins with: the head, and the rows of a packed segment's cells."""
+    return (*head(prefix), keys.numbers(prefix))
+
+
 def _view(known: Segment, parts: Sequence[tuple[Sequence[str], Sequence[Posting], Sequence[bytes | None]]]) -> View | None:
-    version, rows, zone = parts[0][2][:3]
+    version, rows, zone, numbers = parts[0][2][:4]
     if version is None or rows is None:
         return None
-    view = View(known if version == known.version else newer(known, version, rows, zone))
+    view = View(known if version == known.version else newer(known, version, rows, zone), numbers)
     for columns, postings, reply in parts:
-        view.fill(columns, postings, reply[3:])
+        view.fill(columns, postings, reply[4:])
     return view
 
 

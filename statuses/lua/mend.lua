@@ -30,6 +30,7 @@ end
 function DO.drop(text, code)
   local known = tonumber(call('HGET', CODES, text) or '0')
   if known == code then return end
+  if call('LINDEX', TEXTS, code - 1) ~= text then return end
   if known == -code then call('HDEL', CODES, text) end
   call('LSET', TEXTS, code - 1, '')
   dropped = dropped + 1

@@ -240,7 +240,7 @@ def test_no_command_asks_for_more_than_about_a_megabyte(monkeypatch):
         flags=True,
     )
 
-    sizes = {column.key: column.width * SEGMENT_ROWS for column in COLUMNS} | dict.fromkeys("vnz", 0)
+    sizes = {column.key: column.width * SEGMENT_ROWS for column in COLUMNS} | dict.fromkeys(("v", "n", "z", "rows"), 0)
     for command in read.commands:
         if command[0] == "MGET":
             assert sum(sizes.get(name.rsplit(":", 1)[-1], 4096) for name in command[1:]) <= 1 << 20

@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 import statuses
+from statuses import keys, scripts, snapshot
+from statuses import store as stores
 from statuses.testing import frozen_clock, make_status
 
 DAY = timedelta(days=1)
@@ -110,3 +112,346 @@ def test_clear_all_takes_everything_and_leaves_no_key_of_a_job(store):
 
 def test_clear_all_of_an_empty_store_is_nothing(store):
     assert statuses.clear_all() == 0
+
+
+def keys_left(store) -> list[str]:
+    """The keys of the store without their family."""
+    return sorted(key.decode().split("}", 1)[1] for key in store.keys("*"))
+
+
+def everything() -> None:
+    """Jobs with all that jobs can leave behind."""
+    for number in range(60):
+        status = make_status(
+            "failed",
+            id=f"own {number}" if number % 2 else None,
+            job_name=f"name {number % 5}",
+            queue="q",
+            user=f"user {number}",
+            engine="toy",
+            job_args={"b": f"B:{number}", "long": "T:" + "x" * 100},
+            provider_job_id=f"p{number}",
+            parent="mother",
+            call={"args": [number], "kwargs": {}},
+            data=[number],
+            error=ValueError(f"number {number}"),
+        )
+        status.started(worker=f"worker {number}").heartbeat()
+        status.request_kill(by="me", reason="r" * 100)
+        status.failed(error="again", attempt=1)
+
+
+def test_after_all_jobs_are_removed_and_swept_only_dictionaries_and_counters_are_left(store, clock):
+    everything()
+    statuses.where(job_name="name 1").delete_all(force=True)
+    statuses.all().delete_all(force=True, undo_for=timedelta(minutes=10))
+
+    before = statuses.clean()
+    clock.tick(timedelta(minutes=11))
+    cleaned = statuses.clean()
+
+    assert (before.swept, cleaned.swept, cleaned.dropped) == (0, 48, 1)
+    assert keys_left(store) == ["engines:list", "errors:list", "meta", "names:list", "queues:list", "users:list", "workers:list"]
+    assert before.forgotten + cleaned.forgotten == sum(store.llen(key) for key in store.keys("*:list"))
+    assert {text for key in store.keys("*:list") for text in store.lrange(key, 0, -1)} == {b""}
+    assert statuses.check().problems == ()
+
+
+def test_a_store_that_was_emptied_takes_new_jobs(store, clock):
+    make_status("failed", job_name="a", keep_for=DAY)
+    clock.tick(2 * DAY)
+    assert statuses.clean().dropped == 1
+    assert statuses.all().count() == 0
+
+    status = make_status("failed", job_name="a", id="own")
+
+    assert statuses.find("own") == status
+    assert statuses.where(job_name="a").count() == 1
+    assert statuses.load([{"job_name": "a"}]) == 1
+    assert statuses.check().problems == ()
+
+
+def test_dead_segments_are_dropped_and_the_first_one_moves_up(store, clock):
+    here, made = stores.current(), []
+    for number in range(4):
+        made.append(make_status("failed", keep_for=DAY if number != 2 else 9 * DAY))
+        scripts.open_segment(here, 0, number + 1)
+    make_status("failed", keep_for=DAY)
+    clock.tick(2 * DAY)
+
+    cleaned = statuses.clean()
+
+    assert (cleaned.removed, cleaned.dropped) == (4, 3)
+    assert store.hmget(keys.meta(here.families[0]), "first", "current") == [b"2", b"4"]
+    assert statuses.all().ids() == [made[2].id]
+    assert not [key for key in keys_left(store) if key.startswith(("0:", "1:", "3:"))]
+
+
+def test_a_segment_in_which_something_can_be_restored_is_not_dropped(clock):
+    make_status("failed")
+    scripts.open_segment(stores.current(), 0, 1)
+    make_status("failed")
+    changed = statuses.all().delete_all(undo_for=timedelta(minutes=10))
+
+    assert statuses.clean().dropped == 0
+
+    assert statuses.restore(changed.undo).changed == 2
+
+
+def test_a_segment_that_load_is_filling_is_not_dropped(clock):
+    here = stores.current()
+    scripts.open_segment(here, 0, 0)
+    scripts.reserve(here, 0, 10)
+    scripts.open_segment(here, 0, 1)
+    make_status("failed")
+
+    assert statuses.clean().dropped == 0
+    clock.tick(timedelta(hours=2))
+
+    assert statuses.clean().dropped == 1
+
+
+def test_somebody_who_writes_keeps_a_segment_from_being_dropped(clock, monkeypatch):
+    here = stores.current()
+    make_status("failed", keep_for=DAY)
+    clock.tick(2 * DAY)
+    real, late = scripts.drop, []
+
+    def slow(*arguments):
+        late.append(make_status("queued"))
+        return real(*arguments)
+
+    monkeypatch.setattr(scripts, "drop", slow)
+
+    assert statuses.clean().dropped == 0
+
+    assert [status.reload().state for status in late] == ["queued"]
+    assert here is stores.current()
+
+
+def test_texts_that_no_job_has_any_more_are_forgotten(store, clock):
+    tag = stores.current().families[0]
+    for name in ("old", "kept", "older"):
+        make_status("failed", job_name=name, keep_for=DAY if name.startswith("old") else 9 * DAY)
+    clock.tick(2 * DAY)
+
+    assert statuses.clean().forgotten == 2
+
+    assert store.lrange(keys.texts(tag, "names"), 0, -1) == [b"", b"kept", b""]
+    assert store.hgetall(keys.codes(tag, "names")) == {b"kept": b"2"}
+    assert statuses.all().values("job_name") == ["kept"]
+    assert [count.value for count in statuses.all().counts_by("job_name")] == ["kept"]
+
+
+def test_a_forgotten_text_that_comes_back_gets_another_code(store, clock):
+    tag = stores.current().families[0]
+    make_status("failed", job_name="a", keep_for=DAY)
+    make_status("failed", job_name="b")
+    assert statuses.where(job_name="a").count() == 1
+    clock.tick(2 * DAY)
+    statuses.clean()
+
+    again = make_status("failed", job_name="a")
+
+    assert store.lrange(keys.texts(tag, "names"), 0, -1) == [b"", b"b", b"a"]
+    assert again.reload().job_name == "a"
+    assert statuses.where(job_name="a").ids() == [again.id]
+    assert statuses.all().values("job_name") == ["a", "b"]
+    assert statuses.check().problems == ()
+
+
+def test_texts_that_only_an_archived_attempt_has_are_kept(clock):
+    status = statuses.create(job_name="n").started(worker="first")
+    status.started(worker="second")
+    status.set_job_name("m")
+
+    assert statuses.clean().forgotten == 0
+
+    (attempt,) = status.reload().prior_attempts
+    assert (attempt.worker, attempt.job_name) == ("first", "n")
+
+
+def test_a_text_taken_for_a_new_job_while_it_is_being_forgotten_is_kept(clock, monkeypatch):
+    make_status("failed", job_name="a", keep_for=DAY)
+    make_status("failed", job_name="b")
+    clock.tick(2 * DAY)
+    real, late = scripts.mend, []
+
+    def slow(store, family, column, writes, sizes=None):
+        if column == "job_name" and writes and writes[0][0] == "drop" and not late:
+            late.append(make_status("queued", job_name="a"))
+        return real(store, family, column, writes, sizes)
+
+    monkeypatch.setattr(scripts, "mend", slow)
+    statuses.clean()
+
+    assert late
+    assert late[0].reload().job_name == "a"
+    assert statuses.where(job_name="a").count() == 1
+    assert statuses.check().problems == ()
+
+
+def test_a_text_that_is_marked_is_found_and_taken(store, clock):
+    tag = stores.current().families[0]
+    make_status("failed", job_name="a")
+    scripts.mend(stores.current(), 0, "job_name", [("mark", "a", 1)])
+    assert statuses.where(job_name="a").count() == 1
+    assert statuses.check().problems == ()
+
+    make_status("failed", job_name="a")
+
+    assert store.hgetall(keys.codes(tag, "names")) == {b"a": b"1"}
+    assert scripts.mend(stores.current(), 0, "job_name", [("drop", "a", 1)]) == 0
+    assert statuses.where(job_name="a").count() == 2
+
+
+def test_a_dictionary_full_of_what_was_takes_new_texts(store, clock, monkeypatch):
+    monkeypatch.setattr(scripts, "LIMIT", 3)
+    for name in "abc":
+        make_status("failed", job_name=name, keep_for=DAY)
+    clock.tick(2 * DAY)
+    statuses.clean()
+
+    for name in "defg":
+        make_status("failed", job_name=name)
+
+    assert sorted(count.value for count in statuses.all().counts_by("job_name")) == ["(other)", "d", "e", "f"]
+
+
+def test_cleaning_reads_nothing_of_a_segment_in_which_nothing_is_due(clock, monkeypatch):
+    make_status("failed", keep_for=9 * DAY)
+    make_status("failed")
+    statuses.clean()
+    read = []
+    monkeypatch.setattr(snapshot, "take", lambda *arguments, **more: read.append(arguments))
+
+    clock.tick(8 * DAY)
+    assert statuses.clean().removed == 0
+
+    assert read == []
+
+
+def test_progress_that_says_no_stops_after_the_batch(clock):
+    for _ in range(250):
+        statuses.create(keep_for=DAY)
+    clock.tick(2 * DAY)
+    seen = []
+
+    cleaned = statuses.clean(progress=lambda removed: seen.append(removed) or removed < 200)
+
+    assert (cleaned.removed, cleaned.stopped, seen) == (200, True, [100, 200])
+    assert statuses.all().count() == 50
+    assert statuses.clean(progress=lambda removed: None).removed == 50
+
+
+def test_a_time_longer_than_any_store_is_for_ever(clock):
+    status = make_status("succeeded", keep_for=timedelta.max)
+
+    clock.tick(50_000 * DAY)
+    statuses.clean()
+
+    assert status.reload().expires_at is None
+    assert status.keep_for(DAY).expires_at is not None
+
+
+class TestKeptUntilDeleted:
+    """A job may be kept until the model instance it works on is deleted."""
+
+    pytestmark = pytest.mark.django_db(transaction=True)
+
+    @pytest.fixture
+    def book(self, clock):
+        from django.contrib.auth.models import Group
+
+        return Group.objects.create(name="a book")
+
+    def test_it_is_kept_for_ever_and_goes_as_the_policy_says_once_that_is_deleted(self, clock, book):
+        kept = make_status("succeeded", job_args={"book": book}, keep_until_deleted=book)
+        other = make_status("succeeded", job_args={"book": book})
+        clock.tick(400 * DAY)
+        statuses.clean()
+        assert statuses.all().ids() == [kept.id]
+        assert (kept.expires_at, kept.kept_until_deleted) == (None, f"auth.Group:{book.pk}")
+
+        book.delete()
+
+        assert kept.reload().kept_until_deleted is None
+        assert statuses.clean().removed == 1
+        assert statuses.find(other.id) is None
+
+    def test_it_can_be_said_later_and_taken_back(self, clock, book):
+        status = make_status("succeeded", job_args={"books": [book, "Book:2"]}).keep_until_deleted(book)
+        assert status.expires_at is None
+
+        assert status.keep_for(DAY).kept_until_deleted is None
+        book.delete()
+        assert status.reload().expires_at == status.ended_at + DAY
+
+        status.keep_until_deleted("Book:2")
+        assert statuses.release("Book:2") == 1
+        assert status.reload().expires_at == status.ended_at + 30 * DAY
+
+    def test_the_deletion_of_another_thing_it_works_on_changes_nothing(self, clock, book):
+        from django.contrib.auth.models import Group
+
+        other = Group.objects.create(name="another")
+        status = make_status("succeeded", job_args={"a": book, "b": other}, keep_until_deleted=book)
+
+        other.delete()
+
+        assert status.reload().kept_until_deleted == f"auth.Group:{book.pk}"
+
+    def test_a_deletion_that_is_rolled_back_changes_nothing(self, clock, book):
+        from django.db import transaction
+
+        status = make_status("succeeded", job_args={"a": book}, keep_until_deleted=book)
+        key = book.pk
+        with pytest.raises(RuntimeError), transaction.atomic():
+            book.delete()
+            raise RuntimeError
+
+        assert status.reload().kept_until_deleted == f"auth.Group:{key}"
+
+    def test_many_deletions_are_told_in_one_question(self, clock, monkeypatch):
+        from django.contrib.auth.models import Group
+
+        from statuses import keeping
+
+        books = [Group.objects.create(name=f"book {number}") for number in range(20)]
+        for book in books:
+            make_status("succeeded", job_args={"a": book}, keep_until_deleted=book)
+        told = []
+        real = keeping.release
+        monkeypatch.setattr(keeping, "release", lambda *texts: told.append(len(texts)) or real(*texts))
+
+        Group.objects.filter(name__startswith="book").delete()
+
+        assert told == [20]
+        assert not [status for status in statuses.all() if status.kept_until_deleted]
+
+    def test_what_it_does_not_work_on_is_refused(self, clock, book):
+        with pytest.raises(ValueError, match="keep_until_deleted"):
+            statuses.create(keep_until_deleted=book)
+        with pytest.raises(ValueError, match="keep_until_deleted"):
+            make_status("failed").keep_until_deleted(book)
+        with pytest.raises(ValueError, match="keep_for"):
+            statuses.create(job_args={"b": book}, keep_until_deleted=book, keep_for=DAY)
+
+        assert statuses.all().count() == 1
+
+    def test_deletions_go_on_when_the_store_is_away(self, clock, book, caplog):
+        from django.contrib.auth.models import Group
+
+        statuses.configure(url="unix:///nowhere.sock")
+
+        book.delete()
+
+        assert not Group.objects.exists()
+        assert "nowhere" in caplog.text
+
+    def test_it_survives_a_restart(self, clock, book):
+        status = make_status("succeeded", job_args={"b": book}, keep_until_deleted=book)
+
+        status.started()
+
+        assert status.kept_until_deleted == f"auth.Group:{book.pk}"

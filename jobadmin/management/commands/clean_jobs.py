@@ -1,8 +1,13 @@
-"""``clean_jobs``: removes the statuses whose time to be kept is over, or those that criteria name."""
+"""``clean_jobs``: removes the statuses whose time to be kept is over, or those that criteria name; once, or again and again."""
 
+import os
 import re
+import select
+import signal
 import sys
+import threading
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +18,8 @@ from jobadmin.formats import count
 
 _UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGE = re.compile(r"(\d+)\s*(s|min|m|h|d|w)")
+#: What ends a loop.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def age(text: str) -> timedelta:
@@ -26,12 +33,21 @@ def age(text: str) -> timedelta:
         raise ArgumentTypeError(f"{text!r} is longer than any calendar") from error
 
 
+def seconds(text: str) -> float:
+    """A number of seconds, or an age. Raises: ArgumentTypeError."""
+    value = float(text) if re.fullmatch(r"\d+(\.\d+)?", text.strip()) else age(text).total_seconds()
+    if not 0 < value <= threading.TIMEOUT_MAX:
+        raise ArgumentTypeError(f"{text!r} is no pause: expected a number of seconds above 0, or such as 15min")
+    return value
+
+
 class Command(BaseCommand):
-    """Removes what is due. Meant for a timer: does little when there is little to do."""
+    """Removes what is due. Meant for a timer, or with --every for a process of its own: does little when there is little to do."""
 
     help = (
         "Remove statuses that retention says are due. With --older-than remove what ended (or, never ended, was recorded) longer ago "
-        "than that, whatever retention says; running jobs stay. The other options narrow both. Final: nothing is taken back."
+        "than that, whatever retention says; running jobs stay. --name, --queue and --state narrow both. Final: nothing is taken back. "
+        "Then drop and pack what holds little, and forget names that no job has any more."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -40,20 +56,82 @@ class Command(BaseCommand):
         parser.add_argument("--queue", action="append", help="only jobs of this queue; may be repeated")
         parser.add_argument("--state", action="append", choices=[str(state) for state in statuses.State], help="may be repeated")
         parser.add_argument("--dry-run", action="store_true", help="say what would be removed, remove nothing")
+        parser.add_argument("--every", type=seconds, metavar="SECONDS", help="again and again, until SIGTERM, which ends it at once")
 
-    def handle(self, *args: object, older_than: timedelta | None, dry_run: bool, **options: Any) -> None:
+    def handle(self, *args: object, every: float | None, **options: Any) -> None:
+        with _Ending(every is not None) as ending:
+            while not ending.asked:
+                try:
+                    self._clean(ending, options)
+                except CommandError as error:
+                    if every is None:
+                        raise
+                    self.stderr.write(str(error))  # Redis may be back by the next time.
+                if every is None:
+                    return
+                ending.wait(every)
+
+    def _clean(self, ending: "_Ending", options: dict[str, Any]) -> None:
+        watched = sys.stderr.isatty()
+
+        def go_on(removed: int) -> bool:
+            if watched:
+                self.stderr.write(f"\r{removed:>11,} removed", ending="")
+            return not ending.asked
+
         try:
             cleaned = statuses.clean(
-                job_name=options["name"], queue=options["queue"], state=options["state"], older_than=older_than, dry_run=dry_run,
-                progress=self._show if sys.stderr.isatty() else None,
+                job_name=options["name"], queue=options["queue"], state=options["state"], older_than=options["older_than"],
+                dry_run=options["dry_run"], progress=go_on,
             )  # fmt: skip
         except statuses.StoreUnavailable as error:
             raise CommandError(str(error)) from error
-        by_state = ", ".join(f"{count(number)} {state}" for state, number in cleaned.by_state.items() if number)
-        verb = "would be removed" if dry_run else "removed"
-        self.stdout.write(f"{count(cleaned.removed)} {verb}" + (f": {by_state}" if by_state else ""))
-        if cleaned.swept:
-            self.stdout.write(f"{count(cleaned.swept)} earlier removals are final now")
+        if watched and cleaned.removed:
+            self.stderr.write("")
+        for line in _lines(cleaned, options["dry_run"]):
+            self.stdout.write(line)
+        self.stdout.flush()
 
-    def _show(self, removed: int) -> None:
-        sys.stderr.write(f"\r{removed:>11,} removed\r")
+
+def _lines(cleaned: statuses.Cleaned, dry_run: bool) -> Iterator[str]:
+    by_state = ", ".join(f"{count(number)} {state}" for state, number in cleaned.by_state.items() if number)
+    verb = "would be removed" if dry_run else "removed"
+    yield f"{count(cleaned.removed)} {verb}" + (f": {by_state}" if by_state else "")
+    if cleaned.swept:
+        yield f"{count(cleaned.swept)} earlier removals are final now"
+    told = {"segments dropped": cleaned.dropped, "segments packed": cleaned.packed, "unused names forgotten": cleaned.forgotten}
+    if any(told.values()):
+        yield ", ".join(f"{count(number)} {what}" for what, number in told.items() if number)
+    if cleaned.stopped:
+        yield "Stopped: the rest is left for the next time."
+
+
+class _Ending:
+    """Whether somebody asked this process to end, and a pause that this cuts short. The batch in hand is finished, no other
+    begins. Outside the main thread, where no handler can stand, whoever runs the command ends it."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.asked = False
+        self._wanted = wanted and threading.current_thread() is threading.main_thread()
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "_Ending":
+        # A pipe, not an event: a handler that takes an event's lock while the same thread holds it would wait for ever.
+        self._read, self._write = os.pipe()
+        if self._wanted:
+            self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._read)
+        os.close(self._write)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+        os.write(self._write, b"!")
+
+    def wait(self, seconds: float) -> None:
+        """Pause, no longer than until somebody asks."""
+        select.select([self._read], [], [], seconds)

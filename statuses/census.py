@@ -1,0 +1,113 @@
+"""What a cleaner knows of a segment: which jobs are due, what its cells use, how full it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from . import faults, keys, packing
+from .clock import MICROSECOND
+from .columns import DICTIONARIES
+from .record import ARCHIVED, TEXTS
+from .snapshot import Array, Snapshot
+from .states import ENDED, State
+from .store import Store
+
+#: Microseconds that never come.
+FOR_EVER = 1 << 62
+#: Columns a cleaner looks at.
+COLUMNS = (
+    *("state", "random", *DICTIONARIES),
+    *("recorded_at", "succeeded_at", "failed_at", "killed_at", "loaded_at", "keep_for", "gone_at", "attempts"),
+)
+#: Archived attempts read in one round trip.
+ATTEMPTS = 1_000
+
+
+def ended_at(found: Snapshot) -> Array:
+    """When each job ended; when it was recorded, where it has not."""
+    moments = found.column("recorded_at").copy()
+    for state in ENDED:
+        at = found.column("state") == state.code
+        moments[at] = found.column(str(state.moment))[at]
+    return moments
+
+
+def expiry(found: Snapshot, retention: Mapping[str, timedelta | None], names: Mapping[str, int]) -> Array:
+    """From when on the policy lets each job go, microseconds. names: job name -> code, of those the policy speaks of."""
+    since = ended_at(found)
+    loaded = found.column("loaded_at")
+    since = np.where(loaded > 0, loaded, since)
+    states, kept = found.column("state"), np.full(found.cells, span_us(retention.get("*")), "<i8")
+    for key, time in retention.items():
+        if key in set(State):
+            kept[states == State(key).code] = span_us(time)
+    for key, time in retention.items():
+        if key.startswith("name:") and key[5:] in names:
+            kept[found.column("job_name") == names[key[5:]]] = span_us(time)
+    own = found.column("keep_for")
+    kept = np.where(own > 0, own - 1, kept)
+    return since + np.minimum(kept, FOR_EVER - since)
+
+
+def span_us(time: timedelta | None) -> int:
+    """A time to be kept in microseconds; None is for ever."""
+    return FOR_EVER if time is None else time // MICROSECOND
+
+
+@dataclass(frozen=True)
+class Census:
+    """One segment as of one version."""
+
+    version: bytes
+    due_us: int
+    """When the first of its jobs is due, or the first removal final."""
+    used: Mapping[str, set[int]]
+    """Column -> codes that its cells and its archived attempts hold."""
+    live: int
+    """Jobs, those that can be restored too."""
+    dead: bool
+    """Whether it can be dropped."""
+    sparse: bool
+    """Whether it can be packed."""
+    waiting: bool
+    """Whether `load` may still fill rows of it: time alone changes that."""
+
+
+def take(store: Store, found: Snapshot, due: Array | None, now_us: int) -> Census:
+    """The census of a snapshot with COLUMNS. due: when each cell's job is due, None where nobody asks."""
+    occupied, removed = faults.occupied(found), faults.removed(found)
+    moments = [found.column("gone_at")[removed]] + ([] if due is None else [due[occupied & ~removed]])
+    first = min((int(part.min()) for part in moments if len(part)), default=FOR_EVER)
+    used = {column: set(np.unique(found.column(column)[occupied]).tolist()) - {0} for column in DICTIONARIES}
+    for column, codes in _archived(store, found, occupied).items():
+        used[column] |= codes
+    return Census(
+        version=found.version,
+        due_us=first,
+        used=used,
+        live=int(np.count_nonzero(occupied)),
+        dead=packing.is_dead(found, now_us),
+        sparse=packing.is_sparse(found, now_us),
+        waiting=packing.is_waiting(found, now_us),
+    )
+
+
+def _archived(store: Store, found: Snapshot, occupied: Array) -> dict[str, set[int]]:
+    """The codes in archived attempts: they are shown as long as the job is there."""
+    cells = np.flatnonzero(occupied & (found.column("attempts") > 0))
+    counts = dict(zip(found.numbers[cells].tolist(), found.column("attempts")[cells].tolist(), strict=True))
+    many = [row for row, count in counts.items() if count == 255]
+    texts = store.pipeline([("HGET", keys.job(found.prefix, row), "n") for row in many], primary=True) if many else []
+    counts.update({row: int(text or 0) for row, text in zip(many, texts, strict=True)})
+    names = [keys.attempt(found.prefix, row, number) for row, count in counts.items() for number in range(count)]
+    codes: dict[str, set[int]] = {column: set() for column in DICTIONARIES}
+    for first in range(0, len(names), ATTEMPTS):
+        replies: list[Any] = store.pipeline([("HGET", name, "c") for name in names[first : first + ATTEMPTS]], primary=True)
+        for kept in replies:
+            if kept is not None and len(kept) == ARCHIVED.size:
+                for column, code in zip(TEXTS, ARCHIVED.unpack(kept)[1:7], strict=True):
+                    codes[column].add(code)
+    return codes

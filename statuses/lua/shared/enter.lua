@@ -11,9 +11,11 @@ local function put_wait(row, started)
   put(WAIT, row, 8, (from > 0 and started >= from) and started - from + 1 or 0)
 end
 
-local function put_run(row, at)
+-- A job that had not ended has no run time yet: no need to write another zero.
+local function put_run(row, from, at)
   local started = number(STARTED, row, 8)
-  put(RUN, row, 8, (started > 0 and at >= started) and at - started + 1 or 0)
+  local span = (started > 0 and at >= started) and at - started + 1 or 0
+  if span > 0 or ended(from) then put(RUN, row, 8, span) end
 end
 
 local function enter(row, from, target, now)
@@ -29,7 +31,7 @@ local function enter(row, from, target, now)
     if started > 0 then put_wait(row, started) end
   end
   if ended(target) then
-    put_run(row, at)
+    put_run(row, from, at)
   elseif ended(from) then
     put(RUN, row, 8, 0)
   end

@@ -55,10 +55,14 @@ local function put(key, row, width, value)
 end
 
 -- A column that is made on first use, in its full length: growing bit by bit would double its memory.
+local made = {}
 local function put_new(key, row, width, value)
-  if call('STRLEN', key) == 0 then
-    if value == 0 then return end
-    call('SETRANGE', key, CELLS * width - 1, '\0')
+  if not made[key] then
+    if call('STRLEN', key) == 0 then
+      if value == 0 then return end
+      call('SETRANGE', key, CELLS * width - 1, '\0')
+    end
+    made[key] = true
   end
   put(key, row, width, value)
 end

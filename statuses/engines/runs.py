@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 import statuses
-from statuses import KillRequested, State, Status
+from statuses import KillRequested, State, Status, StatusNotFound
 
 from . import attempts
 from .jobs import JobStatus
@@ -31,14 +31,15 @@ class Run:
     """Gives the status, making it where no tracked publisher did."""
     worker: str | None
     """Who runs it."""
-    attempt: int = 0
-    """The attempt that runs."""
+    attempt: int | None = 0
+    """The attempt that runs; None: the present one, of an engine that does not say. Known once the start is told."""
     redelivered: bool = False
     """Whether the engine hands the same attempt out again."""
     told: bool = False
     """Whether the store knows that it started; not while it is away."""
     status: JobStatus | None = None
     """What `statuses.current()` gives the job."""
+    _known: Status | None = None
     _inside: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -50,11 +51,19 @@ class Run:
         """Say that it runs. Raises: KillRequested when it must not, and nothing else."""
         self.tracker.guard.run(f"starting {self.job_name}", self._start)
 
+    def _handle(self) -> Status:
+        """The status, an object of its own for each write; once it was found it is not looked for, nor made, again: what
+        was removed meanwhile stays so."""
+        if self._known is None:
+            self._known = self.handle()
+        return Status(self._known.id, self._known._store, self._known._where, known=self._known._known)
+
     def _start(self) -> None:
-        handle = self.handle()
+        handle = self._handle()
         if self.status is None:
             self.status = JobStatus.of(handle, self.tracker.guard)
-        attempt = attempts.start(handle, self.worker, self.attempt, self.redelivered)
+        attempt = handle.attempt if self.attempt is None else self.attempt
+        attempt = attempts.start(handle, self.worker, attempt, self.redelivered)
         if attempt is not None:
             self.attempt, self.told = attempt, True
 
@@ -76,17 +85,17 @@ class Run:
         """Say how it ended; where the store is away, once it is back."""
         if self.tracked:
             with beginning_outside(error, *self.tracker.folders):
-                self.tracker.end(self.handle, self.job_name, state, self.attempt, error, result)
+                self.tracker.end(self._handle, self.job_name, state, self.attempt, error, result)
 
-    def requeue(self, error: object = None, *, scheduled: bool = False) -> int:
-        """It will run again: gives the number of the next attempt."""
+    def requeue(self, error: object = None, *, scheduled: bool = False) -> None:
+        """It will run again, `scheduled`: later. `error`: why this attempt failed."""
         if self.tracked:
             with beginning_outside(error, *self.tracker.folders):
-                self.tracker.guard.run(
-                    f"queueing {self.job_name} again",
-                    lambda: attempts.requeue(self.handle(), self.attempt, error, scheduled),
-                )
-        return self.attempt + 1
+                self.tracker.guard.run(f"queueing {self.job_name} again", lambda: self._requeue(error, scheduled))
+
+    def _requeue(self, error: object, scheduled: bool) -> None:
+        handle = self._handle()
+        attempts.requeue(handle, handle.attempt if self.attempt is None else self.attempt, error, scheduled)
 
     def _beat(self) -> None:
         try:
@@ -95,7 +104,19 @@ class Run:
             return  # it runs already, and looks for itself
 
     def _heartbeat(self) -> None:
-        self.handle().heartbeat()
+        self._handle().heartbeat()
+
+
+def of_message(status: Status, provider_job_id: str) -> Status:
+    """The status, if the engine's message of this id is the one its present attempt was sent with.
+    Raises: KillRequested for one whose attempt was killed; StatusNotFound for one that is over otherwise: a retry has
+    sent another since, and an engine that hands the old one out again runs it untracked."""
+    if status.provider_job_id == provider_job_id:
+        return status
+    for attempt in reversed(status.prior_attempts):
+        if attempt.provider_job_id == provider_job_id and attempt.state is State.killed:
+            raise KillRequested(status.id, attempt.kill_requested_by, attempt.kill_reason)
+    raise StatusNotFound(f"{status.id} (as {provider_job_id})")
 
 
 @contextmanager

@@ -41,6 +41,9 @@ class Facts:
 
 
 ENGINES = {
+    "django-tasks": Facts(
+        package="django_tasks_db", module="tests.projects.django_tasks_project", many=200, retries=False, tells_due=False
+    ),
     "django-rq": Facts(package="django_rq", module="tests.projects.djangorq_project", many=0),
     "rq": Facts(package="rq", module="tests.projects.rq_project", many=100, kills=True, pickles=True, keeps=True),
 }

@@ -268,10 +268,10 @@ class RQ(Engine):
             for key, depth in zip(keys, depths, strict=True)
         ]
 
-    def forgotten(self, statuses: Sequence[Status]) -> list[Status]:
+    def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Those whose job is no longer in RQ's Redis, or is an other one by now. One round trip a thousand jobs."""
         found: list[Status] = []
-        for queue, jobs in itertools.groupby(sorted(statuses, key=_queue_of), key=_queue_of):
+        for queue, jobs in itertools.groupby(sorted(waiting, key=_queue_of), key=_queue_of):
             connection = self.connection(queue or None)
             for batch in _batches(list(jobs), 1000):
                 ids = [status.provider_job_id or "" for status in batch]

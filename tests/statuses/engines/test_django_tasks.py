@@ -1,0 +1,114 @@
+"""What Django tasks alone do: with a real worker of the database backend, and with the signals of either module."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import statuses
+from statuses import State
+from tests.projects.running import Project
+from tests.servers import ROOT, until
+
+BOTH = """
+import os, sys
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="x", USE_TZ=True, INSTALLED_APPS=[{apps} "statuses", "statuses.engines.django_tasks.TrackDjangoTasks"],
+    JOBADMIN={{"URL": {url!r}, "NAMESPACE": {namespace!r}}},
+    TASKS={{"default": {{"BACKEND": "{module}.backends.immediate.ImmediateBackend"}}}},
+)
+import django
+django.setup()
+from {module} import task
+import types
+tasks = types.ModuleType("tasks")
+sys.modules["tasks"] = tasks
+exec('''
+def ship(order):
+    return order
+def refund(order):
+    raise ValueError(order)
+''', tasks.__dict__)
+{prelude}
+for name in ("ship", "refund"):
+    setattr(tasks, name, task(getattr(tasks, name)))
+    result = getattr(tasks, name).enqueue("Order:7")
+    print(result.status)
+"""
+
+
+def run_both(module: str, url: str, namespace: str, prelude: str = "") -> list[str]:
+    """What a process prints that runs two tasks in place, with the tasks of this module."""
+    apps = "'django_tasks'," if module == "django_tasks" else ""
+    code = BOTH.format(apps=apps, url=url, namespace=namespace, module=module, prelude=prelude)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def modules() -> list[Any]:
+    """Both modules; the one that is not there is skipped."""
+    import importlib.util
+
+    here = {name: importlib.util.find_spec(name) is not None for name in ("django.tasks", "django_tasks")}
+    return [pytest.param(name, marks=pytest.mark.skipif(not there, reason=f"no {name} here")) for name, there in here.items()]
+
+
+@pytest.mark.parametrize("module", modules())
+def test_tasks_of_either_module_are_tracked(module: str, store: Any, server_url: str) -> None:
+    statuses.configure(url=server_url, namespace="either")
+
+    printed = run_both(module, server_url, "either")
+
+    refunded, shipped = statuses.where(job_arg="Order:7").order_by("-recorded_at")
+    assert printed == ["SUCCESSFUL", "FAILED"]
+    assert (shipped.state, shipped.data, shipped.job_name) == (State.succeeded, {"result": "Order:7"}, "tasks.ship")
+    assert (refunded.state, refunded.error_summary) == (State.failed, "ValueError: Order:7")
+
+
+@pytest.mark.parametrize("module", modules())
+def test_whatever_goes_wrong_in_the_adapter_harms_no_task(module: str, store: Any, server_url: str) -> None:
+    broken = "from statuses.engines import django_tasks as t\nt.Adapter._status = t.Adapter._create = t.Tracker.tracks = None"
+
+    assert run_both(module, server_url, "broken", broken) == ["SUCCESSFUL", "FAILED"]
+    assert run_both(module, "unix:///nowhere/at/all", "away") == ["SUCCESSFUL", "FAILED"]
+
+
+@pytest.mark.parametrize("running", ["django-tasks"], indirect=True)
+class TestWithADatabase:
+    def test_a_task_that_takes_its_context_is_known_by_its_own_arguments(self, project: Project, shared: Any) -> None:
+        job = project.ended(project.send("with_context", "Book:5"))
+
+        assert (job.state, job.data, job.job_args) == (State.succeeded, {"result": 1}, {"book": "Book:5"})
+
+    def test_an_async_task_finds_its_status(self, project: Project, shared: Any) -> None:
+        job = project.ended(project.send("wait_a_little", "Book:6"))
+
+        assert (job.state, job.progress_message, job.data) == (State.succeeded, "half", {"result": "Book:6"})
+
+    def test_what_a_task_enqueues_is_its_child(self, project: Project, shared: Any) -> None:
+        job = project.ended(project.send("with_child"))
+
+        assert project.ended(project.status(job.data["result"])).parent == job.id
+
+    def test_a_retry_is_another_result_and_the_next_attempt(self, project: Project, shared: Any) -> None:
+        job = project.ended(project.send("fail_first", "django again", 2))
+        results = [job.provider_job_id]
+
+        for attempt in (1, 2):
+            project.retry(job)
+            until(lambda attempt=attempt: job.reload().attempt == attempt and job.is_ended, "the next attempt has ended")
+            results.append(job.provider_job_id)
+
+        assert (job.state, job.data) == (State.succeeded, {"result": "django again"})
+        assert [attempt.state for attempt in job.prior_attempts] == [State.failed] * 2
+        assert len(set(results)) == 3
+        assert statuses.where(provider_job_id=results).count() == 1
+
+    def test_a_task_whose_transaction_was_rolled_back_is_told_as_forgotten(self, project: Project) -> None:
+        kept = project.send("add", 1, 1, to="nobody")
+        lost = project.status(project.ask("send_and_roll_back"))
+
+        assert project.ask("forgotten", [kept.id, lost.id]) == [lost.id]

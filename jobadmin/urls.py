@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from jobadmin.views import actions, bulk, export, facets, job, listing, operations, overview
+from jobadmin.views import actions, bulk, export, facets, fleet, job, listing, operations, overview
 
 app_name = "jobadmin"
 
@@ -13,6 +13,8 @@ urlpatterns = [
     path("export.json", export.export_json, name="export_json"),
     path("names/", facets.names, name="names"),
     path("errors/", facets.errors, name="errors"),
+    path("queues/", fleet.queues, name="queues"),
+    path("workers/", fleet.workers, name="workers"),
     path("resources/<path:resource>/", facets.resource, name="resource"),
     path("suggest/<slug:field>/", facets.suggest, name="suggest"),
     path("bulk/<slug:action>/", bulk.bulk, name="bulk"),

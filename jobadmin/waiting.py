@@ -8,6 +8,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 import statuses
+from jobadmin import fleet
 from jobadmin.filters import JobFilter
 from statuses import Status
 
@@ -34,6 +35,8 @@ class Waiting:
     """Different workers that run them."""
     per_second: float = 0.0
     """Jobs of the queue started a second, lately."""
+    is_unserved: bool = False
+    """Whether it is certain that no living worker takes from its queue."""
 
     @property
     def seconds(self) -> float | None:
@@ -55,7 +58,7 @@ def _figure(number: float) -> str:
 
 def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | None:
     """What keeps a job from starting; None once it has started.
-    Source: three counts over its queue, no record."""
+    Source: three counts over its queue, no record; where workers report themselves, their reports."""
     if not (status.is_queued or status.is_unqueued):
         return None
     still = sum(1 for job in awaited if not job.is_ended)
@@ -73,6 +76,7 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
         running_url=listed.url("list", state="started"),
         workers=running.distinct["worker"],
         per_second=started / DRAIN_SPAN.total_seconds(),
+        is_unserved=status.is_queued and fleet.read(queues=False).is_unserved(status.queue, [status.engine], started),
     )
 
 

@@ -166,7 +166,7 @@
   const pause = () => Math.min(Number(main()?.dataset.refresh || 60) * 2 ** fails, 120) * 1000;
   function plan() {
     clearTimeout(timer);
-    if (live && main() && form) timer = setTimeout(refresh, pause());
+    if (live && main() && button) timer = setTimeout(refresh, pause());
   }
   async function refresh() {
     if (!busy()) {

@@ -1,0 +1,63 @@
+"""Who runs jobs and what waits, for all engines of this project together: what each tells, read once for a page."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import statuses
+from statuses.engines import registry
+from statuses.engines.base import Engine, Queue, Worker
+
+logger = logging.getLogger(__name__)
+
+Told = TypeVar("Told", Worker, Queue)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """What the engines told."""
+
+    workers: tuple[Worker, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    knowing: frozenset[str] = frozenset()
+    """Engines that told all of their workers."""
+    silent: tuple[str, ...] = ()
+    """Engines that tell of workers or queues, and could not now."""
+
+    def serving(self, queue: str) -> list[Worker]:
+        """Living workers that take jobs from this queue."""
+        return [worker for worker in self.workers if worker.is_alive and not worker.is_stopping and queue in worker.queues]
+
+    def is_unserved(self, queue: str, engines: Iterable[str | None], started_lately: int) -> bool:
+        """Whether it is certain that nobody takes the jobs of these engines that wait in the queue. It is not where an
+        engine does not tell of its workers; nor where none of them ever reported, and yet jobs of the queue start."""
+        named = set(engines)
+        if not named or not named <= self.knowing or self.serving(queue):
+            return False
+        return not started_lately or any(worker.engine in named for worker in self.workers)
+
+
+def read(*, queues: bool = True) -> Fleet:
+    """Ask each engine for what it keeps; one that fails is named, the others stand.
+    Source: one or two round trips an engine, never a worker.  Raises: StoreUnavailable."""
+    engines = registry.all()
+    workers = {engine.name: _told(engine, engine.workers) for engine in engines if engine.has_workers}
+    lines = {engine.name: _told(engine, engine.queues) for engine in engines if engine.has_queues and queues}
+    return Fleet(
+        workers=tuple(worker for told in workers.values() for worker in told or ()),
+        queues=tuple(queue for told in lines.values() for queue in told or ()),
+        knowing=frozenset(name for name, told in workers.items() if told is not None),
+        silent=tuple(sorted({name for told in (workers, lines) for name, found in told.items() if found is None})),
+    )
+
+
+def _told(engine: Engine, ask: Callable[[], list[Told]]) -> list[Told] | None:
+    """What an engine tells, with its name on it; None where it could not."""
+    try:
+        return [replace(found, engine=engine.name) for found in ask()]
+    except statuses.StoreUnavailable:
+        raise
+    except Exception:
+        logger.exception("engine %s could not tell of its workers and queues", engine.name)
+        return None

@@ -1,0 +1,150 @@
+"""The page of queues: what waits in each and since when, who takes it, how fast."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import statuses
+from jobadmin import fleet
+from jobadmin.filters import JobFilter
+from jobadmin.fleet import Fleet
+from statuses import FacetCount, State
+
+#: Queues on the page; those with the most waiting jobs.
+MOST = 200
+#: Minutes over which the speed is measured; `spans` has a preset of that length.
+SPEED_MINUTES = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueRow:
+    """One queue. Every number comes with the link to what it counts."""
+
+    name: str
+    engines: tuple[str, ...]
+    waiting: int
+    waiting_url: str
+    oldest_at: datetime | None
+    """When the first of those that wait was recorded."""
+    ahead: int | None
+    """Of those, how many a worker has taken from the broker without starting them; None: not known."""
+    running: int
+    running_url: str
+    workers: int
+    workers_url: str
+    is_unserved: bool
+    """Jobs wait, and it is certain that no living worker takes them."""
+    is_paused: bool
+    per_minute: float
+    speed_url: str
+    started: int
+    """In the last hour."""
+    started_url: str
+    failed: int
+    """Of those."""
+    failed_url: str
+    wait_p95: float | None
+    """Seconds those waited."""
+    slowest_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queues:
+    """What the page shows."""
+
+    rows: list[QueueRow]
+    total: int
+    """Queues in all."""
+    fleet: Fleet
+
+    @property
+    def unserved(self) -> list[QueueRow]:
+        return [row for row in self.rows if row.is_unserved]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Counts:
+    """Jobs by queue."""
+
+    queued: Mapping[str, FacetCount]
+    started: Mapping[str, FacetCount]
+    lately: Mapping[str, FacetCount]
+    hour: Mapping[str, FacetCount]
+    waits: Mapping[str, statuses.Durations]
+
+
+def read(jobs: JobFilter) -> Queues:
+    """Every queue of every engine, those without a worker first. `jobs`: a filter that says which moment is now.
+    Source: what the engines tell; four counts by queue, no record; where nobody serves a queue one more."""
+    told = fleet.read()
+    counts = _count(jobs)
+    lengths: dict[str, int | None] = {}
+    for queue in told.queues:
+        known = lengths.get(queue.name, 0)
+        lengths[queue.name] = None if known is None or queue.depth is None else known + queue.depth
+    names = {*lengths, *counts.queued, *counts.started, *counts.hour}
+    order = sorted(names, key=lambda name: (-_total(counts.queued, name), name))
+    rows = [_row(name, jobs, told, counts, lengths.get(name)) for name in order[:MOST]]
+    return Queues(rows=sorted(rows, key=lambda row: not row.is_unserved), total=len(names), fleet=told)
+
+
+def _count(jobs: JobFilter) -> _Counts:
+    now = statuses.where(state=[State.queued, State.started])
+    hour = _hour(jobs).query.report(counts_by={"queue": None}, durations_by={"queue": ("wait_time", MOST)})
+    return _Counts(
+        queued=_by_value(now.where(state=State.queued).counts_by("queue", None)),
+        started=_by_value(now.where(state=State.started).counts_by("queue", None)),
+        lately=_by_value(_lately(jobs).query.counts_by("queue", None)),
+        hour=_by_value(hour.counts_by["queue"]),
+        waits=hour.durations_by["queue"],
+    )
+
+
+def _by_value(found: list[FacetCount]) -> dict[str, FacetCount]:
+    return {facet.value: facet for facet in found}
+
+
+def _total(counts: Mapping[str, FacetCount], name: str) -> int:
+    return counts[name].total if name in counts else 0
+
+
+def _hour(jobs: JobFilter) -> JobFilter:
+    return jobs.with_(by="started_at", span="1h")
+
+
+def _lately(jobs: JobFilter) -> JobFilter:
+    return jobs.with_(by="started_at", span=f"{SPEED_MINUTES}m")
+
+
+def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, depth: int | None) -> QueueRow:
+    listed, hour = jobs.with_(queue=name, span="all"), _hour(jobs).with_(queue=name)
+    waiting, started, serving = _total(counts.queued, name), counts.hour.get(name), told.serving(name)
+    lately = _total(counts.lately, name)
+    queues = [queue for queue in told.queues if queue.name == name]
+    return QueueRow(
+        name=name,
+        engines=tuple(sorted({queue.engine for queue in queues} | {worker.engine for worker in serving})),
+        waiting=waiting,
+        waiting_url=listed.url("list", state="queued"),
+        oldest_at=counts.queued[name].first if waiting else None,
+        ahead=max(waiting - depth, 0) if depth is not None else None,
+        running=_total(counts.started, name),
+        running_url=listed.url("list", state="started"),
+        workers=len(serving),
+        workers_url=jobs.url("workers", queue=name),
+        is_unserved=bool(waiting and not serving) and told.is_unserved(name, _engines_of(name), lately),
+        is_paused=any(queue.is_paused for queue in queues),
+        per_minute=lately / SPEED_MINUTES,
+        speed_url=_lately(jobs).with_(queue=name).url("list"),
+        started=started.total if started else 0,
+        started_url=hour.url("list"),
+        failed=started.by_state[State.failed] if started else 0,
+        failed_url=hour.url("list", state="failed"),
+        wait_p95=counts.waits[name].p95 if name in counts.waits else None,
+        slowest_url=hour.url("list", sort="-wait_time"),
+    )
+
+
+def _engines_of(queue: str) -> list[str]:
+    """Engines of the jobs that wait in a queue."""
+    return [found.value for found in statuses.where(queue=queue, state=State.queued).counts_by("engine", None)]

@@ -1,0 +1,94 @@
+"""The pages of queues and workers in a real browser."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+import statuses
+from statuses.engines import registry
+from statuses.engines.base import Engine, Queue, Worker
+from statuses.testing import make_status
+
+LONG = "a-worker-with-a-rather-long-name@ip-10-0-24-117.eu-central-1.compute.internal"
+
+
+class Lines(Engine):
+    """An engine whose workers a test says."""
+
+    name = "lines"
+    has_workers = has_queues = True
+
+    def __init__(self) -> None:
+        now = statuses.server_time()
+        common = {"started_at": now - timedelta(hours=26), "concurrency": 4, "host": "web-3", "pool": "prefork", "pid": 4711}
+        self.there = [
+            Worker(name="worker-1", queues=("mail", "reports"), seen_at=now, **common),
+            Worker(name=LONG, queues=("imports",), seen_at=now, **common),
+            Worker(name="stopping@web-3", queues=("mail",), seen_at=now, is_stopping=True, **common),
+            Worker(name="lost@web-4", queues=("mail",), seen_at=now - timedelta(minutes=4), is_alive=False, **common),
+        ]
+
+    def workers(self) -> list[Worker]:
+        return self.there
+
+    def queues(self) -> list[Queue]:
+        return [Queue(name="mail", depth=1), Queue(name="imports", depth=0), Queue(name="held", depth=0, is_paused=True)]
+
+
+@pytest.fixture
+def engine(live: Any) -> Iterator[Lines]:
+    engine = Lines()
+    registry.register(engine)
+    for state in ("queued", "queued", "queued", "started", "failed", "succeeded", "succeeded"):
+        make_status(state, queue="mail", engine="lines", job_name="mail.send_digest")
+    make_status("queued", queue="nightly", engine="lines")
+    make_status("queued", queue="mail", engine="lines", job_name="covers.render").started("lost@web-4")
+    yield engine
+    registry.unregister(engine.name)
+
+
+def axe(page: Any) -> list[str]:
+    """Every finding of axe; none is left out."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+
+@pytest.mark.parametrize("name", ["queues", "workers"])
+@pytest.mark.parametrize(("width", "theme"), [(1360, "light"), (1360, "dark"), (820, "light"), (390, "light"), (390, "dark")])
+def test_the_page_can_be_read_at_every_width_and_in_both_themes(page, engine, name, width, theme):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=theme)
+
+    page.goto(f"/admin/jobs/{name}/")
+
+    expect(page.locator(f"#j-tab-{name}")).to_have_attribute("aria-current", "page")
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        page.screenshot(path=f"{folder}/{name}-{width}-{theme}.png", full_page=True)
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_page_follows_what_happens_without_a_click(page, engine):
+    page.clock.install()
+    page.goto("/admin/jobs/queues/")
+    expect(page.locator("#j-queues tbody tr")).to_have_count(4)
+    expect(page.get_by_text("1 job waits in nightly, and no living worker takes from it.")).to_be_visible()
+
+    engine.there.append(Worker(name="night@web-9", queues=("nightly",), seen_at=statuses.server_time()))
+    page.clock.fast_forward(6_000)
+
+    expect(page.get_by_text("no living worker takes from it")).to_have_count(0)
+
+
+def test_a_number_leads_to_its_jobs(page, engine):
+    page.goto("/admin/jobs/queues/")
+
+    page.locator("#j-queues tbody tr", has_text="mail").get_by_role("link", name="3 waiting, mail").click()
+
+    expect(page.locator("#j-count")).to_contain_text("3")

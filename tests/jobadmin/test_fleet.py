@@ -1,0 +1,231 @@
+"""The pages of queues and workers."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+import statuses
+from jobadmin import queues as queues_page
+from jobadmin import workers as workers_page
+from jobadmin.filters import JobFilter
+from jobadmin.paths import job_url
+from statuses.engines import registry
+from statuses.engines.base import Engine, Queue, Worker
+from statuses.testing import make_status
+
+pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
+
+HOSTILE = "<script>alert(1)</script>\"'&"
+
+
+class Lines(Engine):
+    """An engine whose workers and queues a test says."""
+
+    name = "lines"
+    has_workers = True
+    has_queues = True
+
+    def __init__(self) -> None:
+        self.there: list[Worker] = []
+        self.lines: list[Queue] = []
+        self.broken = False
+
+    def workers(self) -> list[Worker]:
+        if self.broken:
+            raise OSError("the engine is away")
+        return self.there
+
+    def queues(self) -> list[Queue]:
+        return self.lines
+
+
+@pytest.fixture
+def engine() -> Iterator[Lines]:
+    engine = Lines()
+    registry.register(engine)
+    yield engine
+    registry.unregister(engine.name)
+
+
+def rows() -> dict[str, queues_page.QueueRow]:
+    return {row.name: row for row in queues_page.read(JobFilter()).rows}
+
+
+def workers(queue: str = "") -> dict[str, workers_page.WorkerRow]:
+    jobs = JobFilter().with_(queue=queue or None)
+    return {row.name: row for row in workers_page.read(jobs, queue).rows}
+
+
+def worker(name: str = "w1", **about: Any) -> Worker:
+    now = statuses.server_time()
+    return Worker(**{"name": name, "queues": ("mail",), "seen_at": now, "started_at": now - timedelta(hours=2), "concurrency": 4, **about})
+
+
+def test_a_queue_tells_what_waits_since_when_who_takes_it_and_how_fast(engine):
+    engine.there = [worker("w1"), worker("w2"), worker("w3", is_alive=False), worker("w4", is_stopping=True), worker("w5", queues=("other",))]
+    engine.lines = [Queue(name="mail", depth=1)]
+    first = make_status("queued", queue="mail", engine="lines")
+    for state in ("queued", "queued", "started", "failed", "succeeded"):
+        make_status(state, queue="mail", engine="lines")
+
+    row = rows()["mail"]
+
+    assert (row.waiting, row.ahead, row.running, row.workers) == (3, 2, 1, 2)
+    assert row.oldest_at == first.recorded_at
+    assert (row.started, row.failed, row.per_minute) == (3, 1, 3 / 15)
+    assert row.wait_p95 is not None
+    assert not row.is_unserved
+
+
+def test_every_number_leads_to_exactly_those_jobs(engine, browse):
+    engine.there = [worker("w1")]
+    engine.lines = [Queue(name="mail", depth=0)]
+    for state in ("queued", "queued", "started", "failed", "failed", "succeeded"):
+        make_status(state, queue="mail", engine="lines")
+    row = rows()["mail"]
+    client = browse()
+
+    for number, url in [(row.waiting, row.waiting_url), (row.running, row.running_url), (row.started, row.started_url), (row.failed, row.failed_url)]:
+        assert JobFilter.from_querystring(url.partition("?")[2]).query.count() == number
+        assert client.get(url).status_code == 200
+    shown = client.get(row.workers_url)
+    assert "w1" in shown.content.decode()
+
+
+def test_a_waiting_queue_without_a_living_worker_is_said_loudly(engine, browse):
+    engine.there = [worker("w1", is_alive=False), worker("w2", queues=("other",))]
+    make_status("queued", queue="mail", engine="lines")
+    make_status("queued", queue="other", engine="lines")
+
+    page = browse().get(reverse("jobadmin:queues")).content.decode()
+
+    assert "1 job waits in mail, and no living worker takes from it." in page
+    assert page.count("no living worker takes from it") == 1
+    assert next(iter(rows())) == "mail"
+
+
+def test_a_queue_of_an_engine_that_does_not_tell_of_its_workers_is_not_called_unserved(engine):
+    make_status("queued", queue="mail", engine="somebody else's")
+
+    assert not rows()["mail"].is_unserved
+
+
+def test_a_queue_whose_jobs_start_although_no_worker_ever_reported_is_not_called_unserved(engine):
+    make_status("queued", queue="mail", engine="lines")
+    before = rows()["mail"].is_unserved
+    make_status("started", queue="mail", engine="lines")
+
+    assert (before, rows()["mail"].is_unserved) == (True, False)
+
+
+def test_an_engine_that_fails_leaves_the_pages_standing(engine, browse):
+    engine.broken = True
+    make_status("queued", queue="mail", engine="lines")
+    client = browse()
+
+    for name in ("queues", "workers"):
+        page = client.get(reverse(f"jobadmin:{name}"))
+
+        assert page.status_code == 200
+        assert "The engine lines could not tell" in page.content.decode()
+    assert not rows()["mail"].is_unserved
+
+
+def test_a_worker_tells_what_it_runs_and_did(engine):
+    engine.there = [worker("worker-1", running=["x"]), worker("idle")]
+    job = make_status("started", queue="mail", engine="lines", job_name="mail.send")
+    make_status("failed", queue="mail", engine="lines")
+    make_status("succeeded", queue="mail", engine="lines")
+
+    row = workers()["worker-1"]
+
+    assert (row.condition, row.running, row.started, row.succeeded, row.failed) == ("busy", 1, 3, 1, 1)
+    assert row.named == [job]
+    assert workers()["idle"].condition == "idle"
+    for number, url in [(row.running, row.running_url), (row.started, row.started_url), (row.failed, row.failed_url)]:
+        assert JobFilter.from_querystring(url.partition("?")[2]).query.count() == number
+
+
+def test_a_lost_worker_with_jobs_comes_first_and_one_that_left_none_is_forgotten_after_an_hour(engine, browse):
+    long_ago = statuses.server_time() - timedelta(hours=3)
+    engine.there = [
+        worker("a-alive"),
+        worker("worker-1", is_alive=False, seen_at=long_ago),
+        worker("gone", is_alive=False, seen_at=long_ago),
+        worker("just-gone", is_alive=False),
+    ]
+    make_status("started", queue="mail", engine="lines")
+
+    page = browse().get(reverse("jobadmin:workers")).content.decode()
+
+    assert list(workers()) == ["worker-1", "just-gone", "a-alive"]
+    assert "The worker worker-1 is lost, and left 1 job started." in page
+
+
+def test_a_worker_that_only_jobs_speak_of_is_shown_as_not_reporting(engine):
+    make_status("started")
+
+    assert workers()["worker-1"].condition == "untold"
+
+
+def test_workers_can_be_narrowed_to_those_of_a_queue(engine, browse):
+    engine.there = [worker("w1"), worker("w2", queues=("-other",)), worker("w3", is_alive=False)]
+
+    page = browse().get(reverse("jobadmin:workers") + "?queue=%5C-other").content.decode()
+
+    assert list(workers("mail")) == ["w1"]
+    assert "taking from -other" in page
+    assert ">w2<" in page
+    assert ">w1<" not in page
+
+
+def test_the_page_of_a_waiting_job_says_that_nobody_takes_it(engine, browse):
+    job = make_status("queued", queue="mail", engine="lines")
+    client = browse()
+
+    without = client.get(job_url(job.id)).content.decode()
+    engine.there = [worker()]
+
+    assert "No living worker takes from mail." in without
+    assert "No living worker" not in client.get(job_url(job.id)).content.decode()
+
+
+@pytest.mark.parametrize("name", ["queues", "workers"])
+def test_hostile_names_are_text(engine, browse, name):
+    engine.there = [worker(HOSTILE, host=HOSTILE, pool=HOSTILE, queues=(HOSTILE,), is_alive=False)]
+    engine.lines = [Queue(name=HOSTILE)]
+    make_status("queued", queue=HOSTILE, engine="lines")
+    make_status("queued", queue=HOSTILE, engine="lines", job_name=HOSTILE).started(HOSTILE)
+
+    page = browse().get(reverse(f"jobadmin:{name}")).content.decode()
+
+    assert "<script>alert" not in page
+    assert HOSTILE[:25] in unescape(page)
+    links = [unescape(link) for link in re.findall(r'href="(/admin/jobs/list/\?[^"]*)"', page)]
+    assert links
+    for link in links:
+        JobFilter.from_querystring(link.partition("?")[2]).query.count()
+
+
+@pytest.mark.parametrize("name", ["queues", "workers"])
+def test_a_live_refresh_gets_what_moves(engine, browse, name):
+    engine.there = [worker()]
+
+    part = browse().get(reverse(f"jobadmin:{name}") + "?live=1", headers={"HX-Request": "true"}).content.decode()
+
+    assert part.lstrip().startswith('<div id="j-main" data-refresh="5">')
+    assert 'id="j-updated"' in part and 'hx-swap-oob="true"' in part
+    assert "<html" not in part
+
+
+@pytest.mark.parametrize("name", ["queues", "workers"])
+def test_pages_stand_without_any_engine(browse, name):
+    page = browse().get(reverse(f"jobadmin:{name}"))
+
+    assert page.status_code == 200
+    assert "known" in page.content.decode()

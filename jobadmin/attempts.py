@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin.formats import STATE_WORDS, duration
+from jobadmin.formats import STATE_WORDS, clock_short, duration
 from statuses import Status, StatusNotFound
 
 #: Earlier attempts that are read for the page: each costs a round trip.
@@ -92,7 +91,7 @@ def _tab(attempt: Status, selected: bool) -> Tab:
     if attempt.run_time is not None:
         words = _("%(state)s after %(time)s") % {"state": word, "time": duration(attempt.run_time)}
     elif attempt.is_started and attempt.started_at:
-        words = _("%(state)s %(time)s") % {"state": word, "time": f"{timezone.localtime(attempt.started_at):%H:%M:%S}"}
+        words = _("%(state)s %(time)s") % {"state": word, "time": clock_short(attempt.started_at)}
     else:
         words = str(word)
     return Tab(attempt=attempt.attempt, state=state, words=words, selected=selected)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils import timezone
-from django.utils.formats import date_format
 
 from jobadmin import formats
 from jobadmin.spans import EPOCH, Grid
@@ -111,7 +110,7 @@ def time_ticks(grid: Grid, most: int = MOST_LABELS) -> list[Tick]:
             return [_tick(grid, moment, _clock_label(moment, seconds)) for moment in moments]
     for months in MONTHS:
         if length <= timedelta(days=30.5) * months * most or months == MONTHS[-1]:
-            return [_tick(grid, moment, date_format(moment, "Y" if months >= 12 else "M Y"))
+            return [_tick(grid, moment, formats.dated(moment, "Y" if months >= 12 else "M Y"))
                     for moment in _month_starts(grid, months)]  # fmt: skip
     return []
 
@@ -144,10 +143,10 @@ def _month_starts(grid: Grid, months: int) -> Iterable[datetime]:
 
 def _clock_label(moment: datetime, seconds: float) -> str:
     if seconds >= 86400 or (seconds >= 3600 and (moment.hour, moment.minute) == (0, 0)):
-        return date_format(moment, "D j M")
+        return formats.dated(moment, "D j M")
     if seconds < 1:
-        return f"{date_format(moment, 'H:i:s')}.{moment.microsecond // 1000:03d}"
-    return date_format(moment, "H:i" if seconds >= 60 else "H:i:s")
+        return f"{formats.dated(moment, 'H:i:s')}.{moment.microsecond // 1000:03d}"
+    return formats.dated(moment, "H:i" if seconds >= 60 else "H:i:s")
 
 
 @dataclass(frozen=True, kw_only=True)

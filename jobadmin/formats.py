@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
+
+from jobadmin.viewing import present
 
 #: What states and flags are called.
 STATE_WORDS = {
@@ -26,6 +28,15 @@ STATE_WORDS = {
     "completed": gettext_lazy("Completed"),
     "incomplete": gettext_lazy("Incomplete"),
     "ended": gettext_lazy("Ended"),
+}
+#: How dates are written, in the letters of Django's `date` filter; a language may have its own way.
+DATE_PATTERNS = {
+    "Y": "Y",
+    "M Y": pgettext_lazy("date", "M Y"),
+    "j M": pgettext_lazy("date", "j M"),
+    "j M Y": pgettext_lazy("date", "j M Y"),
+    "D j M": pgettext_lazy("date", "D j M"),
+    "D j M Y": pgettext_lazy("date", "D j M Y"),
 }
 #: What is not known.
 NOTHING = "–"
@@ -140,9 +151,50 @@ def ago(moment: datetime, now: datetime) -> str:
     return _("%(time)s ago") % words if seconds > 0 else _("in %(time)s") % words
 
 
+def when(moment: datetime, now: datetime) -> str:
+    """A moment as the viewer wants it: ``4 s ago``, or ``14:32:03`` today and ``18 Nov, 14:32`` before, in their zone."""
+    if present().mode == "relative":
+        return ago(moment, now)
+    if timezone.localtime(moment).date() == timezone.localtime(now).date():
+        return dated(moment, "H:i:s")
+    return _calendar(moment, now)
+
+
+def dated(value: datetime, pattern: str) -> str:
+    """A moment in the viewer's zone by a pattern of Django's `date` filter: a date of `DATE_PATTERNS`, a time, or both."""
+    day, comma, time = pattern.partition(", ")
+    local_pattern = f"{DATE_PATTERNS.get(day, day)}{comma}{time}"
+    return date_format(timezone.localtime(value), local_pattern)
+
+
+def machine(value: datetime) -> str:
+    """For the attribute `datetime`: UTC in ISO 8601, whatever the viewer reads."""
+    return value.astimezone(UTC).isoformat()
+
+
+def clock(value: datetime | None, *, shows_date: bool = False) -> str:
+    """The time of day to the millisecond, with its date where asked: ``18 Nov 14:32:03.120``."""
+    if value is None:
+        return NOTHING
+    text = f"{dated(value, 'H:i:s')}.{value.microsecond // 1000:03d}"
+    return f"{dated(value, 'j M')} {text}" if shows_date else text
+
+
+def clock_short(value: datetime | None) -> str:
+    """The time of day to the second; on another day than today the date before it."""
+    if value is None:
+        return NOTHING
+    return dated(value, "H:i:s" if timezone.localtime(value).date() == timezone.localdate() else "j M Y, H:i:s")
+
+
+def day(value: datetime | None) -> str:
+    """The date and the zone that the times beside it are meant in: ``18 Nov 2026, CET``."""
+    return f"{dated(value, 'j M Y')}, {timezone.localtime(value):%Z}" if value else ""
+
+
 def _calendar(moment: datetime, now: datetime) -> str:
-    local, here = timezone.localtime(moment), timezone.localtime(now)
-    return date_format(local, "j M, H:i" if local.year == here.year else "j M Y, H:i")
+    is_this_year = timezone.localtime(moment).year == timezone.localtime(now).year
+    return dated(moment, "j M, H:i" if is_this_year else "j M Y, H:i")
 
 
 def moment(value: datetime | None) -> str:
@@ -163,7 +215,7 @@ def moment_range(after: datetime | None, before: datetime | None) -> str:
         return _("until %s") % _stamp(end, end)
     begin, until = timezone.localtime(after), timezone.localtime(end)
     seconds = bool((begin.second or until.second) or until - begin < timedelta(minutes=2))
-    last = date_format(until, "H:i:s" if seconds else "H:i") if begin.date() == until.date() else _stamp(end, after)
+    last = dated(until, "H:i:s" if seconds else "H:i") if begin.date() == until.date() else _stamp(end, after)
     return f"{_stamp(after, end)} – {last}"
 
 
@@ -171,7 +223,7 @@ def _stamp(value: datetime, other: datetime) -> str:
     local, mate = timezone.localtime(value), timezone.localtime(other)
     year = " Y" if local.year != timezone.localtime().year or local.year != mate.year else ""
     close = abs(mate - local) < timedelta(minutes=2)
-    return date_format(local, f"D j M{year}, H:i:s" if local.second or (close and mate != local) else f"D j M{year}, H:i")
+    return dated(value, f"D j M{year}, H:i:s" if local.second or (close and mate != local) else f"D j M{year}, H:i")
 
 
 def every(step: timedelta) -> str:

@@ -15,7 +15,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 #: First path segments that are pages, now or in a later step: an id may never shadow them.
 RESERVED = frozenset({
     "list", "export.csv", "export.json", "names", "errors", "resources", "suggest", "bulk", "operations", "queues", "workers",
-    "redis", "api",
+    "redis", "api", "times", "views",
 })  # fmt: skip
 
 _ATTEMPT = re.compile(r"(.+):(\d{1,9})", re.DOTALL)

@@ -16,7 +16,7 @@ from django_tables2.data import TableData
 
 from jobadmin import cells
 from jobadmin.filters import BadFilter, JobFilter
-from jobadmin.formats import ago, count, moment
+from jobadmin.formats import count, machine, moment, when
 from jobadmin.paths import job_url
 from jobadmin.plans import applies
 from jobadmin.redaction import redact_text
@@ -196,7 +196,7 @@ class MomentColumn(JobColumn):
         at: datetime | None = getattr(job, self.field)
         if at is None:
             return cells.nothing()
-        return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), moment(at), ago(at, table.now))
+        return format_html('<time datetime="{}" title="{}">{}</time>', machine(at), moment(at), when(at, table.now))
 
 
 class WaitColumn(JobColumn):

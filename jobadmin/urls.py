@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from jobadmin.views import actions, bulk, export, facets, fleet, job, listing, operations, overview
+from jobadmin.views import actions, bulk, export, facets, fleet, job, listing, operations, overview, preferences
 
 app_name = "jobadmin"
 
@@ -23,6 +23,7 @@ urlpatterns = [
     path("operations/<int:pk>/stop/", operations.stop, name="operation_stop"),
     path("operations/<int:pk>/undo/", operations.undo, name="operation_undo"),
     path("operations/<int:pk>/again/", operations.again, name="operation_again"),
+    path("times/", preferences.times, name="times"),
     # Last: an id may look like anything that stands above (see `paths.job_url`).
     path("<str:quoted>/", job.job, name="job"),
     path("<str:quoted>/<slug:action>/", actions.job_action, name="job_action"),

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from jobadmin import charts, formats, spans
@@ -140,7 +139,7 @@ def _sentence(grid: spans.Grid, series: Mapping[str, Sequence[int]]) -> str:
     failed = series["failed"]
     if any(failed):
         peak = max(range(len(failed)), key=failed.__getitem__)
-        when = date_format(timezone.localtime(grid.start + grid.step * peak), "D j M, H:i")
+        when = formats.dated(grid.start + grid.step * peak, "D j M, H:i")
         rate = formats.share(failed[peak], sum(values[peak] for values in series.values()))
         text += " " + _("Failures peak on %(when)s, at %(share)s.") % {"when": when, "share": rate}
     return text

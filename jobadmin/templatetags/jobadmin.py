@@ -14,6 +14,7 @@ from jobadmin import formats, paths
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter
 from jobadmin.tokens import Token
+from jobadmin.viewing import Viewing, present
 
 register = template.Library()
 
@@ -92,11 +93,11 @@ def duration_figure(seconds: float | None) -> SafeString:
 
 @register.filter
 def when(value: datetime | None) -> str:
-    """Relative up to a day; the absolute time with its zone on hover and for machines."""
+    """As the viewer reads times, relative or absolute; the absolute time with its zone on hover and for machines."""
     if value is None:
         return format_html('<span class="is-nil">{}</span>', formats.NOTHING)
-    words = formats.ago(value, timezone.now())
-    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), formats.moment(value), words)
+    words = formats.when(value, timezone.now())
+    return format_html('<time datetime="{}" title="{}">{}</time>', formats.machine(value), formats.moment(value), words)
 
 
 @register.filter
@@ -104,7 +105,25 @@ def moment(value: datetime | None) -> str:
     """Date, time and zone."""
     if value is None:
         return format_html('<span class="is-nil">{}</span>', formats.NOTHING)
-    return format_html('<time datetime="{}">{}</time>', value.isoformat(), formats.moment(value))
+    return format_html('<time datetime="{}">{}</time>', formats.machine(value), formats.moment(value))
+
+
+@register.filter
+def dated(value: datetime, pattern: str) -> str:
+    """``{{ at|dated:"D j M, H:i" }}``: in the viewer's zone, as their language writes it."""
+    return formats.dated(value, pattern)
+
+
+@register.filter
+def machine(value: datetime) -> str:
+    """For the attribute ``datetime``: UTC in ISO 8601."""
+    return formats.machine(value)
+
+
+@register.simple_tag
+def viewing() -> Viewing:
+    """``{% viewing as viewing %}``: how this viewer reads times."""
+    return present()
 
 
 @register.simple_tag

@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from django import template
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -38,11 +36,7 @@ def clock(value: datetime | None, shows_date: bool = False) -> str:
     """The time of day to the millisecond, with its date where asked; the whole on hover and for machines."""
     if value is None:
         return formats.NOTHING
-    local = timezone.localtime(value)
-    text = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
-    if shows_date:
-        text = f"{date_format(local, 'j M')} {text}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), formats.moment(value), text)
+    return _time(value, formats.clock(value, shows_date=shows_date))
 
 
 @register.filter
@@ -50,20 +44,17 @@ def clock_short(value: datetime | None) -> str:
     """The time of day to the second; on another day than today the date before it."""
     if value is None:
         return formats.NOTHING
-    local = timezone.localtime(value)
-    text = f"{local:%H:%M:%S}"
-    if local.date() != timezone.localdate():
-        text = f"{date_format(local, 'j M Y')}, {text}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), formats.moment(value), text)
+    return _time(value, formats.clock_short(value))
+
+
+def _time(value: datetime, words: str) -> SafeString:
+    return format_html('<time datetime="{}" title="{}">{}</time>', formats.machine(value), formats.moment(value), words)
 
 
 @register.filter
 def day(value: datetime | None) -> str:
     """The date and the zone that the times beside it are meant in."""
-    if value is None:
-        return ""
-    local = timezone.localtime(value)
-    return f"{date_format(local, 'j M Y')}, {local:%Z}"
+    return formats.day(value)
 
 
 @register.simple_tag

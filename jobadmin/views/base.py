@@ -17,6 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 import statuses
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.resolver import resolver
+from jobadmin.viewing import of_request, viewed_by
 
 #: Parameters of a page that stay while its filter changes.
 STAYING = ("chart", "rank")
@@ -46,18 +47,22 @@ def needs(*permissions: str) -> Callable[[View], View]:
 
 
 def page(view: View) -> View:
-    """Decorator: a store that is away becomes 503, a filter nobody can read 400, a job that is gone 404."""
+    """Decorator: a store that is away becomes 503, a filter nobody can read 400, a job that is gone 404.
+
+    Times inside are read and written in the viewer's zone.
+    """
 
     @wraps(view)
     def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return view(request, *args, **kwargs)
-        except statuses.StoreUnavailable as error:
-            return _failures().unavailable(request, error)
-        except BadFilter as error:
-            return _failures().bad_request(request, error)
-        except statuses.StatusNotFound as error:
-            return _failures().not_found(request, error)
+        with viewed_by(of_request(request)):
+            try:
+                return view(request, *args, **kwargs)
+            except statuses.StoreUnavailable as error:
+                return _failures().unavailable(request, error)
+            except BadFilter as error:
+                return _failures().bad_request(request, error)
+            except statuses.StatusNotFound as error:
+                return _failures().not_found(request, error)
 
     return answered
 

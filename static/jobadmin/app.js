@@ -217,6 +217,20 @@
     plan();
   }
 
+  // The viewer's zone --------------------------------------------------------------------------------------------------
+  // The server writes the times; it learns the browser's zone once, by a cookie, and writes this page again in it.
+  const frame = $(".ja"), zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (frame && zone && frame.dataset.told !== zone) {
+    document.cookie = `ja_zone=${zone}; path=${frame.dataset.root}; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
+    if (frame.dataset.times !== "utc" && frame.dataset.zone !== zone && document.cookie.includes("ja_zone=")) {
+      document.body.dataset.adminUtcOffset = -60 * new Date().getTimezoneOffset();
+      document.addEventListener("DOMContentLoaded", () => {      // when every script of the page listens
+        document.dispatchEvent(new CustomEvent("j:zone"));
+        if (main() && form) refresh();
+      });
+    }
+  }
+
   // Copied links ------------------------------------------------------------------------------------------------------
   async function copy(kind) {
     const address = new URL($("#j-updated")?.dataset[kind] || location.href, location.href).href;

@@ -59,11 +59,11 @@
     if (seconds) timer = setTimeout(look, Math.min(seconds * 2 ** failures, MOST_SECONDS) * 1000);
   }
 
-  async function look() {
-    if (busy()) return schedule();
+  async function look(anew = false) {
+    if (busy() && !anew) return schedule();
     const address = new URL(location.href);
     address.hash = "";
-    address.searchParams.set("live", $("#job-live", page).dataset.version);
+    address.searchParams.set("live", anew === true ? "" : $("#job-live", page).dataset.version);
     try {
       const answer = await fetch(address, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } });
       if (answer.status === 404) return location.reload();
@@ -148,6 +148,7 @@
   if (!page) return;
   document.addEventListener("visibilitychange", () => { if (!document.hidden && $("#job-live", page)?.dataset.seconds) look(); });
   document.addEventListener("htmx:afterSwap", schedule);
+  document.addEventListener("j:zone", () => look(true));   // the times are written in another zone now
   setInterval(tick, 500);
   schedule();
 })();

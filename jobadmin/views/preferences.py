@@ -1,0 +1,32 @@
+"""What a viewer chooses for themselves."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from jobadmin.filters import BadFilter
+from jobadmin.viewing import KEPT_SECONDS, MODES, TIMES_COOKIE
+from jobadmin.views.base import needs, page
+
+
+@require_POST
+@needs("view_job")
+@page
+def times(request: HttpRequest) -> HttpResponse:
+    """Keep how this viewer reads times, and go back to where they were.  Raises: BadFilter."""
+    mode = request.POST.get("times", "")
+    if mode not in MODES:
+        raise BadFilter("times", mode[:100], ", ".join(MODES))
+    response = redirect(came_from(request))
+    root, secure = reverse("jobadmin:overview"), request.is_secure()
+    response.set_cookie(TIMES_COOKIE, mode, max_age=KEPT_SECONDS, path=root, secure=secure, httponly=True, samesite="Lax")
+    return response
+
+
+def came_from(request: HttpRequest) -> str:
+    """The page the form stood on: the address a browser shows moves with the filter, and its Referer with it."""
+    referer = request.headers.get("Referer", "")
+    stays = url_has_allowed_host_and_scheme(referer, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return referer if stays else reverse("jobadmin:overview")

@@ -3,13 +3,27 @@
 import threading
 import weakref
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from . import keys
 from .columns import DICTIONARIES
-from .store import Store
+from .store import Command, Store
 
 #: Texts asked for by one LRANGE: more would hold Redis for over a millisecond.
 CHUNK = 5_000
+
+
+@dataclass(frozen=True)
+class Known:
+    """The texts of one dictionary, up to some moment."""
+
+    texts: list[str]
+    """Code k is at index k - 1."""
+    seal: bytes
+    """That of the last text, see `keys.seals`; empty without a text."""
+
+
+NOTHING = Known([], b"")
 
 
 class Texts:
@@ -17,47 +31,58 @@ class Texts:
 
     def __init__(self, store: Store) -> None:
         self._store = weakref.ref(store)
-        self._known: dict[tuple[int, str], list[str]] = {}
+        self._known: dict[tuple[int, str], Known] = {}
         self._dropped: dict[int, bytes | None] = {}
 
-    def catch_up(self, wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], list[str]]:
+    def known(self, family: int, column: str) -> Known:
+        """What is known without asking."""
+        return self._known.get((family, column), NOTHING)
+
+    def catch_up(self, wanted: Iterable[tuple[int, str]], *, primary: bool = False) -> dict[tuple[int, str], list[str]]:
         """The present texts of each (family, column): code k is at index k - 1; "" where a cleaner took the text out.
 
-        The last text known is read again with the new ones: where it differs (a failover took entries back), or where
-        texts were taken out since, all are read anew. Source: LRANGE, one round trip when little is new."""
+        The last text known is read again with the new ones, and its seal: where one differs (a failover took entries
+        back), or where texts were taken out since, all are read anew. Source: LRANGE and GETRANGE, one round trip when
+        little is new."""
         found: dict[tuple[int, str], list[str]] = {}
-        pending = {key: self._known.get(key, []) for key in dict.fromkeys(wanted)}
+        pending = {key: self.known(*key) for key in dict.fromkeys(wanted)}
         while pending:
-            replies, dropped = self._read(pending)
-            changed = {family for family, count in dropped.items() if self._dropped.get(family) != count}
+            replies, dropped = self._read(pending, primary)
+            changed = {family for family, last in dropped.items() if self._dropped.get(family) != last}
             self._dropped |= dropped
-            self._known = {key: texts for key, texts in self._known.items() if key[0] not in changed}
+            self._known = {key: known for key, known in self._known.items() if key[0] not in changed}
             for key, known in list(pending.items()):
-                if known and key[0] in changed:
-                    pending[key] = []
+                if known.texts and key[0] in changed:
+                    pending[key] = NOTHING
                     continue
-                fresh = [text.decode() for text in replies[key]]
-                if known and (not fresh or fresh[0] != known[-1]):
-                    pending[key] = []
+                fresh, seals = [text.decode() for text in replies[key][0]], replies[key][1]
+                if known.texts and (not fresh or (fresh[0], seals[:4]) != (known.texts[-1], known.seal)):
+                    pending[key] = NOTHING
                     continue
-                texts = known[:-1] + fresh if known else fresh
-                pending[key] = texts
+                now = Known(known.texts[:-1] + fresh, seals[4 * len(fresh) - 4 : 4 * len(fresh)] if fresh else b"")
+                pending[key] = now
                 if len(fresh) < CHUNK:
-                    self._known[key] = found[key] = texts
+                    self._known[key] = now
+                    found[key] = now.texts
                     del pending[key]
         return found
 
-    def _read(self, pending: dict[tuple[int, str], list[str]]) -> tuple[dict[tuple[int, str], list[bytes]], dict[int, bytes | None]]:
+    def _read(
+        self, pending: dict[tuple[int, str], Known], primary: bool
+    ) -> tuple[dict[tuple[int, str], tuple[list[bytes], bytes]], dict[int, bytes | None]]:
+        """Per dictionary texts and seals from the last known one on; per family when texts were last taken out."""
         store = self._store()
         assert store is not None
         families = sorted({family for family, _ in pending})
-        commands: list[tuple[object, ...]] = [("HGET", keys.meta(store.families[family]), "dropped") for family in families]
+        commands: list[Command] = [("HGET", keys.meta(store.families[family]), "dropped") for family in families]
         for (family, column), known in pending.items():
-            first = max(len(known) - 1, 0)
-            key = keys.texts(store.families[family], DICTIONARIES[column])
-            commands.append(("LRANGE", key, first, first + CHUNK - 1))
-        replies = store.pipeline(commands)
-        return dict(zip(pending, replies[len(families) :], strict=True)), dict(zip(families, replies, strict=False))
+            first = max(len(known.texts) - 1, 0)
+            tag, name = store.families[family], DICTIONARIES[column]
+            commands.append(("LRANGE", keys.texts(tag, name), first, first + CHUNK - 1))
+            commands.append(("GETRANGE", keys.seals(tag, name), 4 * first, 4 * (first + CHUNK) - 1))
+        replies = store.pipeline(commands, primary=primary)
+        dropped, texts, seals = replies[: len(families)], replies[len(families) :: 2], replies[len(families) + 1 :: 2]
+        return dict(zip(pending, zip(texts, seals, strict=True), strict=True)), dict(zip(families, dropped, strict=True))
 
 
 _lock = threading.Lock()

@@ -59,6 +59,9 @@ class _Family:
     first: int = 0
     current: int = -1
     segments: dict[int, Segment] = field(default_factory=dict)
+    opened: dict[int, bytes] = field(default_factory=dict)
+    """Segment -> the moment it was opened, as its zone begins. Another one after a failover: then the segment before it
+    was filled again, and what was learnt of it holds no more."""
 
 
 _Reply = Callable[[Any], None]
@@ -153,6 +156,7 @@ def _present(family: _Family, number: int, meta: list[bytes | None], heads: dict
     identity = meta[0] or b""
     known = family.segments if family.store == identity else {}
     found: dict[int, Segment] = {}
+    opened = {segment: bytes((heads[number, segment][2] or b"")[:8]) for segment in _range(meta)}
     for segment in _range(meta):
         version, rows, zone = heads[number, segment]
         if version is None or rows is None:
@@ -161,9 +165,10 @@ def _present(family: _Family, number: int, meta: list[bytes | None], heads: dict
         if last is None:
             found[segment] = Segment(identity, number, segment, version, int(rows), zone)
         else:
-            found[segment] = last if last.version == version else newer(last, version, rows, zone)
+            same = opened.get(segment + 1) == family.opened.get(segment + 1, b"")
+            found[segment] = last if last.version == version else newer(last, version, rows, zone, same)
     span = _range(meta)
-    return _Family(identity, span[0], span[-1], found) if span else _Family(identity)
+    return _Family(identity, span[0], span[-1], found, opened) if span else _Family(identity)
 
 
 class _Asked:

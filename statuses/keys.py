@@ -38,6 +38,11 @@ def presence_order(tag: str) -> str:
     return f"{tag}presence:order"
 
 
+def seals(tag: str, dictionary: str) -> str:
+    """string: 4 bytes a code, those of the write that made it: a reader whose last code has other ones was before a failover."""
+    return f"{texts(tag, dictionary)}:seals"
+
+
 def alias(tag: str, own_id: str) -> str:
     """string: "segment row" of an id that a caller chose."""
     return f"{tag}x:{own_id}"

@@ -1,13 +1,12 @@
 """One row as read from Redis, decoded; dictionary texts by code."""
 
 import struct
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from . import encoding, keys, scripts
-from .columns import DICTIONARIES
+from .dictionaries import texts_of
 from .ids import Place, encode
 from .states import REMOVED, State
 from .store import Store
@@ -66,33 +65,6 @@ class Record:
         return encoding.loads(self.fields["a"]) if "a" in self.fields else {}
 
 
-
-
-class Dictionaries:
-    """Dictionary texts by code, read when a code is met that is not known yet."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._lock = threading.Lock()
-        self._known: dict[tuple[int, str], list[str]] = {}
-
-    def catch_up(self, family: int, wanted: dict[str, int]) -> None:
-        """Make sure that codes up to `wanted[dictionary column]` have texts. One round trip when some have not."""
-        missing = {name: top for name, top in wanted.items() if top > len(self._known.get((family, name), ()))}
-        if not missing:
-            return
-        tag = self._store.families[family]
-        replies = self._store.pipeline([("LRANGE", keys.texts(tag, DICTIONARIES[name]), 0, -1) for name in missing])
-        with self._lock:
-            for name, texts in zip(missing, replies, strict=True):
-                self._known[family, name] = [text.decode() for text in texts]
-
-    def text(self, family: int, name: str, code: int) -> str | None:
-        """The text of a code; None for 0 and for a code that is not there."""
-        known = self._known.get((family, name), ())
-        return known[code - 1] or None if 0 < code <= len(known) else None
-
-
 def _fields(flat: Sequence[bytes]) -> dict[str, str]:
     return {
         name.decode(): value.decode(errors="surrogateescape") for name, value in zip(flat[::2], flat[1::2], strict=True) if name != b"u"
@@ -103,22 +75,29 @@ def read_rows(store: Store, family: int, segment: int, rows: Sequence[int], *, p
     """The records of rows of one segment, removed ones too, None where no job is. One round trip (two for new texts)."""
     if not rows:
         return []
-    replies = store.script("read", *scripts.read_call(store, family, segment, rows), primary=primary)
-    return _decode_rows(store, family, segment, rows, replies)
-
-
-def _decode_rows(store: Store, family: int, segment: int, rows: Sequence[int], replies: Sequence[Any]) -> list[Record | None]:
+    dictionaries = texts_of(store)
+    known = {name: dictionaries.known(family, name) for name in TEXTS}
+    replies, seals = scripts.read(store, family, segment, rows, {name: len(one.texts) for name, one in known.items()}, primary=primary)
     cells = [_CELLS.unpack(reply[0]) if reply else None for reply in replies]
-    dictionaries = dictionaries_of(store)
-    wanted = {name: max((c[2 + i] for c in cells if c), default=0) for i, name in enumerate(TEXTS)}
-    dictionaries.catch_up(family, wanted)
+    highest = {name: max((c[2 + i] for c in cells if c), default=0) for i, name in enumerate(TEXTS)}
+    stale = [name for name, top in highest.items() if top > len(known[name].texts) or (top and seals[name] != known[name].seal)]
+    texts = {name: one.texts for name, one in known.items()} | _fresh(store, family, stale, primary)
     return [
-        None if unpacked is None else _record(dictionaries, family, segment, row, unpacked, _fields(reply[1]))
+        None if unpacked is None else _record(texts, family, segment, row, unpacked, _fields(reply[1]))
         for row, unpacked, reply in zip(rows, cells, replies, strict=True)
     ]
 
 
-def _record(texts: Dictionaries, family: int, segment: int, row: int, cells: tuple[int, ...], fields: dict[str, str]) -> Record:
+def _fresh(store: Store, family: int, names: Sequence[str], primary: bool) -> dict[str, list[str]]:
+    found = texts_of(store).catch_up([(family, name) for name in names], primary=primary) if names else {}
+    return {name: texts for (_, name), texts in found.items()}
+
+
+def _text(texts: Sequence[str], code: int) -> str | None:
+    return (texts[code - 1] or None) if 0 < code <= len(texts) else None
+
+
+def _record(texts: dict[str, list[str]], family: int, segment: int, row: int, cells: tuple[int, ...], fields: dict[str, str]) -> Record:
     state, random, *rest = cells
     place = Place(family, segment, row, random, fields.get("i"))
     numbers = dict(zip(_NUMBERS, rest[6:], strict=True))
@@ -127,7 +106,7 @@ def _record(texts: Dictionaries, family: int, segment: int, row: int, cells: tup
         place=place,
         state=State.of_code(state - REMOVED if state > REMOVED else state),
         removed=state > REMOVED,
-        texts={name: texts.text(family, name, code) for name, code in zip(TEXTS, rest[:6], strict=True)},
+        texts={name: _text(texts[name], code) for name, code in zip(TEXTS, rest[:6], strict=True)},
         numbers=numbers,
         fields=fields,
         attempt=int(fields.get("n", 0)),
@@ -143,8 +122,8 @@ def read_attempt(store: Store, present: Record, number: int) -> Record | None:
     if not found:
         return None
     state, *rest = ARCHIVED.unpack(found.pop(b"c"))
-    dictionaries = dictionaries_of(store)
-    dictionaries.catch_up(place.family, {name: rest[i] for i, name in enumerate(TEXTS)})
+    texts = {name: texts_of(store).known(place.family, name).texts for name in TEXTS}
+    texts |= _fresh(store, place.family, [name for name, code in zip(TEXTS, rest, strict=False) if code > len(texts[name])], True)
     fields = {name.decode(): value.decode(errors="surrogateescape") for name, value in found.items()}
     inherited = {name: present.fields[name] for name in ("a", "P") if name in present.fields}
     return Record(
@@ -152,21 +131,9 @@ def read_attempt(store: Store, present: Record, number: int) -> Record | None:
         place=place,
         state=State.of_code(state),
         removed=False,
-        texts={name: dictionaries.text(place.family, name, code) for name, code in zip(TEXTS, rest[:6], strict=True)},
+        texts={name: _text(texts[name], code) for name, code in zip(TEXTS, rest[:6], strict=True)},
         numbers=dict(zip(_NUMBERS[:10], rest[6:], strict=True)),
         fields={**inherited, **fields},
         attempt=number,
         archived=True,
     )
-
-
-_lock = threading.Lock()
-
-
-def dictionaries_of(store: Store) -> Dictionaries:
-    """The dictionary texts of a store, one object a store."""
-    with _lock:
-        found = store.__dict__.get("dictionaries")
-        if found is None:
-            found = store.__dict__["dictionaries"] = Dictionaries(store)
-        return found

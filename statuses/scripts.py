@@ -115,10 +115,10 @@ def current_segment(store: Store, family: int) -> int:
 
 
 def next_segment(store: Store, family: int, after: int) -> int:
-    """The segment to use when `after` is full or gone."""
+    """The segment to use when `after` is full or gone; an earlier one where a failover took `after` back."""
     store.current.pop(family, None)
     present = current_segment(store, family)
-    return present if present > after else open_segment(store, family, present + 1)
+    return present if present != after else open_segment(store, family, present + 1)
 
 
 def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tuple[Place, int]:
@@ -392,13 +392,17 @@ def load(store: Store, new: NewRows, dead_aliases: Mapping[str, str]) -> dict[st
     return {own_ids[number]: at.decode() for number, at in zip(reply[1::2], reply[2::2], strict=True)}
 
 
-def read_call(store: Store, family: int, segment: int, rows: Sequence[int]) -> tuple[list[str], list[Any]]:
-    """Keys and arguments of one read call."""
-    prefix = keys.segment(store.families[family], segment)
-    names = [*keys.frame(prefix)]
+def read(
+    store: Store, family: int, segment: int, rows: Sequence[int], known: dict[str, int], *, primary: bool
+) -> tuple[list[Any], dict[str, bytes]]:
+    """Records as bytes, and by dictionary the seal of its text number `known`; see `lua/read.lua`."""
+    tag = store.families[family]
+    prefix = keys.segment(tag, segment)
+    names = [*keys.frame(prefix), *(keys.seals(tag, DICTIONARIES[name]) for name in known)]
     for row in rows:
         names += [keys.job(prefix, row), keys.long(prefix, row)]
-    return names, list(rows)
+    records, seals = store.script("read", names, [*known.values(), *rows], primary=primary)
+    return records, dict(zip(known, seals, strict=True))
 
 
 def key_number(column: str) -> int:

@@ -287,10 +287,10 @@ def _view(known: Segment, parts: Sequence[tuple[Sequence[str], Sequence[Posting]
     return view
 
 
-def newer(known: Segment, version: bytes, rows: bytes, zone: bytes | None) -> Segment:
-    """The segment as of another version; what a full one can never change is kept."""
+def newer(known: Segment, version: bytes, rows: bytes, zone: bytes | None, same: bool = True) -> Segment:
+    """The segment as of another version; what a full one can never change is kept, while it is the `same` one."""
     segment = Segment(known.key[0], known.family, known.number, version, int(rows), zone)
-    if known.extent_stays:
+    if known.extent_stays and same:
         segment.extent, segment.extent_stays = known.extent, True
     return segment
 

@@ -170,9 +170,9 @@ class Transitions:
         return self
 
     def save(self, data: object, *, unless_kept: bool = False) -> Self:
-        """Keep `data`, any JSON, in place of what was kept; `unless_kept`: only where there is none.
+        """Keep `data`, any JSON, in place of what was kept (None: nothing is kept any more); `unless_kept`: only where there is none.
         TypeError/ValueError when it is no JSON."""
-        self._write(scripts.note, {}, data=encoding.dumps(data, "data"), unless_kept=unless_kept)
+        self._write(scripts.note, {}, data="" if data is None else encoding.dumps(data, "data"), unless_kept=unless_kept)
         return self
 
     def add_error(self, error: object, *, attempt: int | None = None) -> Self:

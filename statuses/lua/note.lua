@@ -1,7 +1,7 @@
 -- What only the job's own page shows: fields, data, a heartbeat. No answer of a query is cached
 -- that depends on them, so the segment's version stays.
 -- KEYS frame; +1..+5 the row's keys.
--- ARGV[1..5] see row.lua; [6] "1": heartbeat; [7] "1": data follows, "2": kept only where there is none; [8] data; then pairs of field and value.
+-- ARGV[1..5] see row.lua; [6] "1": heartbeat; [7] "1": data follows, "2": kept only where there is none; [8] data, '' for none; then pairs of field and value.
 -- Returns 1; -1 no such job. Atomic.
 -- include frame
 -- include row
@@ -15,8 +15,11 @@ for i = 9, #ARGV, 2 do
     set_field(J, L, ARGV[i], ARGV[i + 1])
   end
 end
-if ARGV[7] == '1' then call('SET', D, ARGV[8]) end
-if ARGV[7] == '2' then call('SETNX', D, ARGV[8]) end
+if ARGV[8] ~= '' then
+  if ARGV[7] == '1' then call('SET', D, ARGV[8]) else call('SETNX', D, ARGV[8]) end
+elseif ARGV[7] == '1' then
+  call('UNLINK', D)
+end
 if ARGV[6] == '1' then
   local now = clock(FROZEN)
   put_new(HEARTBEAT, ROW, 8, now)

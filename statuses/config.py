@@ -21,6 +21,8 @@ class Config:
     """`redis://`, `rediss://` or `unix://`; ignored where `client` is given."""
     client: Any = None
     """A redis-py client, or a callable that makes one (asked at the first use)."""
+    cluster: bool = False
+    """Whether `url` is a node of a Redis Cluster: families are spread over its nodes."""
     namespace: str = "jobs"
     """First part of every key: 1 to 64 letters, digits, `_`, `-` or `.`."""
     families: int = 1

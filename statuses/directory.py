@@ -11,7 +11,7 @@ from typing import Any
 from . import clock, ids, keys
 from .columns import BY_NAME, DICTIONARIES, SEGMENT_ROWS
 from .segments import Segment, head, newer
-from .store import Command, Store, check_format
+from .store import Command, Store
 
 #: Segments whose heads one MGET asks for: more would hold Redis for over a millisecond.
 HEADS = 500
@@ -85,6 +85,8 @@ def look(store: Store, lookup: Lookup) -> Listing:
         calls.append((_meta(store, number), _into(metas, number)))
     calls += asked.calls(store)
     _run(store, calls)
+    for meta in metas.values():
+        store.check(*meta[3:])
     missing = [
         (number, segment)
         for number in metas
@@ -127,14 +129,13 @@ def _into(target: dict[Any, Any], key: Any) -> _Reply:
 
 
 def _meta(store: Store, family: int) -> Command:
-    return ("HMGET", keys.meta(store.families[family]), "store", "format", "first", "current")
+    return ("HMGET", keys.meta(store.families[family]), "store", "first", "current", "format", "families")
 
 
 def _range(meta: list[bytes | None]) -> range:
-    identity, written, first, current = meta
+    identity, first, current = meta[:3]
     if identity is None or current is None:
         return range(0)
-    check_format(int(written or 0))
     return range(int(first or 0), int(current) + 1)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from . import clock, keys
 from .columns import COLUMNS, DICTIONARIES, DICTIONARY_LIMITS
 from .encoding import tag_hash
-from .errors import ConfigurationError, KillRequested, StatusNotFound, StoreCleared
+from .errors import KillRequested, StatusNotFound, StoreCleared
 from .ids import Place
 from .states import State
-from .store import FORMAT, Store, check_format, token
+from .store import FORMAT, Store, token
 
 #: (kind of posting, text) of one tag.
 Tag = tuple[str, str]
@@ -95,9 +95,7 @@ def open_segment(store: Store, family: int, number: int) -> int:
     random_id = token().hex()
     arguments = [clock.argument(), token(), number, FORMAT, store.config.families, random_id]
     current, families, format = store.script("segment", names, arguments)
-    check_format(format)
-    if families and families != store.config.families:
-        raise ConfigurationError(f"the store has {families} families, the configuration says {store.config.families}")
+    store.check(format, families or None)
     store.current[family] = max(current, 0)
     return current
 
@@ -107,9 +105,13 @@ def current_segment(store: Store, family: int) -> int:
     known = store.current.get(family)
     if known is not None:
         return known
-    found = store.pipeline([("HGET", keys.meta(store.families[family]), "current")], primary=True)[0]
+    found, *layout = store.pipeline([("HMGET", keys.meta(store.families[family]), "current", "format", "families")], primary=True)[0]
     if found is None:
+        if family:
+            # The first family says how many there are, before another one is made by mistake.
+            current_segment(store, 0)
         return open_segment(store, family, 0)
+    store.check(*layout)
     store.current[family] = int(found)
     return int(found)
 
@@ -270,9 +272,7 @@ def add_error(store: Store, place: Place, id: str, text: str, group: str, summar
     return _changed(store.script_once("error", names, arguments, retry_flag=5), id)
 
 
-def label(
-    store: Store, place: Place, id: str, texts: dict[str, str | None], keep_for_us: int | str | None = "", until: str = ""
-) -> bool:
+def label(store: Store, place: Place, id: str, texts: dict[str, str | None], keep_for_us: int | str | None = "", until: str = "") -> bool:
     """Set texts by column name (None: none); keep_for_us None: the policy's, "": as it is. until: the resource whose deletion
     ends that time; with the policy's only where that is so, False where it is not."""
     names = [*_row_keys(_prefix(store, place), place.row), *_dictionary(store.families[place.family], *texts)]

@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from . import keys
+from .cluster import Cluster, is_cluster
 from .config import Config
 from .errors import ConfigurationError, StoreFormat, StoreUnavailable
 from .lua import source
@@ -43,14 +44,14 @@ class Store:
         return tuple(keys.family(self.config.namespace, number) for number in range(self.config.families))
 
     @cached_property
-    def writer(self) -> redis.Redis:
+    def writer(self) -> redis.Redis | Cluster:
         return self._client(self.config.url, retries=0, read_size=65536)
 
     @cached_property
-    def reader(self) -> redis.Redis:
+    def reader(self) -> redis.Redis | Cluster:
         return self._client(self.config.read_url or self.config.url, retries=1, read_size=READ_SIZE)
 
-    def _client(self, url: str | None, *, retries: int, read_size: int) -> redis.Redis:
+    def _client(self, url: str | None, *, retries: int, read_size: int) -> redis.Redis | Cluster:
         options: dict[str, Any] = {
             "socket_timeout": self.config.timeout_seconds,
             "socket_connect_timeout": self.config.connect_timeout_seconds,
@@ -61,16 +62,20 @@ class Store:
         }
         given = self.config.client
         if given is not None and not (retries and self.config.read_url):
-            return _like(given() if callable(given) and not hasattr(given, "connection_pool") else given, options)
+            found = given() if callable(given) and not (hasattr(given, "connection_pool") or is_cluster(given)) else given
+            if is_cluster(found):
+                return Cluster.like(found, self.families, self.config.timeout_seconds, _of_nodes(options))
+            return _like(found, options)
         if not url:
             raise ConfigurationError("statuses needs a Redis: call statuses.configure(url=...) or client=...")
         if url.startswith("unix://"):
             options.pop("socket_read_size", None)
         try:
+            if self.config.cluster:
+                return Cluster.of_url(url, self.families, self.config.timeout_seconds, _of_nodes(options))
             return redis.Redis.from_url(url, **options)
         except ValueError as error:
             raise ConfigurationError(f"url {url!r} is not redis://, rediss:// or unix://: {error}") from None
-
 
     def read(self, *command: Any) -> Any:
         """The reply to one reading command."""
@@ -78,17 +83,20 @@ class Store:
 
     def pipeline(self, commands: Iterable[Command], *, primary: bool = False) -> list[Any]:
         """The replies to reading commands, in one round trip; not atomic between commands."""
-        client = self.writer if primary else self.reader
         with translated("a read"):
+            client = self.writer if primary else self.reader
+            if isinstance(client, Cluster):
+                return client.replies(commands)
             pipe = client.pipeline(transaction=False)
             for command in commands:
                 pipe.execute_command(*command)
             return pipe.execute()
 
-
     def transaction(self, commands: Iterable[Command]) -> list[Any]:
         """The replies to reading commands on keys of one family, from the primary, all of one moment; one round trip."""
         with translated("a read"):
+            if isinstance(self.writer, Cluster):
+                return self.writer.transaction(commands)
             pipe = self.writer.pipeline(transaction=True)
             for command in commands:
                 pipe.execute_command(*command)
@@ -97,8 +105,8 @@ class Store:
     def script(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], *, primary: bool = True) -> Any:
         """Run `lua/<name>.lua`, atomic, one round trip. For scripts that may be applied twice without harm:
         sent a second time when the connection was lost, not when the time ran out."""
-        client = self.writer if primary else self.reader
         with translated(name):
+            client = self.writer if primary else self.reader
             try:
                 return self._evalsha(client, name, script_keys, arguments)
             except redis.ConnectionError:
@@ -115,10 +123,12 @@ class Store:
                 again[retry_flag] = "1"
                 return self._evalsha(self.writer, name, script_keys, again)
 
-    def _evalsha(self, client: redis.Redis, name: str, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    def _evalsha(self, client: redis.Redis | Cluster, name: str, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         sha = self._shas.get(name)
         if sha is None:
             sha = self._shas[name] = source.sha(name)
+        if isinstance(client, Cluster):
+            return client.evalsha(sha, lambda: source.text(name), script_keys, arguments)
         try:
             return client.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
         except redis.exceptions.NoScriptError:
@@ -129,12 +139,22 @@ class Store:
         """The replies of one script run for each of (keys, arguments), in one round trip; each atomic by itself."""
         with translated(name):
             client = self.writer
+            if isinstance(client, Cluster):
+                return [self._evalsha(client, name, script_keys, arguments) for script_keys, arguments in calls]
             pipe = client.pipeline(transaction=False)
             sha = source.sha(name)
             pipe.execute_command("SCRIPT", "LOAD", source.text(name))
             for script_keys, arguments in calls:
                 pipe.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
             return pipe.execute()[1:]
+
+    def check(self, format: int | bytes | None, families: int | bytes | None) -> None:
+        """StoreFormat when the store was written in a newer format than this library writes; ConfigurationError when it
+        has another number of families than the configuration says. None: the store is not there yet."""
+        if format is not None and int(format) > FORMAT:
+            raise StoreFormat(int(format), FORMAT)
+        if families is not None and int(families) != self.config.families:
+            raise ConfigurationError(f"the store has {int(families)} families, the configuration says {self.config.families}")
 
     def close(self) -> None:
         """Give the connections back."""
@@ -147,6 +167,13 @@ class Store:
 def token() -> bytes:
     """Eight bytes that name one write."""
     return secrets.token_bytes(8)
+
+
+def _of_nodes(options: dict[str, Any]) -> dict[str, Any]:
+    """The same for the clients of a cluster's nodes; how often it asks them is its own affair: once."""
+    kept = {name: value for name, value in options.items() if name != "health_check_interval"}
+    kept["retry"] = Retry(NoBackoff(), 0)
+    return kept if int(redis.__version__.split(".")[0]) > 5 else {**kept, "cluster_error_retry_attempts": 0}
 
 
 def _like(client: redis.Redis, options: dict[str, Any]) -> redis.Redis:
@@ -177,7 +204,8 @@ class translated:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, redis.RedisError) and not isinstance(error, redis.exceptions.DataError):
             raise StoreUnavailable(self.tried, error) from error
-        if isinstance(error, OSError):
+        # What a cluster that cannot be reached raises is no RedisError.
+        if isinstance(error, OSError | redis.exceptions.RedisClusterException):
             raise StoreUnavailable(self.tried, error) from error
 
 
@@ -203,9 +231,3 @@ def current() -> Store:
             raise ConfigurationError("statuses is not configured: call statuses.configure(url=...), or set REDIS_URL")
         return use(Config(url=url))
     return _store
-
-
-def check_format(found: int) -> None:
-    """StoreFormat when a store's format is newer than what this library writes."""
-    if found > FORMAT:
-        raise StoreFormat(found, FORMAT)

@@ -40,6 +40,6 @@ for i = 3, #ARGV, 3 do DO[ARGV[i]](ARGV[i + 1], tonumber(ARGV[i + 2])) end
 -- A moment, not a count: after a failover that took drops back, others must not look like them.
 if dropped > 0 then
   local time = call('TIME')
-  call('HSET', META, 'dropped', time[1] .. time[2])
+  call('HSET', META, 'dropped', time[1] .. '.' .. time[2])
 end
 return dropped

@@ -1,0 +1,117 @@
+"""A Redis Cluster as the store speaks to it: every family in one slot, wherever that slot is at the moment."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import redis
+from redis.cluster import RedisCluster
+
+#: What a node answers while a slot moves; over once it has moved.
+_MOVING = (
+    redis.exceptions.AskError,
+    redis.exceptions.MovedError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.ClusterDownError,
+    # What the client makes of them when it has asked often enough.
+    redis.exceptions.ClusterError,
+)
+#: Seconds between two looks at a slot that moves.
+_PAUSE_SECONDS = 0.02
+#: What `Cluster` decides itself, and what belongs to another client's life.
+_NOT_TAKEN_OVER = {"host", "port", "retry", "redis_connect_func", "encoding", "encoding_errors", "connection_pool", "cache", "cache_config"}
+_NOT_TAKEN_OVER |= {"event_dispatcher", "maint_notifications_config", "himport_registry", "db", "path", "unix_socket_path"}
+
+
+def is_cluster(client: object) -> bool:
+    """Whether a redis-py client speaks to a cluster."""
+    return isinstance(client, RedisCluster)
+
+
+class Cluster:
+    """The clients of a cluster's nodes. A command that a node did not answer is never repeated by itself."""
+
+    def __init__(self, client: RedisCluster, tags: Sequence[str], timeout_seconds: float) -> None:
+        self.client = client
+        self._tags = tags
+        self._timeout = timeout_seconds
+
+    @classmethod
+    def of_url(cls, url: str, tags: Sequence[str], timeout_seconds: float, options: dict[str, Any]) -> "Cluster":
+        """The cluster that has a node at `url`."""
+        return cls(RedisCluster.from_url(url, **options), tags, timeout_seconds)
+
+    @classmethod
+    def like(cls, given: RedisCluster, tags: Sequence[str], timeout_seconds: float, options: dict[str, Any]) -> "Cluster":
+        """A client of our own to the cluster that `given` speaks to."""
+        kept = {name: value for name, value in given.nodes_manager.connection_kwargs.items() if name not in _NOT_TAKEN_OVER}
+        nodes = [redis.cluster.ClusterNode(node.host, node.port) for node in given.get_nodes()]
+        return cls(RedisCluster(startup_nodes=nodes, **{**kept, **options}), tags, timeout_seconds)
+
+    def replies(self, commands: Iterable[Sequence[Any]]) -> list[Any]:
+        """The replies to commands, in one round trip to each node that is asked. Waits for a slot that moves."""
+        asked = list(commands)
+        replies: list[Any] = [None] * len(asked)
+        left = list(range(len(asked)))
+        deadline = time.monotonic() + self._timeout
+        while left:
+            pipe = self.client.pipeline()
+            for at in left:
+                pipe.execute_command(*asked[at], **self._target(asked[at]))
+            for at, reply in zip(left, pipe.execute(raise_on_error=False), strict=True):
+                replies[at] = reply
+            left = [at for at in left if isinstance(replies[at], _MOVING) and time.monotonic() < deadline]
+            if left:
+                time.sleep(_PAUSE_SECONDS)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def transaction(self, commands: Iterable[Sequence[Any]]) -> list[Any]:
+        """The replies to commands on keys of one family, all of one moment."""
+        asked = list(commands)
+
+        def run() -> list[Any]:
+            pipe = self.client.pipeline(transaction=True)
+            for command in asked:
+                pipe.execute_command(*command)
+            return pipe.execute()
+
+        return self._patiently(run)
+
+    def evalsha(self, sha: str, text: Callable[[], str], keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Run a script on the node that has its keys, sent there first where it is not known."""
+
+        def run() -> Any:
+            try:
+                return self.client.execute_command("EVALSHA", sha, len(keys), *keys, *arguments)
+            except redis.exceptions.NoScriptError:
+                self.client.execute_command("SCRIPT LOAD", text(), target_nodes=RedisCluster.PRIMARIES)
+                return self.client.execute_command("EVALSHA", sha, len(keys), *keys, *arguments)
+
+        return self._patiently(run)
+
+    def _patiently(self, run: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return run()
+            except _MOVING:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+
+    def _target(self, command: Sequence[Any]) -> dict[str, Any]:
+        """Where a command without keys goes: a SCAN to the node of the family it looks for, others to that of the first."""
+        if command[0] == "SCAN":
+            tag = str(command[list(command).index("MATCH") + 1]).rstrip("*")
+        elif command[0] in ("TIME", "INFO", "PING", "DBSIZE"):
+            tag = self._tags[0]
+        else:
+            return {}
+        return {"target_nodes": self.client.get_node_from_key(tag)}
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.client.close()

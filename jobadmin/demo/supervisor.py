@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import IO, Self
 
+import statuses
 from statuses.embedded import EmbeddedServer, ServerError, external_url
 
 from . import celeryapp
@@ -105,7 +106,7 @@ class Supervisor:
             self.watchdog = Watchdog(keep_open=[self._leftovers.fileno()])
         url = external_url()
         if url:
-            say("Server: the one that REDIS_URL names.")
+            self._greet_external()
             return
         # It outlives this process if that is killed, until the watchdog ends it after the others; or the next start adopts it.
         self.server = EmbeddedServer(VAR / "server", end_with_owner=False)
@@ -153,6 +154,13 @@ class Supervisor:
             name=name, command=command, environ={**os.environ, **shared, **environ}, log=log, watchdog=self.watchdog, nice=nice,
             pass_fds=pass_fds,
         )  # fmt: skip
+
+    def _greet_external(self) -> None:
+        try:
+            found = statuses.ping()
+        except statuses.StatusesError as error:
+            raise DemoError(f"The server that REDIS_URL names cannot be used: {error}") from error
+        say(f"Server: the one that REDIS_URL names, {found['server']} {found['version']}.")
 
     def _start_server(self) -> None:
         assert self.server and self.watchdog

@@ -36,11 +36,12 @@ def until(true: Callable[[], Any], what: str, seconds: float = 60) -> Any:
 class Demo:
     """`manage.py demo` with data of its own, in a directory with a space."""
 
-    def __init__(self, var: Path, *arguments: str) -> None:
+    def __init__(self, var: Path, *arguments: str, redis_url: str = "") -> None:
         self.var = var
         self.output, self.messages = var / "stdout", var / "stderr"
-        removed = ("REDIS_URL", "DJANGO_SETTINGS_MODULE", "JOBADMIN_DEMO")
-        environ = {name: value for name, value in os.environ.items() if name not in removed} | {"JOBADMIN_VAR": str(var)}
+        removed = ("DJANGO_SETTINGS_MODULE", "JOBADMIN_DEMO")
+        environ = {name: value for name, value in os.environ.items() if name not in removed}
+        environ |= {"JOBADMIN_VAR": str(var), "REDIS_URL": redis_url}
         with self.output.open("w") as output, self.messages.open("w") as messages:
             command = [sys.executable, "manage.py", "demo", *arguments]
             self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=messages)
@@ -188,6 +189,27 @@ def test_a_port_that_is_taken_is_named(new_var):
         assert other.process.wait(60) == 1
         assert f"Port {port} cannot be used" in other.messages.read_text()
         assert other.processes() == {}
+
+
+def test_a_server_of_ones_own_that_is_away_is_named(new_var):
+    environ = os.environ | {"JOBADMIN_VAR": str(new_var), "JOBADMIN_DEMO": "1", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    command = [sys.executable, "manage.py", "demo"]
+    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "The server that REDIS_URL names cannot be used" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_server_of_ones_own_is_used(new_var, other_server):
+    running = Demo(new_var, redis_url=other_server.url).wait_ready()
+    statuses.configure(url=other_server.url, namespace="jobs")
+
+    until(lambda: statuses.where(state="succeeded").count() > 20, "jobs ran")
+    assert running.end() == 0
+
+    assert not (new_var / "server").exists()
+    assert not other_server.ended()
 
 
 def test_one_ctrl_c_ends_everything_and_the_next_start_has_it_again(new_var):

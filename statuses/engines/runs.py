@@ -43,6 +43,11 @@ class Run:
     _inside: ExitStack = field(default_factory=ExitStack)
 
     @property
+    def status_id(self) -> str | None:
+        """Our id, once the status was found."""
+        return self._known.id if self._known is not None else None
+
+    @property
     def tracked(self) -> bool:
         """Whether there is anything to tell: not of a job that was removed, or whose attempt is over."""
         return self.told or self.tracker.guard.away

@@ -36,6 +36,8 @@ class Facts:
     """Whether arguments may be anything."""
     keeps: bool = False
     """Whether it keeps the call of a job that is over."""
+    names_workers: bool = True
+    """Whether a worker has the name it was given."""
     tells_due: bool = True
     """Whether it says that a job for later is due."""
 
@@ -45,6 +47,7 @@ ENGINES = {
         package="django_tasks_db", module="tests.projects.django_tasks_project", many=200, retries=False, tells_due=False
     ),
     "django-rq": Facts(package="django_rq", module="tests.projects.djangorq_project", many=0),
+    "dramatiq": Facts(package="dramatiq", module="tests.projects.dramatiq_project", many=300, names_workers=False),
     "rq": Facts(package="rq", module="tests.projects.rq_project", many=100, kills=True, pickles=True, keeps=True),
 }
 

@@ -1,0 +1,83 @@
+"""Connects one broker."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Collection
+from typing import Any
+
+import dramatiq
+
+import statuses
+from statuses import State
+
+from .. import registry
+from ..heartbeats import EVERY_SECONDS
+from ..tracker import Resources, Tracker
+from .engine import Dramatiq
+from .middleware import Tracking, sending
+
+_FOLDER = os.path.dirname(os.path.abspath(dramatiq.__file__)) + os.sep
+
+
+def install(
+    broker: Any = None,
+    *,
+    name: str = "dramatiq",
+    user: Callable[[], str | None] | None = None,
+    resources: Resources | None = None,
+    ignore: Collection[str] = (),
+    keep_results: bool = True,
+    heartbeat_seconds: float = EVERY_SECONDS,
+) -> Dramatiq:
+    """Track every message of `broker` (None: the global one): call it once where the broker is made, after its other
+    middleware was added, in publishers and workers alike. Twice changes nothing.
+
+    The other arguments are those of every adapter (see `Tracker`); two brokers in one process need two names."""
+    broker = broker or dramatiq.get_broker()
+    present = next((found for found in broker.middleware if isinstance(found, Tracking)), None)
+    if present is not None:
+        engine = registry.get(present.tracker.name)
+        if isinstance(engine, Dramatiq):
+            return engine
+    tracker = Tracker(
+        name,
+        user=user,
+        resources=resources,
+        ignore=ignore,
+        keep_results=keep_results,
+        heartbeat_seconds=heartbeat_seconds,
+        folders=(_FOLDER,),
+    )
+    broker.add_middleware(Tracking(tracker))
+    _watch(broker, tracker)
+    engine = Dramatiq(broker, tracker)
+    registry.register(engine)
+    return engine
+
+
+def _watch(broker: Any, tracker: Tracker) -> None:
+    """See a message that cannot leave: its status must not stay queued."""
+    original = broker.enqueue
+
+    @functools.wraps(original)
+    def enqueue(*args: Any, **kwargs: Any) -> Any:
+        with sending() as made:
+            try:
+                return original(*args, **kwargs)
+            except Exception as error:
+                for id in made:
+                    tracker.end(functools.partial(statuses.at, id), id, State.failed, 0, error)
+                raise
+
+    broker.enqueue = enqueue
+
+
+def uninstall(broker: Any = None) -> None:
+    """Stop tracking the broker in this process."""
+    broker = broker or dramatiq.get_broker()
+    for middleware in [found for found in broker.middleware if isinstance(found, Tracking)]:
+        broker.middleware.remove(middleware)
+        registry.unregister(middleware.tracker.name)
+    broker.__dict__.pop("enqueue", None)

@@ -1,0 +1,227 @@
+"""Dramatiq's own way to follow messages.
+
+Whether a failed attempt is retried is the Retries middleware's to decide, after ours has seen the exception: the attempt
+ends when its message is enqueued again, rejected or acknowledged, whichever comes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from dramatiq.common import q_name
+from dramatiq.middleware import Middleware, SkipMessage
+
+import statuses
+from statuses import KillRequested, State, Status, StatusExists, StatusNotFound
+
+from ..runs import Run
+from ..tracker import Tracker, own_id
+from .messages import USER, kept_call, read, retries_of, write
+
+#: Where a message keeps its run, from its start until it is acknowledged.
+_RUN = "_statuses_run"
+
+
+@dataclass(kw_only=True)
+class Processing:
+    """A message in a worker, from its start until Dramatiq has let go of it."""
+
+    run: Run
+    error: BaseException | None = None
+    """What its actor raised; told once it is known what becomes of the message."""
+    over: bool = False
+    """Whether its end, or its next attempt, was told."""
+
+
+#: What the message enqueued here comes from: the one whose actor has just ended, in this thread.
+_after: ContextVar[tuple[Any, Processing] | None] = ContextVar("statuses_dramatiq_after", default=None)
+#: Whether the message enqueued here is told already.
+_told: ContextVar[bool] = ContextVar("statuses_dramatiq_told", default=False)
+#: Ids of the statuses that were made for the message enqueued here.
+_made: ContextVar[list[str] | None] = ContextVar("statuses_dramatiq_made", default=None)
+
+
+class Tracking(Middleware):
+    """The middleware; made by `install`. No hook raises, but SkipMessage for a job that must not start."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+
+    def after_process_boot(self, broker: Any) -> None:
+        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+
+    def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        self.tracker.guard.last_words()
+
+    def before_enqueue(self, broker: Any, message: Any, delay: int | None) -> None:
+        if _told.get():
+            return
+        after, later = _after.get(), bool(delay)
+        if after is not None and after[0] == message.message_id:
+            self._next_attempt(message, after[1], later)
+            return
+        before = after[1] if after is not None else None
+        self.tracker.guard.run(f"tracking a message of {message.actor_name}", lambda: self._enqueue(broker, message, later, before))
+
+    def _next_attempt(self, message: Any, processing: Processing, later: bool) -> None:
+        """The Retries middleware sends the message again. Its options say so already."""
+        processing.over = True
+        run = processing.run
+        run.requeue(processing.error, scheduled=later)
+        if run.attempt is not None and run.status_id is not None:
+            write(message, run.status_id, run.attempt + 1)
+
+    def _enqueue(self, broker: Any, message: Any, later: bool, before: Processing | None) -> None:
+        mark = read(message)
+        if mark is None:
+            self._new(broker, message, later, before)
+        elif mark.status_id is not None and not later:  # it is due
+            statuses.at(mark.status_id).queued(attempt=mark.attempt, sources={State.unqueued})
+
+    def _new(self, broker: Any, message: Any, later: bool, before: Processing | None) -> None:
+        if not self.tracker.tracks(message.actor_name, message.message_id):
+            write(message, None)
+            return
+        status = self._create(broker, message, later, above=before.run.status_id if before is not None else None)
+        write(message, status.id)
+        made = _made.get()
+        if made is not None:
+            made.append(status.id)
+
+    def _create(self, broker: Any, message: Any, later: bool, id: str | None = None, above: str | None = None) -> Status:
+        actor = broker.actors.get(message.actor_name)
+        return self.tracker.create(
+            id=id,
+            job_name=message.actor_name,
+            provider_job_id=message.message_id,
+            args=message.args,
+            kwargs=message.kwargs,
+            call=kept_call(message),
+            function=getattr(actor, "fn", None),
+            queue=q_name(message.queue_name),
+            state=State.unqueued if later else State.queued,
+            user=message.options.get(USER),
+            parent=above,
+            depends_on=[above] if above else None,
+        )
+
+    def _handle(self, broker: Any, message: Any) -> Status:
+        """The status a message is about, made here when no tracked publisher sent it."""
+        mark = read(message)
+        if mark is not None and mark.status_id is not None:
+            return statuses.at(mark.status_id)
+        id = own_id(self.tracker.name, message.message_id)
+        try:
+            return statuses.at(id)
+        except StatusNotFound:
+            pass
+        try:
+            return self._create(broker, message, later=False, id=id)
+        except StatusExists:
+            return statuses.at(id)
+
+    def _run(self, broker: Any, message: Any) -> Run | None:
+        """A run for this delivery, None where its job is not tracked."""
+        mark = read(message)
+        if mark.status_id is None if mark is not None else not self.tracker.tracks(message.actor_name, message.message_id):
+            return None
+        return Run(
+            tracker=self.tracker,
+            job_name=message.actor_name,
+            handle=lambda: self._handle(broker, message),
+            worker=self.worker,
+            attempt=mark.attempt if mark is not None else retries_of(message),
+            redelivered=True,  # one start for each delivery: of an attempt that runs already it is another one
+        )
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        run = self._run(broker, message)
+        if run is None:
+            return
+        setattr(message, _RUN, Processing(run=run))
+        try:
+            run.start()
+        except KillRequested as asked:
+            message.__dict__[_RUN].over = True
+            raise SkipMessage(str(asked)) from asked
+        run.enter()
+
+    def after_process_message(self, broker: Any, message: Any, *, result: object = None, exception: BaseException | None = None) -> None:
+        processing = message.__dict__.get(_RUN)
+        if processing is None:
+            return
+        processing.run.leave()
+        _after.set((message.message_id, processing))
+        if isinstance(exception, KillRequested):
+            processing.over = True
+            # The Retries middleware comes after this one: what an actor `throws` it lets be.
+            message.options["throws"] = KillRequested
+            processing.run.end(State.killed)
+        elif exception is not None:
+            processing.error = exception
+        elif not message.failed:
+            processing.over = True
+            processing.run.end(State.succeeded, result=result)
+
+    def after_skip_message(self, broker: Any, message: Any) -> None:
+        """Ours to refuse, or another middleware's: an age limit."""
+        processing = message.__dict__.get(_RUN) or self._unseen(broker, message)
+        if processing is None:
+            return
+        processing.run.leave()
+        if not processing.over:
+            processing.over = True
+            why = sys.exc_info()[1]
+            processing.run.end(State.killed, error=str(why) if why is not None else "it was skipped")
+
+    def after_nack(self, broker: Any, message: Any) -> None:
+        self._let_go(message, message.__dict__.get(_RUN) or self._unseen(broker, message))
+
+    def after_ack(self, broker: Any, message: Any) -> None:
+        self._let_go(message, message.__dict__.get(_RUN))
+
+    def _unseen(self, broker: Any, message: Any) -> Processing | None:
+        """Of a message that never came to its start: its actor is unknown, or another middleware has skipped it."""
+        run = self._run(broker, message)
+        if run is None:
+            return None
+        run.told = True  # there was no start to tell
+        return Processing(run=run, error=getattr(message, "_exception", None))
+
+    def _let_go(self, message: Any, processing: Processing | None) -> None:
+        """Dramatiq is done with the message: what it raised was final."""
+        _after.set(None)
+        if processing is None:
+            return
+        message.__dict__.pop(_RUN, None)
+        if not processing.over:
+            processing.over = True
+            processing.run.end(State.failed, error=processing.error)
+
+
+@contextmanager
+def told_already() -> Iterator[None]:
+    token = _told.set(True)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+@contextmanager
+def sending() -> Iterator[list[str]]:
+    """Gives the ids of the statuses that are made for messages enqueued inside the block."""
+    made: list[str] = []
+    token = _made.set(made)
+    try:
+        yield made
+    finally:
+        _made.reset(token)

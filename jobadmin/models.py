@@ -101,3 +101,31 @@ class Operation(models.Model):
     def is_over(self) -> bool:
         """True when nothing will change any more."""
         return self.state in {self.State.STOPPED, self.State.DONE, self.State.FAILED}
+
+
+class SavedView(models.Model):
+    """A filter with a name, one viewer's own or shared with everybody who may look."""
+
+    class Page(models.TextChoices):
+        OVERVIEW = "overview", _("Overview")
+        LIST = "list", _("List")
+        NAMES = "names", _("Job names")
+        ERRORS = "errors", _("Errors")
+
+    name = models.CharField(_("name"), max_length=80)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, verbose_name=_("owner"), on_delete=models.CASCADE, related_name="+")
+    shared = models.BooleanField(_("shared"), default=False)
+    page = models.CharField(_("page"), max_length=16, choices=Page.choices)
+    #: The filter as a URL carries it; valid when it was saved, perhaps no longer.
+    querystring = models.TextField(_("filter"), blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        default_permissions = ()  # who may view jobs may keep views of them
+        ordering = ("name", "pk")
+        constraints = (models.UniqueConstraint(fields=("owner", "name"), name="jobadmin_one_view_a_name"),)
+        verbose_name = _("saved view")
+        verbose_name_plural = _("saved views")
+
+    def __str__(self) -> str:
+        return self.name

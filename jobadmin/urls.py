@@ -24,6 +24,8 @@ urlpatterns = [
     path("operations/<int:pk>/undo/", operations.undo, name="operation_undo"),
     path("operations/<int:pk>/again/", operations.again, name="operation_again"),
     path("times/", preferences.times, name="times"),
+    path("views/", preferences.save_view, name="view_save"),
+    path("views/remove/", preferences.remove_view, name="view_remove"),
     # Last: an id may look like anything that stands above (see `paths.job_url`).
     path("<str:quoted>/", job.job, name="job"),
     path("<str:quoted>/<slug:action>/", actions.job_action, name="job_action"),

@@ -1,11 +1,14 @@
 """What a viewer chooses for themselves."""
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from jobadmin import savedviews
 from jobadmin.filters import BadFilter
 from jobadmin.viewing import KEPT_SECONDS, MODES, TIMES_COOKIE
 from jobadmin.views.base import needs, page
@@ -30,3 +33,30 @@ def came_from(request: HttpRequest) -> str:
     referer = request.headers.get("Referer", "")
     stays = url_has_allowed_host_and_scheme(referer, allowed_hosts={request.get_host()}, require_https=request.is_secure())
     return referer if stays else reverse("jobadmin:overview")
+
+
+@require_POST
+@needs("view_job")
+@page
+def save_view(request: HttpRequest) -> HttpResponse:
+    """Keep the filter one looks at by a name.  Raises: BadFilter."""
+    given = request.POST
+    view, is_new = savedviews.save(
+        request.user, name=given.get("name", ""), page=given.get("page", ""), query=given.get("query", ""), shared="shared" in given
+    )
+    words = _("The view “%(name)s” was saved.") if is_new else _("The view “%(name)s” was replaced.")
+    messages.success(request, words % {"name": view.name})
+    return redirect(came_from(request))
+
+
+@require_POST
+@needs("view_job")
+@page
+def remove_view(request: HttpRequest) -> HttpResponse:
+    """Forget a view of one's own; anybody else's is none of ours."""
+    view = savedviews.remove(request.user, request.POST.get("view", ""))
+    if view is None:
+        messages.warning(request, _("This view is not yours, or was deleted before."))
+    else:
+        messages.success(request, _("The view “%(name)s” was deleted.") % {"name": view.name})
+    return redirect(came_from(request))

@@ -24,6 +24,9 @@
       if (label) input.placeholder = values.length > 1 ? `${label} · ${values.length}` : label;
       input.closest(".j-field").classList.toggle("is-set", values.length > 0);
     }
+    for (const link of $$("#j-views a")) {
+      if (link.href === location.href) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+    }
     const by = $("#j-in-by");
     if (by) by.value = params.get("by") || "recorded_at";
     const active = Number($("#j-tokens")?.dataset.active || 0);
@@ -153,6 +156,9 @@
 
   function closeMenus(except) { $$(".ja details.j-pop[open]").forEach(one => { if (one !== except) one.open = false; }); }
   document.addEventListener("click", event => closeMenus(event.target.closest("details.j-pop")));
+
+  // What was begun in the menu of views and not sent is dropped with it: a box left checked would hold up live refresh.
+  $("#j-views")?.addEventListener("toggle", event => { if (!event.target.open) $("#j-save-view")?.reset(); });
 
   // Live --------------------------------------------------------------------------------------------------------------
   const button = $("#j-live");

@@ -82,7 +82,7 @@ def test_a_superuser_sees_everything(admin_client, looks, name):
 def test_every_address_is_among_those_that_are_tried(looks):
     routed = {pattern.name for pattern in get_resolver("jobadmin.urls").url_patterns}
 
-    assert routed - set(looks) == {"bulk", "job_action", "operation_stop", "operation_undo", "operation_again", "times"}
+    assert routed - set(looks) == {"bulk", "job_action", "operation_stop", "operation_undo", "operation_again", "times", "view_save", "view_remove"}
 
 
 def test_a_part_of_a_page_sends_the_whole_page_to_the_login(client, looks):

@@ -142,6 +142,11 @@ class Tracker:
         )
 
 
+def gives_back(call: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a kept call holds these arguments as they were: JSON turns a tuple into a list, keys into texts."""
+    return call["args"] == list(args) and call["kwargs"] == kwargs
+
+
 def own_id(engine: str, provider_job_id: str) -> str:
     """The id of a status whose engine carries none of ours: the engine's, unless it is one that ids cannot be."""
     if 1 <= len(provider_job_id) <= NAME_LENGTH and not re.search(r":\d+$", provider_job_id):

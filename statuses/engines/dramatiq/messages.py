@@ -13,6 +13,7 @@ from dramatiq.encoder import JSONEncoder
 from dramatiq.message import get_encoder
 
 from .. import calls
+from ..tracker import gives_back
 
 #: The option with our mark.
 MARK = "job_status"
@@ -56,7 +57,7 @@ def kept_call(message: Any) -> dict[str, Any]:
     """What is kept of a message. With an encoder that is not JSON the arguments may be more than JSON gives back."""
     options = {name: value for name, value in message.options.items() if name not in _OF_A_DELIVERY}
     call = calls.keep(message.args, message.kwargs, {**options, "actor": message.actor_name, "queue": q_name(message.queue_name)})
-    exact = isinstance(get_encoder(), JSONEncoder) or (call["args"] == list(message.args) and call["kwargs"] == message.kwargs)
+    exact = isinstance(get_encoder(), JSONEncoder) or gives_back(call, message.args, message.kwargs)
     if not exact and "not_kept" not in call:
         call["not_kept"] = "they were more than JSON can give back"
     return call

@@ -11,7 +11,7 @@ import rq
 
 from .. import calls, registry
 from ..heartbeats import EVERY_SECONDS
-from ..tracker import Resources, Tracker
+from ..tracker import Resources, Tracker, gives_back
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -73,8 +73,7 @@ def kept_call(job: Any) -> dict[str, Any]:
     """The job's call. `options["pickled"]` says that JSON did not give the arguments back as they were (a tuple, a
     method's object): it is sent again from RQ's own copy, or not at all."""
     call = calls.keep(job.args, job.kwargs, _options(job))
-    same = job.instance is None and call["args"] == list(job.args) and call["kwargs"] == job.kwargs
-    if not same:
+    if job.instance is not None or not gives_back(call, job.args, job.kwargs):
         call["options"]["pickled"] = True
     return call
 

@@ -1,0 +1,287 @@
+"""Follows the tasks of one Huey: its signals tell what waits, its hooks around the execution what runs.
+
+Signals cannot refuse a start, and tell no result; the hooks can, and do. Whether a failed attempt is retried at once or
+later shows in the signal that comes after: `enqueued` or `scheduled`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import huey as huey_package
+from huey import signals
+from huey.exceptions import CancelExecution, RetryTask
+
+import statuses
+from statuses import KillRequested, State, Status, StatusExists
+
+from .. import registry
+from ..heartbeats import EVERY_SECONDS
+from ..runs import Run, of_message
+from ..tracker import Resources, Tracker, own_id
+from .messages import first_id, function_of, kept_call, name_of
+
+if TYPE_CHECKING:
+    from huey.api import Task
+
+    from .engine import Huey
+
+_FOLDER = os.path.dirname(os.path.abspath(huey_package.__file__)) + os.sep
+#: The name of our hooks.
+_HOOK = "statuses"
+
+#: The run whose task has just been executed in this thread: what is enqueued now comes from it.
+_after: ContextVar[tuple[str, Run] | None] = ContextVar("statuses_huey_after", default=None)
+#: Why the task of that run will be executed again, and that this is not told yet.
+_to_retry: ContextVar[tuple[str, BaseException | None] | None] = ContextVar("statuses_huey_to_retry", default=None)
+#: Whether the task enqueued here is told already.
+_told: ContextVar[bool] = ContextVar("statuses_huey_told", default=False)
+
+
+class Adapter:
+    """Everything that tracks one Huey. Made by `install`."""
+
+    def __init__(self, huey: Any, tracker: Tracker) -> None:
+        self.huey = huey
+        self.tracker = tracker
+        self._runs: dict[str, Run] = {}
+        self._refused: set[str] = set()
+        self._lock = threading.Lock()
+
+    def connect(self) -> None:
+        """Receive what Huey tells. Our hook is the last before the execution: what another one cancels never started."""
+        self.huey._signal.connect(self.on_signal)
+        self.huey.pre_execute(_HOOK)(self.before_execution)
+        self.huey.post_execute(_HOOK)(self.after_execution)
+        self.huey.on_shutdown(_HOOK)(self.tracker.guard.last_words)
+        original = self.huey.enqueue
+
+        @functools.wraps(original)
+        def enqueue(task: Any) -> Any:
+            try:
+                return original(task)
+            except Exception as error:
+                self._could_not_leave(task, error)
+                raise
+
+        self.huey.enqueue = enqueue
+
+    def disconnect(self) -> None:
+        """Let Huey be as it was."""
+        self.huey.disconnect_signal(self.on_signal)
+        for unregister in (self.huey.unregister_pre_execute, self.huey.unregister_post_execute, self.huey.unregister_on_shutdown):
+            unregister(_HOOK)
+        self.huey.__dict__.pop("enqueue", None)
+
+    def on_signal(self, signal: str, task: Task, *rest: Any) -> None:
+        """Receiver of every signal. Huey logs what it raises, and goes on."""
+        handler = self._HANDLERS.get(signal)
+        if handler is not None and self.tracker.tracks(name_of(task), task.id):
+            handler(self, task, *rest)
+
+    def _enqueued(self, task: Task) -> None:
+        again = _to_retry.get()
+        if again is not None and again[0] == task.id:
+            self._retried(again[1], later=False)
+        elif not _told.get():
+            self.tracker.guard.run(f"tracking a task {name_of(task)}", lambda: self._queued(task))
+
+    def _scheduled(self, task: Task) -> None:
+        again = _to_retry.get()
+        if again is not None and again[0] == task.id:
+            self._retried(again[1], later=True)
+
+    def _retried(self, error: BaseException | None, later: bool) -> None:
+        after = _after.get()
+        _to_retry.set(None)
+        if after is not None:
+            after[1].requeue(error, scheduled=later)
+
+    def _queued(self, task: Task) -> None:
+        """A new job; or one for later that Huey's scheduler found due."""
+        after = _after.get()
+        above = after[1].status_id if after is not None else None
+        if first_id(task.id) != task.id:
+            self._status(task).queued(sources={State.unqueued})
+            return
+        try:
+            self._create(task, above)
+        except StatusExists:
+            self._status(task).queued(sources={State.unqueued})
+
+    def _create(self, task: Task, above: str | None = None) -> Status:
+        return self.tracker.create(
+            id=own_id(self.tracker.name, task.id),
+            job_name=name_of(task),
+            provider_job_id=task.id,
+            args=task.args,
+            kwargs=task.kwargs,
+            call=kept_call(task),
+            function=function_of(task),
+            queue=self.huey.name,
+            state=State.queued if self.huey.ready_to_run(task) else State.unqueued,
+            parent=above,
+            depends_on=[above] if above else None,
+        )
+
+    def _status(self, task: Task) -> Status:
+        """The status of a task, made here when no tracked publisher sent it. One round trip."""
+        found = statuses.find(own_id(self.tracker.name, first_id(task.id)))
+        if found is not None:
+            return of_message(found, task.id)
+        try:
+            return self._create(task)
+        except StatusExists:
+            return statuses.at(own_id(self.tracker.name, task.id))
+
+    def before_execution(self, task: Task) -> None:
+        """Hook before a task is executed. Raises: CancelExecution when it must not be, and nothing else."""
+        _after.set(None)
+        _to_retry.set(None)
+        if not self.tracker.tracks(name_of(task), task.id):
+            return
+        run = self._run(task)
+        try:
+            run.start()
+        except KillRequested as asked:
+            self._refused.add(task.id)
+            raise CancelExecution(str(asked)) from asked
+        with self._lock:
+            self._runs[task.id] = run
+        run.enter()
+
+    def _run(self, task: Task) -> Run:
+        return Run(
+            tracker=self.tracker,
+            job_name=name_of(task),
+            handle=lambda: self._status(task),
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            attempt=None,
+        )
+
+    def after_execution(self, task: Task, value: Any, error: BaseException | None) -> None:
+        """Hook after a task was executed; `task.retries` says whether it will be once more."""
+        with self._lock:
+            run = self._runs.pop(task.id, None)
+        if run is None:
+            return
+        run.leave()
+        _after.set((task.id, run))
+        if error is None:
+            run.end(State.succeeded, result=value)
+        elif isinstance(error, KillRequested):
+            run.end(State.killed)
+        elif task.retries:
+            # A task that asks to be run again has not failed, unless something else made it ask.
+            _to_retry.set((task.id, error.__context__ if isinstance(error, RetryTask) else error))
+        elif isinstance(error, CancelExecution):
+            run.end(State.killed, error=error)
+        else:
+            run.end(State.failed, error=error)
+
+    def _error(self, task: Task, error: BaseException | None = None) -> None:
+        if isinstance(error, KillRequested):
+            task.retries = 0
+
+    def _interrupted(self, task: Task) -> None:
+        """Its consumer was stopped while it ran; Huey does not run it again."""
+        with self._lock:
+            run = self._runs.pop(task.id, None)
+        if run is not None:
+            self.tracker.heartbeats.remove(id(run))
+            run.end(State.failed, error="its consumer was stopped while it ran")
+
+    def _cancelled(self, task: Task) -> None:
+        if task.id in self._refused:
+            self._refused.discard(task.id)
+        elif task.id not in self._runs:  # by another hook, before ours; a task that cancels itself is told after it
+            self._never_runs(task, "it was cancelled before it started")
+
+    def _expired(self, task: Task) -> None:
+        self._never_runs(task, "it expired before it started")
+
+    def _revoked(self, task: Task) -> None:
+        self._never_runs(task, None)
+
+    def _never_runs(self, task: Task, why: str | None) -> None:
+        run = self._run(task)
+        run.told = True  # there is no start to tell
+        run.end(State.killed, error=why)
+
+    def _could_not_leave(self, task: Any, error: BaseException) -> None:
+        """The storage did not take the task, or it cannot be serialised: its status must not stay queued."""
+        if hasattr(task, "revoke_id") and self.tracker.tracks(name_of(task), task.id):
+            run = self._run(task)
+            run.told = True
+            run.end(State.failed, error=error)
+
+    _HANDLERS: ClassVar[dict[str, Callable[..., None]]] = {
+        signals.SIGNAL_ENQUEUED: _enqueued,
+        signals.SIGNAL_SCHEDULED: _scheduled,
+        signals.SIGNAL_ERROR: _error,
+        signals.SIGNAL_INTERRUPTED: _interrupted,
+        signals.SIGNAL_CANCELED: _cancelled,
+        signals.SIGNAL_EXPIRED: _expired,
+        signals.SIGNAL_REVOKED: _revoked,
+    }
+
+
+@contextmanager
+def told_already() -> Iterator[None]:
+    """A task enqueued inside the block has its status."""
+    token = _told.set(True)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+def install(
+    huey: Any,
+    *,
+    name: str = "huey",
+    user: Callable[[], str | None] | None = None,
+    resources: Resources | None = None,
+    ignore: Collection[str] = (),
+    keep_results: bool = True,
+    heartbeat_seconds: float = EVERY_SECONDS,
+) -> Huey:
+    """Track every task of `huey`: call it once beside the Huey, in publishers and consumers alike. Twice changes nothing.
+
+    The other arguments are those of every adapter (see `Tracker`); two Hueys in one process need two names."""
+    from .engine import Huey
+
+    present = huey.__dict__.get("_statuses_adapter")
+    if present is not None:
+        engine = registry.get(present.tracker.name)
+        if isinstance(engine, Huey):
+            return engine
+    tracker = Tracker(
+        name,
+        user=user,
+        resources=resources,
+        ignore=ignore,
+        keep_results=keep_results,
+        heartbeat_seconds=heartbeat_seconds,
+        folders=(_FOLDER,),
+    )
+    huey._statuses_adapter = Adapter(huey, tracker)
+    huey._statuses_adapter.connect()
+    engine = Huey(huey, tracker)
+    registry.register(engine)
+    return engine
+
+
+def uninstall(huey: Any) -> None:
+    """Stop tracking `huey` in this process."""
+    adapter = huey.__dict__.pop("_statuses_adapter", None)
+    if adapter is not None:
+        adapter.disconnect()
+        registry.unregister(adapter.tracker.name)

@@ -1,0 +1,72 @@
+"""What can be asked of Huey: send a call again, and how many wait."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from huey.api import Task
+from huey.exceptions import HueyException
+
+from statuses import EngineCannot, State, Status
+
+from .. import attempts
+from ..base import Engine, Queue
+from ..tracker import Tracker
+from .adapter import told_already
+from .messages import retry_id, task_of
+
+#: States a retry may leave: the job is over, or nobody knows.
+_RETRIED = frozenset({State.succeeded, State.failed, State.killed, State.unknown})
+
+
+class Huey(Engine):
+    """One tracked Huey."""
+
+    can_kill = False
+    can_kill_queued = True
+    can_retry = True
+    has_queues = True
+
+    def __init__(self, huey: Any, tracker: Tracker) -> None:
+        self.huey = huey
+        self.tracker = tracker
+        self.name = tracker.name
+
+    def retry(self, status: Status, by: str | None = None) -> Status:
+        """Send the call again as a new task, with its options and the tasks that follow it, as the next attempt.
+        Raises: EngineCannot when the call was not kept whole, this process does not know its task, or the storage is away
+        (the new attempt then failed)."""
+        task = self._task(status)
+        attempt = status.attempt
+        status.requeued(attempt=attempt, sources=_RETRIED)
+        if not status.changed:
+            raise self._cannot(status, "retry", "somebody else did in the same moment")
+        status.set_provider_job_id(task.id)
+        attempt = status.attempt
+        try:
+            with told_already():
+                self.huey.enqueue(task)
+        except Exception as error:
+            attempts.end(status, State.failed, attempt, error)
+            raise self._cannot(status, "retry", f"sending it failed: {error}") from error
+        return status
+
+    def _task(self, status: Status) -> Task:
+        call = status.call
+        if not call or "task" not in (call.get("options") or {}):
+            raise self._cannot(status, "retry", "its call was not kept")
+        if call.get("not_kept"):
+            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}")
+        try:
+            return task_of(self.huey._registry, json.loads(json.dumps(call)), retry_id(status.id, status.attempt + 1))
+        except (HueyException, ValueError) as error:
+            raise self._cannot(status, "retry", str(error)) from error
+
+    def queues(self) -> list[Queue]:
+        """Huey's one queue. One question to its storage."""
+        depth = self.tracker.guard.run("asking for the depth of Huey's queue", self.huey.pending_count)
+        return [Queue(name=self.huey.name, engine=self.name, depth=depth)]
+
+    def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
+        return EngineCannot(status.id, self.name, action, why)

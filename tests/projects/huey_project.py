@@ -1,0 +1,115 @@
+"""A Huey project, with a Huey for each queue of the tests: a Huey has one."""
+
+import os
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+from huey import CancelExecution, RedisHuey
+from huey.exceptions import RetryTask
+
+import statuses
+from statuses.engines import huey as tracking
+from statuses.engines import registry
+
+from . import work
+
+pool = redis.ConnectionPool(connection_class=redis.UnixDomainSocketConnection, path=os.environ["TEST_BROKER"], db=5)
+statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=1.0, connect_timeout_seconds=1.0)
+hueys: dict[str, Any] = {}
+tasks: dict[str, dict[str, Any]] = {}
+
+
+def huey_of(queue: str) -> Any:
+    """The Huey with this queue; the first time it is made, and tracked."""
+    if queue not in hueys:
+        made = RedisHuey(queue, connection_pool=pool)
+        tasks[queue] = {function.__name__: made.task()(function) for function in (*work.ALL, *OWN)}
+        heartbeat_seconds = float(os.environ.get("TEST_HEARTBEAT", "0.5"))
+        tracking.install(made, resources={"chapter_id": "Chapter"}, heartbeat_seconds=heartbeat_seconds)
+        hueys[queue] = made
+    # One name for all of them: the last one that was used is the one that is asked.
+    engine = tracking.Huey(hueys[queue], hueys[queue]._statuses_adapter.tracker)
+    registry.register(engine)
+    return hueys[queue]
+
+
+def poll(name: str, times: int) -> str:
+    """Asks to be run again until it has run so often."""
+    if work.note(name) <= times:
+        raise RetryTask()
+    return name
+
+
+def give_up() -> None:
+    """Ends itself."""
+    raise CancelExecution("nothing to do", retry=False)
+
+
+def with_child() -> str:
+    """Sends another task."""
+    return send("add", 1, 1)
+
+
+OWN = (poll, give_up, with_child)
+huey = huey_of(os.environ.get("TEST_QUEUE", "main"))
+
+READY = "Huey consumer started"
+
+
+def worker(name: str, queue: str) -> list[str]:
+    """The command line of a consumer."""
+    command = f"import os, sys; os.environ['TEST_QUEUE'] = {queue!r}; from huey.bin.huey_consumer import consumer_main; consumer_main()"
+    return ["-c", command, f"{__name__}.huey", "--workers", "2", "--worker-type", "process"]
+
+
+def ready() -> None:
+    """Nothing to set up."""
+
+
+def send(task: str, *args: Any, to: str = "main", later: float = 0, retries: int = 0, user: str | None = None, **kwargs: Any) -> str:
+    """Enqueue a task; its id."""
+    made = huey_of(to)
+    found = tasks[to][task].task_class(args, kwargs, retries=retries)
+    if later:
+        found.eta = datetime.utcnow() + timedelta(seconds=later)
+    with tracking.as_user(user):
+        made.enqueue(found)
+    return found.id
+
+
+def send_with(task: str, *args: Any, **options: Any) -> str:
+    """Enqueue a task with options of Huey's; its id."""
+    huey_of("main")
+    found = tasks["main"][task].task_class(args, {}, **options)
+    huey.enqueue(found)
+    return found.id
+
+
+def send_chain(first: int, second: int) -> str:
+    """Enqueue a task and one that follows it; the id of the first."""
+    huey_of("main")
+    steps = tasks["main"]["add"].s(first, 1).then(tasks["main"]["add"], second)
+    huey.enqueue(steps)
+    return steps.id
+
+
+def send_and_revoke(task: str, *args: Any, queue: str) -> str:
+    """Enqueue a task and revoke it, as Huey does; its id."""
+    id = send(task, *args, to=queue)
+    huey_of(queue).revoke_by_id(id)
+    return id
+
+
+def send_untracked(task: str, *args: Any) -> str:
+    """Enqueue a task as a publisher does that does not know of tracking."""
+    other = RedisHuey("main", connection_pool=pool)
+    return other.task()(getattr(work, task))(*args).id
+
+
+def depth(queue: str) -> int | None:
+    """What the engine says of its queue."""
+    huey_of(queue)
+    engine = registry.get("huey")
+    assert engine is not None
+    return engine.queues()[0].depth

@@ -32,18 +32,18 @@ class Instance:
     """One server: on a TCP port of this machine and on a socket."""
 
     def __init__(
-        self, folder: Path, *options: str, client: dict[str, Any] | None = None, port: int | None = None, tls: bool = False
+        self, folder: Path, *options: str, client: dict[str, Any] | None = None, tls: bool = False, sentinel: bool = False
     ) -> None:
-        self.port = port or free_port()
+        self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(dir=folder, prefix="r"))
         self.socket = self.folder / "s"
         self._client = client or {}
-        command = [str(binary()), "--dir", str(self.folder), "--unixsocket", str(self.socket), "--bind", "127.0.0.1"]
+        # A sentinel's file comes first.
+        command = [str(binary()), *options] if sentinel else [str(binary()), *options, "--save", ""]
+        command += ["--dir", str(self.folder), "--unixsocket", str(self.socket), "--bind", "127.0.0.1"]
         command += ["--port", "0", "--tls-port", str(self.port)] if tls else ["--port", str(self.port)]
-        if "--save" not in options:
-            command += ["--save", ""]
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
         until(lambda: self.process.poll() is not None or self._answers(), "the server answers")
         assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
 

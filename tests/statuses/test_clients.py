@@ -1,0 +1,194 @@
+"""Whatever client django-redis makes of a project's settings, the status service speaks through one like it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import redis
+from django.test import override_settings
+
+import statuses
+from statuses.apps import configuration
+from statuses.store import current
+from statuses.testing import make_status
+
+from tests.statuses.instances import instances, until
+
+
+@pytest.fixture
+def make():
+    with instances() as factory:
+        yield factory
+
+
+def use(location, **options):
+    """Settings as a project writes them; statuses are configured by them."""
+    backend = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": location, "OPTIONS": options}
+    settings = override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}, "jobs": backend})
+    settings.enable()
+    statuses.configure(**configuration({"CACHE": "jobs", "NAMESPACE": "clients"}))
+    return settings
+
+
+def everything_works():
+    """What differs between clients: bytes and texts, maps and lists, long replies, scripts, pipelines, transactions."""
+    data = {"ü": [1.0, None, "x" * 100_000]}
+    status = make_status("started", job_name="ünicode", job_args={"a": "Book:ü"}, user="ann", data=data, id="öwn", call={"args": [1]})
+    status.set_progress(1, 2, message="half").add_error("bröken").failed()
+    status.started().add_error(ValueError("again")).succeeded()
+    generated = statuses.create(job_name="other", state="failed")
+    found = statuses.find("öwn")
+
+    assert (found.job_name, found.attempt, found.prior_attempts[0].errors, found.job_args) == ("ünicode", 1, ["bröken"], {"a": "Book:ü"})
+    assert (found.prior_attempts[0].data, found.call, found.data) == (data, {"args": [1]}, None)
+    assert statuses.where(job_arg="Book:ü").ids() == statuses.where(id="öwn").ids() == ["öwn"]
+    assert [facet.value for facet in statuses.all().counts_by("job_name")] == ["other", "ünicode"]
+    assert statuses.all().durations("run_time").n == 1
+    assert statuses.check().problems == ()
+    assert statuses.ping()["latency_ms"] < 2000 and statuses.server_time() >= status.recorded_at
+    removed = statuses.where(state="failed").delete_all(only_ended=True, undo_for=__import__("datetime").timedelta(minutes=1))
+    assert statuses.find(generated.id) is None
+    assert statuses.restore(removed.undo).changed == 1
+    assert statuses.load([{"job_name": "löaded", "id": "l"}]) == 1
+    with pytest.raises(statuses.StatusExists):
+        statuses.load([{"id": "l"}])
+    assert statuses.clear_all() == 3
+
+
+OPTIONS = {
+    "plain": {},
+    "decoding": {"CONNECTION_POOL_KWARGS": {"decode_responses": True}},
+    "decoding as latin-1": {"CONNECTION_POOL_KWARGS": {"decode_responses": True, "encoding": "latin-1"}},
+    "RESP2": {"CONNECTION_POOL_KWARGS": {"protocol": 2}},
+    "RESP3": {"CONNECTION_POOL_KWARGS": {"protocol": 3}},
+    "RESP3, decoding": {"CONNECTION_POOL_KWARGS": {"protocol": 3, "decode_responses": True}},
+    "a parser of pure Python": {"PARSER_CLASS": "redis._parsers._RESP2Parser"},
+    "retries of its own": {"CONNECTION_POOL_KWARGS": {"retry_on_timeout": True, "max_connections": 5, "health_check_interval": 1}},
+    "a blocking pool": {"CONNECTION_POOL_CLASS": "redis.BlockingConnectionPool", "CONNECTION_POOL_KWARGS": {"max_connections": 2, "timeout": 1}},
+    "a compressor and a serializer": {
+        "COMPRESSOR": "django_redis.compressors.zlib.ZlibCompressor",
+        "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+    },
+    "a longer patience": {"SOCKET_TIMEOUT": 60, "SOCKET_CONNECT_TIMEOUT": 60},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_of_the_client_make_no_difference(server_url, store, name):
+    with use(f"{server_url}?db={list(OPTIONS).index(name) % 8 + 1}", **OPTIONS[name]):
+        everything_works()
+
+        known = current().writer.connection_pool.connection_kwargs
+        assert (known["socket_timeout"], known["socket_connect_timeout"]) == (2.0, 1.0)
+
+
+def test_a_password_and_a_database_of_ones_own_are_used(make):
+    server = make("--requirepass", "sécret", client={"password": "sécret"})
+
+    with use(f"redis://127.0.0.1:{server.port}/3", PASSWORD="sécret"):
+        everything_works()
+        statuses.create()
+
+    assert redis.Redis(port=server.port, password="sécret", db=0).dbsize() == 0
+    assert redis.Redis(port=server.port, password="sécret", db=3).dbsize() > 0
+
+
+def test_a_user_with_the_rights_to_these_keys_alone_is_enough(make):
+    server = make()
+    rights = ("~{clients:*", "+@all", "-@admin", "-@dangerous", "+info")
+    server.client().execute_command("ACL", "SETUSER", "jobs", "on", ">pw", *rights)
+
+    with use(f"redis://127.0.0.1:{server.port}/0", USERNAME="jobs", PASSWORD="pw"):
+        everything_works()
+
+
+def test_a_wrong_password_is_unavailable_and_says_why(make):
+    server = make("--requirepass", "secret", client={"password": "secret"})
+
+    with use(f"redis://127.0.0.1:{server.port}/0", PASSWORD="wrong"), pytest.raises(statuses.StoreUnavailable, match="(?i)auth|pass"):
+        statuses.create()
+
+
+@pytest.mark.skipif(not shutil.which("openssl") or not shutil.which("redis-server"), reason="needs openssl and a server built with TLS")
+def test_an_encrypted_line_is_used_and_a_wrong_certificate_refused(make, tmp_path):
+    authority, key, certificate = (str(tmp_path / name) for name in ("ca.crt", "server.key", "server.crt"))
+    for command in (
+        f"req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=authority -keyout {tmp_path}/ca.key -out {authority}",
+        f"req -newkey rsa:2048 -nodes -subj /CN=server -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {tmp_path}/server.csr",
+        f"x509 -req -days 1 -in {tmp_path}/server.csr -CA {authority} -CAkey {tmp_path}/ca.key -copy_extensions copy -out {certificate}",
+    ):
+        subprocess.run(["openssl", *command.split()], check=True, capture_output=True)
+    files = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", authority, "--tls-auth-clients", "no")
+    server = make(*files, tls=True)
+
+    with use(f"rediss://127.0.0.1:{server.port}/1", CONNECTION_POOL_KWARGS={"ssl_ca_certs": authority}):
+        everything_works()
+    with use(f"rediss://127.0.0.1:{server.port}/1?other"), pytest.raises(statuses.StoreUnavailable, match="(?i)certificate"):
+        statuses.create()
+
+
+def test_sentinels_are_asked_where_the_primary_is(make, tmp_path):
+    primary = make()
+    replica = make("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0")
+    until(lambda: replica.client().info("replication")["master_link_status"] == "up", "the replica follows")
+    config = tmp_path / "sentinel.conf"
+    config.write_text(
+        f"sentinel monitor jobs 127.0.0.1 {primary.port} 1\nsentinel down-after-milliseconds jobs 500\nsentinel failover-timeout jobs 5000\n"
+    )
+    sentinel = make(str(config), "--sentinel", sentinel=True)
+    until(lambda: sentinel.client().execute_command("SENTINEL", "REPLICAS", "jobs"), "the sentinel knows the replica")
+    options = {
+        "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
+        "CLIENT_CLASS": "django_redis.client.SentinelClient",
+        "SENTINELS": [("127.0.0.1", sentinel.port)],
+        "CONNECTION_POOL_KWARGS": {"decode_responses": True},
+    }
+
+    with use("redis://jobs/2", **options):
+        everything_works()
+        status = make_status("started")
+        told = primary.client().info("replication")["master_repl_offset"]
+        until(lambda: replica.client().info("replication")["slave_repl_offset"] >= told, "the replica has everything")
+        primary.stop()
+
+        until(lambda: _succeeded(status), "writers find the new primary", 40)
+        assert statuses.where(state="succeeded").count() == 1
+
+
+def _succeeded(status):
+    try:
+        return status.succeeded().is_succeeded
+    except statuses.StoreUnavailable:
+        return False
+
+
+SCRIPT = """
+    import sys
+    sys.modules["hiredis"] = None
+    import redis, statuses
+    from statuses.store import current
+    assert not redis.utils.HIREDIS_AVAILABLE
+    statuses.configure(url=sys.argv[1], namespace="pure")
+    statuses.load({"job_name": f"n{n % 9}", "job_args": {"a": f"Book:{n % 50}"}, "recorded_at": 10**15 + n} for n in range(70_000))
+    status = statuses.create(job_name="ü", data="x" * 1_000_000)
+    status.started().failed()
+    assert len(statuses.find(status.id).data) == 1_000_000
+    assert statuses.all().count() == 70_001
+    assert statuses.where(job_arg="Book:7").count() == 1400
+    assert [facet.total for facet in statuses.all().counts_by("job_name", 2)] == [7778, 7778]
+    print("fine", type(current().reader.connection_pool.make_connection()._parser).__name__)
+"""
+
+
+def test_without_hiredis_everything_is_the_same(server_url, store):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), server_url], capture_output=True, text=True, env=environment, timeout=120
+    )
+
+    assert (done.returncode, done.stdout.split()[:1]) == (0, ["fine"]), done.stderr
+    assert "Hiredis" not in done.stdout

@@ -106,13 +106,15 @@ DATABASES = {
 #: Where the statuses are kept: the server named by the environment, else the embedded one.
 REDIS_URL = os.environ.get("REDIS_URL") or socket_url(VAR_DIR / "server")
 CACHES = {
-    "default": {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # An alias of their own: the clear() of a cache of django-redis is a FLUSHDB.
+    "jobs": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 2},
     }
 }
-JOBADMIN = {"CACHE": "default", "NAMESPACE": "jobs"}
+JOBADMIN = {"CACHE": "jobs", "NAMESPACE": "jobs"}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

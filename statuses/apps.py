@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.core.checks import Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models.signals import post_delete
@@ -19,6 +20,7 @@ KEYS = {
     "NAMESPACE": "namespace",
     "RETENTION": "retention",
     "FAMILIES": "families",
+    "CLUSTER": "cluster",
     "STALE_AFTER": "stale_after",
     "REAP_AFTER": "reap_after",
     "REAP_RETRIES": "reap_retries",
@@ -43,6 +45,10 @@ class StatusesConfig(AppConfig):
         except ConfigurationError as error:
             raise ImproperlyConfigured(f"JOBADMIN: {error}") from error
         post_delete.connect(release, dispatch_uid="statuses.release")
+        from . import checks
+
+        register(lambda app_configs, **more: checks.check_settings(KEYS), Tags.caches)
+        register(lambda app_configs, **more: checks.check_policy(), Tags.caches)
 
 
 class _Deleted:

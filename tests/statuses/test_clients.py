@@ -14,7 +14,6 @@ import statuses
 from statuses.apps import configuration
 from statuses.store import current
 from statuses.testing import make_status
-
 from tests.statuses.instances import instances, until
 
 
@@ -67,7 +66,10 @@ OPTIONS = {
     "RESP3, decoding": {"CONNECTION_POOL_KWARGS": {"protocol": 3, "decode_responses": True}},
     "a parser of pure Python": {"PARSER_CLASS": "redis._parsers._RESP2Parser"},
     "retries of its own": {"CONNECTION_POOL_KWARGS": {"retry_on_timeout": True, "max_connections": 5, "health_check_interval": 1}},
-    "a blocking pool": {"CONNECTION_POOL_CLASS": "redis.BlockingConnectionPool", "CONNECTION_POOL_KWARGS": {"max_connections": 2, "timeout": 1}},
+    "a blocking pool": {
+        "CONNECTION_POOL_CLASS": "redis.BlockingConnectionPool",
+        "CONNECTION_POOL_KWARGS": {"max_connections": 2, "timeout": 1},
+    },
     "a compressor and a serializer": {
         "COMPRESSOR": "django_redis.compressors.zlib.ZlibCompressor",
         "SERIALIZER": "django_redis.serializers.json.JSONSerializer",

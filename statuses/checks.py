@@ -1,0 +1,113 @@
+"""System checks: settings that would lose statuses, or that nobody reads, are told when Django starts."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from django.conf import settings
+from django.core import checks
+from django.utils.module_loading import import_string
+
+from . import health
+from .errors import StatusesError
+
+#: Keys of `settings.JOBADMIN` that the dashboard reads.
+DASHBOARD_KEYS = ("RESOLVER", "REDACT")
+_BACKEND = "django_redis.cache.RedisCache"
+_FLUSHES = "its clear() is a FLUSHDB, which takes every status with it."
+
+
+def check_settings(known: Iterable[str]) -> list[checks.CheckMessage]:
+    """Keys nobody reads (`known`: those that are read), and caches that share the statuses' home."""
+    given = getattr(settings, "JOBADMIN", {})
+    found = list(_unknown(given, [*known, "CACHE", *DASHBOARD_KEYS]))
+    return found if given.get("URL") else [*found, *_home(given.get("CACHE", "default"), settings.CACHES)]
+
+
+def _unknown(given: Mapping[str, Any], known: list[str]) -> Iterator[checks.CheckMessage]:
+    for key in given:
+        if key not in known:
+            yield checks.Error(f"JOBADMIN knows no setting {key!r}.", hint=_nearest(key, known), id="statuses.E001")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str | None:
+    near = difflib.get_close_matches(word.upper(), {name.upper(): name for name in known}, n=1)
+    return next((f"Did you mean {name!r}?" for name in known if near and name.upper() == near[0]), None)
+
+
+def _home(alias: str, caches: Mapping[str, Mapping[str, Any]]) -> Iterator[checks.CheckMessage]:
+    if alias not in caches:
+        yield checks.Error(f"JOBADMIN['CACHE'] is {alias!r}, which CACHES does not have.", hint=_nearest(alias, caches), id="statuses.E002")
+        return
+    if not _is_django_redis(caches[alias]):
+        yield checks.Error(
+            f"JOBADMIN['CACHE'] is {alias!r}, which is no cache of django-redis.",
+            hint=f"Give the statuses an alias of their own with the backend {_BACKEND}, or a URL.",
+            id="statuses.E003",
+        )
+        return
+    sharing = [name for name, cache in caches.items() if name != alias and _place(cache) == _place(caches[alias])]
+    for name in sharing:
+        yield checks.Error(
+            f"The cache {name!r} shares server and database with the statuses: {_FLUSHES}",
+            hint=f"Give {alias!r} a database of its own: another number at the end of its LOCATION.",
+            id="statuses.E004",
+        )
+    users = _users(alias)
+    if users and not sharing:
+        yield checks.Warning(
+            f"The statuses live in the cache {alias!r}, which {' and '.join(users)}: {_FLUSHES}",
+            hint="Give the statuses an alias of their own with another database number, and name it in JOBADMIN['CACHE'].",
+            id="statuses.W001",
+        )
+
+
+def _is_django_redis(cache: Mapping[str, Any]) -> bool:
+    try:
+        return issubclass(import_string(cache["BACKEND"]), import_string(_BACKEND))
+    except (ImportError, KeyError, TypeError):
+        return False
+
+
+def _place(cache: Mapping[str, Any]) -> object:
+    """Server and database of a cache; something unlike everything else where that cannot be told."""
+    location = cache.get("LOCATION")
+    first = location[0] if isinstance(location, list | tuple) and location else location
+    if not isinstance(first, str) or "://" not in first:
+        return object()
+    found = urlsplit(first.split(",")[0])
+    numbers = parse_qs(found.query).get("db", [""])
+    if found.scheme == "unix":
+        return found.path, int(numbers[0] or 0)
+    in_path = found.path.strip("/")
+    number = numbers[0] or (in_path if in_path.isdigit() else "0")
+    return (found.hostname or "localhost").replace("127.0.0.1", "localhost"), found.port or 6379, int(number)
+
+
+def _users(alias: str) -> list[str]:
+    """Who else in the project uses a cache, as far as settings tell."""
+    found = ["every caching part of Django uses"] if alias == "default" else []
+    if "cache" in settings.SESSION_ENGINE and settings.SESSION_CACHE_ALIAS == alias:
+        found.append("sessions are kept in")
+    if settings.CACHE_MIDDLEWARE_ALIAS == alias != "default" and any("UpdateCacheMiddleware" in name for name in settings.MIDDLEWARE):
+        found.append("pages are kept in")
+    return found
+
+
+def check_policy() -> list[checks.CheckMessage]:
+    """Whether the server may drop statuses when its memory is full. Says nothing while the store is away: pages do."""
+    try:
+        facts = health.ping()
+    except StatusesError:
+        return []
+    policy = facts["policy"]
+    if policy.startswith("volatile-"):
+        message = f"The statuses' server has maxmemory-policy {policy}: it drops what expires. No status does, but others' keys."
+        return [checks.Info(message, hint="noeviction says what is meant.", id="statuses.I001")]
+    if policy in ("", "noeviction"):
+        return []
+    kind = checks.Error if facts["maxmemory_bytes"] else checks.Warning
+    number = "E005" if facts["maxmemory_bytes"] else "W002"
+    message = f"The statuses' server has maxmemory-policy {policy}: when its memory is full it drops statuses, and parts of them."
+    return [kind(message, hint="Set maxmemory-policy noeviction, or give the statuses a server of their own.", id=f"statuses.{number}")]

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from . import clock, encoding, failure, ids, resource, scripts, transitions
+from . import clock, encoding, failure, ids, keys, resource, scripts, transitions
 from .collection import _by_alias, _extra, _family, find, server_time
 from .columns import TIMESTAMPS
 from .errors import StatusExists
@@ -39,7 +39,9 @@ def load(records: Iterable[Mapping[str, Any]]) -> int:
         sent: Future[Any] | None = None
         try:
             while rows := [_Row(index, found, now_us) for index, found in islice(source, BATCH)]:
-                _refuse_taken(rows)
+                if sent is not None and any(row.own_id for row in rows):
+                    sent.result()
+                _refuse_taken(here, rows)
                 for family, part in _by_family(here, rows):
                     while part:
                         segment, first, given = scripts.reserve(here, family, len(part))
@@ -64,11 +66,15 @@ def _send(store: Store, batch: scripts.NewRows) -> None:
         dead |= taken
 
 
-def _refuse_taken(rows: list["_Row"]) -> None:
-    """Own ids given twice, or that look like a generated id which exists; all others the script itself refuses."""
+def _refuse_taken(store: Store, rows: list["_Row"]) -> None:
+    """Own ids that are given twice or taken already: looked for before any part of a batch is written, as it may go to
+    several segments and families. One that is taken right now the script of its part refuses."""
+    own_ids = [row.own_id for row in rows if row.own_id]
+    aliases = [keys.alias(store.families[_family(own_id)], own_id) for own_id in own_ids]
+    values = store.pipeline([("GET", alias) for alias in aliases], primary=True) if aliases else []
     seen: set[str] = set()
-    for own_id in (row.own_id for row in rows if row.own_id):
-        if own_id in seen or (ids.decode(own_id) and find(own_id) is not None):
+    for own_id, value in zip(own_ids, values, strict=True):
+        if own_id in seen or ((value is not None or ids.decode(own_id)) and find(own_id) is not None):
             raise StatusExists(own_id)
         seen.add(own_id)
 

@@ -74,7 +74,8 @@ local function restore(row, state, job)
   local own = call('HGET', job, 'i')
   if own then
     local key, here = alias(row, own)
-    if call('GET', key) ~= here then return '.' end
+    if (call('GET', key) or here) ~= here then return '.' end
+    call('SET', key, here)
   end
   put(ST, row, 1, state - 8)
   put(GONE, row, 8, 0)

@@ -202,6 +202,8 @@ class Model:
     def __init__(self) -> None:
         self.now = 0
         self.jobs: dict[str, ModelJob] = {}
+        self.holders: dict[str, ModelJob] = {}
+        """Id -> the last job that got it, and was not removed for good: nobody else is restored under that id."""
         self.removed: list[ModelJob] = []
 
     def set_time(self, now: int) -> None:
@@ -218,7 +220,19 @@ class Model:
             raise Refused("StatusNotFound")
         if not force and job.state not in COMPLETED:
             raise Refused("NotCompleted")
-        del self.jobs[id]
+        self.forget(job)
+
+    def add(self, job: ModelJob) -> None:
+        self.jobs[job.id] = self.holders[job.id] = job
+
+    def forget(self, job: ModelJob) -> None:
+        """It is gone for good."""
+        if self.jobs.get(job.id) is job:
+            del self.jobs[job.id]
+        if self.holders.get(job.id) is job:
+            del self.holders[job.id]
+        if job in self.removed:
+            self.removed.remove(job)
 
     def remove(self, jobs: list[ModelJob], token: str) -> None:
         for job in jobs:
@@ -226,9 +240,9 @@ class Model:
             self.removed.append(self.jobs.pop(job.id))
 
     def restore(self, token: str) -> int:
-        back = [job for job in self.removed if job.removal == token and job.id not in self.jobs]
+        back = [job for job in self.removed if job.removal == token and self.holders.get(job.id, job) is job]
         for job in back:
             job.removal = None
-            self.jobs[job.id] = job
+            self.add(job)
             self.removed.remove(job)
         return len(back)

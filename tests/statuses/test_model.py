@@ -124,7 +124,8 @@ class Service(RuleBasedStateMachine):
 
     def add(self, made, state, name=None, queue=None, user=None, job_args=None, provider=None, parent=None):
         place = made._place()
-        job = self.model.jobs[made.id] = ModelJob(made.id, self.model.now, (place.segment, place.row, place.family))
+        job = ModelJob(made.id, self.model.now, (place.segment, place.row, place.family))
+        self.model.add(job)
         job.texts |= {"job_name": name, "queue": queue, "user": user}
         job.job_args, job.provider_job_id, job.parent = job_args or {}, provider, parent
         job.enter(state)
@@ -289,7 +290,7 @@ class Service(RuleBasedStateMachine):
             return
         assert query.delete_all(force=force).changed == len(jobs)
         for job in jobs:
-            del self.model.jobs[job.id]
+            self.model.forget(job)
 
     @rule(target=tokens, seconds=st.sampled_from([1, 100_000]))
     def remove(self, seconds):
@@ -299,10 +300,7 @@ class Service(RuleBasedStateMachine):
         assert (done.changed, done.skipped, done.missing) == (len(ended), len(jobs) - len(ended), 0)
         if not ended:
             return multiple()
-        gone = self.model.now + seconds * 1_000_000
         self.model.remove(ended, done.undo)
-        for job in ended:
-            job.gone = gone
         return done.undo
 
     @rule(token=tokens)
@@ -314,11 +312,11 @@ class Service(RuleBasedStateMachine):
 
     @rule()
     def sweep(self):
-        due = [job for job in self.model.removed if job.gone <= self.model.now]
-        # The stamps of removals that fell on one moment lie a microsecond apart.
-        swept = removal.sweep()
-        assert swept <= len(due)
-        self.model.removed = [job for job in self.model.removed if job not in due or int(job.removal) > self.model.now]
+        # Removals that fell on one moment have tokens a microsecond apart: the token is the moment.
+        due = [job for job in self.model.removed if int(job.removal) <= self.model.now]
+        assert removal.sweep() == len(due)
+        for job in due:
+            self.model.forget(job)
 
     @precondition(lambda self: len(self.known) > 3)
     @rule()

@@ -44,12 +44,12 @@ class Facts:
 
 ENGINES = {
     "django-tasks": Facts(
-        package="django_tasks_db", module="tests.projects.django_tasks_project", many=200, retries=False, tells_due=False
+        package="django_tasks_db", module="tests.projects.django_tasks_project", many=100, retries=False, tells_due=False
     ),
     "django-rq": Facts(package="django_rq", module="tests.projects.djangorq_project", many=0),
     "dramatiq": Facts(package="dramatiq", module="tests.projects.dramatiq_project", many=300, names_workers=False),
     "huey": Facts(package="huey", module="tests.projects.huey_project", many=300, pickles=True, names_workers=False),
-    "rq": Facts(package="rq", module="tests.projects.rq_project", many=100, kills=True, pickles=True, keeps=True),
+    "rq": Facts(package="rq", module="tests.projects.rq_project", many=60, kills=True, pickles=True, keeps=True),
 }
 
 

@@ -145,5 +145,5 @@ def _look_into(store: Server) -> None:
         namespace="contract",
         timeout_seconds=2.0,
         connect_timeout_seconds=1.0,
-        stale_after=timedelta(seconds=2),
+        stale_after=timedelta(seconds=1.2),
     )

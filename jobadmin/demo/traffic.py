@@ -163,8 +163,8 @@ def reap() -> None:
     while True:
         try:
             reaper.look()
-        except statuses.StoreUnavailable:
-            pass
+        except statuses.StoreUnavailable as error:
+            logging.getLogger(__name__).warning("the reaper waits: %s", error)
         except Exception:
             logging.getLogger(__name__).exception("the reaper failed at one look")
         time.sleep(REAP_SECONDS)

@@ -141,6 +141,7 @@ class Supervisor:
         listener = self._listener.fileno()
         command = [sys.executable, "-m", "gunicorn", "jobadmin.wsgi", "--bind", f"fd://{listener}", "--worker-class", "gthread"]
         command += ["--workers", "1", "--threads", "8", "--graceful-timeout", "3", "--no-control-socket", "--log-level", "warning"]
+        command += ["--limit-request-line", "8190"]  # as many servers have it; two hundred selected ids fit
         return self._child("web", command, {}, pass_fds=(listener,))
 
     def _traffic(self) -> Child:

@@ -1,16 +1,23 @@
-"""Confirming a bulk operation: GET says what would happen and changes nothing, POST queues it."""
+"""Confirming a bulk operation: GET says what would happen and changes nothing, POST queues it.
 
+Rows picked one by one are posted: two hundred ids are more than many servers take in an address. They are asked about, too.
+"""
+
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from jobadmin.filters import JobFilter
 from jobadmin.models import Operation
 from jobadmin.operations import REASON_LENGTH, NotConfirmed, Promise, announce, confirm, which
+from jobadmin.paths import safe_next
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
 from jobadmin.targets import list_url
+from jobadmin.tokens import Token
 from jobadmin.verbs import BULK, TYPED_ABOVE, Verb
 from jobadmin.views import failures
 from jobadmin.views.base import needs, page, render, wants_part
@@ -26,7 +33,18 @@ def bulk(request: HttpRequest, action: str) -> HttpResponse:
     verb = BULK[action]
     if not resolver().may(request.user, verb.permission):
         return failures.forbidden(request, right=verb.permission)
-    return _confirm(request, verb) if request.method == "POST" else _ask(request, verb, JobFilter.from_request(request))
+    if request.method != "POST":
+        return _ask(request, verb, JobFilter.from_request(request))
+    return _confirm(request, verb) if "promise" in request.POST else _ask_selected(request, verb)
+
+
+def _ask_selected(request: HttpRequest, verb: Verb) -> HttpResponse:
+    """The same question about rows picked one by one; without any, never about more than were picked."""
+    ids = tuple(dict.fromkeys(Token.parse(one, prefixes=False).value for one in request.POST.getlist("id") if one))
+    if ids:
+        return _ask(request, verb, JobFilter().with_(id=ids, span="all"))
+    messages.warning(request, _("No job was selected. Nothing was changed."))
+    return redirect(safe_next(request, reverse("jobadmin:list")))
 
 
 def _confirm(request: HttpRequest, verb: Verb) -> HttpResponse:
@@ -59,7 +77,8 @@ def _ask(request: HttpRequest, verb: Verb, jobs: JobFilter, *, refused: str = ""
         "reason_length": REASON_LENGTH,
         "typed_above": TYPED_ABOVE,
         "action_url": reverse("jobadmin:bulk", args=[verb.slug]),
-        "back": jobs.url("list"),
+        "back": safe_next(request, jobs.url("list")),
+        "next": safe_next(request, ""),
     }
     part = context["in_dialog"] = wants_part(request)
     template = "jobadmin/_confirm.html" if part else "jobadmin/bulk.html"

@@ -25,7 +25,11 @@
     url.searchParams.set("part", "dialog");
     if (!await show("GET", url.pathname + url.search, {})) location.assign(address);
   }
-  window.jobDialog = open;
+  // What a form would post, asked in a dialog; else the form does it itself.
+  async function post(button, values) {
+    if (!await show("POST", button.formAction, { values })) button.form.requestSubmit(button);
+  }
+  window.jobDialog = { open, post };
 
   async function show(method, address, more) {
     const shown = dialog();
@@ -183,7 +187,9 @@
     const button = event.target.closest("[data-verb]");
     if (!button || button.getAttribute("aria-disabled") === "true" || !window.htmx) return;
     event.preventDefault();
-    window.jobDialog(address(button));
+    // For all that match the filter is sent, never a list of ids; what is picked does not fit into every address.
+    if (all) window.jobDialog.open(button.dataset.allUrl);
+    else window.jobDialog.post(button, new FormData(button.form));
   });
 
   function range(box, shift) {
@@ -194,13 +200,6 @@
     }
     last = box;
     update();
-  }
-
-  // The filter for all that match, never a list of ids.
-  function address(button) {
-    if (all) return button.dataset.allUrl;
-    const parameters = new URLSearchParams(new FormData($("#j-picked")));
-    return `${button.formAction}?${parameters}`;
   }
 
   document.addEventListener("htmx:afterSwap", (event) => {

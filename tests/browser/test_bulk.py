@@ -59,6 +59,21 @@ def test_selected_rows_are_killed_and_the_list_tells(page) -> None:
     assert page.locator("tr.is-picked").count() == 0
 
 
+def test_two_hundred_rows_can_be_selected_at_once(page) -> None:
+    load(201)
+    page.goto("/admin/jobs/list/?per=200")
+    page.locator("thead [data-pick=page]").click()
+
+    page.get_by_role("button", name=re.compile("^Remove 200")).click()
+
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Remove 200 jobs?").wait_for()
+    dialog.get_by_label("Type 200 to confirm").fill("200")
+    dialog.get_by_role("button", name="Remove 200").click()
+    dialog.get_by_text("200 jobs removed").wait_for()
+    assert statuses.all().count() == 1
+
+
 def test_escape_cancels_and_gives_the_focus_back(page) -> None:
     load(2, "queued")
     page.goto("/admin/jobs/list/")

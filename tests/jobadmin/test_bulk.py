@@ -286,3 +286,35 @@ def test_an_old_promise_is_asked_again(browse, monkeypatch) -> None:
 
     assert answer.status_code == 409
     assert "out of date" in answer.content.decode()
+
+
+def test_as_many_rows_as_can_be_picked_are_asked_about_in_the_body(browse) -> None:
+    some(succeeded=201)
+    ids = statuses.all().limit(200).ids()
+    client = browse()
+
+    page = client.post(reverse("jobadmin:bulk", args=["remove"]), {"id": ids, "next": "/admin/jobs/list/?per=200"})
+
+    assert page.status_code == 200 and page.context["plan"].question == "Remove 200 jobs?"
+    assert page.context["back"] == "/admin/jobs/list/?per=200"
+    assert not Operation.objects.exists()
+    client.post(reverse("jobadmin:bulk", args=["remove"]), {"promise": promise(page), "typed": "200"})
+    assert sorted(Operation.objects.get().ids) == sorted(ids)
+
+
+def test_without_a_row_picked_nothing_is_asked_and_nothing_done(browse) -> None:
+    some(queued=2)
+
+    answer = browse().post(reverse("jobadmin:bulk", args=["kill"]), {"next": "/admin/jobs/list/?state=queued"}, follow=True)
+
+    assert answer.redirect_chain[0][0] == "/admin/jobs/list/?state=queued"
+    assert "No job was selected" in answer.content.decode()
+    assert statuses.all().counts()["queued"] == 2 and not Operation.objects.exists()
+
+
+def test_a_picked_id_is_never_taken_for_everything_else(browse) -> None:
+    some(queued=2)
+
+    page = browse().post(reverse("jobadmin:bulk", args=["kill"]), {"id": ["-x", "y*"]})
+
+    assert page.context["plan"].total == 0

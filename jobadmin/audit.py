@@ -46,10 +46,22 @@ class Entry:
 
 def trail(status: Any, attempts: Sequence[Any], operations: Sequence[Operation]) -> list[Entry]:
     """All entries, newest first. ``attempts`` are all of the job's, the present one last."""
-    asked = {attempt.kill_requested_at: attempt.kill_requested_by for attempt in attempts if attempt.kill_requested_at}
+    asked = _asked_by(attempts, operations)
     told = [_done(operation, asked) for operation in operations]
     told += list(_history(status, attempts, operations))
-    return sorted(told, key=lambda entry: entry.at, reverse=True)
+    # Told in the order in which things come about; of one moment the later stands above, too.
+    return sorted(reversed(told), key=lambda entry: entry.at, reverse=True)
+
+
+def _asked_by(attempts: Sequence[Any], operations: Sequence[Operation]) -> dict[int, datetime]:
+    """Operation -> the moment of the kill request that it made. Only the first one made it: a request keeps its first time."""
+    asked: dict[int, datetime] = {}
+    for attempt in attempts:
+        at, by = attempt.kill_requested_at, attempt.kill_requested_by
+        made = [operation for operation in operations if at and _made(operation, at, by)]
+        if made:
+            asked[min(made, key=lambda operation: operation.created_at).pk] = at
+    return asked
 
 
 def operations_on(job_id: str) -> list[Operation]:
@@ -78,8 +90,8 @@ def _begun(attempt: Any, before: Any) -> datetime | None:
     return attempt.queued_at if attempt.queued_at and attempt.queued_at > since else attempt.started_at
 
 
-def _done(operation: Operation, asked: Mapping[datetime, str | None]) -> Entry:
-    """What somebody did, or tried to. A kill is dated by the store, so that it stands before what came of it."""
+def _done(operation: Operation, asked: Mapping[int, datetime]) -> Entry:
+    """What somebody did, or tried to, when it began: it stands before what came of it. A kill request is dated by the store."""
     text, icon, state = _DEEDS.get(operation.action, (operation.action, "job", ""))
     details = [_("from %(address)s") % {"address": operation.address} if operation.address else ""]
     if (operation.announced or 0) > 1:
@@ -87,7 +99,7 @@ def _done(operation: Operation, asked: Mapping[datetime, str | None]) -> Entry:
     elif not operation.changed and operation.is_over:
         details.append(_("nothing was changed"))
     return Entry(
-        at=_moment(operation, asked),
+        at=asked.get(operation.pk) or operation.started_at or operation.created_at,
         icon=icon,
         state=state,
         who=operation.username,
@@ -96,11 +108,6 @@ def _done(operation: Operation, asked: Mapping[datetime, str | None]) -> Entry:
         detail=", ".join(filter(None, details)),
         operation=operation.pk,
     )
-
-
-def _moment(operation: Operation, asked: Mapping[datetime, str | None]) -> datetime:
-    made = (at for at, by in asked.items() if _made(operation, at, by))
-    return next(made, operation.created_at)
 
 
 def _made(operation: Operation, at: datetime, by: str | None) -> bool:
@@ -132,8 +139,13 @@ def _history(status: Any, attempts: Sequence[Any], operations: Sequence[Operatio
 
 
 def _again(attempt: Any, before: Any) -> Iterator[Entry]:
-    """An attempt that nobody asked for by hand: when it was queued, or started where the queueing is not its own."""
+    """An attempt that nobody asked for by hand: when it was queued, or started where the queueing is not its own.
+
+    An engine may queue the next attempt a moment before it says how the one before ended.
+    """
     at = _begun(attempt, before)
+    if at and before.ended_at:
+        at = max(at, before.ended_at)
     if at:
         detail = _("attempt %(number)s") % {"number": attempt.attempt + 1}
         yield Entry(at=at, icon="retry", state="queued", text=_("Automatic retry"), detail=detail)

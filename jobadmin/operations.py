@@ -153,8 +153,17 @@ def undo(operation: Operation, *, request: HttpRequest) -> Operation | None:
         )
 
 
-def record(*, request: HttpRequest, action: str, job_id: str, changed: Changed, reason: str = "", error: str = "") -> Operation:
-    """Write down what was done to one job: the same trail as for many. `changed` holds what came of it."""
+def record(
+    *,
+    request: HttpRequest,
+    action: str,
+    job_id: str,
+    changed: Changed,
+    reason: str = "",
+    error: str = "",
+    begun: datetime | None = None,
+) -> Operation:
+    """Write down what was done to one job: the same trail as for many. `changed` holds what came of it, `begun` when it began."""
     now = timezone.now()
     operation = Operation.objects.create(
         **_who(request),
@@ -172,7 +181,7 @@ def record(*, request: HttpRequest, action: str, job_id: str, changed: Changed, 
         error=error,
         undo_token=changed.undo or "",
         undo_until=now + UNDO_FOR if changed.undo else None,
-        started_at=now,
+        started_at=begun or now,
         ended_at=now,
     )
     _log(operation)

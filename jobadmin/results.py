@@ -37,7 +37,10 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
 }
 
 #: Where a verb's own words fit better.
-_OWN_WORDS: Mapping[tuple[str, str], Promise] = {("kill-now", "requested"): gettext_lazy("Process told to end")}
+_OWN_WORDS: Mapping[tuple[str, str], Promise] = {
+    ("kill-now", "killed"): gettext_lazy("Killed"),
+    ("kill-now", "requested"): gettext_lazy("Process told to end"),
+}
 
 #: Outcomes that another try might mend.
 _AGAIN = ("failed", "stopped", "cannot")

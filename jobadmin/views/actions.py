@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
@@ -36,9 +37,16 @@ def job_action(request: HttpRequest, quoted: str, action: str) -> HttpResponse:
     if chosen.confirms and not why_not and "confirmed" not in request.POST:
         return _confirm(request, chosen, status)
     reason = request.POST.get("reason", "").strip()
+    begun = timezone.now()
     outcome = refused(chosen, status, why_not) if why_not else chosen.perform(status, request.user.get_username(), reason)
     operation = operations.record(
-        request=request, action=chosen.slug, job_id=status.id, changed=outcome.changed, reason=reason, error=outcome.error
+        request=request,
+        action=chosen.slug,
+        job_id=status.id,
+        changed=outcome.changed,
+        reason=reason,
+        error=outcome.error,
+        begun=begun,
     )
     _say(request, outcome, operation.pk)
     gone = chosen.slug == "remove" and outcome.is_done

@@ -79,3 +79,23 @@ def test_operations_are_found_by_the_exact_id(job_id: str) -> None:
     Operation.objects.create(action="kill", ids=None, username="filter")
 
     assert [found.username for found in audit.operations_on(job_id)] == ["many", "one"]
+
+
+def test_an_attempt_that_was_queued_before_the_one_before_had_ended_is_told_after_it() -> None:
+    attempts = [attempt(0, "failed", 0, 1, 2), attempt(1, "failed", 1.9, 3, 4), attempt(2, "failed", 4, 5, 6)]
+
+    assert told(attempts, []) == [
+        "Attempt 3 failed", "Automatic retry", "Attempt 2 failed", "Automatic retry", "Attempt 1 failed", "rita created the job",
+    ]  # fmt: skip
+
+
+def test_a_kill_at_once_after_a_request_has_its_own_time() -> None:
+    killed = attempt(0, "killed", 0, 1, 9, kill_requested_at=at(6.0), kill_requested_by="olu")
+    asking, killing = operation("kill", 6.1), operation("kill-now", 9.1)
+    asking.pk, killing.pk, killing.started_at = 1, 2, at(8.9)
+
+    entries = audit.trail(killed, [killed], [killing, asking])
+
+    assert [(entry.text, entry.at) for entry in entries[:3]] == [
+        ("Killed, 3.00 s after the request", at(9)), ("killed the job at once", at(8.9)), ("requested a kill", at(6)),
+    ]  # fmt: skip

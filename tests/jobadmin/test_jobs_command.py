@@ -165,3 +165,8 @@ def test_cleaning_takes_criteria() -> None:
 def test_an_age_nobody_can_read_is_said(age: str) -> None:
     with pytest.raises((CommandError, SystemExit)):
         run("clean_jobs", f"--older-than={age}")
+
+
+def test_a_limit_below_nothing_is_refused() -> None:
+    with pytest.raises(CommandError, match="expected a whole number from 0, not '-3'"):
+        run("jobs", "list", "--limit", "-3")

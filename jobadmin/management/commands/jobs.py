@@ -2,8 +2,9 @@
 
 import getpass
 import json
+import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,13 @@ _FILTER_HELP = (
 )
 
 
+def _number(text: str) -> int:
+    """A whole number from 0. Raises: ArgumentTypeError."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ArgumentTypeError(f"expected a whole number from 0, not {text!r}")
+    return int(text)
+
+
 class Command(BaseCommand):
     """Looks at jobs and acts on them without a browser."""
 
@@ -38,7 +46,7 @@ class Command(BaseCommand):
         modes = parser.add_subparsers(dest="mode", required=True, metavar="counts|list|show|kill|retry|remove")
         self._add(modes, "counts", "how many, by state")
         listing = self._add(modes, "list", "the newest ones (sort=-run_time for others)")
-        listing.add_argument("--limit", type=int, default=50, metavar="N", help="at most this many (50)")
+        listing.add_argument("--limit", type=_number, default=50, metavar="N", help="at most this many (50)")
         show = modes.add_parser("show", help="everything about one job")
         show.add_argument("id", help="id of the job, or of an attempt: <id>:<n>")
         show.add_argument("--json", action="store_true", dest="as_json", help="as JSON")
@@ -63,6 +71,11 @@ class Command(BaseCommand):
             raise CommandError(f"{error.parameter} cannot be {error.value!r}: expected {error.expected}") from error
         except statuses.StoreUnavailable as error:
             raise CommandError(str(error)) from error
+        except BrokenPipeError:
+            if mode not in ("counts", "list", "show"):
+                raise
+            # Whoever reads has seen enough (`| head`); nothing is to be flushed to it at the end either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     # Looking
 
@@ -78,7 +91,7 @@ class Command(BaseCommand):
 
     def _list(self, *, words: Sequence[str], as_json: bool, limit: int, **_: Any) -> None:
         chosen = _filter(words)
-        found = chosen.query.limit(max(limit, 0)).run()
+        found = chosen.query.limit(limit).run()
         if as_json:
             return self._json([exports.row(job) for job in found])
         for job in found:

@@ -27,6 +27,7 @@ from jobadmin.parameters import (
     PARAMETERS,
     REPEATED,
     TIMES,
+    TIMES_WITHIN,
     BadFilter,
     nearest,
     normal,
@@ -307,7 +308,7 @@ class JobFilter:
 
     def span_words(self) -> str:
         """The span as part of a sentence: ``created in the last 7 days``."""
-        by = str(TIMES[self.by]).lower()
+        by = str(TIMES_WITHIN[self.by])
         if self.span == spans.ALL:
             return _("at any time")
         if self.preset:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 import statuses
 from jobadmin import spans
@@ -30,6 +30,18 @@ TIMES = {
     "killed_at": gettext_lazy("Killed"),
     "kill_requested_at": gettext_lazy("Kill requested"),
     "heartbeat_at": gettext_lazy("Last heartbeat"),
+}
+#: The same inside a sentence: ``created in the last 7 days``. Languages differ in what they write small there.
+TIMES_WITHIN = {
+    "recorded_at": pgettext_lazy("in a sentence", "created"),
+    "queued_at": pgettext_lazy("in a sentence", "queued"),
+    "started_at": pgettext_lazy("in a sentence", "started"),
+    "ended_at": pgettext_lazy("in a sentence", "ended"),
+    "succeeded_at": pgettext_lazy("in a sentence", "succeeded"),
+    "failed_at": pgettext_lazy("in a sentence", "failed"),
+    "killed_at": pgettext_lazy("in a sentence", "killed"),
+    "kill_requested_at": pgettext_lazy("in a sentence", "kill requested"),
+    "heartbeat_at": pgettext_lazy("in a sentence", "last heartbeat"),
 }
 SORTS = (*TIMES, "run_time", "wait_time")
 

@@ -49,8 +49,8 @@ def durations(reading: Reading) -> dict[str, Any]:
 
 def _timing(figures: Any, bins: Sequence[Any], title: str, note: str, ended: int) -> Timing:
     names = ("min", "p50", "avg", "p95", "max")
-    label = _("Histogram of %(what)s, logarithmic: half below %(p50)s, one in twenty above %(p95)s") % {
-        "what": title.lower(), "p50": formats.duration(figures.p50), "p95": formats.duration(figures.p95),
+    label = _("%(what)s as a histogram, logarithmic: half below %(p50)s, one in twenty above %(p95)s") % {
+        "what": title, "p50": formats.duration(figures.p50), "p95": formats.duration(figures.p95),
     }  # fmt: skip
     if figures.n != ended:
         note = f"{note} · {formats.count(figures.n)}"

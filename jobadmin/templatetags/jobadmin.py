@@ -94,7 +94,7 @@ def duration_figure(seconds: float | None) -> SafeString:
 @register.filter
 def when(value: datetime | None) -> str:
     """As the viewer reads times, relative or absolute; the absolute time with its zone on hover and for machines."""
-    if value is None:
+    if not value:  # a template gives an empty text for what is not there
         return format_html('<span class="is-nil">{}</span>', formats.NOTHING)
     words = formats.when(value, timezone.now())
     return format_html('<time datetime="{}" title="{}">{}</time>', formats.machine(value), formats.moment(value), words)

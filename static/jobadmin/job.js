@@ -122,7 +122,7 @@
   }
 
   function words(seconds) {
-    if (seconds < 59.95) return seconds.toLocaleString(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 }) + " s";
+    if (seconds < 59.95) return seconds.toLocaleString(document.documentElement.lang || undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 }) + " s";
     const two = number => String(number).padStart(2, "0"), whole = Math.round(seconds);
     if (seconds < 3599.5) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
     const minutes = Math.round(seconds / 60);

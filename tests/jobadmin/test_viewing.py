@@ -139,3 +139,9 @@ def test_the_axis_of_the_chart_has_the_viewers_days(client: Client) -> None:
         html = client.get(reverse("jobadmin:overview") + "?span=24h").content.decode()
 
     assert "&quot;zone&quot;:&quot;Asia/Tokyo&quot;" in html or '"zone":"Asia/Tokyo"' in html
+
+
+def test_a_worker_that_only_jobs_know_has_no_last_sign(client: Client) -> None:
+    make_status("started", job_name="mail.send")
+
+    assert client.get(reverse("jobadmin:workers")).status_code == 200

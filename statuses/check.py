@@ -95,8 +95,8 @@ def check(*, repair: bool = False, progress: Progress | None = None) -> Checked:
     """Verify every segment against its hashes, tags, ids and dictionaries, and every key against what it belongs to;
     with `repair` mend what can be mended (`KINDS` says how).
 
-    Source: all of a segment in one MGET, the hashes of its jobs in pipelines, SCAN over the database. About three
-    seconds a million jobs of Redis' time, in calls of a few milliseconds. Raises: StoreUnavailable, StoreFormat."""
+    Source: all of a segment as of one version, the hashes of its jobs in pipelines, SCAN over the database. About five
+    seconds of Redis' time a million jobs, in calls of a few milliseconds. Raises: StoreUnavailable, StoreFormat."""
     here, tally = current(), Tally()
     checks = [_Family(here, family, repair, tally) for family in range(len(here.families))]
     total = sum(len(one.span) for one in checks)

@@ -57,10 +57,15 @@ def pack(store: Store, family: int, number: int, now_us: int) -> bool:
         return False
     cells = np.flatnonzero(faults.occupied(found))
     rows = found.numbers[cells]
-    columns = [_cells(found.column(column.name)[cells], column.made_with_segment) for column in COLUMNS]
-    postings = {found.prefix + name: _entries(kept, rows) for name, kept in found.postings.items()}
-    quiet = bool(np.isin(found.column("state")[cells], _QUIET).all())
-    return scripts.pack(store, family, number, found.version, rows.astype("<u2").tobytes(), quiet, columns, postings)
+    packed = scripts.Packed(
+        version=found.version,
+        heartbeats=found.raw["heartbeat_at"],
+        rows=rows.astype("<u2").tobytes(),
+        quiet=bool(np.isin(found.column("state")[cells], _QUIET).all()),
+        columns=[_cells(found.column(column.name)[cells], column.made_with_segment) for column in COLUMNS],
+        postings={found.prefix + name: _entries(kept, rows) for name, kept in found.postings.items()},
+    )
+    return scripts.pack(store, family, number, packed)
 
 
 def _cells(cells: Array, always: bool) -> bytes:

@@ -55,7 +55,7 @@ def clean(
     Then, unless it is a dry run: removals that can no longer be taken back become final, dead segments are dropped, sparse
     ones packed, texts that no job has any more forgotten. `progress(removed so far)` is called after every batch.
 
-    Source: the columns that decide, one MGET a segment, none for a segment that this process knows nothing is due in; a
+    Source: the columns that decide, none for a segment that this process knows nothing is due in; a
     script per 100 rows. Each row is removed only if its state is still the one that was read. Safe while others write."""
     if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta(0)):
         raise ValueError(f"older_than must be a timedelta that is not negative, not {older_than!r}")

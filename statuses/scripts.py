@@ -3,6 +3,7 @@
 Everything here is one round trip and atomic; what a script promises stands in its own header.
 """
 
+import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -447,12 +448,28 @@ def drop(store: Store, family: int, segment: int, expected: bytes, parts: Sequen
     return store.script("drop", names, [expected, "" if first is None else first]) == 1
 
 
-def pack(
-    store: Store, family: int, segment: int, expected: bytes, rows: bytes, quiet: bool, columns: Sequence[bytes], postings: dict[str, bytes]
-) -> bool:
-    """Replace a segment's cells by those of `rows` (u16) while its version is `expected`; whether it was. columns: their
-    cells in the order of COLUMNS; postings: key -> its entries; quiet: no row runs or waits."""
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """What a packed segment is made of."""
+
+    version: bytes
+    """The one it was made from; nothing is written in another."""
+    heartbeats: bytes | None
+    """That column as it was: heartbeats come without a new version."""
+    rows: bytes
+    """Rows that stay, u16, ascending."""
+    quiet: bool
+    """Whether none of them runs or waits."""
+    columns: Sequence[bytes]
+    """Their cells, in the order of COLUMNS; empty for a column that holds nothing."""
+    postings: dict[str, bytes]
+    """Key -> its entries."""
+
+
+def pack(store: Store, family: int, segment: int, packed: Packed) -> bool:
+    """Replace a segment's cells, unless somebody wrote to it; whether that was done."""
     prefix = keys.segment(store.families[family], segment)
-    names = [*keys.frame(prefix), keys.tokens(prefix), *postings]
-    arguments = [clock.argument(), token(), expected, rows, "1" if quiet else "", *columns, *postings.values()]
-    return store.script("pack", names, arguments) == 1
+    names = [*keys.frame(prefix), keys.tokens(prefix), *packed.postings]
+    beats = "" if packed.heartbeats is None else hashlib.sha1(packed.heartbeats, usedforsecurity=False).hexdigest()
+    arguments = [clock.argument(), token(), packed.version, packed.rows, "1" if packed.quiet else "", beats]
+    return store.script("pack", names, [*arguments, *packed.columns, *packed.postings.values()]) == 1

@@ -2,7 +2,7 @@
 
 Readers of questions go through `segments`, which knows versions, zones and replicas; here the bytes count."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,8 @@ TYPES = {1: np.dtype("u1"), 4: np.dtype("<u4"), 8: np.dtype("<i8")}
 #: The last parts of the keys of all posting lists of a segment.
 POSTINGS: tuple[str, ...] = tuple(f"{kind}{bucket}" for kind in TAGS.values() for bucket in range(TAG_BUCKETS))
 ALL = tuple(column.name for column in COLUMNS)
+#: Bytes one command asks for at most: more would hold Redis for over a millisecond.
+COMMAND_BYTES = 1 << 20
 #: Version, rows, zone, row numbers: what stands before the columns in the reply.
 _HEAD = 4
 
@@ -98,9 +100,28 @@ def of_reply(
 
 
 def take(store: Store, family: int, number: int, columns: Sequence[str] = ALL, postings: Sequence[str] = ()) -> Snapshot:
-    """A segment's columns and posting lists. One round trip, one MGET: up to nine megabytes for all of it."""
-    reply = store.pipeline([command(store, family, number, columns, postings)], primary=True)[0]
-    return of_reply(store, family, number, reply, columns, postings)
+    """A segment's columns and posting lists, up to nine megabytes for all of it, of one version. One round trip: MGETs that
+    hold nobody up for long; where they differ in the version, another with all in one."""
+    plan = list(_plan(columns, postings))
+    replies = store.pipeline([command(store, family, number, *part) for part in plan], primary=True)
+    if any(reply[:_HEAD] != replies[0][:_HEAD] for reply in replies):
+        plan, replies = [(columns, postings)], store.pipeline([command(store, family, number, columns, postings)], primary=True)
+    found = [value for (names, _), reply in zip(plan, replies, strict=True) for value in reply[_HEAD : _HEAD + len(names)]]
+    entries = [value for (names, _), reply in zip(plan, replies, strict=True) for value in reply[_HEAD + len(names) :]]
+    return of_reply(store, family, number, [*replies[0][:_HEAD], *found, *entries], columns, postings)
+
+
+def _plan(columns: Sequence[str], postings: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Columns and posting lists of each command."""
+    part: list[str] = []
+    for name in columns:
+        if part and sum(BY_NAME[one].width for one in (*part, name)) * SEGMENT_ROWS > COMMAND_BYTES:
+            yield part, ()
+            part = []
+        part.append(name)
+    if part or not postings:
+        yield part, ()
+    yield from (((), postings[first : first + TAG_BUCKETS]) for first in range(0, len(postings), TAG_BUCKETS))
 
 
 def now_us(store: Store) -> int:

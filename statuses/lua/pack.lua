@@ -1,27 +1,22 @@
 -- Leaves a segment the cells of its live rows alone, if nobody wrote to it since it was looked at.
 -- KEYS frame; +1 tokens of last writes; +2.. posting lists.
 -- ARGV[1] frozen microseconds or ''; [2] token (8 bytes); [3] the version that was looked at; [4] the rows that stay (u16,
--- ascending); [5] "1": nothing runs or waits here, the tokens may go; then the cells of each column of the frame, '' for one that
--- holds nothing (heartbeats are taken here: they come without a new version); then the entries of each posting list, '' for none.
+-- ascending); [5] "1": nothing runs or waits here, the tokens may go; [6] SHA-1 of the heartbeats that were looked at, '' for
+-- none (they come without a new version); then the cells of each column of the frame, '' for one that holds nothing; then the
+-- entries of each posting list, '' for none.
 -- Returns 1; 0 the segment is another by now. Atomic.
 -- include frame
 if (call('GET', V) or '') ~= ARGV[3] then return 0 end
+local beats = call('GET', HEARTBEAT)
+if (beats and redis.sha1hex(beats) or '') ~= ARGV[6] then return 0 end
 local _, version = clock(ARGV[1])
-
-local beats, found = call('GET', HEARTBEAT), {}
-for i = 1, #ARGV[4] / 2 do
-  local at = cell((struct.unpack('<I2', ARGV[4], i * 2 - 1))) * 8
-  found[i] = beats and string.sub(beats, at + 1, at + 8) or ''
-end
-local packed_beats = table.concat(found)
-if not string.find(packed_beats, '[^%z]') then packed_beats = '' end
 
 local function keep(key, bytes)
   if bytes == '' then call('UNLINK', key) else call('SET', key, bytes) end
 end
 
-for i = 4, FRAME - 1 do keep(KEYS[i], KEYS[i] == HEARTBEAT and packed_beats or ARGV[i + 2]) end
-for i = FRAME + 2, #KEYS do keep(KEYS[i], ARGV[i]) end
+for i = 4, FRAME - 1 do keep(KEYS[i], ARGV[i + 3]) end
+for i = FRAME + 2, #KEYS do keep(KEYS[i], ARGV[i + 1]) end
 if ARGV[5] == '1' then call('UNLINK', KEYS[FRAME + 1]) end
 call('SET', NUMBERS, ARGV[4])
 call('SETRANGE', Z, 136, struct.pack('<I8', #ARGV[4] / 2))

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import rq
 import rq.job
 import rq.queue
 import rq.scheduler
 from rq.job import JobStatus
 
-from statuses import KillRequested
+import statuses
+from statuses import KillRequested, State, Status
 
+from .. import attempts
+from .adapter import tracker
+from .late import last_words
 from .marks import FIELD
 from .tracking import Tracking
 
@@ -102,13 +107,43 @@ class Job(rq.job.Job):
 
 
 def _connect() -> None:
-    """See what passes by the class: RQ's scheduler has the plain one built in, and unique jobs are written by a script."""
+    """See what passes by the class: RQ's scheduler has the plain one built in, unique jobs are written by a script, and
+    the worker itself is asked nothing before it forks."""
     if rq.scheduler.Job is rq.job.Job:
         setattr(rq.scheduler, "Job", Job)  # noqa: B010
+    original = rq.Worker.fork_work_horse
+    setattr(rq.Worker, "fork_work_horse", _forking(original))  # noqa: B010
     for name in ("save_unique_job", "schedule_unique_job"):
-        original = getattr(rq.queue, name, None)
-        if original is not None:
-            setattr(rq.queue, name, _unique(original))
+        write = getattr(rq.queue, name, None)
+        if write is not None:
+            setattr(rq.queue, name, _unique(write))
+
+
+def _forking(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The worker listens to the process of a job before there is one."""
+
+    @functools.wraps(original)
+    def fork(self: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(job, Job):
+            last_words.listen(functools.partial(_tell, job.connection), tracker().guard.away)
+        return original(self, job, *args, **kwargs)
+
+    return fork
+
+
+def _tell(connection: Any, words: dict[str, Any]) -> None:
+    """The end of a job whose process could not tell it; tried at once, and again when the store is back."""
+
+    def handle() -> Status:
+        if words["status"]:
+            return statuses.at(words["status"])
+        return cast(Job, Job.fetch(words["job"], connection=connection))._tracking.handle()
+
+    tracker().guard.run(
+        "telling the end of an RQ job",
+        lambda: attempts.end(handle(), State(words["state"]), words["attempt"], words["error"], words["data"]),
+        remember=True,
+    )
 
 
 def _unique(original: Callable[..., Any]) -> Callable[..., Any]:

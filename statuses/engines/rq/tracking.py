@@ -8,6 +8,7 @@ whether that attempt has run.
 from __future__ import annotations
 
 import functools
+import json
 import os
 from collections.abc import Callable
 from typing import Any, ParamSpec
@@ -16,18 +17,18 @@ from rq.job import JobStatus, Retry
 from rq.utils import utcformat
 
 import statuses
-from statuses import KillRequested, State, Status
+from statuses import KillRequested, State, Status, StoreUnavailable
 
+from ... import failure
 from .. import attempts
 from ..runs import Run, beginning_outside
 from ..tracker import Tracker
 from . import adapter as adapters
+from .late import last_words
 from .marks import FIELD, PID_FIELD, Mark, read
 
 P = ParamSpec("P")
 
-#: The process that loaded this. A worker forks one for each job, which ends at once when the job has.
-_LOADED_IN = os.getpid()
 #: States of a job in RQ that will run.
 WAITING = frozenset({JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED})
 #: States of a job whose attempt has run, or never will.
@@ -149,6 +150,8 @@ class Tracking:
         if not self.is_tracked:
             return
         pipeline.hset(self.job.key, PID_FIELD, os.getpid())
+        if last_words.is_forked and last_words.store_away:
+            self.adapter.guard.lost(StoreUnavailable("its address", "the worker knows that it is away"))
         self.run = Run(
             tracker=self.adapter,
             job_name=self.job.description or self.job.id,
@@ -221,13 +224,28 @@ class Tracking:
         self.ended = True
         if self.run is not None:
             self.run.end(state, error, result)
-            if os.getpid() != _LOADED_IN:
-                self.adapter.guard.last_words()
+            if self.run.tracked and self.adapter.guard.away and last_words.is_forked:
+                self._leave_word(self.run, state, error, result)
             return
         mark = self._known_mark()
         if self.is_tracked:
             attempt = mark.attempt if mark is not None else None
             self.adapter.end(self.handle, self.job.description or self.job.id, state, attempt, error, result)
+
+    def _leave_word(self, run: Run, state: State, error: object, result: object) -> None:
+        """Let the worker tell the end, once the store is back."""
+        with beginning_outside(error, *self.adapter.folders):
+            said = failure.describe(error).text if isinstance(error, BaseException) else json.dumps(error)
+        last_words.say(
+            {
+                "job": self.job.id,
+                "status": self.mark.status_id if self.mark is not None else None,
+                "attempt": run.attempt,
+                "state": state.value,
+                "error": json.loads(said),
+                "data": attempts.result_data(result, self.adapter.encode) if self.adapter.keep_results else None,
+            }
+        )
 
     @quiet
     def failed_for(self, text: str) -> None:

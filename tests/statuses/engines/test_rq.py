@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -155,6 +156,28 @@ class TestWithAWorker:
         assert (worker.name, worker.pid, list(worker.queues)) == (job.reload().worker, shared.process.pid, ["main"])
         assert worker.is_alive
         assert [(found.depth, found.is_paused) for found in queues if found.name == "rq-depth"] == [(1, False)]
+
+
+def test_an_outage_delays_one_job_at_most_and_what_ended_meanwhile_is_told(project: Project) -> None:
+    project.start_worker("outage", "rq-outage")
+    jobs = [project.send("count", f"rq outage {n}", to="rq-outage") for n in range(12)]
+    first = project.send("gated", "rq outage", to="rq-outage-first")
+    names = [f"rq outage {n}" for n in range(12, 24)]
+    project.ended(jobs[-1])
+
+    project.store.freeze()
+    try:
+        sent = [project.ask("send", "count", name, to="rq-outage") for name in names]
+        began = time.monotonic()
+        until(lambda: all(project.noted(name) for name in names), "all have run")
+        seconds = time.monotonic() - began
+    finally:
+        project.store.thaw()
+
+    assert seconds < 6
+    assert first.reload().state is State.queued
+    until(lambda: statuses.where(provider_job_id=sent, state="succeeded").count() == 12, "all are told")
+    until(lambda: statuses.find_by(provider_job_id=project.ask("send", "add", 1, 1, to="nobody")), "the publisher knows that it is back")
 
 
 def test_a_job_that_is_no_longer_in_rq_is_told_as_forgotten(project: Project) -> None:

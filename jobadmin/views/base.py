@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
@@ -47,7 +47,7 @@ def needs(*permissions: str) -> Callable[[View], View]:
 
 
 def page(view: View) -> View:
-    """Decorator: a store that is away becomes 503, a filter nobody can read 400, a job that is gone 404.
+    """Decorator: a store that is away becomes 503, a filter nobody can read 400, what is not there 404.
 
     Times inside are read and written in the viewer's zone.
     """
@@ -61,7 +61,7 @@ def page(view: View) -> View:
                 return _failures().unavailable(request, error)
             except BadFilter as error:
                 return _failures().bad_request(request, error)
-            except statuses.StatusNotFound as error:
+            except (statuses.StatusNotFound, Http404) as error:
                 return _failures().not_found(request, error)
 
     return answered

@@ -447,4 +447,7 @@ def test_acting_takes_the_right_of_the_verb_and_a_post(browse, act: str) -> None
 
 
 def test_an_operation_nobody_made_is_not_found(browse) -> None:
-    assert browse().get(reverse("jobadmin:operation", args=[4711])).status_code == 404
+    answer = browse().get(reverse("jobadmin:operation", args=[4711]))
+
+    assert answer.status_code == 404
+    assert "There is nothing at this address" in answer.content.decode()

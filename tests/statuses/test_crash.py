@@ -73,6 +73,10 @@ def is_kept(id: str, told: list[tuple[float, object]], killed_at: list[float]) -
     return True
 
 
+def _lines(logs: list[Path]) -> int:
+    return sum(log.read_text().count("\n") for log in logs)
+
+
 def run_until_killed(tmp_path, kills: int, processes: int, writes: int) -> None:
     folder = tmp_path / "server"
     server = EmbeddedServer(folder, append_only=True).start()
@@ -85,9 +89,9 @@ def run_until_killed(tmp_path, kills: int, processes: int, writes: int) -> None:
     killed_at = []
     try:
         for _ in range(kills):
-            lines = sum(log.read_text().count("\n") for log in logs)
-            answered = lambda lines=lines: sum(log.read_text().count("\n") for log in logs) > lines + writes  # noqa: E731
-            until(answered, "writers are at work", 60)
+            lines, began = _lines(logs), time.time()
+            # Long enough for many jobs to be older than what the file may lose.
+            until(lambda n=lines, t=began: _lines(logs) > n + writes and time.time() > t + PROMISE_SECONDS + 1, "writers are at work", 60)
             assert server.pid is not None
             os.kill(server.pid, signal.SIGKILL)
             killed_at.append(time.time())

@@ -14,17 +14,18 @@ def family(namespace: str, number: int) -> str:
 
 
 def meta(tag: str) -> str:
-    """hash: `store` random id of this store, `format`, `families`, `first` and `current` segment."""
+    """hash: `store` random id of this store, `format`, `families`, `first` and `current` segment, `stamp` of the last removal,
+    `dropped` when texts were last taken out, `until:<model>` for each model that jobs wait to see deleted."""
     return f"{tag}meta"
 
 
 def codes(tag: str, dictionary: str) -> str:
-    """hash: text -> code (from 1) of one dictionary."""
+    """hash: text -> code (from 1) of one dictionary; below 0 while a cleaner looks whether anything still uses it."""
     return f"{tag}{dictionary}"
 
 
 def texts(tag: str, dictionary: str) -> str:
-    """list: code - 1 -> text of one dictionary."""
+    """list: code - 1 -> text of one dictionary; "" where nothing used the text any more."""
     return f"{tag}{dictionary}:list"
 
 
@@ -64,7 +65,8 @@ def version(prefix: str) -> str:
 
 
 def zone(prefix: str) -> str:
-    """string of u64: the moment the segment opened, then lowest and highest loaded value of each of `TIMESTAMPS`."""
+    """string of u64: the moment the segment opened, then lowest and highest loaded value of each of `TIMESTAMPS`; of a packed
+    segment the number of its cells behind them."""
     return f"{prefix}z"
 
 

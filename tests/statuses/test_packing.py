@@ -1,5 +1,7 @@
 """Packed segments: few live jobs take little room, and nothing else tells them from others."""
 
+import multiprocessing
+import random
 from datetime import timedelta
 
 import pytest
@@ -360,3 +362,50 @@ def test_load_is_refused_by_a_packed_segment(packed, clock):
 def load_of(row: int) -> scripts.NewRows:
     packed = [0, *[0] * 6, 0, 0]
     return scripts.NewRows(family=0, segment=0, first=row, own_ids={}, states=b"\x05", bounds=bytes(128), packed=packed)
+
+
+def write(url: str, namespace: str, ids: list[str], seed: int) -> None:
+    """What a process does meanwhile: random verbs on jobs of all segments."""
+    statuses.configure(url=url, namespace=namespace)
+    chance = random.Random(seed)
+    verbs = ["queued", "started", "succeeded", "failed", "heartbeat", "requeued", "request_kill", "killed"]
+    for turn in range(300):
+        status, verb = statuses.at(chance.choice(ids)), chance.choice(verbs)
+        try:
+            if verb == "heartbeat":
+                status.set_job_args({"b": f"Book:{chance.randrange(9)}"}).set_job_name(f"name {seed} {turn % 7}").heartbeat()
+            else:
+                getattr(status, verb)()
+        except statuses.StatusNotFound:
+            continue
+
+
+def test_writers_readers_and_cleaners_do_not_meet(store, server_url):
+    here = stores.current()
+    for segment in range(1, 6):
+        for number in range(30):
+            statuses.create(job_name="a", job_args={"b": f"Book:{number}"}, id=f"own {segment} {number}" if number % 3 else None)
+        scripts.open_segment(here, 0, segment)
+    ids = statuses.all().ids()
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=write, args=(server_url, here.config.namespace, ids[::2], seed)) for seed in range(3)]
+    for process in processes:
+        process.start()
+
+    packed, doomed = 0, [id for number, id in enumerate(ids) if number % 4 == 1]
+    deleted = len(doomed)
+    while any(process.is_alive() for process in processes):
+        for id in doomed[:3]:
+            statuses.at(id).delete(force=True)
+        del doomed[:3]
+        packed += statuses.clean().packed
+        assert statuses.all().count() == sum(statuses.all().counts().values()) == len(ids) - deleted + len(doomed)
+    for process in processes:
+        process.join()
+
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    statuses.clean()
+    assert packed and statuses.check().problems == ()
+    for status in statuses.all():
+        assert statuses.where(id=status.id, state=status.state, job_name=status.job_name).count() == 1
+        assert len(status.prior_attempts) == status.attempt

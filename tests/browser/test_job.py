@@ -236,6 +236,7 @@ def test_keys_retry_and_ask_to_stop(page: Any, engine: Toy) -> None:
 
     page.keyboard.press("r")
     page.locator(".messagelist").get_by_text("Sent again").wait_for()
+    page.wait_for_load_state()  # the words stand there before the scripts listen
     page.keyboard.press("Shift+K")
     page.locator(".messagelist").get_by_text("Killed: it had not started").wait_for()
 

@@ -83,6 +83,11 @@ def test_a_number_leads_to_the_list_of_exactly_those_jobs(page):
     assert matched(page) == 4
 
 
+def at_rest(page):
+    """Nothing is asked for or swapped in any more."""
+    page.wait_for_function("!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
+
+
 def test_tiles_and_chips_toggle_states_in_place_and_the_browser_goes_back(page):
     load()
     page.goto("/admin/jobs/")
@@ -99,9 +104,11 @@ def test_tiles_and_chips_toggle_states_in_place_and_the_browser_goes_back(page):
     expect(page.locator("#j-count")).to_contain_text("120 of 120")
     assert page.evaluate("window.same")
 
+    at_rest(page)
     page.go_back()
     expect(page).to_have_url(re.compile(r"\?state=failed$"))
     expect(page.locator("#j-count")).to_contain_text("12 of 120")
+    at_rest(page)
     page.go_back()
     expect(page.locator("#j-count")).to_contain_text("120 of 120")
     assert not page.get_by_role("checkbox", name="Failed").is_checked()

@@ -67,7 +67,7 @@ class TestWithAWorker:
 
     def test_a_job_whose_process_dies_fails_and_says_why(self, project: Project) -> None:
         job = project.ended(send_own(project, "die"))
-        until(lambda: job.reload().errors, "why")
+        until(lambda: job.reload().error_summary, "why")
 
         assert job.state is State.failed
         assert "Work-horse terminated unexpectedly" in job.error_summary

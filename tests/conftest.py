@@ -92,6 +92,18 @@ def store(server_url: str) -> Iterator[Any]:
     clock.freeze(None)
 
 
+@pytest.fixture
+def no_engines() -> Iterator[None]:
+    """A process that knows no engine: test modules of engines make theirs known as soon as they are collected."""
+    from statuses.engines import registry
+
+    before = dict(registry._engines)
+    registry._engines.clear()
+    yield
+    registry._engines.clear()
+    registry._engines.update(before)
+
+
 def chromium_path() -> str | None:
     """The system's Chromium, or None."""
     return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)

@@ -40,3 +40,8 @@ def no_background(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(runner.Runner, "wake", lambda self: None)
     monkeypatch.setattr(runner.Runner, "ensure", lambda self: None)
+
+
+@pytest.fixture(autouse=True)
+def only_engines_of_the_test(no_engines: None) -> None:
+    """Pages show what the engines of the process tell: only those that a test makes known."""

@@ -73,10 +73,15 @@ class Cluster:
         asked = list(commands)
 
         def run() -> list[Any]:
-            pipe = self.client.pipeline(transaction=True)
+            node = self.client.get_node_from_key(asked[0][1])
+            pipe = self.client.get_redis_connection(node).pipeline(transaction=True)
             for command in asked:
                 pipe.execute_command(*command)
-            return pipe.execute()
+            try:
+                return pipe.execute()
+            except _MOVING:
+                self.client.nodes_manager.initialize()
+                raise
 
         return self._patiently(run)
 

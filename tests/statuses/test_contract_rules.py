@@ -3,13 +3,15 @@
 import inspect
 import json
 import re
+import struct
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
 
 import statuses
-from statuses import scripts
+from statuses import keys, scripts
+from statuses.clock import to_us
 from statuses.states import COMPLETED, State
 from statuses.store import current
 from statuses.testing import frozen_clock, make_status
@@ -123,6 +125,15 @@ class TestStates:
         assert unknown.is_incomplete and killed.is_incomplete
         assert statuses.where(state="incomplete").ids() == [killed.id]
 
+    def test_an_end_before_the_start_gives_no_run_time(self):
+        with frozen_clock() as clock:
+            status = statuses.create().failed()
+            clock.tick()
+            status.started().failed()
+
+        assert (status.ended_at < status.started_at, status.run_time) == (True, None)
+        assert statuses.all().durations("run_time").n == 0
+
     def test_a_restart_keeps_what_belongs_to_the_job_and_nothing_else(self):
         with frozen_clock() as clock:
             status = statuses.create(
@@ -157,8 +168,8 @@ class TestStates:
             status = make_status("started", data={"n": 1}, provider_job_id="first")
             status.set_progress(1, 2, message="half").add_error("e").heartbeat()
             clock.tick(7)
-            status.failed().request_kill()
-            names = "state progress progress_message errors data worker provider_job_id started_at failed_at run_time wait_time heartbeat_at".split()
+            status.request_kill(by="ops", reason="r" * 99).failed()
+            names = "kill_requested_at kill_requested_by kill_reason state progress progress_message errors data worker provider_job_id started_at failed_at run_time wait_time heartbeat_at".split()
             was = {name: getattr(status, name) for name in names}
             clock.tick(5)
             status.started(worker="other").set_provider_job_id("second").save({"n": 2}).add_error("f").succeeded()
@@ -191,6 +202,15 @@ class TestStates:
         with pytest.raises(statuses.KillRequested):
             status.check_kill()
 
+    def test_it_can_be_asked_again_in_the_very_moment_it_goes_on(self):
+        with frozen_clock():
+            status = make_status("queued").request_kill(end_queued=True).queued().request_kill(by="again")
+
+            with pytest.raises(statuses.KillRequested):
+                status.started(refuse_killed=True)
+
+        assert status.reload().state == "killed"
+
     def test_a_kill_request_of_a_job_that_was_killed_before_survives_its_restart(self):
         status = make_status("queued").request_kill(end_queued=True).queued().started()
 
@@ -203,6 +223,25 @@ class TestStates:
 
         with pytest.raises(statuses.KillRequested, match="ops"):
             status.check_kill()
+
+    def test_a_request_that_led_to_its_end_refuses_no_later_start(self):
+        status = make_status("started").request_kill().killed().failed().started(refuse_killed=True)
+
+        assert (status.state, status.attempt, status.kill_requested) == ("started", 1, False)
+
+    def test_moments_go_on_where_the_servers_clock_goes_back(self, store):
+        status = make_status("queued")
+        key = keys.version(keys.segment(current().families[0], 0))
+        ahead = struct.unpack("<Q", store.getrange(key, 0, 7))[0] + 3_600_000_000
+        store.setrange(key, 0, struct.pack("<Q", ahead))
+
+        status.started().succeeded()
+        later = statuses.create()
+
+        moments = [to_us(at) for at in (status.started_at, status.succeeded_at, later.recorded_at)]
+        assert moments == [ahead + 1, ahead + 2, ahead + 3]
+        assert status.run_time == 1e-6
+        assert statuses.all().ids()[0] == later.id
 
     def test_a_late_end_of_a_killed_job_keeps_who_asked(self):
         status = make_status("started").request_kill(by="ops").killed().succeeded()
@@ -247,6 +286,19 @@ class TestRemoval:
 
         assert (done.changed, done.missing) == (0, 1)
         assert [status.job_name for status in statuses.where(id="own")] == ["new"] == [status.job_name for status in statuses.all()]
+
+    def test_a_removal_that_becomes_final_leaves_the_job_that_has_the_id_by_now(self):
+        with frozen_clock() as clock:
+            make_status("failed", id="own", job_name="old")
+            statuses.all().delete_all(only_ended=True, undo_for=timedelta(minutes=1))
+            statuses.create(id="own", job_name="new")
+            clock.tick(61)
+
+            assert statuses.clean().swept == 1
+
+        assert statuses.find("own").job_name == "new"
+        with pytest.raises(statuses.StatusExists):
+            statuses.create(id="own")
 
     def test_a_job_whose_id_is_free_again_is_restored(self):
         make_status("failed", id="own", job_name="old")

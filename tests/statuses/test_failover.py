@@ -119,10 +119,26 @@ def test_a_job_that_was_lost_is_not_found_where_another_is_now(pair):
 
     assert statuses.find(lost.id) is None and statuses.find(owned.id) is None
     assert statuses.where(id=[lost.id, "own"]).count() == statuses.where(job_arg="Book:1").count() == 0
-    with pytest.raises(statuses.StatusNotFound):
-        lost.started()
+    for status in (lost, owned):
+        with pytest.raises(statuses.StatusNotFound):
+            status.started()
     assert [status.reload().state for status in instead] == ["unqueued"] * 2
     assert statuses.create(id="own").state == "unqueued"
+
+
+def test_a_job_with_its_own_id_that_was_lost_is_not_written_to_where_another_is_now(pair):
+    statuses.create()
+    pair.lag()
+    lost = statuses.create(id="lost")
+
+    pair.fail_over()
+    other = statuses.create(id="other")
+
+    assert lost._place().row == other._place().row
+    for verb in (lost.started, lost.heartbeat, lambda: lost.set_job_name("n"), lambda: lost.set_job_args({"a": "B:1"}), lost.reload):
+        with pytest.raises(statuses.StatusNotFound):
+            verb()
+    assert other.reload().state == "unqueued"
 
 
 def test_a_segment_that_was_filled_again_has_other_bounds(pair):

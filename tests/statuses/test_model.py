@@ -90,6 +90,7 @@ class Service(RuleBasedStateMachine):
         self.clock.tick(timedelta(microseconds=step))
         self.model.set_time(clock.frozen_us())
 
+    @precondition(lambda self: len(self.model.jobs) < 8)
     @rule(
         target=jobs,
         state=STATES,
@@ -134,6 +135,7 @@ class Service(RuleBasedStateMachine):
         self.known.add(made.id)
         return job
 
+    @precondition(lambda self: len(self.model.jobs) < 8)
     @rule(target=jobs, own=OWN_IDS)
     def find_or_create(self, own):
         found = statuses.find_or_create(own)
@@ -142,6 +144,7 @@ class Service(RuleBasedStateMachine):
         self.looks_right(own)
         return own
 
+    @precondition(lambda self: len(self.model.jobs) < 8)
     @rule(
         target=jobs, number=st.integers(1, 4), state=STATES, back=st.integers(1, 10**13), own=st.none() | OWN_IDS, error=st.none() | ERRORS
     )

@@ -104,12 +104,13 @@ class Store:
 
     def script(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], *, primary: bool = True) -> Any:
         """Run `lua/<name>.lua`, atomic, one round trip. For scripts that may be applied twice without harm:
-        sent a second time when the connection was lost, not when the time ran out."""
+        sent a second time when the connection was lost or the server became a replica, not when the time ran out."""
         with translated(name):
             client = self.writer if primary else self.reader
             try:
                 return self._evalsha(client, name, script_keys, arguments)
-            except redis.ConnectionError:
+            except _ELSEWHERE as error:
+                _leave(client, error)
                 return self._evalsha(client, name, script_keys, arguments)
 
     def script_once(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Any:
@@ -118,7 +119,8 @@ class Store:
         with translated(name):
             try:
                 return self._evalsha(self.writer, name, script_keys, arguments)
-            except redis.ConnectionError:
+            except _ELSEWHERE as error:
+                _leave(self.writer, error)
                 again = [*arguments]
                 again[retry_flag] = "1"
                 return self._evalsha(self.writer, name, script_keys, again)
@@ -167,6 +169,16 @@ class Store:
 def token() -> bytes:
     """Eight bytes that name one write."""
     return secrets.token_bytes(8)
+
+
+#: After these the server may be found elsewhere: a line that broke, a primary that became a replica.
+_ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
+
+
+def _leave(client: redis.Redis | Cluster, error: Exception) -> None:
+    """Lines to a primary that became a replica do not break by themselves; the address may lead to the new one."""
+    if isinstance(error, redis.exceptions.ReadOnlyError) and isinstance(client, redis.Redis):
+        client.connection_pool.disconnect(inuse_connections=False)
 
 
 def _of_nodes(options: dict[str, Any]) -> dict[str, Any]:

@@ -176,6 +176,20 @@ def test_a_writer_whose_segment_was_lost_opens_it_again(pair):
     assert statuses.check().found == 0
 
 
+def test_a_primary_that_became_a_replica_is_left_for_the_new_one(pair):
+    """The address leads elsewhere by now, the lines to the old primary still stand."""
+    status = statuses.create(job_name="a")
+    pair.lag()
+    pair.primary.client().replicaof("127.0.0.1", pair.replica.port)
+    pair.line.upstream = str(pair.replica.socket)
+
+    status.started()
+
+    assert status.changed and status.reload().attempt == 0
+    assert statuses.create(job_name="b").state == "unqueued"
+    assert pair.replica.client().dbsize() > 0
+
+
 def test_removals_that_were_lost_can_be_done_again(pair):
     statuses.create(state="failed")
     pair.lag()

@@ -135,6 +135,7 @@ def test_a_store_that_is_away_does_not_keep_django_from_starting(tmp_path):
     assert checks.check_policy() == []
 
 
+@pytest.mark.django_db  # since Django 6 all checks together ask the database what it can do
 def test_django_runs_the_checks_and_the_demo_project_passes_them(store):
     with override_settings(JOBADMIN={"NAMESPCE": "x"}):
         assert "statuses.E001" in ids(django_checks.run_checks(tags=[Tags.caches]))

@@ -117,10 +117,14 @@ def test_a_wrong_password_is_unavailable_and_says_why(make):
 @pytest.mark.skipif(not shutil.which("openssl") or not shutil.which("redis-server"), reason="needs openssl and a server built with TLS")
 def test_an_encrypted_line_is_used_and_a_wrong_certificate_refused(make, tmp_path):
     authority, key, certificate = (str(tmp_path / name) for name in ("ca.crt", "server.key", "server.crt"))
+    # Python 3.13 is strict with certificates: what an authority may do, and who signed, must be written in them.
+    extensions = tmp_path / "server.ext"
+    extensions.write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n")
     for command in (
-        f"req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=authority -keyout {tmp_path}/ca.key -out {authority}",
-        f"req -newkey rsa:2048 -nodes -subj /CN=server -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {tmp_path}/server.csr",
-        f"x509 -req -days 1 -in {tmp_path}/server.csr -CA {authority} -CAkey {tmp_path}/ca.key -copy_extensions copy -out {certificate}",
+        f"req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=authority -addext keyUsage=critical,keyCertSign,cRLSign"
+        f" -keyout {tmp_path}/ca.key -out {authority}",
+        f"req -newkey rsa:2048 -nodes -subj /CN=server -keyout {key} -out {tmp_path}/server.csr",
+        f"x509 -req -days 1 -in {tmp_path}/server.csr -CA {authority} -CAkey {tmp_path}/ca.key -extfile {extensions} -out {certificate}",
     ):
         subprocess.run(["openssl", *command.split()], check=True, capture_output=True)
     files = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", authority, "--tls-auth-clients", "no")

@@ -19,6 +19,7 @@ STATES = {"succeeded": "succeeded", "failed": "failed", "killed": "killed", "run
 #: The moment that ``finished_at`` is, by state; a job that has not ended has none.
 _END = {"succeeded": "succeeded_at", "failed": "failed_at", "killed": "killed_at"}
 
+_decoder = json.JSONDecoder()
 _GZIP = b"\x1f\x8b"
 _BUFFER = 1 << 20
 
@@ -70,9 +71,18 @@ def jobs(lines: Iterable[bytes], *, first: int = 1) -> Iterator[tuple[int, dict[
         if number < first or line.isspace():
             continue
         try:
-            yield number, as_status(json.loads(line))
+            yield number, as_status(_value(line))
         except (ValueError, TypeError, KeyError) as error:
             yield number, BadLine(number, _why(error))
+
+
+def _value(line: bytes) -> Any:
+    """The JSON value of a line. Without the guess of an encoding that ``json.loads`` makes for each of a million lines."""
+    text = line.decode().strip()
+    value, end = _decoder.raw_decode(text)
+    if end != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return value
 
 
 def as_status(job: Any) -> dict[str, Any]:

@@ -20,6 +20,9 @@ from .store import Store, current
 
 #: Rows of one call: it stays below five milliseconds of Redis.
 BATCH = 500
+#: The last part of a posting's key, and the hash of the text.
+_Tag = tuple[str, bytes]
+_ONLY_TEXTS = frozenset({str})
 _TEXTS = ("job_name", "user", "queue", "worker", "engine")
 _KNOWN = frozenset(
     {*_TEXTS, *TIMESTAMPS, "id", "state", "job_args", "provider_job_id", "parent", "depends_on", "call", "data", "errors", "ended_at"}
@@ -105,7 +108,7 @@ class _Row:
             _refuse_unknown(found)
         get = found.get
         state = self.state = _STATES.get(get("state") or "unqueued") or _refuse_state(get("state"))
-        self.texts = tuple([_text(get(name), name) for name in _TEXTS])
+        self.texts = [None if (value := get(name)) is None else _text(value, name) for name in _TEXTS]
         self._read_times(get, state, now_us)
         self._read_fields(get)
         own = get("id")
@@ -121,8 +124,8 @@ class _Row:
         self._read_errors(get("errors"))
 
     def _read_times(self, get: Callable[[str], Any], state: State, now_us: int) -> None:
-        times = [_time(get(name), name) for name in TIMESTAMPS]
-        ended = _time(get("ended_at"), "ended_at")
+        times = [0 if (value := get(name)) is None else _time(value, name) for name in TIMESTAMPS]
+        ended = None if (value := get("ended_at")) is None else _time(value, "ended_at")
         if ended and state in ENDED and state.moment:
             times[TIMESTAMPS.index(state.moment)] = ended
         if not times[0]:
@@ -137,24 +140,22 @@ class _Row:
         self.times = times
 
     def _read_fields(self, get: Callable[[str], Any]) -> None:
-        self.fields: scripts.Fields = {}
-        self.tags: list[scripts.Tag] = []
+        fields: scripts.Fields = {}
+        self.fields, self.tags = fields, ()
         job_args = get("job_args")
         if job_args:
-            kept = resource.normalise(job_args)
-            self.fields["a"] = encoding.dumps(kept, "job_args")
-            self.tags = [("r", text) for text in resource.texts(kept)]
+            fields["a"], self.tags = _arguments(job_args)
         for field, kind, name in (("p", "p", "provider_job_id"), ("P", "c", "parent")):
-            text = _text(get(name), name)
-            if text:
-                self.fields[field] = text
-                self.tags.append((kind, text))
+            value = get(name)
+            if value is not None:
+                fields[field] = encoding.text(value, name)
+                self.tags += (_tag(kind, value),)
         if get("progress") is not None:
-            self.fields["g"] = transitions._progress(get("progress"), None)
+            fields["g"] = transitions._progress(get("progress"), None)
         for field, name in (("m", "progress_message"), ("b", "kill_requested_by"), ("y", "kill_reason")):
-            text = _text(get(name), name)
-            if text:
-                self.fields[field] = text
+            value = get(name)
+            if value is not None:
+                fields[field] = encoding.text(value, name)
 
     def _read_errors(self, errors: Any) -> None:
         self.errors, self.group = None, None
@@ -182,12 +183,34 @@ def _refuse_state(state: object) -> State:
 
 
 def _text(value: Any, name: str) -> str | None:
-    return None if value is None else _checked(value, name) if isinstance(value, str) else encoding.text(value, name)
+    return _checked(value, name) if isinstance(value, str) else encoding.text(value, name)
 
 
 @lru_cache(maxsize=8192)
 def _checked(value: str, name: str) -> str | None:
     return encoding.text(value, name)
+
+
+def _arguments(job_args: Any) -> tuple[str, tuple[_Tag, ...]]:
+    """The JSON and the tags of a job's arguments. Plain texts are looked up: logs name the same resources again and again."""
+    if type(job_args) is dict and _ONLY_TEXTS.issuperset(map(type, job_args.values())):
+        return _plain_arguments(tuple(job_args.items()))
+    return _any_arguments(job_args)
+
+
+@lru_cache(maxsize=8192)
+def _plain_arguments(items: tuple[tuple[str, str], ...]) -> tuple[str, tuple[_Tag, ...]]:
+    return _any_arguments(dict(items))
+
+
+def _any_arguments(job_args: Any) -> tuple[str, tuple[_Tag, ...]]:
+    kept = resource.normalise(job_args)
+    return encoding.dumps(kept, "job_args"), tuple(_tag("r", text) for text in resource.texts(kept))
+
+
+def _tag(kind: str, text: str) -> _Tag:
+    bucket, entry = encoding.tag_hash(text)
+    return f"{kind}{bucket}", entry
 
 
 @lru_cache(maxsize=1024)
@@ -196,8 +219,6 @@ def _describe(error: str) -> failure.Failure:
 
 
 def _time(value: Any, name: str) -> int:
-    if value is None:
-        return 0
     if isinstance(value, datetime):
         value = clock.to_us(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -267,9 +288,8 @@ class _Batch:
         entries: dict[str, bytearray] = {}
         for at, row in enumerate(self.rows, start=self.first):
             packed = at.to_bytes(2, "little")
-            for kind, text in row.tags:
-                bucket, entry = encoding.tag_hash(text)
-                entries.setdefault(f"{kind}{bucket}", bytearray()).extend(packed + entry)
+            for key, entry in row.tags:
+                entries.setdefault(key, bytearray()).extend(packed + entry)
         return [len(entries), *(part for key, packed in entries.items() for part in (key, bytes(packed)))]
 
     def _hashes(self) -> list[Any]:

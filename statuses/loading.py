@@ -4,7 +4,7 @@ import difflib
 import secrets
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import lru_cache
@@ -169,6 +169,9 @@ class _Row:
 
 
 _STATES: dict[Any, State] = {state.value: state for state in State}
+_CODES = {state: state.code for state in State}
+#: Attribute of a row -> its column.
+_SPANS = {"run": "run_time", "wait": "wait_time", "keep": "keep_for"}
 _MOMENT_INDEX = {state: TIMESTAMPS.index(state.moment) if state.moment else None for state in State}
 
 
@@ -241,43 +244,46 @@ class _Batch:
         self.first = first
 
     def packed(self, family: int, segment: int) -> scripts.NewRows:
-        columns = self._columns()
+        times = list(zip(*[row.times for row in self.rows], strict=True))
+        columns = self._columns(times)
         given: list[Any] = [len(columns)]
         for name, width, packed in columns:
             given += [scripts.key_number(name), width, packed]
-        for number in range(len(_TEXTS)):
-            given += self._dictionary([row.texts[number] for row in self.rows])
+        for texts in zip(*[row.texts for row in self.rows], strict=True):
+            given += self._dictionary(texts)
         given += self._dictionary([row.group for row in self.rows])
         return scripts.NewRows(
             family=family,
             segment=segment,
             first=self.first,
             own_ids={row.own_id: at for at, row in enumerate(self.rows, start=self.first) if row.own_id},
-            states=bytes(row.state.code for row in self.rows),
-            bounds=self._bounds(),
+            states=bytes([_CODES[row.state] for row in self.rows]),
+            bounds=self._bounds(times),
             packed=given + self._postings() + self._hashes(),
         )
 
-    def _columns(self) -> list[tuple[str, int, bytes]]:
-        random = bytearray()
-        for row in self.rows:
-            random += bytes(4) if row.own_id else struct.pack("<I", ids.new_random())
-        found = [("random", 4, bytes(random))]
-        for number, name in enumerate(TIMESTAMPS):
-            found.append((name, 8, array("q", [row.times[number] for row in self.rows]).tobytes()))
-        found.append(("run_time", 8, array("q", [row.run for row in self.rows]).tobytes()))
-        found.append(("wait_time", 8, array("q", [row.wait for row in self.rows]).tobytes()))
-        found.append(("keep_for", 8, array("q", [row.keep for row in self.rows]).tobytes()))
-        return [column for column in found if any(column[2])]
+    def _columns(self, times: Sequence[Sequence[int]]) -> list[tuple[str, int, bytes]]:
+        """Name, width and cells of each column that holds anything."""
+        found = [("random", 4, array("I", self._random()))]
+        found += [(name, 8, array("q", cells)) for name, cells in zip(TIMESTAMPS, times, strict=True)]
+        for name in ("run", "wait", "keep"):
+            found.append((_SPANS[name], 8, array("q", [getattr(row, name) for row in self.rows])))
+        return [(name, width, cells.tobytes()) for name, width, cells in found if any(cells)]
 
-    def _bounds(self) -> bytes:
+    def _random(self) -> list[int]:
+        """The random part of each id, 0 for an own id: drawn at once, one at a time where that gave 0."""
+        drawn = array("I", secrets.token_bytes(4 * len(self.rows)))
+        return [0 if row.own_id else number or ids.new_random() for row, number in zip(self.rows, drawn, strict=True)]
+
+    def _bounds(self, times: Sequence[Sequence[int]]) -> bytes:
+        """Lowest and highest of each timestamp, zeros where none is given."""
         bounds = bytearray()
-        for number in range(len(TIMESTAMPS)):
-            given = [row.times[number] for row in self.rows if row.times[number]]
+        for cells in times:
+            given = list(filter(None, cells))
             bounds += struct.pack("<QQ", min(given, default=0), max(given, default=0))
         return bytes(bounds)
 
-    def _dictionary(self, texts: list[str | None]) -> list[Any]:
+    def _dictionary(self, texts: Iterable[str | None]) -> list[Any]:
         known: dict[str | None, int] = {None: 0}
         which = array("H", [known.setdefault(text, len(known)) for text in texts])
         if len(known) == 1:
@@ -296,16 +302,20 @@ class _Batch:
         found: list[Any] = []
         count = 0
         for at, row in enumerate(self.rows, start=self.first):
-            small: list[Any] = []
-            large: list[Any] = []
+            small: list[str] = []
+            large: list[str] = []
             for name, text in row.fields.items():
-                (large if name != "i" and len(text) > 16 and len(text.encode()) > 64 else small).extend((name, text))
-            for key, values in (("j", small), ("l", large)):
-                if values:
-                    found += [f"{key}{at}", len(values), *values]
-                    count += 1
+                # A text of 17 characters may have more than 64 bytes.
+                into = large if len(text) > 16 and name != "i" and len(text.encode()) > 64 else small
+                into += name, text
+            if small:
+                found += f"j{at}", len(small), *small
+                count += 1
+            if large:
+                found += f"l{at}", len(large), *large
+                count += 1
             for key, text in (("k", row.extra), ("d", row.data), ("e", row.errors)):
                 if text is not None:
-                    found += [f"{key}{at}", 1, text]
+                    found += f"{key}{at}", 1, text
                     count += 1
         return [count, *found]

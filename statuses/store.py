@@ -3,7 +3,8 @@
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -233,6 +234,21 @@ def use(config: Config) -> Store:
     if old is not None:
         old.close()
     return _store
+
+
+@contextmanager
+def set_aside() -> Iterator[None]:
+    """Inside the block nothing is configured until somebody does; afterwards the store from before is current again."""
+    global _store
+    with _lock:
+        before, _store = _store, None
+    try:
+        yield
+    finally:
+        with _lock:
+            inside, _store = _store, before
+        if inside is not None:
+            inside.close()
 
 
 def current() -> Store:

@@ -2,7 +2,6 @@
 
 Nothing here looks at REDIS_URL of the caller: a test run never touches anybody's data."""
 
-import itertools
 import os
 import shutil
 import sys
@@ -17,6 +16,7 @@ from statuses.embedded import EmbeddedServer, find_binary, socket_url
 
 #: One directory a run: server, database, logs. Short, so that sockets fit.
 RUN_DIR = Path(tempfile.mkdtemp(prefix="jobadmin-test-"))
+pytest_plugins = ["statuses.testing.fixtures"]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 if "jobadmin.settings" in sys.modules:
@@ -74,20 +74,22 @@ def server_url(server: EmbeddedServer) -> str:
     return server.url
 
 
-_namespaces = (f"test{n}" for n in itertools.count(1))
+@pytest.fixture(scope="session")
+def statuses_server(server: EmbeddedServer) -> EmbeddedServer:
+    """The fixtures of `statuses.testing` use that server too."""
+    return server
 
 
 @pytest.fixture
-def store(server_url: str) -> Iterator[Any]:
-    """An empty status store that `statuses` is configured for; gives a client of its server, to look at what really stands there."""
+def store(server_url: str, status_store: Any) -> Iterator[Any]:
+    """An empty status store that `statuses` is configured for, on an empty server; gives a client of that, to look at what
+    really stands there."""
     import redis
 
-    import statuses
     from statuses import clock
 
     with redis.Redis.from_url(server_url) as client:
         client.flushall()
-        statuses.configure(url=server_url, namespace=next(_namespaces))
         yield client
     clock.freeze(None)
 

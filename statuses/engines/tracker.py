@@ -52,15 +52,16 @@ class Tracker:
         self.guard = Guard()
         self.heartbeats = Heartbeats(heartbeat_seconds)
 
-    def tracks(self, job_name: str, provider_job_id: str) -> bool:
-        """Whether this job is tracked at all; never raises."""
+    def tracks(self, job_name: str, provider_job_id: str) -> bool | None:
+        """Whether this job is tracked at all; None: this process was never told where the statuses are, so it decides
+        nothing for those who know. Never raises."""
         if job_name in self.ignore:
             return False
         try:
             return attempts.is_tracked(job_name, provider_job_id)
         except ConfigurationError as error:
-            self.guard.say("configuration", f"jobs are not tracked: {error}")
-            return False
+            self.guard.say("configuration", f"jobs are not tracked here: {error}")
+            return None
 
     def create(
         self,

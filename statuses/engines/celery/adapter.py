@@ -105,15 +105,16 @@ class Adapter:
             self.guard.say("resources", f"looking for resources in the arguments of {message.name} failed", trace=True)
             return {}
 
-    def tracks(self, message: Message) -> bool:
-        """Whether this message's job is tracked at all; a header says what its publisher decided."""
+    def tracks(self, message: Message) -> bool | None:
+        """Whether this message's job is tracked at all; a header says what its publisher decided. None: this process was
+        never told where the statuses are, so it decides nothing for those who know."""
         if message.untracked or message.name in self.ignore or message.request.get("task") in self.ignore:
             return False
         try:
             return message.known or attempts.is_tracked(message.name, message.task_id)
         except ConfigurationError as error:
-            self.guard.say("configuration", f"jobs are not tracked: {error}")
-            return False
+            self.guard.say("configuration", f"jobs are not tracked here: {error}")
+            return None
 
     def end(self, message: Message, state: State, attempt: int | None, error: object = None, result: object = None) -> None:
         """The attempt is over: told now, or once the store is back. Never raises."""

@@ -115,8 +115,10 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int
         return _next_attempt(adapter, run, message, headers)
     if message.known:
         return _after_a_lost_worker(adapter, message)
-    if not adapter.tracks(message):
+    tracked = adapter.tracks(message)
+    if tracked is False:
         headers[HEADER] = new_header(None, message)
+    if not tracked:
         return None
     user = _user(adapter, headers)
     parent = statuses.current()

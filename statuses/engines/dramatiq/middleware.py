@@ -87,8 +87,10 @@ class Tracking(Middleware):
             statuses.at(mark.status_id).queued(attempt=mark.attempt, sources={State.unqueued})
 
     def _new(self, broker: Any, message: Any, later: bool, before: Processing | None) -> None:
-        if not self.tracker.tracks(message.actor_name, message.message_id):
+        tracked = self.tracker.tracks(message.actor_name, message.message_id)
+        if tracked is False:
             write(message, None)
+        if not tracked:
             return
         status = self._create(broker, message, later, above=before.run.status_id if before is not None else None)
         write(message, status.id)

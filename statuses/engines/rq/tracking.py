@@ -86,8 +86,10 @@ class Tracking:
 
     def _create(self) -> None:
         job, name = self.job, adapters.job_name(self.job)
-        if not self.adapter.tracks(name, job.id):
+        tracked = self.adapter.tracks(name, job.id)
+        if tracked is False:
             self.mark = Mark(status_id=None)
+        if not tracked:
             return
         before = self._before()
         self.waits = State.queued if job._status not in (JobStatus.SCHEDULED, JobStatus.DEFERRED) else State.unqueued

@@ -7,7 +7,7 @@ import pytest
 from celery import Celery, chain, chord, group
 
 import statuses
-from statuses import State
+from statuses import State, store
 from statuses.engines import celery as tracking
 from statuses.engines import registry
 from tests.servers import Worker, until
@@ -289,6 +289,16 @@ def test_a_message_of_an_untracked_publisher_becomes_a_job_at_the_worker(world: 
     job = world.ended(until(lambda: statuses.find(sent.id), "the job"))
     assert (job.state, job.data, job.queue) == (State.succeeded, {"result": 5}, "main")
     assert job.provider_job_id == sent.id
+
+
+def test_a_publisher_that_was_never_configured_leaves_its_jobs_to_the_worker(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as publisher:
+        publisher.setattr(store, "_store", None)
+        publisher.delenv("REDIS_URL")
+        sent = world.tasks.add.apply_async((2, 3), queue="main")
+
+    job = world.ended(until(lambda: statuses.find(sent.id), "the job"))
+    assert (job.state, job.data, job.queue) == (State.succeeded, {"result": 5}, "main")
 
 
 def test_a_message_that_cannot_leave_has_failed(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,12 +86,18 @@ class HasText(Clause):
 
 @dataclass(frozen=True, kw_only=True)
 class HasTag(Clause):
-    """An indexed text (resource, provider job id, parent) is one of several."""
+    """An indexed text (resource, provider job id, parent, what it waits for, root) is one of several."""
 
     texts: frozenset[str]
 
     def describe(self) -> str:
-        words = {"job_arg": "working on", "provider_job_id": "with provider job id", "parent": "with parent"}
+        words = {
+            "job_arg": "working on",
+            "provider_job_id": "with provider job id",
+            "parent": "with parent",
+            "depends_on": "that wait for",
+            "root": "of the workflow that began with",
+        }
         return f"{words[self.field]} {_listed(self.texts)}"
 
     def bind(self, listing: "Listing", family: int) -> "Test":
@@ -341,7 +347,7 @@ def _maker(name: str) -> Callable[[Any], Clause] | None:
     if name in DICTIONARIES:
         return lambda value: HasText(field=name, texts=_texts(name, value))
     if name in TAGS:
-        read = {"job_arg": _resources, "parent": _ids}.get(name, _texts)
+        read = {"job_arg": _resources, "parent": _ids, "depends_on": _ids, "root": _ids}.get(name, _texts)
         return lambda value: HasTag(field=name, texts=read(name, value))
     if name in MOMENTS:
         return lambda value: At(field=name, **_bounds(name, value, moment_us))

@@ -94,6 +94,7 @@ def create(
     provider_job_id: str | None = None,
     parent: "str | Status | None" = None,
     depends_on: Sequence[str] | None = None,
+    root: str | None = None,
     call: Mapping[str, Any] | None = None,
     data: Any = None,
     keep_for: timedelta | None = None,
@@ -104,13 +105,16 @@ def create(
     """A new status. One round trip, atomic. Raises: StatusExists when the own `id` is taken; TypeError, ValueError
     naming the argument; StoreUnavailable.
 
+    `depends_on`: the jobs it waits for; `root`: the job or group its workflow began with: ids, ours or the engine's.
     `keep_until_deleted`: one of the resources in `job_args`; the status is kept for ever until that is deleted."""
     new = _new_row(
         texts=(job_name, user, queue, engine),
         job_args=job_args,
         provider_job_id=provider_job_id,
         parent=parent.id if isinstance(parent, Status) else parent,
-        extra=_extra(call, depends_on),
+        depends_on=depends_on,
+        root=root,
+        extra=_extra(call),
         data=data,
         keep_for=keep_for,
         keep_until_deleted=keep_until_deleted,
@@ -120,17 +124,21 @@ def create(
     return _insert(new)
 
 
-def _extra(call: Mapping[str, Any] | None, depends_on: Sequence[str] | None) -> str | None:
-    kept: dict[str, Any] = {}
-    if call is not None:
-        if not isinstance(call, Mapping):
-            raise TypeError(f"call must be a mapping with args and kwargs, not {type(call).__name__}")
-        kept["call"] = call
-    if depends_on:
-        if isinstance(depends_on, str) or not builtins.all(isinstance(text, str) for text in depends_on):
-            raise TypeError("depends_on must be a list of ids")
-        kept["depends_on"] = list(depends_on)
-    return encoding.dumps(kept, "call") if kept else None
+def _extra(call: Mapping[str, Any] | None) -> str | None:
+    if call is None:
+        return None
+    if not isinstance(call, Mapping):
+        raise TypeError(f"call must be a mapping with args and kwargs, not {type(call).__name__}")
+    return encoding.dumps({"call": call}, "call")
+
+
+def _awaited(depends_on: Sequence[str] | None) -> list[str]:
+    """What a job waits for, each once."""
+    if not depends_on:
+        return []
+    if isinstance(depends_on, str) or not builtins.all(isinstance(text, str) for text in depends_on):
+        raise TypeError("depends_on must be a list of ids")
+    return [str(encoding.text(text, "depends_on")) for text in dict.fromkeys(depends_on)]
 
 
 def _new_row(
@@ -139,6 +147,8 @@ def _new_row(
     job_args: Mapping[str, Any] | None,
     provider_job_id: str | None,
     parent: str | None,
+    depends_on: Sequence[str] | None,
+    root: str | None,
     extra: str | None,
     data: Any,
     keep_for: timedelta | None,
@@ -156,10 +166,13 @@ def _new_row(
     if kept:
         fields["a"] = encoding.dumps(kept, "job_args")
     tags: list[scripts.Tag] = [("r", text) for text in resource.texts(kept)]
-    for field, kind, text in (("p", "p", provider), ("P", "c", above)):
+    for field, kind, text in (("p", "p", provider), ("P", "c", above), ("R", "o", encoding.text(root, "root"))):
         if text:
             fields[field] = text
             tags.append((kind, text))
+    if awaited := _awaited(depends_on):
+        fields["D"] = encoding.dumps(awaited, "depends_on")
+        tags += [("f", text) for text in awaited]
     if own is not None:
         fields["i"] = own
     keep_us = transitions.keep_for_us(keep_for)

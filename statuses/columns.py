@@ -69,7 +69,7 @@ OTHER = "(other)"
 KEPT_FOR_EVER = (1 << 52) - 1
 
 #: Tags: kind of posting list -> what is looked up in it.
-TAGS: dict[str, str] = {"job_arg": "r", "provider_job_id": "p", "parent": "c"}
+TAGS: dict[str, str] = {"job_arg": "r", "provider_job_id": "p", "parent": "c", "depends_on": "f", "root": "o"}
 TAG_BUCKETS = 256
 #: A posting whose job no longer has the tag: its row is overwritten in place with this.
 DEAD_ROW = 0xFFFF

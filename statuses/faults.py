@@ -43,24 +43,28 @@ class Fields:
     job_args: str | None
     provider: str | None
     parent: str | None
+    depends_on: str | None
+    root: str | None
     attempts: int
 
 
+#: The fields that tags are made of, in the order of `Fields`.
+_TAGGED = ("a", "p", "P", "D", "R")
 #: Commands that `fields_of` takes the replies of, per row.
 FIELD_COMMANDS = 2
 
 
 def field_commands(prefix: str, row: int) -> list[tuple[Any, ...]]:
     """What reads the fields of a row."""
-    return [("HMGET", keys.job(prefix, row), "i", "n", "a", "p", "P"), ("HMGET", keys.long(prefix, row), "a", "p", "P")]
+    return [("HMGET", keys.job(prefix, row), "i", "n", *_TAGGED), ("HMGET", keys.long(prefix, row), *_TAGGED)]
 
 
 def fields_of(small: Sequence[bytes | None], large: Sequence[bytes | None]) -> Fields:
     """The fields in the replies to `field_commands`."""
     own, attempts, *short = [None if text is None else text.decode(errors="surrogateescape") for text in small]
     long = [None if text is None else text.decode(errors="surrogateescape") for text in large]
-    args, provider, parent = (a if a is not None else b for a, b in zip(short, long, strict=True))
-    return Fields(own, args, provider, parent, int(attempts) if attempts and attempts.isdigit() else 0)
+    args, provider, parent, depends_on, root = (a if a is not None else b for a, b in zip(short, long, strict=True))
+    return Fields(own, args, provider, parent, depends_on, root, int(attempts) if attempts and attempts.isdigit() else 0)
 
 
 def put(found: Snapshot, name: str, cell: int, value: int) -> list[Write]:
@@ -326,15 +330,24 @@ def _tags(found: Snapshot) -> dict[int, frozenset[tuple[str, int]]]:
     return {row: frozenset(tags) for row, tags in collected.items()}
 
 
-def _expected(known: Fields) -> tuple[frozenset[tuple[str, int]], dict[tuple[str, int], str], bool]:
-    """The tags the fields call for, the text of each, and whether job_args are broken."""
-    texts = [("p", known.provider), ("c", known.parent)]
-    broken = False
-    if known.job_args is not None:
+def _ids(kept: Any) -> list[str]:
+    if not isinstance(kept, list) or not all(isinstance(text, str) for text in kept):
+        raise TypeError("not a list of ids")
+    return kept
+
+
+def _expected(known: Fields) -> tuple[frozenset[tuple[str, int]], dict[tuple[str, int], str], list[tuple[str, str]]]:
+    """The tags the fields call for, the text of each, and the broken fields: name in the hash, what is wrong."""
+    texts = [("p", known.provider), ("c", known.parent), ("o", known.root)]
+    broken = []
+    for field, kind, kept, read, what in (
+        ("a", "r", known.job_args, resource.texts, "job_args are no JSON of arguments"),
+        ("D", "f", known.depends_on, _ids, "depends_on is no JSON list of ids"),
+    ):
         try:
-            texts += [("r", text) for text in resource.texts(encoding.loads(known.job_args))]
+            texts += [(kind, text) for text in read(encoding.loads(kept))] if kept is not None else []
         except (ValueError, TypeError, AttributeError, RecursionError):
-            broken = True
+            broken.append((field, what))
     found = {}
     for kind, text in texts:
         if text is not None:
@@ -349,9 +362,9 @@ def of_fields(found: Snapshot, fields: Mapping[int, Fields]) -> Iterator[Fault]:
     for row, known in fields.items():
         where = _id(found, int(np.searchsorted(found.numbers, row)), fields)
         expected, texts, broken = _expected(known)
-        if broken:
+        for field, what in broken:
             hashes = keys.job(found.prefix, row), keys.long(found.prefix, row)
-            yield Fault("field", where, "job_args are no JSON of arguments", tuple(("HDEL", key, "a") for key in hashes))
+            yield Fault("field", where, what, tuple(("HDEL", key, field) for key in hashes))
         for name, tag in sorted(expected - have.get(row, _NO_TAGS)):
             entry = struct.pack("<Q", row | tag << 16)
             yield Fault("tag", where, f"not found by {texts[name, tag]!r}", (("APPEND", found.prefix + name, entry),))

@@ -111,7 +111,7 @@ def data(prefix: str, row: int) -> str:
 
 
 def call(prefix: str, row: int) -> str:
-    """string: the engine's call, JSON; depends_on after it, see `statuses.record`."""
+    """string: the engine's call, JSON; in older stores depends_on after it."""
     return f"{prefix}k{row}"
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from . import clock, encoding, failure, ids, keys, resource, scripts, transitions
-from .collection import _by_alias, _extra, _family, find, server_time
+from .collection import _awaited, _by_alias, _extra, _family, find, server_time
 from .columns import TIMESTAMPS
 from .errors import StatusExists
 from .states import ENDED, State
@@ -25,7 +25,7 @@ _Tag = tuple[str, bytes]
 _ONLY_TEXTS = frozenset({str})
 _TEXTS = ("job_name", "user", "queue", "worker", "engine")
 _KNOWN = frozenset(
-    {*_TEXTS, *TIMESTAMPS, "id", "state", "job_args", "provider_job_id", "parent", "depends_on", "call", "data", "errors", "ended_at"}
+    {*_TEXTS, *TIMESTAMPS, "id", "state", "job_args", "provider_job_id", "parent", "depends_on", "root", "call", "data", "errors", "ended_at"}
     | {"keep_for", "progress", "progress_message", "kill_requested_by", "kill_reason"}
 )
 
@@ -117,8 +117,8 @@ class _Row:
             self.fields["i"] = self.own_id
         if state is State.succeeded:
             self.fields["g"] = "1"
-        call, depends_on, data = get("call"), get("depends_on"), get("data")
-        self.extra = _extra(call, depends_on) if call is not None or depends_on else None
+        call, data = get("call"), get("data")
+        self.extra = None if call is None else _extra(call)
         self.data = None if data is None else encoding.dumps(data, "data")
         self.keep = _keep(get("keep_for"))
         self._read_errors(get("errors"))
@@ -145,11 +145,14 @@ class _Row:
         job_args = get("job_args")
         if job_args:
             fields["a"], self.tags = _arguments(job_args)
-        for field, kind, name in (("p", "p", "provider_job_id"), ("P", "c", "parent")):
+        for field, kind, name in (("p", "p", "provider_job_id"), ("P", "c", "parent"), ("R", "o", "root")):
             value = get(name)
             if value is not None:
                 fields[field] = encoding.text(value, name)
                 self.tags += (_tag(kind, value),)
+        if (depends_on := get("depends_on")) and (awaited := _awaited(depends_on)):
+            fields["D"] = encoding.dumps(awaited, "depends_on")
+            self.tags += tuple([_tag("f", text) for text in awaited])
         if get("progress") is not None:
             fields["g"] = transitions._progress(get("progress"), None)
         for field, name in (("m", "progress_message"), ("b", "kill_requested_by"), ("y", "kill_reason")):

@@ -17,6 +17,8 @@ FIELDS = {
     "a": "job_args, JSON",
     "p": "provider job id",
     "P": "id of the parent",
+    "D": "depends_on, JSON: ids of the jobs it waits for, ours or the engine's",
+    "R": "root: the id, ours or the engine's, of the job or group its workflow began with",
     "n": "number of the present attempt, absent for 0",
     "u": "token of the creation under an own id",
     "g": "progress: at, or at and out_of with a tab between",
@@ -125,7 +127,7 @@ def read_attempt(store: Store, present: Record, number: int) -> Record | None:
     texts = {name: texts_of(store).known(place.family, name).texts for name in TEXTS}
     texts |= _fresh(store, place.family, [name for name, code in zip(TEXTS, rest, strict=False) if code > len(texts[name])], True)
     fields = {name.decode(): value.decode(errors="surrogateescape") for name, value in found.items()}
-    inherited = {name: present.fields[name] for name in ("a", "P") if name in present.fields}
+    inherited = {name: present.fields[name] for name in ("a", "P", "D", "R") if name in present.fields}
     return Record(
         id=f"{present.id}:{number}",
         place=place,

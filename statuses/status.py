@@ -155,7 +155,11 @@ class Status(transitions.Transitions):
 
     @property
     def depends_on(self) -> list[str]:
-        """Ids this job waits for."""
+        """Ids of the jobs this one waits for, ours or the engine's."""
+        own = self._record.fields.get("D")
+        if own is not None:
+            return encoding.loads(own)
+        # Written before what waits for a job could be looked up: it stands beside the call there.
         kept = self._fetch("call")
         return [] if kept is None else encoding.loads(kept).get("depends_on", [])
 
@@ -202,6 +206,11 @@ class Status(transitions.Transitions):
     def parent(self) -> str | None:
         """The parent's id."""
         return self._record.fields.get("P")
+
+    @property
+    def root(self) -> str | None:
+        """The id, ours or the engine's, of the job or group that its workflow began with; None where nobody told."""
+        return self._record.fields.get("R")
 
     @property
     def attempt(self) -> int:

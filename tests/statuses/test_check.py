@@ -271,14 +271,14 @@ def test_states_that_were_not_copied_become_what_the_moments_say(store, prefix):
 
 
 def test_a_missing_tag_is_written_again(store, prefix):
-    status = make_status("failed", job_args={"b": "Book:1"}, provider_job_id="p1", parent="mother")
-    for kind, text in (("r", "Book:1"), ("p", "p1"), ("c", "mother")):
+    status = make_status("failed", job_args={"b": "Book:1"}, provider_job_id="p1", parent="mother", depends_on=["d1", "d2"], root="r1")
+    for kind, text in (("r", "Book:1"), ("p", "p1"), ("c", "mother"), ("f", "d1"), ("f", "d2"), ("o", "r1")):
         store.delete(prefix + f"{kind}{encoding.tag_hash(text)[0]}")
     assert statuses.where(job_arg="Book:1").count() == 0
 
-    assert_mends(tag=3)
+    assert_mends(tag=6)
 
-    for clause in ({"job_arg": "Book:1"}, {"provider_job_id": "p1"}, {"parent": "mother"}):
+    for clause in ({"job_arg": "Book:1"}, {"provider_job_id": "p1"}, {"parent": "mother"}, {"depends_on": "d2"}, {"root": "r1"}):
         assert statuses.where(**clause).ids() == [status.id]
 
 

@@ -15,7 +15,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin import spans
+from jobadmin import spans, workflowjobs
 from jobadmin.formats import STATE_WORDS, moment_range
 from jobadmin.parameters import (
     DEFAULTS,
@@ -35,6 +35,7 @@ from jobadmin.parameters import (
 )
 from jobadmin.spans import Window
 from jobadmin.tokens import Token
+from statuses import Workflow
 
 __all__ = ["DEFAULTS", "EXACT", "FIELDS", "FLAGS", "LABELS", "PARAMETERS", "TIMES", "BadFilter", "Chip", "JobFilter", "page_value"]
 
@@ -174,6 +175,8 @@ class JobFilter:
         return query.order_by(self.sort) if "sort" in self.given else query
 
     def _narrowed(self, query: statuses.Query, parameter: str) -> statuses.Query:
+        if parameter == "workflow":
+            return workflowjobs.narrowed(query, self.workflows, self.tokens("workflow"), self._single("step"))
         clause = FIELDS.get(parameter) or EXACT.get(parameter) or parameter
         wanted = [token for token in self.tokens(parameter) if not token.negative]
         unwanted = [token for token in self.tokens(parameter) if token.negative]
@@ -182,6 +185,11 @@ class JobFilter:
         if unwanted and (texts := _texts(unwanted, clause)):
             query = query.exclude(**{clause: texts})
         return query
+
+    @cached_property
+    def workflows(self) -> dict[str, Workflow]:
+        """The workflows asked for, by the id of the job that each is named after.  Source: a walk for each."""
+        return {token.value: statuses.workflow(token.value) for token in self.tokens("workflow")}
 
     def _flagged(self, query: statuses.Query) -> statuses.Query:
         flags = self.flags
@@ -214,7 +222,10 @@ class JobFilter:
                 raise TypeError(f"no parameter {name!r} in a filter")
             given[name] = tuple(_written(name, one) for one in _many(value))
         changed = {name: given[name] for name in PARAMETERS if given.get(name)}
-        return JobFilter(given=normal(changed), at=self.at or self.__dict__.get("now"))
+        made = JobFilter(given=normal(changed), at=self.at or self.__dict__.get("now"))
+        if "workflows" in self.__dict__ and given.get("workflow") == self.given.get("workflow"):
+            made.__dict__["workflows"] = self.workflows  # a walk takes longer than everything else here
+        return made
 
     def toggled(self, parameter: str, value: str) -> JobFilter:
         """The same filter with `value` added to what `parameter` asks for, or taken from it."""
@@ -266,9 +277,7 @@ class JobFilter:
             chips.append(Chip(parameter="q", label=str(LABELS["q"]), values=(self.q,), without=(), removes={"q": None}))
         if not self.span:
             words = moment_range(self.after, self.before)
-            chips.append(
-                Chip(parameter="span", label=str(TIMES[self.by]), values=(words,), without=(), removes={"span": None})
-            )
+            chips.append(Chip(parameter="span", label=str(TIMES[self.by]), values=(words,), without=(), removes={"span": None}))
         return chips
 
     @property
@@ -287,13 +296,15 @@ class JobFilter:
 
     def _chip(self, parameter: str) -> Chip:
         tokens = self.tokens(parameter)
-        words = STATE_WORDS if parameter in ("state", "flag") else {}
+        words: Mapping[str, Any] = STATE_WORDS if parameter in ("state", "flag") else {}
+        if parameter == "workflow":
+            words = {name: workflowjobs.words(name, found, self._single("step")) for name, found in self.workflows.items()}
         return Chip(
             parameter=parameter,
             label=str(LABELS[parameter]),
             values=tuple(str(words.get(token.value, token.words)) for token in tokens if not token.negative),
             without=tuple(str(words.get(token.value, token.words)) for token in tokens if token.negative),
-            removes={parameter: None},
+            removes={parameter: None, **({"step": None} if parameter == "workflow" else {})},
         )
 
     @property

@@ -132,6 +132,11 @@ class JobPage:
         return waiting.awaited_by(self.status)
 
     @cached_property
+    def has_workflow(self) -> bool:
+        """Whether other jobs are tied to it by more than being its sub-jobs.  Source: two counts, where nothing else tells."""
+        return bool(self.status.root or self.status.depends_on or self.status.parent) or waiting.is_awaited(self.status)
+
+    @cached_property
     def waiting(self) -> waiting.Waiting | None:
         """Why it has not started; None once it has."""
         return waiting.why(self.status, self.awaited, self.now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,7 +17,9 @@ from jobadmin import spans
 #: Parameter -> the field of the library it asks, where the value is a text of a bounded dictionary.
 FIELDS: Mapping[str, Any] = {"name": "job_name", "queue": "queue", "user": "user", "worker": "worker", "engine": "engine", "error": "error"}
 #: Parameters whose values match exactly, without prefixes.
-EXACT = {"resource": "job_arg", "id": "id"}
+EXACT = {"resource": "job_arg", "id": "id", "workflow": "id"}
+#: What `step` may say beside a depth (`3`) or several (`3-9`) of a workflow: the jobs at which it came to a halt.
+STOPPED = "stopped"
 FLAGS = ("kill_requested", "stale")
 STATES = (*(state.value for state in statuses.State), "completed", "incomplete", "ended")
 #: Timestamps that `by` may name.
@@ -46,8 +49,8 @@ TIMES_WITHIN = {
 SORTS = (*TIMES, "run_time", "wait_time")
 
 #: Every parameter that says which jobs, in the order in which a URL carries them.
-REPEATED = ("id", "state", "flag", "name", "queue", "user", "worker", "engine", "resource", "error")
-SINGLE = ("q", "span", "from", "to", "by", "sort", "after")
+REPEATED = ("id", "state", "flag", "name", "queue", "user", "worker", "engine", "resource", "error", "workflow")
+SINGLE = ("step", "q", "span", "from", "to", "by", "sort", "after")
 PARAMETERS = (*REPEATED, *SINGLE)
 DEFAULTS = {"span": spans.DEFAULT, "by": "recorded_at", "sort": "-recorded_at"}
 #: Parameters of single pages, which change how something is shown and never which jobs: see `page_value`.
@@ -64,6 +67,8 @@ LABELS = {
     "engine": gettext_lazy("Engine"),
     "resource": gettext_lazy("Resource"),
     "error": gettext_lazy("Error"),
+    "workflow": gettext_lazy("Workflow"),
+    "step": gettext_lazy("Step"),
     "q": gettext_lazy("Search"),
 }
 
@@ -71,6 +76,9 @@ LABELS = {
 MOST_VALUES = 200
 #: Characters one value may have: error groups and resources are cut far below this.
 LONGEST_VALUE = 1000
+
+
+_STEP = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?")
 
 
 class BadFilter(Exception):
@@ -129,6 +137,8 @@ def _check(name: str, value: str) -> None:
         raise BadFilter(name, value[:100], _one_of(allowed))
     if name in ("from", "to"):
         _check_moment(name, value)
+    if name == "step" and value != STOPPED and not _STEP.fullmatch(value):
+        raise BadFilter(name, value[:100], _("a depth such as 3, several such as 3-9, or %s") % STOPPED)
     if (name in FIELDS and value == "-") or (name in EXACT and value == "-"):
         raise BadFilter(name, value, _("a value after the minus"))
 

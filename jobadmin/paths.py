@@ -51,6 +51,11 @@ def action_url(job_id: str, action: str) -> str:
     return reverse("jobadmin:job_action", args=[quote(job_id), action])
 
 
+def workflow_url(job_id: str) -> str:
+    """Address of the page with the workflow that a job belongs to."""
+    return reverse("jobadmin:workflow", args=[quote(job_id)])
+
+
 def resource_url(resource: str) -> str:
     """Address of one resource's page, ``Book:53``."""
     return reverse("jobadmin:resource", args=[quote(resource)])

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from jobadmin.views import actions, bulk, export, facets, fleet, job, listing, operations, overview, preferences
+from jobadmin.views import actions, bulk, export, facets, fleet, job, listing, operations, overview, preferences, workflow
 
 app_name = "jobadmin"
 
@@ -28,5 +28,6 @@ urlpatterns = [
     path("views/remove/", preferences.remove_view, name="view_remove"),
     # Last: an id may look like anything that stands above (see `paths.job_url`).
     path("<str:quoted>/", job.job, name="job"),
+    path("<str:quoted>/workflow/", workflow.workflow, name="workflow"),
     path("<str:quoted>/<slug:action>/", actions.job_action, name="job_action"),
 ]

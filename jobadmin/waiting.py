@@ -89,3 +89,9 @@ def awaited_by(status: Status) -> list[Status]:
     for clause in ("id", "provider_job_id"):
         found.update((job.id, job) for job in statuses.where(**{clause: wanted}).limit(MOST_AWAITED))
     return list(found.values())
+
+
+def is_awaited(status: Status) -> bool:
+    """Whether any job waits for this one, or has it for its root."""
+    names = [name for name in (status.id, status.provider_job_id) if name]
+    return any(statuses.where(**{clause: names}).exists() for clause in ("depends_on", "root"))

@@ -29,6 +29,7 @@ from .retention import Cleaned, clean
 from .states import State
 from .status import Status
 from .track import current, running, track
+from .workflows import Edge, Workflow, workflow
 
 __all__ = [
     "Bin",
@@ -38,6 +39,7 @@ __all__ = [
     "Cleaned",
     "ConfigurationError",
     "Durations",
+    "Edge",
     "EngineCannot",
     "FacetCount",
     "KillRequested",
@@ -56,6 +58,7 @@ __all__ = [
     "StoreCleared",
     "StoreFormat",
     "StoreUnavailable",
+    "Workflow",
     "all",
     "at",
     "check",
@@ -76,4 +79,5 @@ __all__ = [
     "server_time",
     "track",
     "where",
+    "workflow",
 ]

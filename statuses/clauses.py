@@ -230,9 +230,7 @@ def _listed(texts: Iterable[str]) -> str:
     return _any_of(found) if len(found) <= 4 else f"{', '.join(found[:3])} or {len(found) - 3} others"
 
 
-def _span(
-    what: str, low: int | None, high: int | None, say: Callable[[int], str], since: str, until: str, start: str, to: str
-) -> str:
+def _span(what: str, low: int | None, high: int | None, say: Callable[[int], str], since: str, until: str, start: str, to: str) -> str:
     if low is None and high is None:
         return ""
     if low is None or high is None:

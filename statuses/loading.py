@@ -25,8 +25,8 @@ _Tag = tuple[str, bytes]
 _ONLY_TEXTS = frozenset({str})
 _TEXTS = ("job_name", "user", "queue", "worker", "engine")
 _KNOWN = frozenset(
-    {*_TEXTS, *TIMESTAMPS, "id", "state", "job_args", "provider_job_id", "parent", "depends_on", "root", "call", "data", "errors", "ended_at"}
-    | {"keep_for", "progress", "progress_message", "kill_requested_by", "kill_reason"}
+    {*_TEXTS, *TIMESTAMPS, "id", "state", "job_args", "provider_job_id", "parent", "depends_on", "call", "data", "errors", "ended_at"}
+    | {"root", "keep_for", "progress", "progress_message", "kill_requested_by", "kill_reason"}
 )
 
 

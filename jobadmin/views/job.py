@@ -10,7 +10,7 @@ import statuses
 from jobadmin import family, operations
 from jobadmin.filters import BadFilter
 from jobadmin.jobpage import JobPage
-from jobadmin.paths import job_url, safe_next, split_attempt, unquote
+from jobadmin.paths import job_url, safe_next, split_attempt, unquote, workflow_url
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
 from jobadmin.views.base import needs, page, render
@@ -78,6 +78,7 @@ def _context(request: HttpRequest, shown: JobPage) -> dict[str, object]:
         "job": shown,
         "status": shown.status,
         "children": _children(request, shown),
+        "workflow_url": workflow_url(shown.status.id),
         "poll_seconds": None if shown.is_final else resolver().poll_seconds,
         "fingerprint": shown.fingerprint,
         "reason_length": operations.REASON_LENGTH,

@@ -46,6 +46,8 @@ class World:
             job_args={f"a{n}": text for n, text in enumerate(resources)} | ({"again": resources * 2} if chance() < 0.3 else {}),
             provider_job_id=pick([f"p{len(self.ids)}", "shared", None]),
             parent=pick([self.ids[0] if self.ids else "none", None, None]),
+            depends_on=pick([self.ids[-3:], ["none", "shared"], None, None]),
+            root=pick([self.ids[0] if self.ids else "none", None, None]),
             id=own,
             state=pick([*State]),
         )
@@ -123,7 +125,8 @@ class Job:
         self.state = status.state
         self.texts = {name: getattr(status, "error_group" if name == "error" else name) for name in DICTIONARIES}
         self.resources = {t for value in status.job_args.values() for t in (value if isinstance(value, list) else [value])}
-        self.provider_job_id, self.parent = status.provider_job_id, status.parent
+        self.provider_job_id, self.parent, self.root = status.provider_job_id, status.parent, status.root
+        self.depends_on = status.depends_on
         self.moments = {name: None if (at := getattr(status, name)) is None else clock.to_us(at) for name in MOMENTS}
         self.spans = {name: getattr(status, name) for name in SPANS}
         place = status._place()
@@ -149,6 +152,8 @@ class Job:
             return self.state in {state for word in wanted for state in GROUPS.get(word, {word})}
         if name == "id":
             return self.id in wanted
+        if name == "depends_on":
+            return bool(wanted & {*self.depends_on})
         mine = self.values(name) if name in (*DICTIONARIES, "job_arg") else {getattr(self, name)}
         return bool(mine & wanted)
 
@@ -186,6 +191,8 @@ def random_clause(random: Random, jobs: list[Job]) -> tuple[str, Any]:
         options = [*(job.id for job in jobs), "nobody", "x:1", "01890a5d-ac96-8000-8000-000000000001"]
     elif name in DICTIONARIES or name == "job_arg":
         options = [*sorted({text for job in jobs for text in job.values(name)}), "never seen"]
+    elif name == "depends_on":
+        options = [*sorted({text for job in jobs for text in job.depends_on}), "none"]
     else:
         options = [*(getattr(job, name) for job in jobs if getattr(job, name)), "none"]
     if random.random() < 0.4:

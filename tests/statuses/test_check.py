@@ -60,6 +60,8 @@ def everything(number: int = 12):
             job_args={"book": f"Book:{n}", "many": ["Image:1", "Image:2"], "long": "Thing:" + "x" * 100},
             provider_job_id=f"provider {n}",
             parent="a parent",
+            depends_on=[f"own {n - 1}", "x" * 100] if n % 2 else None,
+            root="own 0" if n % 3 else None,
             call={"args": [n], "kwargs": {}},
             data={"n": n},
         )

@@ -17,7 +17,7 @@ def test_none_is_refused_by_every_clause(name):
         statuses.where(**{name: None})
 
 
-@pytest.mark.parametrize("name", ["job_name", "queue", "user", "worker", "engine", "error", "job_arg", "provider_job_id", "parent", "id"])
+@pytest.mark.parametrize("name", [*clauses.DICTIONARIES, *clauses.TAGS, "id"])
 @pytest.mark.parametrize("value", [1, 1.5, True, b"x", [1], ["a", None], {"a": 1}, object()])
 def test_texts_are_texts_or_lists_of_them(name, value):
     with pytest.raises(ValueError, match=name):

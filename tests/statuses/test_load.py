@@ -28,7 +28,8 @@ def test_loaded_statuses_are_as_they_were_given():
             "engine": "celery",
             "provider_job_id": "p",
             "parent": "above",
-            "depends_on": ["one"],
+            "depends_on": ["one", "two" * 40],
+            "root": "zero",
             "call": {"args": [1]},
             "data": {"n": 1.0},
             "errors": ["boom 1", {"class": "Boom"}],
@@ -46,9 +47,11 @@ def test_loaded_statuses_are_as_they_were_given():
     assert statuses.find(status.id) == status
     for name in ("job_name", "state", "recorded_at", "queued_at", "started_at", "failed_at", "job_args", "queue", "user", "worker", "engine"):
         assert getattr(status, name) == records[0][name], name
-    for name in ("provider_job_id", "parent", "depends_on", "call", "data", "errors", "kill_requested_at", "kill_requested_by", "progress_message"):
+    for name in ("provider_job_id", "parent", "depends_on", "root", "call", "data", "errors", "kill_requested_at", "kill_requested_by", "progress_message"):
         assert getattr(status, name) == records[0][name], name
     assert (status.wait_time, status.run_time, status.progress, status.error_group) == (3, 5, 0.5, "Boom")
+    for clause in ({"parent": "above"}, {"depends_on": "two" * 40}, {"root": "zero"}, {"provider_job_id": "p"}):
+        assert statuses.where(**clause).ids() == [status.id], clause
 
 
 def test_times_may_be_microseconds_and_ended_at_is_the_moment_of_the_state():

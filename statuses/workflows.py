@@ -95,16 +95,18 @@ class Workflow:
 
     @cached_property
     def stopped(self) -> list[Status]:
-        """Where it came to a halt: jobs that failed, were killed or got lost, while all that stands before them went well.
-        These are the ones to send again: what comes after them is sent by their engine, or stands behind them. A job that was sent
-        by one which runs counts too, unless that one has begun anew since: it may send it again itself."""
+        """Where it came to a halt: jobs that failed, were killed or got lost, while all that stands before them went well and
+        nothing that waits for them has begun. These can be sent again, and nothing runs twice: what comes after them is
+        sent by their engine, or stands behind them. A job that was sent by one which runs counts too, unless that one has
+        begun anew since: it may send it again itself."""
         well = [False] * len(self.jobs)
+        went_on = {edge.before for edge in self.edges if edge.waits and self.jobs[edge.after].started_at is not None}
         found = []
         for number in self.order:
             job = self.jobs[number]
             ready = all(self._lets(edge, well) for edge in self.before[number])
             well[number] = ready and (job.state is State.succeeded or job.state is State.started)
-            if ready and job.state in RETRIED:
+            if ready and job.state in RETRIED and number not in went_on:
                 found.append(job)
         return found
 

@@ -17,7 +17,7 @@ from django.utils import translation
 from jobadmin import formats
 from jobadmin.demo import messages
 from jobadmin.models import Operation, SavedView
-from jobadmin.paths import job_url
+from jobadmin.paths import job_url, workflow_url
 from statuses.testing import make_status
 
 LANGUAGES = sorted(folder.name for folder in messages.LOCALE.iterdir() if folder.is_dir())
@@ -142,13 +142,14 @@ def busy(store: Any, admin_user: Any) -> dict[str, str]:
         "operation": reverse("jobadmin:operation", args=[operation.pk]),
         "job": job_url(failed.id),
         "parent": job_url(parent.id),
+        "workflow": workflow_url(parent.id),
         "wrong filter": reverse("jobadmin:list") + "?state=exploded",
         "no such job": job_url("nobody"),
     }
 
 
 PAGES = ("overview", "list", "names", "errors", "operations", "queues", "workers", "empty", "resource", "bulk", "operation", "job", "parent",
-         "wrong filter", "no such job")  # fmt: skip
+         "workflow", "wrong filter", "no such job")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -35,9 +35,10 @@ class ModelJob(naive.Job):
         self.at: dict[str, int] = {"recorded_at": now}
         self.texts: dict[str, str | None] = dict.fromkeys(("job_name", "queue", "user", "worker", "engine", "error"))
         self.job_args: dict[str, Any] = {}
-        self.provider_job_id = self.parent = self.call = self.data = self.progress = self.message = None
+        self.provider_job_id = self.parent = self.root = self.call = self.data = self.progress = self.message = None
         self.by = self.reason = self.keep_for = self.removal = None
         self.errors: list[Any] = []
+        self.depends_on: list[str] = []
         self.now = now
 
     @property
@@ -72,6 +73,8 @@ class ModelJob(naive.Job):
             "job_args": self.job_args,
             "provider_job_id": self.provider_job_id,
             "parent": self.parent,
+            "root": self.root,
+            "depends_on": self.depends_on,
             "moments": moments,
             "spans": self.spans,
             "errors": self.errors,
@@ -186,6 +189,8 @@ def of(status: Any) -> dict[str, Any]:
         "job_args": status.job_args,
         "provider_job_id": status.provider_job_id,
         "parent": status.parent,
+        "root": status.root,
+        "depends_on": status.depends_on,
         "moments": moments,
         "spans": {"run_time": status.run_time, "wait_time": status.wait_time},
         "errors": status.errors,

@@ -101,9 +101,10 @@ class Service(RuleBasedStateMachine):
         provider=TEXTS,
         data=DATA,
         parent=st.none() | jobs,
+        before=st.none() | jobs,
         own=st.none() | OWN_IDS,
     )
-    def create(self, state, name, queue, user, job_args, provider, data, parent, own):
+    def create(self, state, name, queue, user, job_args, provider, data, parent, before, own):
         if own is not None and own in self.model.jobs:
             with pytest.raises(statuses.StatusExists):
                 statuses.create(id=own)
@@ -116,10 +117,14 @@ class Service(RuleBasedStateMachine):
             provider_job_id=provider,
             data=data,
             parent=parent,
+            depends_on=[before, "nobody", before] if before else None,
+            root=before,
             id=own,
             state=state,
         )
         self.add(made, state, name, queue, user, job_args, provider, parent).data = data
+        if before:
+            self.model.jobs[made.id].depends_on, self.model.jobs[made.id].root = [before, "nobody"], before
         if state is State.succeeded:
             self.model.jobs[made.id].progress = 1.0
         self.looks_right(made.id)

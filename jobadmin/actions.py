@@ -60,7 +60,7 @@ class Action:
 
 def may_retry(status: Status) -> str:
     """Why a job cannot be sent again now; empty when it can."""
-    if not status.is_ended:
+    if status.is_unqueued or status.is_queued or status.is_started:
         return _not_ended(status, _("Retry is possible once it has ended."))
     engine = registry.get(status.engine) if status.engine else None
     if engine is None:

@@ -331,7 +331,8 @@ class JobFilter:
         parts = [f"{chip.label} {chip.words}" for chip in map(self._chip, REPEATED) if chip.values or chip.without]
         if self.q:
             parts.append(f"{LABELS['q']} {self.q}")
-        return " · ".join([*parts, capfirst(self.span_words())])
+        # Where this is kept, a database, null characters may not be.
+        return " · ".join([*parts, capfirst(self.span_words())]).replace("\x00", "␀")
 
     def _single(self, name: str) -> str:
         return self.given.get(name, (DEFAULTS.get(name, ""),))[0]

@@ -129,7 +129,7 @@ def _normalise_span(given: dict[str, tuple[str, ...]]) -> None:
 def _check(name: str, value: str) -> None:
     if len(value) > LONGEST_VALUE:
         raise BadFilter(name, value[:100] + "…", _("at most %d characters") % LONGEST_VALUE)
-    if "\x00" in value:
+    if "\x00" in value and name not in (*FIELDS, "resource"):
         raise BadFilter(name, value[:100], _("text without null characters"))
     allowed = {"span": spans.NAMES, "by": tuple(TIMES), "state": STATES, "flag": FLAGS, "sort": SORTS}.get(name)
     bare = value.removeprefix("-") if name in ("state", "flag", "sort") else value

@@ -264,12 +264,14 @@ class Runner:
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
 
     def wake(self) -> None:
         """Look now; starts the thread in a process that has none, also after a fork."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._loop, name="jobadmin-runner", daemon=True)
+                self._stopped = threading.Event()
+                self._thread = threading.Thread(target=self._loop, args=(self._stopped,), name="jobadmin-runner", daemon=True)
                 self._thread.start()
         self._wake.set()
 
@@ -278,8 +280,20 @@ class Runner:
         if self._thread is None or not self._thread.is_alive():
             self.wake()
 
-    def _loop(self) -> None:
-        while True:
+    def stop(self) -> None:
+        """Look for no more, and return when what was begun is through: before a test's database goes. `wake` begins anew."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._stopped.set()
+        self._wake.set()
+        if thread is not None and thread.is_alive():
+            thread.join()
+        for _slot in range(_AT_ONCE):
+            self._slots.acquire()
+        self._slots.release(_AT_ONCE)
+
+    def _loop(self, stopped: threading.Event) -> None:
+        while not stopped.is_set():
             self._slots.acquire()
             taken = self._take()
             if taken is None:
@@ -288,6 +302,7 @@ class Runner:
                 self._wake.clear()
             else:
                 threading.Thread(target=self._work, args=taken, name=f"jobadmin-operation-{taken[0].pk}", daemon=True).start()
+        connection.close()
 
     def _take(self) -> tuple[Operation, Lease] | None:
         try:
@@ -317,13 +332,20 @@ def wake() -> None:
     _runner.wake()
 
 
+def stop() -> None:
+    """Let this process's runner end, when what it began is through."""
+    _runner.stop()
+
+
 def follow_requests() -> None:
     """Start the runner with the first request a process answers: in web processes alone, after any fork."""
     request_started.connect(_ensure, dispatch_uid="jobadmin.runner")
 
 
-def _ensure(**_: object) -> None:
-    _runner.ensure()
+def _ensure(sender: object = None, **_: object) -> None:
+    # The test client says so too, of a process that serves nobody: a thread of ours would be at its database between the tests.
+    if not getattr(sender, "__module__", "").startswith("django.test."):
+        _runner.ensure()
 
 
 def _describe(error: Exception) -> str:

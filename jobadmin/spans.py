@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-#: Times outside are refused: nothing was recorded then, and arithmetic near the edges of the calendar overflows.
+#: Times outside count as these: nothing was recorded then, and arithmetic near the edges of the calendar overflows.
 EARLIEST, LATEST = EPOCH, datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -133,6 +133,7 @@ def _width(length: timedelta) -> timedelta:
 def parse(text: str, *, end_of_day: bool) -> datetime:
     """The moment `text` names in ISO 8601; a bare date is its first or last microsecond, a time without zone is local.
 
+    What lies before or after every job that can be (`0001-01-01`, `9999-12-31`: an open end) is the nearest moment that can.
     Raises: ValueError.
     """
     # A "+" of an offset that nobody escaped arrives as a blank.
@@ -144,11 +145,9 @@ def parse(text: str, *, end_of_day: bool) -> datetime:
     try:
         moment = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
         moment = moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError(text) from error
-    if not EARLIEST <= moment <= LATEST:
-        raise ValueError(text)
-    return moment
+    except OverflowError:
+        return EARLIEST if moment.year < EARLIEST.year else LATEST
+    return min(max(moment, EARLIEST), LATEST)
 
 
 def written(moment: datetime) -> str:

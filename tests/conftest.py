@@ -143,9 +143,12 @@ class Site:
 
 
 @pytest.fixture
-def live(live_server: Any, store: Any, django_user_model: Any) -> Site:
+def live(live_server: Any, store: Any, django_user_model: Any) -> Iterator[Site]:
     """The site over HTTP in a thread of this process: it sees the same store and database as the test."""
-    return Site(live_server.url, django_user_model.objects.create_superuser("admin", "admin@example.org", "admin"))
+    from jobadmin import runner
+
+    yield Site(live_server.url, django_user_model.objects.create_superuser("admin", "admin@example.org", "admin"))
+    runner.stop()
 
 
 @pytest.fixture

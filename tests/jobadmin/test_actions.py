@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 import statuses
+from jobadmin import verbs
 from jobadmin.models import Operation
 from jobadmin.paths import action_url, job_url
 from statuses.testing import make_status
@@ -138,6 +139,20 @@ def test_a_retry_of_a_running_job_is_refused(client: Client, engine: Toy) -> Non
     response = act(client, make_status("started", engine="toy"), "retry")
 
     assert "Still running." in said(response) and engine.retried == []
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_an_unknown_job_is_sent_again_alone_and_among_many(client: Client, engine: Toy, many: bool) -> None:
+    status = make_status("unknown", engine="toy")
+
+    if many:
+        assert statuses.all().retry_all().changed == 1
+    else:
+        assert "Sent again" in said(act(client, status, "retry"))
+
+    assert engine.retried == [status.id]
+    assert status.reload().is_queued
+    assert statuses.State.unknown in verbs.RETRY.states
 
 
 def test_a_retry_says_why_the_engine_could_not(client: Client, engine: Toy) -> None:

@@ -6,6 +6,7 @@ in a list, tuple, set or mapping. A plain number is none, unless the project say
 (`types={"book_id": "Book"}`).
 """
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,14 +53,27 @@ def resource(value: Any) -> str | None:
 def named(function: Callable[..., Any] | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments by name: from the function's signature where it is known and fits, else by position
     (`"0"`, `"1"`, ...). What a `*args` takes is one list under its name."""
+    if not args and not kwargs:
+        return {}
     if function is not None:
         try:
-            bound = inspect.signature(function).bind_partial(*args, **kwargs)
+            bound = _signature(function).bind_partial(*args, **kwargs)
         except (TypeError, ValueError):
             pass
         else:
             return dict(_flattened(bound))
     return {**{str(at): value for at, value in enumerate(args)}, **kwargs}
+
+
+#: Reading a signature takes longer than all else that is done with it here.
+_cached = functools.lru_cache(maxsize=1024)(inspect.signature)
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return _cached(function)
+    except TypeError:  # what cannot be hashed can still have a signature
+        return inspect.signature(function)
 
 
 def _flattened(bound: inspect.BoundArguments) -> Iterator[tuple[str, Any]]:

@@ -116,15 +116,24 @@ class Adapter:
             self.guard.say("configuration", f"jobs are not tracked here: {error}")
             return None
 
-    def end(self, message: Message, state: State, attempt: int | None, error: object = None, result: object = None) -> None:
-        """The attempt is over: told now, or once the store is back. Never raises."""
+    def end(
+        self,
+        message: Message,
+        state: State,
+        attempt: int | None,
+        error: object = None,
+        result: object = None,
+        handle: Callable[[], Status] | None = None,
+    ) -> None:
+        """The attempt is over: told now, or once the store is back. `handle` gives its status where that was looked for
+        already. Never raises."""
         data = attempts.result_data(result, kombu_dumps) if self.keep_results else None
         if isinstance(error, BaseException):
             # Now: told late it would keep every frame of the job alive, and its traceback would have changed.
             error = encoding.loads(failure.describe(error).text)
         self.guard.run(
             f"telling that {message.name} is {state}",
-            lambda: attempts.end(self.handle(message), state, attempt, error, data),
+            lambda: attempts.end(handle() if handle else self.handle(message), state, attempt, error, data),
             remember=True,
         )
 

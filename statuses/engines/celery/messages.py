@@ -31,8 +31,8 @@ class Message:
     """Celery's id."""
     name: str
     """The task's name, or the one it is shown under (`shadow`)."""
-    status_id: str
-    """Our id; of a message that no tracked publisher sent, one made of Celery's (`own_id`)."""
+    ours: str | None
+    """Our id, where the header says it."""
     known: bool
     """Whether the header came along. Without it the status is made by whoever meets the message first."""
     untracked: bool
@@ -46,21 +46,25 @@ class Message:
     request: Mapping[str, Any]
     """All its headers; in a worker also args, kwargs and delivery_info."""
 
+    @property
+    def status_id(self) -> str:
+        """Our id; of a message that no tracked publisher sent, one made of Celery's (`own_id`)."""
+        return self.ours or own_id(self.task_id)
+
 
 def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None:
     """The message whose headers `request` holds; None when it has no task id (protocol 1)."""
     task_id, name = request.get("id"), request.get("shadow") or request.get("task")
     if not isinstance(task_id, str) or not name:
         return None
-    said = request.get(HEADER)
-    known = isinstance(said, Mapping) and said.get("task") == task_id
+    said, known = request.get(HEADER), is_known(request)
     ours, base = (said.get("id"), said.get("attempt")) if known and said else (None, 0)
     retries = request.get("retries")
     delivery = request.get("delivery_info") or {}
     return Message(
         task_id=task_id,
         name=str(name)[:200],
-        status_id=ours if isinstance(ours, str) else own_id(task_id),
+        ours=ours if isinstance(ours, str) and ours else None,
         known=known,
         untracked=known and not isinstance(ours, str),
         attempt=(base if isinstance(base, int) else 0) + (retries if isinstance(retries, int) else 0),
@@ -68,6 +72,12 @@ def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None
         queue=queue or delivery.get("routing_key") or None,
         request=request,
     )
+
+
+def is_known(request: Mapping[str, Any]) -> bool:
+    """Whether our header came along and is about this very task."""
+    said = request.get(HEADER)
+    return isinstance(said, Mapping) and said.get("task") == request.get("id")
 
 
 def header(status_id: str | None, task_id: str, attempt: int, retries: int = 0) -> dict[str, Any]:

@@ -31,7 +31,8 @@ class _Sending:
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
-        self.sent: tuple[Message, int] | None = None
+        self.sent: tuple[dict[str, Any], int] | None = None
+        """The headers of the message and its attempt, once it is tracked."""
 
 
 _sending: ContextVar[_Sending | None] = ContextVar("statuses_celery_sending", default=None)
@@ -52,8 +53,10 @@ def connect(adapter: Adapter) -> None:
             return original(*args, **kwargs)
         except Exception as error:
             if sending.sent is not None:
-                message, attempt = sending.sent
-                adapter.end(message, State.failed, attempt, error)
+                headers, attempt = sending.sent
+                message = read(headers)
+                if message is not None:
+                    adapter.end(message, State.failed, attempt, error)
             raise
         finally:
             _sending.reset(token)
@@ -99,9 +102,8 @@ def before_publish(
         return
     adapter = sending.adapter
     attempt = adapter.guard.run(f"tracking a new {message.name}", lambda: _publish(adapter, message, headers))
-    said = read(headers)
-    if attempt is not None and said is not None:
-        sending.sent = said, attempt
+    if attempt is not None:
+        sending.sent = headers, attempt
 
 
 def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int | None:

@@ -58,15 +58,16 @@ class Run:
     """Why it asked to be run again."""
     body_ended: bool = False
     """Whether the task's own function has returned: what is sent now are its callbacks and the rest of its chain."""
+    _known: Status | None = None
 
     def handle(self) -> Status:
-        """A handle whose errors reach the guard."""
-        return self.adapter.handle(self.message)
+        """A handle of its own for each write, whose errors reach the guard; looked for once."""
+        if self._known is None:
+            self._known = self.adapter.handle(self.message)
+        return Status(self._known.id, self._known._store, self._known._where)
 
     def start(self) -> None:
         """Say that it runs. Raises: KillRequested when it must not."""
-        if self.message.known and self.status is None:
-            self.status = JobStatus.of(statuses.at(self.message.status_id), self.adapter.guard)
         handle = self.handle()
         if self.status is None:
             self.status = JobStatus.of(handle, self.adapter.guard)
@@ -78,7 +79,7 @@ class Run:
     def end(self, state: State, error: object = None, result: object = None) -> None:
         """Say how it ended."""
         with from_the_task(error):
-            self.adapter.end(self.message, state, self.attempt, error, result)
+            self.adapter.end(self.message, state, self.attempt, error, result, self.handle)
 
     def beat(self) -> None:
         """A sign of life; or the start, where the store was away and is back."""

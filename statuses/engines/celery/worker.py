@@ -17,7 +17,7 @@ from statuses import State
 from .. import attempts
 from . import adapter as adapters
 from . import tracing
-from .messages import Message, read
+from .messages import Message, is_known, read
 
 #: How much before its time a job for later counts as queued: the worker's own entry for it must come second.
 AHEAD_SECONDS = 0.001
@@ -48,6 +48,8 @@ def _attempt(message: Message) -> int | None:
 
 def on_task_received(sender: Any = None, request: Any = None, **_: Any) -> None:
     """A worker holds the message: one of an untracked publisher becomes a job, one for later is queued in time."""
+    if request.eta is None and is_known(request.request_dict):
+        return  # nearly every message: whoever sent it has told
     found = _read(request.app, request.request_dict)
     if found is None:
         return

@@ -2,9 +2,10 @@
 
     python -m benchmarks.engines [--jobs 2000] [--single 300] [--turns 7] [--processes 2] [--no-results]
 
-Two senders and two workers, one of each tracked, on one broker and one store of their own; in turns in one run, medians of the turns.
-`many`: from the first send until the last task is done, a task. `one by one`: from a send until its result is there. CPU: user and system time
-of sender, worker (pool included), broker and store together, a task: what is left of the cost where the machine is not idle."""
+Two senders and two workers, one of each tracked, on one broker and one store of their own; in turns in one run, medians of
+the turns. `many`: from the first send until the last task is done, a task. `one by one`: from a send until its result is
+there. CPU: user and system time of sender, worker (pool included), broker and store together, a task: what is left of the
+cost where the machine is not idle."""
 
 import argparse
 import os

@@ -1,5 +1,7 @@
 """Every error the status service raises, in one tree."""
 
+from typing import Any
+
 
 class StatusesError(Exception):
     """Raised when the status service cannot do what was asked; root of all its errors."""
@@ -71,8 +73,20 @@ class KillRequested(StatusesError):
         self.by = by
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type["KillRequested"], tuple[str, str | None, str | None]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.id, self.by, self.reason)
+
+
+class Superseded(KillRequested):
+    """Raised when a message would start a job that was sent again since it ended: it must not run a second time."""
+
+    def __init__(self, id: str, attempt: int) -> None:
+        super().__init__(id)
+        self.args = (f"attempt {attempt} of job {id} is over, and the job was sent again since",)
+        self.attempt = attempt
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.id, self.attempt)
 
 
 class EngineCannot(StatusesError):

@@ -10,6 +10,8 @@ from typing import Any
 import statuses
 from statuses import KillRequested, State, Status
 
+from ..errors import Superseded
+from ..states import ENDED
 from ..store import current as current_store
 from . import calls
 
@@ -32,26 +34,40 @@ def is_tracked(job_name: str, provider_job_id: str) -> bool:
     return share is None or zlib.crc32(provider_job_id.encode(errors="replace")) < share * 2**32
 
 
-def start(status: Status, worker: str | None, attempt: int, redelivered: bool = False) -> int | None:
+def start(status: Status, worker: str | None, attempt: int, redelivered: bool = False, sent_as: str | None = None) -> int | None:
     """The job begins to run; gives the attempt that runs, None for one that is over and must not be spoken of.
-    `redelivered`: the engine hands the job out once more, so an attempt that had started runs again.
-    Raises: KillRequested when it must not run.  One round trip, a few more where the attempt does not fit."""
+    `redelivered`: the engine hands the job out once more, so an attempt that had started runs again. `sent_as`: the
+    engine's id of the message, where a retry by hand has another.
+    Raises: KillRequested when it must not run; Superseded when it was sent again since, as by the reaper or a person while
+    its broker still held the message.  One round trip, a few more where the attempt does not fit."""
     status.started(worker, attempt=attempt, sources=STARTABLE, refuse_killed=True, alive=True)
     if status.changed:
         return attempt
     present = status.reload().attempt
     if present < attempt:
         _catch_up(status, attempt)
-        return start(status, worker, attempt, redelivered)
+        return start(status, worker, attempt, redelivered, sent_as)
     if present == attempt:
         return _restart(status, worker) if redelivered else attempt
     earlier = statuses.find(f"{status.id}:{attempt}")
     if earlier is not None and earlier.state is State.killed:
         raise KillRequested(status.id, earlier.kill_requested_by, earlier.kill_reason)
-    # A message that was put back carries the attempt it was sent with, the job has moved on to the next.
-    if redelivered and status.state in WAITING:
-        return start(status, worker, present, redelivered)
-    return None
+    if sent_as is not None and status.provider_job_id != sent_as:
+        raise Superseded(status.id, attempt)
+    return _hand_out_again(status, worker, attempt) if redelivered else None
+
+
+def _hand_out_again(status: Status, worker: str | None, attempt: int) -> int | None:
+    """A message that its broker hands out for the second time at least, or that was put back, carries the attempt it was
+    sent with; the job has moved on. Where that was by a retry of the engine, the next attempt has a message of its own."""
+    present = status.attempt
+    before = statuses.find(f"{status.id}:{present - 1}")
+    has_its_own = before is not None and before.state in ENDED
+    if status.state in WAITING:
+        if has_its_own:
+            raise Superseded(status.id, attempt)
+        return start(status, worker, present, redelivered=True)
+    return None if status.state is State.started and has_its_own else _restart(status, worker)
 
 
 def _restart(status: Status, worker: str | None) -> int:

@@ -135,7 +135,7 @@ class Adapter:
             found = statuses.find_by(provider_job_id=result.id, engine=self.tracker.name)
         if found is None:
             return self._create(result)
-        status = of_message(found, result.id)
+        status = of_message(found, result.id, redelivered=len(result.worker_ids) > 1)
         if status.state is State.unqueued:
             # No backend says when a task is due: the time until then is no waiting.
             status.queued(attempt=status.attempt, sources={State.unqueued})

@@ -13,6 +13,7 @@ from typing import Any
 import statuses
 from statuses import KillRequested, State, Status, StatusNotFound
 
+from ..errors import Superseded
 from . import attempts
 from .jobs import JobStatus
 from .tracker import Tracker
@@ -35,6 +36,8 @@ class Run:
     """The attempt that runs; None: the present one, of an engine that does not say. Known once the start is told."""
     redelivered: bool = False
     """Whether the engine hands the same attempt out again."""
+    sent_as: str | None = None
+    """The engine's id of what is run, where a retry by hand gets another one; see `attempts.start`."""
     told: bool = False
     """Whether the store knows that it started; not while it is away."""
     status: JobStatus | None = None
@@ -68,7 +71,7 @@ class Run:
         if self.status is None:
             self.status = JobStatus.of(handle, self.tracker.guard)
         attempt = handle.attempt if self.attempt is None else self.attempt
-        attempt = attempts.start(handle, self.worker, attempt, self.redelivered)
+        attempt = attempts.start(handle, self.worker, attempt, self.redelivered, self.sent_as)
         if attempt is not None:
             self.attempt, self.told = attempt, True
 
@@ -112,15 +115,17 @@ class Run:
         self._handle().heartbeat()
 
 
-def of_message(status: Status, provider_job_id: str) -> Status:
+def of_message(status: Status, provider_job_id: str, redelivered: bool = False) -> Status:
     """The status, if the engine's message of this id is the one its present attempt was sent with.
-    Raises: KillRequested for one whose attempt was killed; StatusNotFound for one that is over otherwise: a retry has
-    sent another since, and an engine that hands the old one out again runs it untracked."""
+    Raises: KillRequested for one whose attempt was killed, Superseded for one that is handed out again although a retry
+    has sent another since; StatusNotFound for one that is over otherwise: it runs untracked."""
     if status.provider_job_id == provider_job_id:
         return status
     for attempt in reversed(status.prior_attempts):
         if attempt.provider_job_id == provider_job_id and attempt.state is State.killed:
             raise KillRequested(status.id, attempt.kill_requested_by, attempt.kill_reason)
+        if attempt.provider_job_id == provider_job_id and redelivered:
+            raise Superseded(status.id, attempt.attempt)
     raise StatusNotFound(f"{status.id} (as {provider_job_id})")
 
 

@@ -99,6 +99,8 @@ class Celery(Engine):
         task_id = uuid()
         status.set_provider_job_id(task_id)
         attempt = status.attempt
+        if status.state is State.started:  # the broker handed the old message out in that very moment
+            raise self._cannot(status, "retry", "its broker did in the same moment")
         try:
             with publishing.again(status, attempt):
                 self.app.send_task(options.pop("task"), args, kwargs, task_id=task_id, **options)

@@ -71,8 +71,11 @@ class Run:
         handle = self.handle()
         if self.status is None:
             self.status = JobStatus.of(handle, self.adapter.guard)
-        worker = self.message.request.get("hostname")
-        attempt = attempts.start(handle, worker if isinstance(worker, str) else None, self.message.attempt, self.message.redelivered)
+        message, worker = self.message, self.message.request.get("hostname")
+        worker = worker if isinstance(worker, str) else None
+        # Without our header it may be another call under an id of the project's own.
+        sent_as = message.task_id if message.known or message.redelivered else None
+        attempt = attempts.start(handle, worker, message.attempt, message.redelivered, sent_as)
         if attempt is not None:
             self.attempt, self.told = attempt, True
 

@@ -43,6 +43,8 @@ class Dramatiq(Engine):
             raise self._cannot(status, "retry", "somebody else did in the same moment")
         status.set_provider_job_id(message.message_id)
         attempt = status.attempt
+        if status.state is State.started:  # the broker handed the old message out in that very moment
+            raise self._cannot(status, "retry", "its broker did in the same moment")
         write(message, status.id, attempt)
         try:
             with told_already():

@@ -142,6 +142,7 @@ class Tracking(Middleware):
             worker=self.worker,
             attempt=mark.attempt if mark is not None else retries_of(message),
             redelivered=True,  # one start for each delivery: of an attempt that runs already it is another one
+            sent_as=message.message_id,
         )
 
     def before_process_message(self, broker: Any, message: Any) -> None:

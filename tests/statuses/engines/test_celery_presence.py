@@ -175,6 +175,32 @@ def test_jobs_of_a_killed_worker_are_given_up_and_those_of_a_living_one_are_not(
     assert world.ended(runs).is_succeeded
 
 
+def test_a_job_that_the_reaper_sends_again_is_not_run_by_the_message_its_broker_hands_out_again(world, engine, start_worker):
+    dead = start_worker("dead late", queues="dead-late", count=1)
+    job = world.send(world.tasks.gated_late.s("reaped"), queue="dead-late")
+    world.began("reaped")
+    dead.kill()
+    name = job.reload().job_name
+    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=2), reap_retries={name: 1})
+    reaper = Reaper(confirm_seconds=0.0)
+    until(lambda: presence_is_old(dead.name) and reaper.look() and job.reload().attempt == 1, "the reaper sends it again")
+    # What the broker does when the visibility timeout has passed.
+    with world.app.connection_for_write() as connection:
+        for tag in world.broker.client().hkeys("unacked"):
+            connection.default_channel.qos.restore_by_tag(tag)
+    assert world.broker.client().llen("dead-late") == 2
+
+    start_worker("next", queues="dead-late", count=2)
+
+    for _ in range(2):
+        world.open("reaped")
+    world.ended(job)
+    world.ended(world.send(world.tasks.nothing.s(), queue="dead-late"))
+    assert world.noted("began:reaped") == 2
+    assert (job.reload().state, job.attempt) == ("succeeded", 1)
+    assert job.prior_attempts[0].error_group == "WorkerLost"
+
+
 def presence_is_old(name: str) -> bool:
     """Makes the living be those that reported within two seconds; whether this worker is none of them."""
     presence.ALIVE_FOR = timedelta(seconds=2)

@@ -6,6 +6,7 @@ import statuses
 from statuses import KillRequested, State, Status, scripts
 from statuses import store as stores
 from statuses.engines import attempts
+from statuses.errors import Superseded
 from statuses.store import token
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -96,6 +97,40 @@ def test_a_message_that_was_put_back_starts_the_attempt_the_job_is_at(job: Statu
 
     assert attempts.start(job, "w2", 0, redelivered=True) == 1
     assert end_of(job) == ("started", 1)
+
+
+def test_a_message_whose_job_was_sent_again_by_hand_is_refused_whatever_became_of_that(job: Status) -> None:
+    job.set_provider_job_id("first")
+    attempts.start(job, "lost", 0, sent_as="first")
+    attempts.end(job, State.failed, 0, "given up")
+    job.requeued(attempt=0)
+    job.set_provider_job_id("second")
+
+    for state in ("queued", "started", "succeeded"):
+        for redelivered in (True, False):
+            with pytest.raises(Superseded, match=f"attempt 0 of job {job.id} is over"):
+                attempts.start(job, "w2", 0, redelivered, sent_as="first")
+            assert end_of(job) == (state, 1)
+        attempts.start(job, "w1", 1, sent_as="second") if state == "queued" else attempts.end(job, State.succeeded, 1)
+
+
+def test_a_message_whose_job_its_engine_has_sent_again_is_refused_while_that_waits(job: Status) -> None:
+    attempts.start(job, "w1", 0)
+    attempts.requeue(job, 0, "not yet")
+
+    with pytest.raises(Superseded):
+        attempts.start(job, "w2", 0, redelivered=True)
+
+    attempts.start(job, "w3", 1)
+    assert attempts.start(job, "w2", 0, redelivered=True) is None
+    assert end_of(job) == ("started", 1)
+
+
+def test_a_job_whose_workers_die_one_after_the_other_is_a_new_attempt_each_time(job: Status) -> None:
+    attempts.start(job, "lost", 0)
+
+    assert [attempts.start(job, f"w{n}", 0, redelivered=True) for n in (1, 2, 3)] == [1, 2, 3]
+    assert [attempt.worker for attempt in job.prior_attempts] == ["lost", "w1", "w2"]
 
 
 def test_a_start_ahead_of_its_requeue_catches_up(job: Status) -> None:

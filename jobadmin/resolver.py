@@ -34,8 +34,11 @@ class Resolver:
         self.redactor = Redactor(_setting("REDACT", ()))
 
     def may(self, user: Any, right: str, status: Any = None) -> bool:
-        """Whether the user has a right (``view_job``, ``kill_job`` …), in general or for one job."""
-        return user.is_active and user.is_staff and user.has_perm(f"jobadmin.{right}")
+        """Whether the user has a right (``view_job``, ``kill_job`` …), in general or for one job.
+
+        Asked of people who may enter the admin site: who that is, the site says (``AdminSite.has_permission``).
+        """
+        return user.is_active and user.has_perm(f"jobadmin.{right}")
 
     def redact(self, value: Any) -> Any:
         """A JSON value a job carries, without its secrets."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -16,6 +15,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 import statuses
 from jobadmin.filters import BadFilter, JobFilter
+from jobadmin.frame import admin_site, login_url
 from jobadmin.resolver import resolver
 from jobadmin.viewing import of_request, viewed_by
 
@@ -26,7 +26,7 @@ View = Callable[..., HttpResponse]
 
 
 def needs(*permissions: str) -> Callable[[View], View]:
-    """Decorator: staff with all of these rights on jobs; others see the login or a 403 page."""
+    """Decorator: whoever may enter the admin site and has all of these rights; others see the login or a 403 page."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -34,7 +34,7 @@ def needs(*permissions: str) -> Callable[[View], View]:
             user = request.user
             if not user.is_authenticated:
                 return _login(request)
-            if not (user.is_active and user.is_staff):
+            if not admin_site().has_permission(request):
                 return _failures().forbidden(request)
             for permission in permissions:
                 if not resolver().may(user, permission):
@@ -87,7 +87,7 @@ def render(
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     """A page inside Django's admin: `template` extends ``jobadmin/base.html``, `context` has its ``title``."""
-    site = admin.site
+    site = admin_site()
     request.current_app = site.name
     full = {**site.each_context(request), "is_nav_sidebar_enabled": False, **(context or {})}
     response = TemplateResponse(request, template, full, status=status, headers=dict(headers or {})).render()
@@ -133,9 +133,9 @@ def _login(request: HttpRequest) -> HttpResponse:
     """The admin's login, and back here after it; a part of a page cannot show it, so the whole page goes there."""
     if wants_part(request):
         back = request.htmx.current_url_abs_path or reverse("jobadmin:overview")
-        return HttpResponseClientRedirect(redirect_to_login(back, reverse("admin:login")).url)
+        return HttpResponseClientRedirect(redirect_to_login(back, login_url()).url)
     back = request.get_full_path() if request.method in ("GET", "HEAD") else reverse("jobadmin:overview")
-    response = redirect_to_login(back, reverse("admin:login"))
+    response = redirect_to_login(back, login_url())
     add_never_cache_headers(response)
     return response
 

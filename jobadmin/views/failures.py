@@ -5,10 +5,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from jobadmin.frame import admin_site, login_url
 from jobadmin.redaction import redact_text
+from jobadmin.resolver import resolver
 from jobadmin.views.base import render
 
 #: Rights by their codenames, in the words of the group editor.
@@ -79,7 +82,7 @@ def forbidden(request: HttpRequest, exc: Exception | None = None, *, right: str 
             title=_("Not permitted"),
             body=body + " " + _("Whoever manages users can grant it, to you or to one of your groups."),
             works=(_("Nothing was changed."),),
-            acts=_ways(request),
+            acts=_ways_for(request),
         ),
     )
 
@@ -160,6 +163,17 @@ def _respond(request: HttpRequest, failure: Failure) -> HttpResponse:
 def _ways(request: HttpRequest) -> tuple[tuple[str, str], ...]:
     """The two pages to go on from."""
     return ((_("Overview"), reverse("jobadmin:overview")), (_("List of jobs"), reverse("jobadmin:list")))
+
+
+def _ways_for(request: HttpRequest) -> tuple[tuple[str, str], ...]:
+    """Ways on for somebody who was refused: to what they may see."""
+    site = admin_site()
+    if not site.has_permission(request):
+        here = request.get_full_path() if request.method == "GET" else reverse("jobadmin:overview")
+        return ((_("Sign in as someone else"), f"{login_url()}?{urlencode({'next': here})}"),)
+    if resolver().may(request.user, "view_job"):
+        return _ways(request)
+    return ((_("Home"), reverse("admin:index", current_app=site.name)),)
 
 
 def _without(request: HttpRequest, parameter: str | None) -> tuple[tuple[str, str], ...]:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 #: (done, total) along the way; returning False stops after that batch.
 Progress = Callable[[int, int], Any]
-#: family, segment, (row, rn) pairs, state codes.
-Chunk = tuple[int, int, list[tuple[int, int]], list[int]]
 
 _ALL = "1234567"
 #: The words of `Changed.by_reason` that count as changed.
@@ -52,6 +50,11 @@ class _Tally:
     errors: dict[str, None] = field(default_factory=dict)
     stopped: bool = False
 
+    def count(self, results: str, words: Callable[[str], str]) -> None:
+        """Add what a bulk call answered, a character a row."""
+        for result, number in Counter(results).items():
+            self.counts[words(result)] += number
+
     def changed(self, undo: str | None = None) -> Changed:
         gone = self.counts[_MISSING]
         did = sum(count for word, count in self.counts.items() if word in _CHANGED)
@@ -66,6 +69,32 @@ class _Tally:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows of one segment, ascending."""
+
+    family: int
+    segment: int
+    packed: bytes
+    """As a bulk call takes them (`scripts.BULK_ROW`)."""
+    states: bytes
+    """Their state codes."""
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def batches(self, size: int) -> "Iterator[Chunk]":
+        """The same in parts of `size` rows."""
+        for first in range(0, len(self), size):
+            end, width = first + size, scripts.BULK_ROW.size
+            yield Chunk(self.family, self.segment, self.packed[first * width : end * width], self.states[first:end])
+
+    @property
+    def rows(self) -> list[int]:
+        """Their numbers."""
+        return [row for row, _ in scripts.BULK_ROW.iter_unpack(self.packed)]
+
+
 @dataclass(frozen=True)
 class Selection:
     """Rows to act on, as they were found."""
@@ -75,17 +104,24 @@ class Selection:
 
     @property
     def total(self) -> int:
-        return sum(len(rows) for _, _, rows, _ in self.chunks)
+        return sum(map(len, self.chunks))
+
+    def batches(self, size: int) -> Iterator[Chunk]:
+        """All of it in parts of at most `size` rows of one segment."""
+        for chunk in self.chunks:
+            yield from chunk.batches(size)
 
 
 def of_places(places: Iterable[tuple[int, int, Any, Any, Any]]) -> Selection:
     """A selection from what `Query.places()` gives: family, segment, and arrays of rows, rn and states."""
-    chunks: list[Chunk] = []
-    for family, segment, rows, randoms, states in places:
-        pairs = list(zip(map(int, rows), map(int, randoms), strict=True))
-        if pairs:
-            chunks.append((int(family), int(segment), pairs, [int(state) for state in states]))
-    return Selection(current(), chunks)
+    from .segments import bulk_rows
+
+    found = [
+        Chunk(int(family), int(segment), bulk_rows(rows, randoms), states[rows.argsort(kind="stable")].astype("u1").tobytes())
+        for family, segment, rows, randoms, states in places
+        if len(rows)
+    ]
+    return Selection(current(), found)
 
 
 def of_statuses(statuses: "Statuses") -> Selection:
@@ -94,13 +130,11 @@ def of_statuses(statuses: "Statuses") -> Selection:
     for status in dict.fromkeys(statuses):
         place = status._place()
         grouped.setdefault((place.family, place.segment), {})[place.row, place.random] = status.state.code
-    return Selection(current(), [(*at, list(rows), list(rows.values())) for at, rows in grouped.items()])
-
-
-def _batches(selection: Selection, size: int) -> Iterator[Chunk]:
-    for family, segment, rows, states in selection.chunks:
-        for first in range(0, len(rows), size):
-            yield family, segment, rows[first : first + size], states[first : first + size]
+    chunks = []
+    for at, found in grouped.items():
+        ordered = sorted(found.items())
+        chunks.append(Chunk(*at, scripts.bulk_rows(pair for pair, _ in ordered), bytes(code for _, code in ordered)))
+    return Selection(current(), chunks)
 
 
 def _run(
@@ -110,17 +144,17 @@ def _run(
     arguments: Sequence[Any],
     words: Callable[[str], str],
     progress: Progress | None,
-    then: Callable[[Chunk, list[str], _Tally], None] | None = None,
+    then: Callable[[Chunk, str, _Tally], None] | None = None,
 ) -> _Tally:
     tally, done, total = _Tally(), 0, selection.total
-    for chunk in _batches(selection, scripts.BULK_ROWS[verb]):
-        family, segment, rows, _ = chunk
-        results = list(scripts.bulk(selection.store, family, segment, verb, rows, sources, *arguments).decode())
+    for chunk in selection.batches(scripts.BULK_ROWS[verb]):
+        reply = scripts.bulk(selection.store, chunk.family, chunk.segment, verb, chunk.packed, sources, *arguments)
+        results = reply.decode("ascii")
         if then is None:
-            tally.counts.update(words(result) for result in results)
+            tally.count(results, words)
         else:
             then(chunk, results, tally)
-        done += len(rows)
+        done += len(chunk)
         if progress is not None and progress(done, total) is False:
             tally.stopped = done < total
             break
@@ -147,11 +181,10 @@ def kill_now(selection: Selection, *, by: str | None = None, reason: str | None 
     """Kill what waits by our own word; ask what runs, and end its process through its engine."""
     who, why = encoding.text(by, "by") or "", encoding.text(reason, "reason") or ""
 
-    def end_running(chunk: Chunk, results: list[str], tally: _Tally) -> None:
-        family, segment, rows, _ = chunk
-        asked = [row for (row, _), result in zip(rows, results, strict=True) if result in "+="]
-        tally.counts.update(_kill_word(result) for result in results if result not in "+=")
-        for found in record.read_rows(selection.store, family, segment, asked, primary=True):
+    def end_running(chunk: Chunk, results: str, tally: _Tally) -> None:
+        asked = [row for row, result in zip(chunk.rows, results, strict=True) if result in "+="]
+        tally.count(results.replace("+", "").replace("=", ""), _kill_word)
+        for found in record.read_rows(selection.store, chunk.family, chunk.segment, asked, primary=True):
             tally.counts[_end(found, selection.store, tally)] += 1
 
     return _run(selection, "kill", _KILLABLE, (who, why, "1"), _kill_word, progress, end_running).changed()
@@ -201,14 +234,16 @@ def delete(
         return _run(selection, "delete", sources, (), word, progress).changed()
     if not isinstance(undo_for, timedelta) or undo_for <= timedelta(0):
         raise ValueError(f"undo_for must be a positive timedelta, not {undo_for!r}")
-    families = sorted({family for family, _, _, _ in selection.chunks})
+    families = sorted({chunk.family for chunk in selection.chunks})
     moment = max((scripts.stamp(store, family, undo_for // clock.MICROSECOND) for family in families), default=0)
     return _run(selection, "remove", sources, (moment,), word, progress).changed(undo=str(moment))
 
 
 def _refuse_incomplete(selection: Selection) -> None:
     completed = {state.code for state in COMPLETED}
-    incomplete = Counter(code for _, _, _, states in selection.chunks for code in states if code not in completed)
+    incomplete: Counter[int] = Counter()
+    for chunk in selection.chunks:
+        incomplete += Counter({code: number for code, number in Counter(chunk.states).items() if code not in completed})
     if incomplete:
         raise NotCompleted(None, State.of_code(incomplete.most_common(1)[0][0]).value, incomplete.total())
 
@@ -221,15 +256,15 @@ _RETRY_ROWS = 100
 def retry(selection: Selection, *, by: str | None = None, progress: Progress | None = None) -> Changed:
     """Run the selected jobs again through their engines. Skipped: what has not ended, and whose engine cannot."""
     tally, done, total = _Tally(), 0, selection.total
-    for family, segment, rows, _ in _batches(selection, _RETRY_ROWS):
+    for chunk in selection.batches(_RETRY_ROWS):
         began = time.monotonic()
-        for found in record.read_rows(selection.store, family, segment, [row for row, _ in rows], primary=True):
+        for found in record.read_rows(selection.store, chunk.family, chunk.segment, chunk.rows, primary=True):
             tally.counts[_send_again(found, selection.store, by, tally)] += 1
-        done += len(rows)
+        done += len(chunk)
         if progress is not None and progress(done, total) is False:
             tally.stopped = done < total
             break
-        time.sleep(max(0.0, len(rows) / RETRIES_PER_SECOND - (time.monotonic() - began)))
+        time.sleep(max(0.0, len(chunk) / RETRIES_PER_SECOND - (time.monotonic() - began)))
     return tally.changed()
 
 

@@ -3,6 +3,7 @@
 A family is everything under one hash tag, so that all of it lives in one slot of a cluster.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from .columns import COLUMNS
@@ -118,6 +119,12 @@ def call(prefix: str, row: int) -> str:
 def errors(prefix: str, row: int) -> str:
     """string: one line an error: 16 hexadecimal digits of the writer's token, then JSON."""
     return f"{prefix}e{row}"
+
+
+def of_rows(prefix: str, rows: Iterable[int]) -> list[str]:
+    """The five keys above of each row, in the order in which scripts declare them."""
+    kinds = tuple(prefix + kind for kind in "jldke")
+    return [kind + number for number in map(str, rows) for kind in kinds]
 
 
 def attempt(prefix: str, row: int, number: int) -> str:

@@ -27,10 +27,8 @@ def restore(token: str) -> Changed:
     restored = missing = 0
     for family in range(len(here.families)):
         for found in _snapshots(here, family):
-            rows = _pairs(found, np.flatnonzero(faults.removed(found) & (found.column("gone_at") == moment)))
-            for first in range(0, len(rows), scripts.BULK_ROWS["restore"]):
-                part = rows[first : first + scripts.BULK_ROWS["restore"]]
-                result = scripts.bulk(here, family, found.number, "restore", part, "", moment)
+            cells = np.flatnonzero(faults.removed(found) & (found.column("gone_at") == moment))
+            for result in bulk_on(here, found, cells, "restore", "", moment):
                 restored += result.count(b"+")
                 missing += result.count(b".")
     counts = {"restored": restored, "gone": missing}
@@ -53,9 +51,13 @@ def _snapshots(store: Store, family: int) -> "Iterator[Snapshot]":
             yield found
 
 
-def _pairs(found: "Snapshot", cells: "Array") -> list[tuple[int, int]]:
-    """The (row, rn) pairs of some cells."""
-    return list(zip(found.numbers[cells].tolist(), found.column("random")[cells].tolist(), strict=True))
+def bulk_on(store: Store, found: "Snapshot", cells: "Array", verb: str, sources: str, *arguments: object) -> Iterator[bytes]:
+    """One verb on the jobs in some cells of a snapshot, batch by batch; what each answered, see `lua/bulk.lua`."""
+    from .segments import bulk_rows
+
+    packed, size = bulk_rows(found.numbers[cells], found.column("random")[cells]), scripts.BULK_ROWS[verb] * scripts.BULK_ROW.size
+    for first in range(0, len(packed), size):
+        yield scripts.bulk(store, found.family, found.number, verb, packed[first : first + size], sources, *arguments)
 
 
 def sweep() -> int:
@@ -74,12 +76,8 @@ def sweep_segment(store: Store, found: "Snapshot", now_us: int) -> int:
 
     from . import faults
 
-    due = _pairs(found, np.flatnonzero(faults.removed(found) & (found.column("gone_at") <= now_us)))
-    swept = 0
-    for first in range(0, len(due), scripts.BULK_ROWS["sweep"]):
-        part = due[first : first + scripts.BULK_ROWS["sweep"]]
-        swept += scripts.bulk(store, found.family, found.number, "sweep", part, "1234567").count(b"+")
-    return swept
+    due = np.flatnonzero(faults.removed(found) & (found.column("gone_at") <= now_us))
+    return sum(result.count(b"+") for result in bulk_on(store, found, due, "sweep", "1234567"))
 
 
 def clear_all() -> int:

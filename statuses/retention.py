@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import keys, removal, scripts
+from . import keys, removal
 from .columns import DICTIONARIES
 from .states import State
 from .store import Store, current
@@ -239,14 +239,9 @@ class Cleaner:
 
     def _delete(self, found: "Snapshot", cells: "Array") -> None:
         """Delete the jobs of some cells, state by state: each only while it is still in it."""
-        states, randoms = found.column("state")[cells], found.column("random")[cells]
-        rows = found.numbers[cells]
+        states = found.column("state")[cells]
         for code in sorted(set(states.tolist())):
-            at = states == code
-            pairs = list(zip(rows[at].tolist(), randoms[at].tolist(), strict=True))
-            for first in range(0, len(pairs), scripts.BULK_ROWS["delete"]):
-                part = pairs[first : first + scripts.BULK_ROWS["delete"]]
-                results = scripts.bulk(self.store, self.family, found.number, "delete", part, str(code))
+            for results in removal.bulk_on(self.store, found, cells[states == code], "delete", str(code)):
                 self.tally.removed(code, results.count(b"+"))
                 self.tally.tell()
 

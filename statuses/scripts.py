@@ -5,7 +5,7 @@ Everything here is one round trip and atomic; what a script promises stands in i
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,14 +69,7 @@ def _dictionary(tag: str, *names: str) -> list[str]:
 
 
 def _row_keys(prefix: str, row: int) -> list[str]:
-    return [
-        *keys.frame(prefix),
-        keys.job(prefix, row),
-        keys.long(prefix, row),
-        keys.data(prefix, row),
-        keys.call(prefix, row),
-        keys.errors(prefix, row),
-    ]
+    return [*keys.frame(prefix), *keys.of_rows(prefix, [row])]
 
 
 def _once(prefix: str, row: int, *more: str) -> list[str]:
@@ -303,32 +296,39 @@ def retag(store: Store, place: Place, id: str, field: str, old: tuple[str, Seque
 BULK_ROWS = {"kill": 400, "remove": 500, "restore": 400, "delete": 100, "sweep": 100}
 
 
+#: A row of a bulk call, as `lua/bulk.lua` takes it: u16 row, u32 rn.
+BULK_ROW = struct.Struct("<HI")
+
+
+def bulk_rows(pairs: Iterable[tuple[int, int]]) -> bytes:
+    """(row, rn) pairs, ascending, as a bulk call takes them."""
+    return b"".join(BULK_ROW.pack(row, random) for row, random in pairs)
+
+
 def bulk_call(
-    store: Store, family: int, segment: int, verb: str, rows: Sequence[tuple[int, int]], sources: str, arguments: Sequence[Any]
+    store: Store, family: int, segment: int, verb: str, rows: bytes, sources: str, arguments: Sequence[Any]
 ) -> tuple[list[str], list[Any]]:
-    """Keys and arguments of one bulk call on (row, rn) pairs of a segment; see `lua/bulk.lua`."""
+    """Keys and arguments of one bulk call on rows (see `bulk_rows`) of a segment; see `lua/bulk.lua`."""
     prefix = keys.segment(store.families[family], segment)
     names = [*keys.frame(prefix), keys.last_call(prefix)]
     if verb in ("kill", "restore"):
-        names += [keys.job(prefix, row) for row, _ in rows]
+        names += [keys.job(prefix, row) for row, _ in BULK_ROW.iter_unpack(rows)]
     elif verb in ("delete", "sweep"):
-        for row, _ in rows:
-            names += _row_keys(prefix, row)[-5:]
-    packed = b"".join(struct.pack("<HI", row, random) for row, random in rows)
+        names += keys.of_rows(prefix, [row for row, _ in BULK_ROW.iter_unpack(rows)])
     given = [*arguments, "", "", ""][:3]
     if verb in ("delete", "sweep", "restore"):
         given[2] = prefix
-    return names, [clock.argument(), token(), verb, sources, packed, *given, ""]
+    return names, [clock.argument(), token(), verb, sources, rows, *given, ""]
 
 
-def bulk(store: Store, family: int, segment: int, verb: str, rows: Sequence[tuple[int, int]], sources: str, *arguments: Any) -> bytes:
-    """One verb on rows of a segment; a byte a row, see `lua/bulk.lua`."""
+def bulk(store: Store, family: int, segment: int, verb: str, rows: bytes, sources: str, *arguments: Any) -> bytes:
+    """One verb on rows (see `bulk_rows`) of a segment; a byte a row, see `lua/bulk.lua`."""
     return store.script_once("bulk", *bulk_call(store, family, segment, verb, rows, sources, arguments), retry_flag=8)
 
 
 def delete(store: Store, place: Place, id: str, sources: str) -> State | None:
     """Delete one job for good; the state it is in, where that is none of `sources`."""
-    result = bulk(store, place.family, place.segment, "delete", [(place.row, place.random)], sources).decode()
+    result = bulk(store, place.family, place.segment, "delete", bulk_rows([(place.row, place.random)]), sources).decode()
     if result == ".":
         raise StatusNotFound(id)
     return None if result == "+" else State.of_code(ord(result) - 64)

@@ -41,6 +41,14 @@ def pick(cells: Array, mask: Array) -> Array:
     return cells.take(np.flatnonzero(mask))
 
 
+def bulk_rows(rows: Array, randoms: Array) -> bytes:
+    """Rows of a segment with their rn, ascending, as a bulk call takes them (`scripts.BULK_ROW`)."""
+    order = np.argsort(rows, kind="stable")
+    packed = np.empty(len(rows), [("row", "<u2"), ("rn", "<u4")])
+    packed["row"], packed["rn"] = rows[order], randoms[order]
+    return packed.tobytes()
+
+
 class Segment:
     """One segment as of one version: which, how many rows, and between which bounds its timestamps lie."""
 
@@ -162,7 +170,6 @@ class View:
             self._postings[name] = self._by_cell(_entries(value))
         if "recorded_at" in columns:
             self.segment.learn(self._columns["recorded_at"])
-
 
     def _by_cell(self, entries: Array) -> Array:
         """Entries that name rows, naming cells instead: those of rows that are gone left out."""

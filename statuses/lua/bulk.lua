@@ -2,11 +2,12 @@
 -- KEYS frame; +1 last call (string: its token and results); then, for kill and restore one key a row (j), for delete
 -- and sweep five (j, l, d, k, e); remove touches cells only. Restore and sweep take removed rows, the others living ones.
 -- ARGV[1] frozen; [2] token; [3] verb: kill, remove, restore, delete, sweep; [4] state codes that may be left, as digits;
--- [5] rows, packed: u16 row, 4 bytes rn; [6] kill: by; remove, restore: the moment from which it is gone for good;
+-- [5] rows, ascending, packed: u16 row, 4 bytes rn; [6] kill: by; remove, restore: the moment from which it is gone for good;
 -- [7] kill: reason; [8] kill: "1" ends jobs that wait; delete, sweep, restore: prefix; [9] "1" when sent a second time.
 -- Returns one byte a row: + changed (kill: asked), k killed, = was so before, . no such job (restore: or its own id
 -- is another's by now), else the state's code + 64. Atomic.
 -- include frame
+-- include span
 -- include fields
 -- include enter
 local LAST = KEYS[FRAME + 1]
@@ -15,26 +16,29 @@ if ARGV[9] == '1' then
   local last = call('GET', LAST) or ''
   if string.sub(last, 1, 8) == ARGV[2] then return string.sub(last, 9) end
 end
-local states = call('GET', ST)
-if not states then return string.rep('.', #GIVEN / 6) end
-local randoms = call('GET', RN)
+if call('EXISTS', ST) == 0 then return string.rep('.', #GIVEN / 6) end
 local now, version = clock(ARGV[1])
-local results, changed = {}, false
+local rows, results, changed = {}, {}, false
+for at = 1, #GIVEN, 6 do rows[#rows + 1] = struct.unpack('<I2', GIVEN, at) end
+open(rows)
+
+-- Who asked and why, as fields of a row's first hash; a long reason goes to its second one.
+local asking = {}
+if VERB == 'kill' then
+  if ARGV[6] ~= '' then asking = { 'b', ARGV[6] } end
+  if ARGV[7] ~= '' and #ARGV[7] <= 64 then
+    asking[#asking + 1] = 'y'
+    asking[#asking + 1] = ARGV[7]
+  end
+end
 
 local function kill(row, state, job)
   local asked = number(ASKED, row, 8) > 0
   local ends = ARGV[8] == '1' and state <= 2
   if asked and not ends then return '=' end
   if not asked then
-    local fields = {}
-    if ARGV[6] ~= '' then fields = { 'b', ARGV[6] } end
-    if ARGV[7] ~= '' and #ARGV[7] <= 64 then
-      fields[#fields + 1] = 'y'
-      fields[#fields + 1] = ARGV[7]
-    elseif ARGV[7] ~= '' then
-      set_field(job, string.gsub(job, 'j(%d+)$', 'l%1'), 'y', ARGV[7])
-    end
-    if #fields > 0 then call('HSET', job, unpack(fields)) end
+    if #asking > 0 then call('HSET', job, unpack(asking)) end
+    if #ARGV[7] > 64 then set_field(job, string.gsub(job, 'j(%d+)$', 'l%1'), 'y', ARGV[7]) end
     put_new(ASKED, row, 8, now)
   end
   if not ends then return '+' end
@@ -53,18 +57,19 @@ local function alias(row, own)
   return string.match(ARGV[8], '^(.*})') .. 'x:' .. own, string.match(ARGV[8], '(%d+):$') .. ' ' .. string.format('%d', row)
 end
 
-local function delete(row, first)
-  local job = KEYS[first]
-  local attempts, own = call('HGET', job, 'n'), call('HGET', job, 'i')
-  for n = 0, tonumber(attempts or '0') - 1 do
+local gone = {}
+
+local function delete(row, at)
+  local known = call('HMGET', KEYS[at], 'n', 'i')
+  for n = 0, tonumber(known[1] or '0') - 1 do
     local target = ARGV[8] .. 'a' .. string.format('%d:%d', row, n)
     call('UNLINK', target, target .. 'd', target .. 'e')
   end
-  if own then
-    local key, here = alias(row, own)
+  if known[2] then
+    local key, here = alias(row, known[2])
     if call('GET', key) == here then call('UNLINK', key) end
   end
-  call('UNLINK', KEYS[first], KEYS[first + 1], KEYS[first + 2], KEYS[first + 3], KEYS[first + 4])
+  for i = at, at + 4 do gone[#gone + 1] = KEYS[i] end
   put(ST, row, 1, 0)
   return '+'
 end
@@ -82,33 +87,34 @@ local function restore(row, state, job)
   return '+'
 end
 
-local index = 0
-for at = 1, #GIVEN, 6 do
-  local row = struct.unpack('<I2', GIVEN, at)
-  local place = cell(row)
-  local state = string.byte(states, place + 1) or 0
-  local same = string.sub(randoms, place * 4 + 1, place * 4 + 4) == string.sub(GIVEN, at + 2, at + 5)
+local may_leave = {}
+for i = 1, #SOURCES do may_leave[tonumber(string.sub(SOURCES, i, i))] = true end
+local of_removed = VERB == 'restore' or VERB == 'sweep'
+for index = 1, #rows do
+  local row = rows[index]
+  local state = string.byte(bytes_of(ST, row, 1)) or 0
   local removed = state > 8
   local result
-  if state == 0 or not same or (VERB == 'restore' or VERB == 'sweep') ~= removed then
+  if state == 0 or removed ~= of_removed or bytes_of(RN, row, 4) ~= sub(GIVEN, index * 6 - 3, index * 6) then
     result = '.'
   elseif VERB == 'restore' then
-    result = restore(row, state, KEYS[FRAME + index + 2])
-  elseif not string.find(SOURCES, tostring(removed and state - 8 or state), 1, true) then
+    result = restore(row, state, KEYS[FRAME + index + 1])
+  elseif not may_leave[removed and state - 8 or state] then
     result = string.char(64 + state)
   elseif VERB == 'kill' then
-    result = kill(row, state, KEYS[FRAME + index + 2])
+    result = kill(row, state, KEYS[FRAME + index + 1])
   elseif VERB == 'remove' then
     result = remove(row, state)
   else
-    result = delete(row, FRAME + index * 5 + 2)
+    result = delete(row, FRAME + index * 5 - 3)
   end
   changed = changed or result == '+' or result == 'k'
-  index = index + 1
   results[index] = result
 end
 local answer = table.concat(results)
 if changed then
+  for i = 1, #gone, 500 do call('UNLINK', unpack(gone, i, math.min(i + 499, #gone))) end
+  write_back()
   touch(version, ARGV[2])
   call('SET', LAST, ARGV[2] .. answer)
 end

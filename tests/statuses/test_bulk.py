@@ -5,8 +5,11 @@ from datetime import timedelta
 import pytest
 
 import statuses
+from statuses import packing, scripts, snapshot
+from statuses.clock import to_us as clock_us
 from statuses.engines import registry
 from statuses.engines.base import Engine
+from statuses.store import current
 from statuses.testing import frozen_clock, make_status
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -239,3 +242,82 @@ def test_retry_all_sends_again_what_its_engine_can(engine):
     assert changed.errors == ("RuntimeError: the broker is away",)
     assert set(engine.retried) == {failed.id, killed.id}
     assert statuses.find(failed.id).state == "queued"
+
+
+#: Jobs (of every other row) a verb meets in one call: next to each other, with others between, in heaps, and far apart.
+CHOSEN = {"all": range(1500), "every third": range(0, 1500, 3), "heaps": [*range(90), *range(700, 790)], "far apart": [0, 7, 640, 1499]}
+
+
+@pytest.fixture(params=[False, True], ids=["whole", "packed"])
+def loaded(request, store):
+    """1500 jobs in a segment of 3000 rows, every other one queued, the others started; packed, all other rows are gone."""
+    with frozen_clock() as clock:
+        now = clock_us(clock.now)
+        statuses.load(
+            {"job_name": f"job {n % 7}", "state": "failed" if n % 2 else "queued" if n % 4 else "started", "recorded_at": now - 9 + n % 5}
+            for n in range(3000)
+        )
+        if request.param:
+            statuses.where(state="failed").delete_all()
+            scripts.open_segment(current(), 0, 1)
+            assert packing.pack(current(), 0, 0, now + 1)
+        clock.tick(3)
+        yield clock
+
+
+def columns() -> dict[str, list[int]]:
+    found = snapshot.take(current(), 0, 0)
+    assert found.exists
+    return {name: found.column(name).tolist() for name in snapshot.ALL} | {"row": found.numbers.tolist()}
+
+
+@pytest.mark.parametrize("which", CHOSEN)
+def test_a_bulk_kill_writes_the_cells_of_its_rows_and_no_others(loaded, which):
+    rows = {2 * row for row in CHOSEN[which]}
+    before = columns()
+    ids = [status.id for status in statuses.where(state=["queued", "started"]).run() if status._place().row in rows]
+    now = clock_us(loaded.now)
+
+    changed = statuses.where(id=ids).request_kill_all(by="ops", end_queued=True)
+
+    after = columns()
+    chosen = [row in rows for row in before["row"]]
+    queued = [is_chosen and state == 2 for is_chosen, state in zip(chosen, before["state"], strict=True)]
+    expected = before | {
+        "kill_requested_at": [now if it else was for it, was in zip(chosen, before["kill_requested_at"], strict=True)],
+        "killed_at": [now if it else was for it, was in zip(queued, before["killed_at"], strict=True)],
+        "state": [6 if it else was for it, was in zip(queued, before["state"], strict=True)],
+    }
+    assert changed.changed == len(rows) > 0
+    assert [name for name in expected if expected[name] != after[name]] == []
+    assert {status.kill_requested_by for status in statuses.where(id=ids).run()} == {"ops"}
+
+
+@pytest.mark.parametrize("which", CHOSEN)
+def test_a_removal_and_its_undoing_leave_every_other_cell_alone(loaded, which):
+    rows = {2 * row for row in CHOSEN[which]}
+    before = columns()
+    ids = [status.id for status in statuses.where(state=["queued", "started"]).run() if status._place().row in rows]
+
+    statuses.where(id=ids).request_kill_all(end_queued=True)
+    removed = statuses.where(id=ids, state="killed").delete_all(only_ended=True, undo_for=timedelta(minutes=1))
+    gone = columns()
+    restored = statuses.restore(removed.undo)
+    after = columns()
+
+    killed = [row in rows and state == 2 for row, state in zip(before["row"], before["state"], strict=True)]
+    assert restored.changed == removed.changed == sum(killed) > 0
+    assert [state > 8 for state in gone["state"]] == killed
+    assert [state for state, it in zip(after["state"], killed, strict=True) if it] == [6] * sum(killed)
+    same = ("random", "job_name", "recorded_at", "queued_at", "run_time", "wait_time", "gone_at", "row")
+    assert [name for name in same if before[name] != after[name]] == []
+
+
+def test_rows_of_a_bulk_call_that_do_not_ascend_are_refused():
+    first, second = (make_status("failed")._place() for _ in range(2))
+    rows = scripts.bulk_rows([(second.row, second.random), (first.row, first.random)])
+
+    with pytest.raises(statuses.StoreUnavailable, match="ascend"):
+        scripts.bulk(current(), 0, 0, "delete", rows, "5")
+
+    assert statuses.all().count() == 2

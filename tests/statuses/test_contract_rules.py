@@ -113,8 +113,8 @@ class TestRoundTrips:
 
     def test_a_bulk_verb_touches_at_most_500_keys_in_a_call(self):
         for verb, rows in scripts.BULK_ROWS.items():
-            pairs = [(row, 1) for row in range(rows)]
-            names, _ = scripts.bulk_call(current(), 0, 0, verb, pairs, "1", ())
+            packed = scripts.bulk_rows((row, 1) for row in range(rows))
+            names, _ = scripts.bulk_call(current(), 0, 0, verb, packed, "1", ())
             assert len(names) <= 530, verb
 
 
@@ -318,7 +318,7 @@ class TestRemoval:
             clock.tick(60)
             statuses.restore(removal.undo)
 
-            answer = scripts.bulk(current(), 0, 0, "sweep", [(place.row, place.random)], "1234567")
+            answer = scripts.bulk(current(), 0, 0, "sweep", scripts.bulk_rows([(place.row, place.random)]), "1234567")
 
         assert answer == b"."
         assert statuses.find(status.id) is not None

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SORTABLE = (*TIMESTAMPS, "ended_at", *SPANS)
 #: What `counts_by` knows.
 FIELDS = (*DICTIONARIES, "job_arg")
-#: Rows whose records one call reads.
-RECORDS_A_CALL = 25
+#: Jobs that iteration loads at once.
+LOADED_AT_ONCE = 100
 #: Most buckets and bins an answer may have.
 STEPS_MAX = 10_000
 
@@ -308,8 +308,8 @@ class Query:
             return
         store = current()
         for block in self._blocks(store):
-            for first in range(0, len(block.ranks), 4 * RECORDS_A_CALL):
-                yield from _load(store, block, slice(first, first + 4 * RECORDS_A_CALL))
+            for first in range(0, len(block.ranks), LOADED_AT_ONCE):
+                yield from _load(store, block, slice(first, first + LOADED_AT_ONCE))
 
     def run(self) -> "Statuses":
         """The jobs, loaded, in order, with the cursors of the pages beside it.
@@ -451,9 +451,7 @@ def _load(store: Store, block: "Block", part: slice) -> list[Status]:
         rows.setdefault((family, segment), []).append(row)
     found: dict[tuple[int, int, int], record.Record | None] = {}
     for (family, segment), wanted in rows.items():
-        for first in range(0, len(wanted), RECORDS_A_CALL):
-            call = wanted[first : first + RECORDS_A_CALL]
-            for row, known in zip(call, record.read_rows(store, family, segment, call), strict=True):
-                found[family, segment, row] = known
+        for row, known in zip(wanted, record.read_rows(store, family, segment, wanted), strict=True):
+            found[family, segment, row] = known
     kept = ((found[place], random) for place, random in zip(places, randoms, strict=True))
     return [Status.of_record(known, store) for known, random in kept if known and not known.removed and known.place.random == random]

@@ -1,7 +1,7 @@
 """One row as read from Redis, decoded; dictionary texts by code."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +28,15 @@ FIELDS = {
     "y": "reason of the kill request",
     "K": "the resource until whose deletion the status is kept",
 }
-_CELLS = struct.Struct("<BI6I13q")
 ARCHIVED = struct.Struct("<B6I10q")
 TEXTS = ("job_name", "user", "queue", "worker", "engine", "error")
 _TIMES = ("recorded_at", "queued_at", "started_at", "succeeded_at", "failed_at", "killed_at", "kill_requested_at", "heartbeat_at")
 _NUMBERS = (*_TIMES, "run_time", "wait_time", "keep_for", "loaded_at", "gone_at")
+#: What `lua/read.lua` gives of each column: state, random, texts, numbers.
+_FORMATS = (("B", 1), ("I", 4), *(("I", 4) for _ in TEXTS), *(("q", 8) for _ in _NUMBERS))
+#: Rows read by one command, and commands in one round trip: none of them holds Redis for a millisecond.
+ROWS_A_COMMAND = 20
+COMMANDS_A_TRIP = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,20 +78,46 @@ def _fields(flat: Sequence[bytes]) -> dict[str, str]:
 
 
 def read_rows(store: Store, family: int, segment: int, rows: Sequence[int], *, primary: bool = False) -> list[Record | None]:
-    """The records of rows of one segment, removed ones too, None where no job is. One round trip (two for new texts)."""
-    if not rows:
-        return []
+    """The records of rows of one segment, in their order, removed ones too, None where no job is. Each is of one moment.
+
+    Source: a script per 20 rows, 20 of them in a round trip; one more for new texts."""
+    ordered, found = sorted(set(rows)), {}
+    size = ROWS_A_COMMAND * COMMANDS_A_TRIP
+    for first in range(0, len(ordered), size):
+        part = ordered[first : first + size]
+        found.update(zip(part, _read(store, family, segment, part, primary), strict=True))
+    return [found[row] for row in rows]
+
+
+def _read(store: Store, family: int, segment: int, rows: Sequence[int], primary: bool) -> list[Record | None]:
     dictionaries = texts_of(store)
     known = {name: dictionaries.known(family, name) for name in TEXTS}
-    replies, seals = scripts.read(store, family, segment, rows, {name: len(one.texts) for name, one in known.items()}, primary=primary)
-    cells = [_CELLS.unpack(reply[0]) if reply else None for reply in replies]
-    highest = {name: max((c[2 + i] for c in cells if c), default=0) for i, name in enumerate(TEXTS)}
-    stale = [name for name, top in highest.items() if top > len(known[name].texts) or (top and seals[name] != known[name].seal)]
-    texts = {name: one.texts for name, one in known.items()} | _fresh(store, family, stale, primary)
-    return [
-        None if unpacked is None else _record(texts, family, segment, row, unpacked, _fields(reply[1]))
-        for row, unpacked, reply in zip(rows, cells, replies, strict=True)
+    lengths = [len(one.texts) for one in known.values()]
+    parts = [rows[first : first + ROWS_A_COMMAND] for first in range(0, len(rows), ROWS_A_COMMAND)]
+    replies = scripts.read(store, family, segment, parts, dict(zip(TEXTS, lengths, strict=True)), primary=primary)
+    cells = [each for part, (columns, _, _) in zip(parts, replies, strict=True) for each in _cells(columns, len(part))]
+    highest = {name: max((c[2 + i] for c in cells), default=0) for i, name in enumerate(TEXTS)}
+    seals = [dict(zip(TEXTS, reply[2], strict=True)) for reply in replies]
+    stale = [
+        name
+        for name, top in highest.items()
+        if top > len(known[name].texts) or (top and any(seal[name] != known[name].seal for seal in seals))
     ]
+    texts = {name: one.texts for name, one in known.items()} | _fresh(store, family, stale, primary)
+    fields = [each for _, flats, _ in replies for each in flats]
+    return [
+        _record(texts, family, segment, row, unpacked, _fields(flat)) if unpacked[0] else None
+        for row, unpacked, flat in zip(rows, cells, fields, strict=True)
+    ]
+
+
+def _cells(columns: Sequence[bytes], rows: int) -> Iterator[tuple[int, ...]]:
+    """The cells of each row; 0 where there are none."""
+    unpacked = (
+        struct.unpack(f"<{rows}{kind}", cells if len(cells) == rows * width else cells.ljust(rows * width, b"\0"))
+        for (kind, width), cells in zip(_FORMATS, columns, strict=True)
+    )
+    return zip(*unpacked, strict=True)
 
 
 def _fresh(store: Store, family: int, names: Sequence[str], primary: bool) -> dict[str, list[str]]:
@@ -116,7 +146,8 @@ def _record(texts: dict[str, list[str]], family: int, segment: int, row: int, ce
 
 
 def read_attempt(store: Store, present: Record, number: int) -> Record | None:
-    """The archived attempt `number` of a job; None when there is none. One round trip."""
+    """The archived attempt `number` of a job; None when there is none. Two round trips: nothing in it says whether the
+    texts known here are still those of its codes."""
     place = present.place
     key = keys.attempt(keys.segment(store.families[place.family], place.segment), place.row, number)
     flat = store.read("HGETALL", key)
@@ -124,8 +155,8 @@ def read_attempt(store: Store, present: Record, number: int) -> Record | None:
     if not found:
         return None
     state, *rest = ARCHIVED.unpack(found.pop(b"c"))
-    texts = {name: texts_of(store).known(place.family, name).texts for name in TEXTS}
-    texts |= _fresh(store, place.family, [name for name, code in zip(TEXTS, rest, strict=False) if code > len(texts[name])], True)
+    used = [name for name, code in zip(TEXTS, rest, strict=False) if code]
+    texts: dict[str, list[str]] = {name: [] for name in TEXTS} | _fresh(store, place.family, used, True)
     fields = {name.decode(): value.decode(errors="surrogateescape") for name, value in found.items()}
     inherited = {name: present.fields[name] for name in ("a", "P", "D", "R") if name in present.fields}
     return Record(

@@ -394,16 +394,20 @@ def load(store: Store, new: NewRows, dead_aliases: Mapping[str, str]) -> dict[st
 
 
 def read(
-    store: Store, family: int, segment: int, rows: Sequence[int], known: dict[str, int], *, primary: bool
-) -> tuple[list[Any], dict[str, bytes]]:
-    """Records as bytes, and by dictionary the seal of its text number `known`; see `lua/read.lua`."""
+    store: Store, family: int, segment: int, parts: Sequence[Sequence[int]], known: dict[str, int], *, primary: bool
+) -> list[tuple[list[bytes], list[Any], list[bytes]]]:
+    """Records of some rows by each part of them (ascending), as bytes, with the seal of each dictionary's text number
+    `known`; see `lua/read.lua`. One round trip."""
     tag = store.families[family]
     prefix = keys.segment(tag, segment)
-    names = [*keys.frame(prefix), *(keys.seals(tag, DICTIONARIES[name]) for name in known)]
-    for row in rows:
-        names += [keys.job(prefix, row), keys.long(prefix, row)]
-    records, seals = store.script("read", names, [*known.values(), *rows], primary=primary)
-    return records, dict(zip(known, seals, strict=True))
+    beginning = [*keys.frame(prefix), *(keys.seals(tag, DICTIONARIES[name]) for name in known)]
+    calls = []
+    for rows in parts:
+        names = [*beginning]
+        for row in rows:
+            names += [keys.job(prefix, row), keys.long(prefix, row)]
+        calls.append((names, [*known.values(), *rows]))
+    return store.scripts("read", calls, primary=primary)
 
 
 def key_number(column: str) -> int:

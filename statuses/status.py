@@ -219,7 +219,7 @@ class Status(transitions.Transitions):
 
     @property
     def prior_attempts(self) -> list["Status"]:
-        """Archived attempts, oldest first: read-only, with the job's present arguments. One round trip each."""
+        """Archived attempts, oldest first: read-only, with the job's present arguments. Two round trips each."""
         present = self._record
         if present.archived:
             return []

@@ -138,18 +138,28 @@ class Store:
             client.execute_command("SCRIPT", "LOAD", source.text(name))
             return client.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
 
-    def scripts(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-        """The replies of one script run for each of (keys, arguments), in one round trip; each atomic by itself."""
+    def scripts(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]], *, primary: bool = True) -> list[Any]:
+        """The replies of one script run for each of (keys, arguments), in one round trip (two the first time); each
+        atomic by itself. For scripts that may be applied twice without harm."""
+        if len(calls) == 1:
+            return [self.script(name, *calls[0], primary=primary)]
         with translated(name):
-            client = self.writer
+            client = self.writer if primary else self.reader
             if isinstance(client, Cluster):
                 return [self._evalsha(client, name, script_keys, arguments) for script_keys, arguments in calls]
-            pipe = client.pipeline(transaction=False)
-            sha = source.sha(name)
-            pipe.execute_command("SCRIPT", "LOAD", source.text(name))
-            for script_keys, arguments in calls:
-                pipe.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
-            return pipe.execute()[1:]
+            try:
+                return self._evalshas(client, name, calls)
+            except redis.exceptions.NoScriptError:
+                client.execute_command("SCRIPT", "LOAD", source.text(name))
+            except _ELSEWHERE as error:
+                _leave(client, error)
+            return self._evalshas(client, name, calls)
+
+    def _evalshas(self, client: redis.Redis, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+        pipe, sha = client.pipeline(transaction=False), source.sha(name)
+        for script_keys, arguments in calls:
+            pipe.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
+        return pipe.execute()
 
     def check(self, format: int | bytes | None, families: int | bytes | None) -> None:
         """StoreFormat when the store was written in a newer format than this library writes; ConfigurationError when it

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import encoding, ids, record
-from .query import RECORDS_A_CALL, Query
+from .query import Query
 from .states import State
 from .status import Status
 from .store import Store, current
@@ -192,12 +192,10 @@ class _Walk:
             rows.setdefault((family, segment), []).append(row)
         fresh = []
         for (family, segment), wanted in rows.items():
-            for first in range(0, len(wanted), RECORDS_A_CALL):
-                call = wanted[first : first + RECORDS_A_CALL]
-                for row, known in zip(call, record.read_rows(self.store, family, segment, call), strict=True):
-                    if known is not None and not known.removed:
-                        self.jobs[family, segment, row] = status = Status.of_record(known, self.store)
-                        fresh.append(status)
+            for row, known in zip(wanted, record.read_rows(self.store, family, segment, wanted), strict=True):
+                if known is not None and not known.removed:
+                    self.jobs[family, segment, row] = status = Status.of_record(known, self.store)
+                    fresh.append(status)
         return fresh
 
 

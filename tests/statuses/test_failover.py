@@ -92,6 +92,18 @@ def test_a_loaded_job_is_called_what_it_is_called_now(pair):
     assert [status.job_name for status in (first.reload(), *made)] == ["a", "x", "c"]
 
 
+def test_a_prior_attempt_is_called_what_it_is_called_now(pair):
+    job = statuses.create()
+    pair.lag()
+    other = statuses.create().started(worker="lost")
+    assert other.reload().worker == "lost"
+
+    pair.fail_over()
+    job.started(worker="new").requeued()
+
+    assert [attempt.worker for attempt in job.reload().prior_attempts] == ["new"]
+
+
 def test_a_version_of_the_lost_time_is_never_taken_for_one_of_now(pair):
     lost = statuses.create(job_name="a")
     pair.lag()

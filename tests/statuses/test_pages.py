@@ -162,3 +162,43 @@ def test_a_turned_order_is_the_other_way_round():
     assert low < high < none
     for key, value in ((low, 9), (high, 5), (none, 0)):
         assert order.turned.key(value, 0, 1, 0) == Key(-key.rank, -key.tie)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_many_records_are_what_each_of_them_is_alone(packed):
+    from statuses import packing, record, scripts
+    from statuses.store import current
+
+    now = 1_780_000_000_000_000
+    statuses.load(
+        {"job_name": f"n{n % 9}", "state": "failed" if n % 3 else "killed", "failed_at" if n % 3 else "killed_at": now + n,
+         "recorded_at": now - n, "worker": f"w{n % 4}" if n % 5 else None, "job_args": {"book": f"Book:{n}", "long": "L" * (1 + n % 90)}}
+        for n in range(2000)
+    )  # fmt: skip
+    statuses.where(job_name="n4").delete_all(force=True)
+    if packed:
+        scripts.open_segment(current(), 0, 1)
+        assert packing.pack(current(), 0, 0, now)
+    rows = [1999, *range(500), 4, 640, 1300, 1301, 1302, 65_519, 3]
+
+    found = record.read_rows(current(), 0, 0, rows)
+
+    alone = {row: record.read_rows(current(), 0, 0, [row])[0] for row in set(rows)}
+    assert found == [alone[row] for row in rows]
+    assert sum(each is None for each in found) > 50
+    assert {each.texts["worker"] for each in found if each} == {"w0", "w1", "w2", "w3", None}
+
+
+def test_no_command_reads_more_than_20_records(monkeypatch):
+    from statuses.store import Store
+
+    for _ in range(55):
+        statuses.create()
+    rows = []
+    real = Store.scripts
+    monkeypatch.setattr(
+        Store, "scripts", lambda self, name, calls, **how: rows.append([len(a) - 6 for _, a in calls]) or real(self, name, calls, **how)
+    )
+
+    assert len(statuses.all().limit(50).run()) == 50
+    assert rows == [[20, 20, 10]]

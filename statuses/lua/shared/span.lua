@@ -12,7 +12,7 @@ local sub, unpacked = string.sub, struct.unpack
 local places, spanned = {}, {}
 local first, last, dense = 0, -1, true
 
--- rows: all that will be asked for, ascending. A row that has no cell has no place.
+-- rows: all that will be asked for, ascending. A row that has no cell has no place. Returns how many have one.
 local function open(rows)
   local count, before = 0, -1
   for i = 1, #rows do
@@ -25,7 +25,8 @@ local function open(rows)
       places[row], last, count = at, at, count + 1
     end
   end
-  dense = last - first < FAR * count
+  dense = last - first < FAR * count and count > 0
+  return count
 end
 
 local function cell(row)
@@ -33,11 +34,10 @@ local function cell(row)
 end
 
 local function span(key, width)
-  -- Runs of cells with one value: where each begins, its value, how many.
-  local found = { width = width, next = -1, runs = 0, starts = {}, values = {}, lengths = {} }
+  local found = { width = width, runs = 0 }
   if dense then
-    local text = call('GETRANGE', key, first * width, (last + 1) * width - 1)
-    found.text = text .. string.rep('\0', (last + 1 - first) * width - #text)
+    local text, size = call('GETRANGE', key, first * width, (last + 1) * width - 1), (last + 1 - first) * width
+    found.text = #text == size and text or text .. string.rep('\0', size - #text)
   end
   spanned[key] = found
   return found
@@ -60,6 +60,10 @@ end
 local function put(key, row, width, value)
   local column, at = spanned[key] or span(key, width), places[row]
   local runs = column.runs
+  if runs == 0 then
+    -- Cells next to each other with one value: where they begin, the value, how many.
+    column.starts, column.values, column.lengths = {}, {}, {}
+  end
   if at == column.next and value == column.values[runs] then
     column.lengths[runs] = column.lengths[runs] + 1
   else

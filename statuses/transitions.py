@@ -218,6 +218,12 @@ class Transitions:
         self._retag("p", text, [("p", text)] if text else [])
         return self
 
+    def set_call(self, call: Mapping[str, Any]) -> Self:
+        """Replace the engine's call, `{"args": [...], "kwargs": {...}}` and what it needs to send it again: for a job that was
+        there before its call was known."""
+        self._write(scripts.note, {"k": encoding.dumps({"call": dict(call)}, "call")})
+        return self
+
     def _retag(self, field: str, text: str, tags: Sequence[scripts.Tag]) -> None:
         present = self._known_field(field)
         while True:

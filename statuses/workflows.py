@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import encoding, ids, record
+from .collection import find
 from .query import Query
 from .states import State
 from .status import Status
@@ -125,7 +126,7 @@ def workflow(job: Status | str, most: int = MOST) -> Workflow:
     Jobs may be named by our id or by the engine's, in `depends_on` and `root`. Raises: StoreUnavailable.
     Source: a step reads the versions of all segments and the posting lists (8 bytes an entry) of the names at hand where
     they are not known as of that version, then the records found. As many steps as the farthest job is away."""
-    status = job if isinstance(job, Status) else Query().where(id=job).first()
+    status = find(job.id if isinstance(job, Status) else job)
     walk = _Walk(current(), most)
     if status is not None:
         walk.begin(status)

@@ -12,7 +12,7 @@ import time
 from typing import Any, NoReturn
 
 import redis
-from celery import Celery, Task
+from celery import Celery, Task, chord
 from celery.exceptions import Ignore, Reject
 
 import statuses
@@ -282,6 +282,30 @@ def total(numbers: list[int]) -> int:
 @app.task
 def next_after(result: Any, text: str) -> str:
     return f"{result} {text}"
+
+
+@app.task
+def next_once(result: Any, name: str) -> str:
+    if note(name) == 1:
+        raise ValueError("not the first time")
+    return f"{result} {name}"
+
+
+@app.task
+def next_noted(result: Any, name: str) -> int:
+    return note(name)
+
+
+@app.task
+def at_gate(number: int, gate: str) -> int:
+    note(f"began:{gate}")
+    wait_at(gate)
+    return number
+
+
+@app.task
+def runs_a_chord(name: str) -> str:
+    return str(chord([add.s(1, 1), add.s(2, 2)], next_noted.s(name)).apply_async().id)
 
 
 @app.task

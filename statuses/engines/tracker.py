@@ -77,6 +77,7 @@ class Tracker:
         user: object = None,
         parent: str | None = None,
         depends_on: Sequence[str] | None = None,
+        root: str | None = None,
         id: str | None = None,
     ) -> Status:
         """A new status. `args` and `kwargs` are looked at for resources, `call` is what is kept of them.
@@ -94,6 +95,7 @@ class Tracker:
             user=self.user_of(user, above),
             parent=(above.id or None) if above is not None else parent,
             depends_on=depends_on,
+            root=root,
         )
 
     def user_of(self, said: object, above: Status | None) -> str | None:

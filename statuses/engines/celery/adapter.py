@@ -15,6 +15,7 @@ from ... import encoding, failure
 from .. import attempts, calls, registry, resources
 from ..guard import Guard
 from ..heartbeats import EVERY_SECONDS, Heartbeats
+from . import planned
 from .messages import Message, header, user_of
 from .options import options
 
@@ -73,6 +74,7 @@ class Adapter:
         user: str | None = None,
         parent: str | None = None,
         depends_on: Sequence[str] | None = None,
+        root: str | None = None,
     ) -> Status:
         """A new status for a message whose request holds args and kwargs. One round trip."""
         request = message.request
@@ -89,6 +91,20 @@ class Adapter:
             user=user or user_of(request),
             parent=parent,
             depends_on=depends_on,
+            root=root,
+        )
+
+    def plan(self, message: Message, *, parent: str | None, depends_on: Sequence[str], root: str | None, user: str | None) -> Status:
+        """A new status for a job that is sent once others have succeeded; its arguments are not whole yet. One round trip."""
+        return statuses.create(
+            job_name=message.name,
+            engine=self.engine_name,
+            provider_job_id=message.task_id,
+            state=State.unqueued,
+            user=user,
+            parent=parent,
+            depends_on=depends_on,
+            root=root,
         )
 
     def job_args(self, message: Message, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -136,6 +152,8 @@ class Adapter:
             lambda: attempts.end(handle() if handle else self.handle(message), state, attempt, error, data),
             remember=True,
         )
+        if state is not State.succeeded:
+            planned.give_up(self, message)
 
 
 _adapters: weakref.WeakKeyDictionary[Any, Adapter] = weakref.WeakKeyDictionary()
@@ -166,7 +184,7 @@ def install(
     `{"book_id": "Book"}`, or a function of job name and named arguments that gives `job_args`. `ignore`: task names
     that are not tracked. `keep_results`: whether a result becomes the job's `data` (`{"result": ...}`) where the job
     saved none. No connection is made here."""
-    from . import presence, publishing, tracing, worker
+    from . import chords, presence, publishing, tracing, worker
     from .engine import Celery
 
     present = of(app)
@@ -177,6 +195,7 @@ def install(
     adapter = Adapter(app, name, user, resources, ignore, keep_results, heartbeat_seconds)
     _adapters[app] = adapter
     publishing.connect(adapter)
+    chords.connect()
     tracing.connect()
     worker.connect()
     presence.connect()
@@ -195,7 +214,7 @@ def uninstall(app: celery.Celery) -> None:
         registry.unregister(adapter.engine_name)
 
 
-def new_header(status: Status | None, message: Message, attempt: int = 0) -> dict[str, Any]:
+def new_header(status: Status | None, message: Message, attempt: int = 0, root: str | None = None) -> dict[str, Any]:
     """The header for a message of `status`; None says that the job is not tracked, to every worker that meets it."""
     retries = message.request.get("retries") or 0
-    return header(status.id if status else None, message.task_id, attempt, retries)
+    return header(status.id if status else None, message.task_id, attempt, retries, root)

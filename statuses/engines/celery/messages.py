@@ -2,7 +2,7 @@
 
 Our header travels with the message, so no event looks a status up by Celery's id::
 
-    "job_status": {"id": <status id>, "task": <Celery's id>, "attempt": <attempt when retries is 0>}
+    "job_status": {"id": <status id>, "task": <Celery's id>, "attempt": <attempt when retries is 0>, "root": <what `Status.root` is>}
 
 A Celery retry publishes the same task id again with `retries` one higher and the header inherited, so the attempt a
 message speaks of is always `attempt + retries`. Projects also copy the headers of one task to the next; the task id
@@ -41,6 +41,8 @@ class Message:
     """The attempt it speaks of."""
     redelivered: bool
     """Whether the broker hands it out again: the same attempt may have run before."""
+    root: str | None
+    """What its workflow began with: our id of a job, or Celery's of a group; None where it is the first itself."""
     queue: str | None
     """The routing key."""
     request: Mapping[str, Any]
@@ -58,7 +60,7 @@ def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None
     if not isinstance(task_id, str) or not name:
         return None
     said, known = request.get(HEADER), is_known(request)
-    ours, base = (said.get("id"), said.get("attempt")) if known and said else (None, 0)
+    ours, base, root = (said.get("id"), said.get("attempt"), said.get("root")) if known and said else (None, 0, None)
     retries = request.get("retries")
     delivery = request.get("delivery_info") or {}
     return Message(
@@ -68,6 +70,7 @@ def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None
         known=known,
         untracked=known and not isinstance(ours, str),
         attempt=(base if isinstance(base, int) else 0) + (retries if isinstance(retries, int) else 0),
+        root=root if isinstance(root, str) else None,
         redelivered=bool(delivery.get("redelivered")),
         queue=queue or delivery.get("routing_key") or None,
         request=request,
@@ -80,9 +83,10 @@ def is_known(request: Mapping[str, Any]) -> bool:
     return isinstance(said, Mapping) and said.get("task") == request.get("id")
 
 
-def header(status_id: str | None, task_id: str, attempt: int, retries: int = 0) -> dict[str, Any]:
+def header(status_id: str | None, task_id: str, attempt: int, retries: int = 0, root: str | None = None) -> dict[str, Any]:
     """What `read` finds again: with `retries` the message speaks of `attempt`. Without an id: not tracked."""
-    return {"id": status_id, "task": task_id, "attempt": attempt - retries}
+    found = {"id": status_id, "task": task_id, "attempt": attempt - retries}
+    return found if root is None else {**found, "root": root}
 
 
 def own_id(task_id: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .messages import HEADER, Message
+from .planned import PLANNED
 
 #: Options of a call beside its arguments that a retry sends again: name in the message -> name in `send_task`.
 _OPTIONS = {
@@ -25,7 +26,7 @@ _NOT_THEIRS = frozenset(
         "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting", "stamped_headers", "stamps", "compression",
         "args", "kwargs", "callbacks", "errbacks", "chain", "chord", "properties", "delivery_info", "hostname", "reply_to",
         "correlation_id", "is_eager", "loglevel", "logfile", "utc", "headers", "traceparent", "tracestate", "baggage",
-        "sentry-trace", "meth", "method", "taskset", HEADER,
+        "sentry-trace", "meth", "method", "taskset", HEADER, PLANNED,
     }
 )  # fmt: skip
 

@@ -20,10 +20,9 @@ import statuses
 from statuses import State, Status
 
 from .. import attempts
-from ..who import current_user
-from . import tracing
+from . import chords, tracing
 from .adapter import Adapter, new_header
-from .messages import HEADER, USER, Message, read, user_of
+from .messages import HEADER, USER, Message, read
 
 
 class _Sending:
@@ -110,7 +109,7 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int
     """Write the status, and the header that tells workers which it is; the attempt, None where nothing is tracked."""
     known = _again.get()
     if known is not None:
-        headers[HEADER] = new_header(known[0], message, known[1])
+        headers[HEADER] = new_header(known[0], message, known[1], known[0].root)
         return known[1]
     run = tracing.current_run()
     if run is not None and run.message.task_id == message.task_id:
@@ -122,13 +121,18 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int
         headers[HEADER] = new_header(None, message)
     if not tracked:
         return None
-    user = _user(adapter, headers)
-    parent = statuses.current()
-    before = [run.status.id] if run is not None and run.body_ended and run.status is not None else None
-    status = adapter.create(message, user=user, parent=parent.id or None if parent is not None else None, depends_on=before)
-    headers[HEADER] = new_header(status, message)
+    user = tracing.user_here(adapter, headers)
     if user is not None:
         headers[USER] = user
+    planned = chords.publish(adapter, message, headers)
+    if planned is not None:
+        headers[HEADER] = new_header(planned[0], message, root=planned[1])
+        return 0
+    parent = statuses.current()
+    before = [run.status.id] if run is not None and run.body_ended and run.status is not None else None
+    root = chords.root_of(run, message.request.get("group"))
+    status = adapter.create(message, user=user, parent=parent.id or None if parent is not None else None, depends_on=before, root=root)
+    headers[HEADER] = new_header(status, message, root=root)
     return 0
 
 
@@ -138,7 +142,7 @@ def _next_attempt(adapter: Adapter, run: tracing.Run, message: Message, headers:
         run.attempt_after = attempts.requeue(run.handle(), run.attempt, run.retried_for, scheduled=is_scheduled(headers))
     if message.name != run.message.name:
         run.handle().set_job_name(message.name)
-    headers[HEADER] = new_header(run.status, message, run.attempt_after)
+    headers[HEADER] = new_header(run.status, message, run.attempt_after, run.message.root)
     return run.attempt_after
 
 
@@ -153,14 +157,3 @@ def _after_a_lost_worker(adapter: Adapter, message: Message) -> int | None:
 def is_scheduled(headers: Mapping[str, Any]) -> bool:
     """Whether the message is for later."""
     return bool(headers.get("eta"))
-
-
-def _user(adapter: Adapter, headers: Mapping[str, Any]) -> str | None:
-    """The header's, else `as_user`'s, else the project's say, else that of the job that sends."""
-    user = user_of(headers) or current_user()
-    if user is None and adapter.user is not None:
-        user = adapter.user()
-    run = tracing.current_run()
-    if user is None and run is not None:
-        user = user_of(run.message.request)
-    return user_of({USER: user})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,8 +27,10 @@ from statuses import KillRequested, State, Status
 
 from .. import attempts
 from ..jobs import JobStatus
+from ..who import current_user
 from . import adapter as adapters
-from .messages import Message, read
+from . import planned
+from .messages import USER, Message, read, user_of
 
 _MARK = "_statuses_tracked"
 
@@ -98,6 +100,17 @@ _run: ContextVar[Run | None] = ContextVar("statuses_celery_run", default=None)
 def current_run() -> Run | None:
     """The job that runs here."""
     return _run.get()
+
+
+def user_here(adapter: adapters.Adapter, headers: Mapping[str, Any]) -> str | None:
+    """Who starts what is sent here: the header's, else `as_user`'s, else the project's say, else that of the job that sends."""
+    user = user_of(headers) or current_user()
+    if user is None and adapter.user is not None:
+        user = adapter.user()
+    run = current_run()
+    if user is None and run is not None:
+        user = user_of(run.message.request)
+    return user_of({USER: user})
 
 
 def connect() -> None:
@@ -253,6 +266,7 @@ def _rejected(run: Run, rejected: Reject) -> None:
 def _refuse(adapter: adapters.Adapter, task: Any, message: Message, asked: KillRequested) -> Any:
     """What the tracer of a task that raises Ignore returns: the message is acknowledged, nothing has run."""
     adapter.guard.run("refusing a killed job", lambda: _revoke_result(adapter, task, message))
+    planned.give_up(adapter, message)
     try:
         raise Ignore(str(asked))
     except Ignore as ignored:

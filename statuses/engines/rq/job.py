@@ -22,7 +22,7 @@ from statuses import KillRequested, State, Status
 from .. import attempts
 from .adapter import tracker
 from .late import last_words
-from .marks import FIELD
+from .marks import FIELD, ROOT_FIELD
 from .tracking import Tracking
 
 
@@ -43,6 +43,8 @@ class Job(rq.job.Job):
         fields = super().to_dict(*args, **kwargs)
         if self._tracking.mark is not None:
             fields[FIELD] = self._tracking.mark.text(fields["created_at"])
+            if self._tracking.root is not None:
+                fields[ROOT_FIELD] = self._tracking.root
         return fields
 
     def save(self, *args: Any, **kwargs: Any) -> None:

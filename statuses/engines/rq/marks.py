@@ -13,6 +13,8 @@ from typing import Any
 FIELD = "job_status"
 #: The field with the process that runs the job.
 PID_FIELD = "job_status_pid"
+#: The field with what its workflow began with: our id of the first job; absent in that one.
+ROOT_FIELD = "job_status_root"
 #: What the mark says in place of an id where the publisher decided that the job is not tracked.
 _UNTRACKED = "-"
 

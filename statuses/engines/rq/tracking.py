@@ -25,7 +25,7 @@ from ..runs import Run, beginning_outside
 from ..tracker import Tracker
 from . import adapter as adapters
 from .late import last_words
-from .marks import FIELD, PID_FIELD, Mark, read
+from .marks import FIELD, PID_FIELD, ROOT_FIELD, Mark, read
 
 P = ParamSpec("P")
 
@@ -66,6 +66,8 @@ class Tracking:
         """Why it failed."""
         self.run: Run | None = None
         self.refused: KillRequested | None = None
+        self.root: str | None = None
+        """Of a new job: what its workflow began with."""
 
     @property
     def adapter(self) -> Tracker:
@@ -105,20 +107,27 @@ class Tracking:
             user=job.meta.get("user") if isinstance(job.meta, dict) else None,
             parent=before[0] if before else None,
             depends_on=before or None,
+            root=self.root,
         )
         self.mark = Mark(status_id=status.id)
 
     def _before(self) -> list[str]:
-        """The statuses of the jobs it waits for. One round trip to RQ's Redis where there are any."""
+        """The statuses of the jobs it waits for; the first one's root becomes its own. One round trip to RQ's Redis where there
+        are any."""
         ids = self.job._dependency_ids
         if not ids:
             return []
         with self.job.connection.pipeline(transaction=False) as pipeline:
             for id in ids:
-                pipeline.hmget(self.job.key_for(id), FIELD, "created_at")
+                pipeline.hmget(self.job.key_for(id), FIELD, "created_at", ROOT_FIELD)
             found = pipeline.execute()
-        marks = (read(dict(zip((FIELD, "created_at"), values, strict=True))) for values in found)
-        return [mark.status_id for mark in marks if mark is not None and mark.status_id]
+        before = []
+        for *values, root in found:
+            mark = read(dict(zip((FIELD, "created_at"), values, strict=True)))
+            if mark is not None and mark.status_id:
+                before.append(mark.status_id)
+                self.root = self.root or (root.decode(errors="replace") if root else mark.status_id)
+        return before
 
     def adopt(self, mark: Mark) -> None:
         """The job is this attempt, which is told already."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from celery import Celery, chain, chord, group
+from celery import Celery, chain, group
 
 import statuses
 from statuses import State, store
@@ -256,17 +256,6 @@ def test_the_members_of_a_group_name_their_group(world: Any) -> None:
     members = [world.ended(statuses.at(id)) for id in world.sent[-3:]]
     assert len({member.call["options"]["group_id"] for member in members}) == 1
     assert {member.state for member in members} == {State.succeeded}
-
-
-def test_the_body_of_a_chord_depends_on_the_member_that_came_last(world: Any) -> None:
-    chord([world.tasks.add.s(n, n) for n in range(3)], world.tasks.total.s()).apply_async()
-    members = [world.ended(statuses.at(id)) for id in world.sent[-3:]]
-
-    body = world.ended(until(lambda: statuses.find_by(parent=[m.id for m in members]), "the chord's body"))
-
-    assert body.data == {"result": 6}
-    assert body.depends_on == [body.parent]
-    assert all(member.call["options"]["chord"] for member in members)
 
 
 def test_headers_that_a_project_copies_to_the_next_task_are_not_about_it(world: Any) -> None:

@@ -39,6 +39,33 @@ class TestWithAWorker:
         assert (after.state, after.parent, after.depends_on) == (State.succeeded, first.id, [first.id, second.id])
         assert after.queued_at >= first.reload().succeeded_at
 
+    def test_jobs_that_wait_for_each_other_are_one_workflow_with_one_root(self, project: Project) -> None:
+        first = project.send("gated", "rq workflow")
+        second = project.status(project.ask("send_after", "add", 1, 2, before=[first.provider_job_id]))
+        third = project.status(project.ask("send_after", "add", 3, 4, before=[second.provider_job_id]))
+        project.open("rq workflow")
+
+        project.ended(third)
+        found = statuses.workflow(third)
+        assert [job.id for job in found.jobs] == [first.id, second.id, third.id]
+        assert [job.root for job in found.jobs] == [None, first.id, first.id]
+        assert found.depths == [0, 1, 2]
+
+    def test_a_workflow_retried_where_it_stopped_goes_on_and_runs_nothing_twice(self, project: Project) -> None:
+        first = project.send("fail_first", "rq stopped", 1)
+        second = project.status(project.ask("send_after", "note", "rq after stopped", before=[first.provider_job_id]))
+        project.ended(first)
+        settled(project, first)
+        found = statuses.workflow(second)
+        assert (found.stopped, second.reload().state) == ([first], State.unqueued)
+
+        for job in found.stopped:
+            project.retry(job)
+
+        project.ended(second)
+        assert [job.state for job in statuses.workflow(first).jobs] == [State.succeeded] * 2
+        assert (first.reload().attempt, second.attempt, second.data) == (1, 0, {"result": 1})
+
     def test_what_a_job_queues_is_its_child(self, project: Project) -> None:
         job = project.ended(send_own(project, "with_child"))
 

@@ -1,0 +1,46 @@
+"""What a message tells of the body of its chord: which status was planned for it (see `chords`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from celery.exceptions import ChordError
+
+import statuses
+from statuses import State
+
+if TYPE_CHECKING:
+    from .adapter import Adapter
+    from .messages import Message
+
+#: The header of a body that was planned.
+PLANNED = "job_status_body"
+
+
+def give_up(adapter: Adapter, message: Message) -> None:
+    """A job has ended without success: where it was a member of a chord, Celery never sends the body. Never raises."""
+    chord = message.request.get("chord")
+    error = ChordError(f"{message.name}, a member of the chord, did not succeed")
+    for id in _planned_ids(chord) if isinstance(chord, Mapping) else ():
+        adapter.guard.run(
+            "giving the body of a chord up",
+            lambda id=id: statuses.at(id).failed(attempt=0, sources={State.unqueued}, error=error),
+            remember=True,
+        )
+
+
+def _planned_ids(body: Any) -> Iterator[str]:
+    """Status ids in a body's signature, as a message carries it."""
+    if not isinstance(body, Mapping):
+        return
+    headers = (body.get("options") or {}).get("headers")
+    said = headers.get(PLANNED) if isinstance(headers, Mapping) else None
+    if isinstance(said, Mapping) and isinstance(said.get("id"), str):
+        yield said["id"]
+    kwargs = body.get("kwargs") or {}
+    if body.get("subtask_type") in ("chain", "group", "chord"):
+        header = kwargs.get("header")
+        inside = kwargs.get("tasks") or (header.get("kwargs", {}).get("tasks") if isinstance(header, Mapping) else header)
+        for task in inside if isinstance(inside, list | tuple) else ():
+            yield from _planned_ids(task)

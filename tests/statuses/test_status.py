@@ -446,3 +446,14 @@ def test_hostile_texts_come_back_as_they_are():
     assert (found.job_name, found.queue, found.user, found.provider_job_id) == (text,) * 4
     assert found.job_args == {text: text} and found.errors == [text] and found.data == {text: text}
     assert statuses.where(job_name=text, job_arg=text, user=text).count() == 1
+
+
+def test_a_call_can_come_after_the_job(store):
+    status = statuses.create(depends_on=["one"], data={"n": 1})
+
+    status.set_call({"args": ["Book:1"], "kwargs": {}})
+
+    found = statuses.find(status.id)
+    assert (found.call, found.depends_on, found.data) == ({"args": ["Book:1"], "kwargs": {}}, ["one"], {"n": 1})
+    with pytest.raises(TypeError, match="call"):
+        status.set_call({"args": [object()]})

@@ -2,14 +2,14 @@
 
 Nothing here loads numpy: what a clause binds to comes from `masks`, when a question is answered."""
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import clock, resource
+from .arguments import flag, nearest, shown
 from .clock import from_us
 from .columns import DICTIONARIES, SPANS, TAGS, TIMESTAMPS
 from .states import GROUPS, State
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Every timestamp a clause may name.
 MOMENTS = (*TIMESTAMPS, "ended_at")
+#: Microseconds beyond which nothing lies, and what a datetime can say: further bounds are as good as these.
+MOMENT_MIN, MOMENT_MAX = (clock.to_us(end.replace(tzinfo=UTC)) for end in (datetime.min, datetime.max))
+SPAN_MAX = 1 << 62
 _VERBS = {"kill_requested_at": "asked to die", "heartbeat_at": "last heard of"}
 
 
@@ -239,10 +242,7 @@ def _span(what: str, low: int | None, high: int | None, say: Callable[[int], str
 
 
 def _moment(at_us: int) -> str:
-    try:
-        text = from_us(at_us).isoformat(sep=" ", timespec="seconds" if at_us % 1_000_000 == 0 else "microseconds")
-    except OverflowError:
-        return f"{at_us} us"
+    text = from_us(at_us).isoformat(sep=" ", timespec="seconds" if at_us % 1_000_000 == 0 else "microseconds")
     return text.removesuffix("+00:00") + " UTC"
 
 
@@ -268,7 +268,7 @@ def _texts(name: str, value: object) -> frozenset[str]:
     found = []
     for item in _many(name, value):
         if not isinstance(item, str):
-            raise ValueError(f"{name} must be a text or a list of texts, not {item!r}")
+            raise ValueError(f"{name} must be a text or a list of texts, not {shown(item)}")
         found.append(str(item))
     return frozenset(found)
 
@@ -292,27 +292,21 @@ def _states(name: str, value: object) -> frozenset[State]:
     found: set[State] = set()
     for item in _many(name, value):
         if not isinstance(item, str) or str(item) not in known:
-            raise ValueError(f"{name} must be of {', '.join(known)}, not {item!r}{_nearest(item, known)}")
+            raise ValueError(f"{name} must be of {', '.join(known)}, not {shown(item)}{nearest(item, known)}")
         found |= GROUPS.get(str(item)) or {State(item)}
     return frozenset(found)
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, not {value!r}")
-    return value
 
 
 def _bounds(name: str, value: object, number: Callable[[str, object], int | None]) -> dict[str, int | None]:
     if isinstance(value, Mapping):
         unknown = set(value) - {"after", "before"}
         if unknown:
-            raise ValueError(f"{name} knows 'after' and 'before', not {sorted(map(str, unknown))[0]!r}")
+            raise ValueError(f"{name} knows 'after' and 'before', not {shown(next(iter(unknown)))}")
         pair = (value.get("after"), value.get("before"))
     elif isinstance(value, tuple | list) and len(value) == 2:
         pair = (value[0], value[1])
     else:
-        raise ValueError(f"{name} must be (after, before) or {{'after':, 'before':}}, not {value!r}")
+        raise ValueError(f"{name} must be (after, before) or {{'after':, 'before':}}, not {shown(value)}")
     return {"after": number(name, pair[0]), "before": number(name, pair[1])}
 
 
@@ -322,23 +316,23 @@ def moment_us(name: str, value: object) -> int | None:
         return None
     if isinstance(value, datetime):
         if value.utcoffset() is None:
-            raise ValueError(f"{name} needs aware datetimes, {value!r} has no time zone")
-        return clock.to_us(value)
+            raise ValueError(f"{name} needs aware datetimes, {shown(value)} has no time zone")
+        return min(max(clock.to_us(value), MOMENT_MIN), MOMENT_MAX)
     if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
-    raise ValueError(f"{name} must be an aware datetime or integer microseconds, not {value!r}")
+        return min(max(int(value), MOMENT_MIN), MOMENT_MAX)
+    raise ValueError(f"{name} must be an aware datetime or integer microseconds, not {shown(value)}")
 
 
 def _span_us(name: str, value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, timedelta):
-        return value // clock.MICROSECOND
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise ValueError(f"{name} must be a number of seconds, not {value!r}")
-    if math.isinf(value):
-        return (1 << 62) if value > 0 else -1
-    return round(value * 1_000_000)
+        return min(max(value // clock.MICROSECOND, -SPAN_MAX), SPAN_MAX)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise ValueError(f"{name} must be a number of seconds, not {shown(value)}")
+    if isinstance(value, float) and math.isinf(value):
+        return SPAN_MAX if value > 0 else -SPAN_MAX
+    return min(max(round(value * 1_000_000), -SPAN_MAX), SPAN_MAX)
 
 
 def _maker(name: str) -> Callable[[Any], Clause] | None:
@@ -354,8 +348,8 @@ def _maker(name: str) -> Callable[[Any], Clause] | None:
     others: dict[str, Callable[[Any], Clause]] = {
         "id": lambda value: HasId(ids=_ids(name, value)),
         "state": lambda value: InState(states=_states(name, value)),
-        "kill_requested": lambda value: KillRequested(wanted=_flag(name, value)),
-        "stale": lambda value: IsStale(wanted=_flag(name, value)),
+        "kill_requested": lambda value: KillRequested(wanted=flag(name, value)),
+        "stale": lambda value: IsStale(wanted=flag(name, value)),
     }
     return others.get(name)
 
@@ -369,15 +363,10 @@ def make(name: str, value: object) -> Clause:
     """The clause `name=value`. ValueError naming it for an unknown clause (with the nearest known one) or a wrong value."""
     maker = _MAKERS.get(name)
     if maker is None:
-        raise ValueError(f"unknown clause {name!r}{_nearest(name, NAMES)}")
+        raise ValueError(f"unknown clause {name!r}{nearest(name, NAMES)}")
     if value is None:
         raise ValueError(f"{name} must not be None")
     try:
         return maker(value)
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from None
-
-
-def _nearest(word: object, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(word), list(known), n=1)
-    return f", did you mean {near[0]!r}?" if near else ""

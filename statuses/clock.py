@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from .arguments import shown
+
 #: Microseconds of the frozen clock of this process; None: scripts ask the server.
 _everywhere: int | None = None
 
@@ -12,7 +14,7 @@ MICROSECOND = timedelta(microseconds=1)
 def to_us(moment: datetime) -> int:
     """Integer microseconds since the epoch of an aware datetime, exact; ValueError when it is naive."""
     if moment.tzinfo is None or moment.utcoffset() is None:
-        raise ValueError(f"{moment!r} has no time zone: give an aware datetime")
+        raise ValueError(f"{shown(moment)} has no time zone: give an aware datetime")
     return (moment - EPOCH) // MICROSECOND
 
 

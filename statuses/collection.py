@@ -1,11 +1,11 @@
 """All statuses: making, finding, taking away."""
 
-import builtins
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
 
 from . import config, encoding, ids, keys, record, resource, scripts, store, transitions
+from .arguments import callback, flag, shown
 from .clock import from_us
 from .columns import KEPT_FOR_EVER
 from .errors import StatusExists, StatusNotFound
@@ -55,25 +55,33 @@ class Statuses(Sequence[Status]):
         """As `Query.request_kill_all`, on these jobs."""
         from . import bulk
 
-        return bulk.request_kill(bulk.of_statuses(self), **how)
+        return bulk.request_kill(bulk.of_statuses(self), **_checked(how))
 
     def kill_now_all(self, **how: Any) -> "Changed":
         """As `Query.kill_now_all`, on these jobs."""
         from . import bulk
 
-        return bulk.kill_now(bulk.of_statuses(self), **how)
+        return bulk.kill_now(bulk.of_statuses(self), **_checked(how))
 
     def delete_all(self, **how: Any) -> "Changed":
         """As `Query.delete_all`, on these jobs."""
         from . import bulk
 
-        return bulk.delete(bulk.of_statuses(self), **how)
+        return bulk.delete(bulk.of_statuses(self), **_checked(how))
 
     def retry_all(self, **how: Any) -> "Changed":
         """As `Query.retry_all`, on these jobs."""
         from . import bulk
 
-        return bulk.retry(bulk.of_statuses(self), **how)
+        return bulk.retry(bulk.of_statuses(self), **_checked(how))
+
+
+def _checked(how: dict[str, Any]) -> dict[str, Any]:
+    callback("progress", how.get("progress"))
+    encoding.text(how.get("by"), "by")
+    for name in ("force", "only_ended"):
+        flag(name, how.get(name, False))
+    return how
 
 
 def configure(**settings: Any) -> config.Config:
@@ -134,11 +142,11 @@ def _extra(call: Mapping[str, Any] | None) -> str | None:
 
 def _awaited(depends_on: Sequence[str] | None) -> list[str]:
     """What a job waits for, each once."""
-    if not depends_on:
+    if depends_on is None:
         return []
-    if isinstance(depends_on, str) or not builtins.all(isinstance(text, str) for text in depends_on):
-        raise TypeError("depends_on must be a list of ids")
-    return [str(encoding.text(text, "depends_on")) for text in dict.fromkeys(depends_on)]
+    if not isinstance(depends_on, Collection) or isinstance(depends_on, str | bytes | Mapping):
+        raise TypeError(f"depends_on must be a list of ids, not {shown(depends_on)}")
+    return list(dict.fromkeys(encoding.required(text, "depends_on") for text in depends_on))
 
 
 def _new_row(
@@ -194,11 +202,13 @@ def _new_row(
     )
 
 
+_STATES: dict[str, State] = {state.value: state for state in State}
+
+
 def _state(state: str) -> State:
-    try:
-        return State(state)
-    except ValueError:
-        raise ValueError(f"state must be one of {', '.join(State)}, not {state!r}") from None
+    if not isinstance(state, str) or state not in _STATES:
+        raise ValueError(f"state must be one of {', '.join(State)}, not {shown(state)}")
+    return _STATES[state]
 
 
 def _family(own_id: str | None) -> int:
@@ -272,6 +282,8 @@ def _is_utf8(text: str) -> bool:
 def at(id: str) -> Status:
     """A handle to write to a known id without reading first; attributes are read when they are asked for.
     No round trip for generated ids, one for own ids. Raises: StatusNotFound for an own id that is not there."""
+    if not isinstance(id, str):
+        raise TypeError(f"id must be a string, not {type(id).__name__}")
     here = store.current()
     place = ids.decode(id)
     if place is not None and place.family < len(here.families):

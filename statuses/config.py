@@ -1,11 +1,11 @@
 """The configuration of the status service: one frozen object, checked when it is made."""
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
+from .arguments import nearest, shown
 from .errors import ConfigurationError
 from .states import State
 
@@ -52,20 +52,48 @@ class Config:
     """The host project's say (see `jobadmin.resolver`)."""
 
     def __post_init__(self) -> None:
-        if not self.namespace or len(self.namespace) > 64 or not all(c.isalnum() or c in "_-." for c in self.namespace):
-            raise ConfigurationError(f"namespace must be 1 to 64 letters, digits, '_', '-' or '.', not {self.namespace!r}")
-        if not 1 <= self.families <= 64:
-            raise ConfigurationError(f"families must be 1 to 64, not {self.families!r}")
-        for key, kept in self.retention.items():
-            if key != "*" and not key.startswith("name:") and key not in set(State):
-                raise ConfigurationError(f"retention knows state names, 'name:<job name>' and '*', not {key!r}")
-            if kept is not None and (not isinstance(kept, timedelta) or kept <= timedelta(0)):
-                raise ConfigurationError(f"retention[{key!r}] must be a positive timedelta or None, not {kept!r}")
-        if self.timeout_seconds <= 0 or self.connect_timeout_seconds <= 0:
-            raise ConfigurationError("timeouts must be positive numbers of seconds")
-        if self.stale_after <= timedelta(0):
-            raise ConfigurationError(f"stale_after must be a positive timedelta, not {self.stale_after!r}")
+        name = self.namespace
+        if not isinstance(name, str) or not 1 <= len(name) <= 64 or not all(c.isalnum() or c in "_-." for c in name):
+            raise ConfigurationError(f"namespace must be 1 to 64 letters, digits, '_', '-' or '.', not {shown(name)}")
+        for setting in ("url", "read_url"):
+            if not isinstance(getattr(self, setting), str | None):
+                raise ConfigurationError(f"{setting} must be an address or None, not {shown(getattr(self, setting))}")
+        if not _is_whole(self.families) or not 1 <= self.families <= 64:
+            raise ConfigurationError(f"families must be 1 to 64, not {shown(self.families)}")
+        if not _is_whole(self.cache_entries) or self.cache_entries < 0:
+            raise ConfigurationError(f"cache_entries must be a whole number from 0, not {shown(self.cache_entries)}")
+        if not isinstance(self.stale_after, timedelta) or self.stale_after <= timedelta(0):
+            raise ConfigurationError(f"stale_after must be a positive timedelta, not {shown(self.stale_after)}")
+        self._check_timeouts()
+        self._check_mappings()
+        self._check_retention()
+        self._check_tracking()
         self._check_reaping()
+
+    def _check_timeouts(self) -> None:
+        for setting in ("timeout_seconds", "connect_timeout_seconds"):
+            seconds = getattr(self, setting)
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 86_400:
+                raise ConfigurationError(f"timeouts must be positive numbers of seconds, a day at most, {setting} is {shown(seconds)}")
+
+    def _check_mappings(self) -> None:
+        for setting in ("retention", "reap_after", "reap_retries", "sampled"):
+            if not isinstance(getattr(self, setting), Mapping):
+                raise ConfigurationError(f"{setting} must be a mapping, not {shown(getattr(self, setting))}")
+
+    def _check_retention(self) -> None:
+        for key, kept in self.retention.items():
+            if not isinstance(key, str) or (key != "*" and not key.startswith("name:") and key not in set(State)):
+                raise ConfigurationError(f"retention knows state names, 'name:<job name>' and '*', not {shown(key)}")
+            if kept is not None and (not isinstance(kept, timedelta) or kept <= timedelta(0)):
+                raise ConfigurationError(f"retention[{key!r}] must be a positive timedelta or None, not {shown(kept)}")
+
+    def _check_tracking(self) -> None:
+        if isinstance(self.untracked, str) or not isinstance(self.untracked, Collection):
+            raise ConfigurationError(f"untracked must be a set of job names, not {shown(self.untracked)}")
+        for name, share in self.sampled.items():
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ConfigurationError(f"sampled[{name!r}] must be a share from 0 to 1, not {shown(share)}")
 
     def _check_reaping(self) -> None:
         for name, silence in self.reap_after.items():
@@ -77,11 +105,14 @@ class Config:
                 raise ConfigurationError(f"reap_retries[{name!r}] must be a whole number from 0, not {times!r}")
 
 
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
+
+
 def make(**settings: Any) -> Config:
     """A Config of `settings`; ConfigurationError names an unknown key and the nearest known one."""
     known = [f.name for f in fields(Config)]
     for key in settings:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise ConfigurationError(f"unknown setting {key!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+            raise ConfigurationError(f"unknown setting {key!r}{nearest(key, known)}")
     return Config(**settings)

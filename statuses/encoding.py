@@ -7,17 +7,40 @@ from typing import Any
 #: Characters of a text that becomes a dictionary entry (name, queue, user, ...) or an indexed tag.
 TEXT_LENGTH = 1000
 
+#: Levels of lists and dicts in one another. Python's reader takes a frame for each, and may be deep in a stack of its own.
+DEPTH = 200
+
 _encoder = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def dumps(value: object, argument: str) -> str:
     """`value` as JSON text. TypeError/ValueError naming `argument` when JSON cannot hold it."""
     try:
-        return _encoder.encode(value)
+        text = _encoder.encode(value)
     except TypeError as error:
         raise TypeError(f"{argument} must be JSON: {error}") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise _too_deep(argument) from None
+    except ValueError as error:
         raise ValueError(f"{argument} must be JSON: {error}") from None
+    if text.count("[") + text.count("{") > DEPTH and _depth(value) > DEPTH:
+        raise _too_deep(argument)
+    return text
+
+
+def _too_deep(argument: str) -> ValueError:
+    return ValueError(f"{argument} must be JSON of at most {DEPTH} lists and objects in one another")
+
+
+def _depth(value: Any) -> int:
+    """How many lists and dicts are in one another."""
+    depth, level = 0, [value] if isinstance(value, dict | list | tuple) else []
+    while level:
+        depth += 1
+        level = [
+            child for one in level for child in (one.values() if isinstance(one, dict) else one) if isinstance(child, dict | list | tuple)
+        ]
+    return depth
 
 
 def loads(text: str | bytes) -> Any:
@@ -39,6 +62,15 @@ def text(value: object, argument: str) -> str | None:
     if not 1 <= len(value) <= TEXT_LENGTH:
         raise ValueError(f"{argument} must have 1 to {TEXT_LENGTH} characters, not {len(value)}")
     return encodable(value, argument)
+
+
+def required(value: object, argument: str) -> str:
+    """A short text as it is; TypeError/ValueError naming `argument` otherwise."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must hold strings, not {type(value).__name__}")
+    found = text(value, argument)
+    assert found is not None
+    return found
 
 
 def encodable(value: str, argument: str) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from .arguments import shown
+
 
 class StatusesError(Exception):
     """Raised when the status service cannot do what was asked; root of all its errors."""
@@ -33,7 +35,7 @@ class StatusNotFound(StatusesError, LookupError):
     """Raised when a status is not there, or was removed."""
 
     def __init__(self, id: str) -> None:
-        super().__init__(f"no status with id {id!r}")
+        super().__init__(f"no status with id {shown(id)}")
         self.id = id
 
 

@@ -9,6 +9,8 @@ import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
+from .arguments import shown
+
 FAMILIES_MAX = 64
 SEGMENTS_MAX = 1 << 20
 _ATTEMPT = re.compile(r":\d+\Z")
@@ -69,9 +71,9 @@ def check_own(id: object) -> str:
     if not 1 <= len(id) <= OWN_ID_LENGTH:
         raise ValueError(f"id must have 1 to {OWN_ID_LENGTH} characters, not {len(id)}")
     if _ATTEMPT.search(id):
-        raise ValueError(f"id {id!r} must not end in a colon and digits: that names an attempt")
+        raise ValueError(f"id {shown(id)} must not end in a colon and digits: that names an attempt")
     try:
         id.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"id {id!r} holds characters that UTF-8 has no bytes for") from None
+        raise ValueError(f"id {shown(id)} holds characters that UTF-8 has no bytes for") from None
     return id

@@ -1,6 +1,5 @@
 """Many statuses at once, with their own past times: what imports and benchmarks use."""
 
-import difflib
 import secrets
 import struct
 from array import array
@@ -12,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from . import clock, encoding, failure, ids, keys, resource, scripts, transitions
+from .arguments import nearest, shown
 from .collection import _awaited, _by_alias, _extra, _family, find, server_time
 from .columns import TIMESTAMPS
 from .errors import StatusExists
@@ -107,7 +107,7 @@ class _Row:
         if not _KNOWN.issuperset(found):
             _refuse_unknown(found)
         get = found.get
-        state = self.state = _STATES.get(get("state") or "unqueued") or _refuse_state(get("state"))
+        state = self.state = _state(get("state"))
         self.texts = [None if (value := get(name)) is None else _text(value, name) for name in _TEXTS]
         self._read_times(get, state, now_us)
         self._read_fields(get)
@@ -143,14 +143,14 @@ class _Row:
         fields: scripts.Fields = {}
         self.fields, self.tags = fields, ()
         job_args = get("job_args")
-        if job_args:
+        if job_args is not None:
             fields["a"], self.tags = _arguments(job_args)
         for field, kind, name in (("p", "p", "provider_job_id"), ("P", "c", "parent"), ("R", "o", "root")):
             value = get(name)
             if value is not None:
                 fields[field] = encoding.text(value, name)
                 self.tags += (_tag(kind, value),)
-        if (depends_on := get("depends_on")) and (awaited := _awaited(depends_on)):
+        if awaited := _awaited(get("depends_on")):
             fields["D"] = encoding.dumps(awaited, "depends_on")
             self.tags += tuple([_tag("f", text) for text in awaited])
         if get("progress") is not None:
@@ -162,10 +162,12 @@ class _Row:
 
     def _read_errors(self, errors: Any) -> None:
         self.errors, self.group = None, None
-        if not errors:
+        if errors is None:
             return
         if not isinstance(errors, list | tuple):
             raise TypeError(f"errors must be a list, not {type(errors).__name__}")
+        if not errors:
+            return
         kept = [_describe(error) if isinstance(error, str) else failure.describe(error) for error in errors]
         self.errors = "".join(f"{'0' * 16}{one.text}\n" for one in kept)
         self.fields["o"], self.group = kept[-1].summary, kept[-1].group
@@ -180,12 +182,16 @@ _MOMENT_INDEX = {state: TIMESTAMPS.index(state.moment) if state.moment else None
 
 def _refuse_unknown(found: Mapping[str, Any]) -> None:
     unknown = next(key for key in found if key not in _KNOWN)
-    near = difflib.get_close_matches(str(unknown), _KNOWN, n=1)
-    raise ValueError(f"unknown attribute {unknown!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+    raise ValueError(f"unknown attribute {shown(unknown)}{nearest(unknown, _KNOWN)}")
 
 
-def _refuse_state(state: object) -> State:
-    raise ValueError(f"state must be one of {', '.join(State)}, not {state!r}")
+def _state(state: object) -> State:
+    if state is None:
+        return State.unqueued
+    known = _STATES.get(state) if isinstance(state, str) else None
+    if known is not None:
+        return known
+    raise ValueError(f"state must be one of {', '.join(State)}, not {shown(state)}")
 
 
 def _text(value: Any, name: str) -> str | None:
@@ -226,9 +232,12 @@ def _describe(error: str) -> failure.Failure:
 
 def _time(value: Any, name: str) -> int:
     if isinstance(value, datetime):
-        value = clock.to_us(value)
+        try:
+            value = clock.to_us(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an aware datetime or integer microseconds, not {value!r}")
+        raise TypeError(f"{name} must be an aware datetime or integer microseconds, not {shown(value)}")
     if not 0 < value < 1 << 52:
         raise ValueError(f"{name} must lie between 1970 and 2112, not at {value} microseconds")
     return value

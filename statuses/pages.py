@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import shown
 from .columns import SPANS, TIMESTAMPS
 from .evaluation import COUNTS, Evaluation, Found, Hits, Look, Selection
 from .masks import ENDED_COLUMNS, FALSE, I64_MAX, TRUE, Test, ended_at
@@ -280,9 +281,9 @@ def decode(order: Order, cursor: str) -> Key:
     try:
         name, rank, tie = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
     except (AttributeError, ValueError, TypeError, RecursionError):
-        raise ValueError(f"cursor {cursor!r} is broken") from None
+        raise ValueError(f"cursor {shown(cursor)} is broken") from None
     if type(name) is not str or type(rank) is not int or type(tie) is not int or max(abs(rank), abs(tie)) > I64_MAX:
-        raise ValueError(f"cursor {cursor!r} is broken")
+        raise ValueError(f"cursor {shown(cursor)} is broken")
     if name != str(order):
         raise ValueError(f"cursor is of the order {name!r}, not {str(order)!r}")
     return Key(rank, tie)

@@ -2,13 +2,13 @@
 
 Nothing is read before an answer is asked for. numpy is loaded then, not here: workers that only write never need it."""
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import clauses, keys, record
+from . import clauses, encoding, keys, record
 from .answers import Bin, Bucket, Durations, FacetCount, Report
+from .arguments import callback, flag, mapping, natural, nearest, shown
 from .clauses import MOMENTS, Clause, moment_us
 from .columns import DICTIONARIES, SPANS, TIMESTAMPS
 from .errors import LimitedQuery
@@ -71,19 +71,18 @@ class Query:
         last; equals as they were created, later first where it descends. Raises: ValueError."""
         name = order.removeprefix("-") if isinstance(order, str) else order
         if name not in SORTABLE:
-            near = difflib.get_close_matches(str(name), SORTABLE, n=1)
-            raise ValueError(f"order_by knows {', '.join(SORTABLE)}, not {order!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+            raise ValueError(f"order_by knows {', '.join(SORTABLE)}, not {shown(order)}{nearest(name, SORTABLE)}")
         if self.cursor is not None:
             raise ValueError("order_by comes before after() and before(): a cursor is of one order")
         return replace(self, order=order)
 
     def limit(self, number: int) -> "Query":
         """At most so many jobs. Raises: ValueError when negative."""
-        return replace(self, most=_natural("limit", number))
+        return replace(self, most=natural("limit", number))
 
     def offset(self, number: int) -> "Query":
         """Without the first so many. Raises: ValueError when negative."""
-        return replace(self, skipped=_natural("offset", number))
+        return replace(self, skipped=natural("offset", number))
 
     def after(self, cursor: str) -> "Query":
         """What follows the place a page gave as `next`. Raises: ValueError for a broken cursor, or one of another order."""
@@ -106,7 +105,7 @@ class Query:
     def __getitem__(self, index: int | slice) -> "Status | Query":
         if isinstance(index, slice):
             return self._slice(index)
-        found = self._slice(slice(_natural("index", index), index + 1)).first()
+        found = self._slice(slice(natural("index", index), index + 1)).first()
         if found is None:
             raise IndexError(f"there is no job at {index}")
         return found
@@ -114,10 +113,10 @@ class Query:
     def _slice(self, part: slice) -> "Query":
         if part.step is not None:
             raise ValueError("a slice of a query has no step")
-        start = _natural("slice", 0 if part.start is None else part.start)
+        start = natural("slice", 0 if part.start is None else part.start)
         most = None if self.most is None else max(self.most - start, 0)
         if part.stop is not None:
-            wanted = max(_natural("slice", part.stop) - start, 0)
+            wanted = max(natural("slice", part.stop) - start, 0)
             most = wanted if most is None else min(most, wanted)
         return replace(self, skipped=self.skipped + start, most=most)
 
@@ -256,16 +255,21 @@ class Query:
         asked = reports.Asked()
         if counts or count:
             asked.counts()
-        for field, limit in (counts_by or {}).items():
+        for field, limit in mapping("counts_by", counts_by).items():
             asked.counts_by(_known("counts_by", field, FIELDS), _most(limit))
+        if isinstance(durations, str) or not isinstance(durations, Collection):
+            raise TypeError(f"durations must be a list of spans, not {shown(durations)}")
         for span in durations:
             asked.durations(_known("durations", span, SPANS))
-        for field, (span, limit) in (durations_by or {}).items():
+        for field, asks in mapping("durations_by", durations_by).items():
+            if not isinstance(asks, tuple | list) or len(asks) != 2:
+                raise TypeError(f"durations_by maps a field to (span, limit), not to {shown(asks)}")
+            span, limit = asks
             asked.durations_by(_known("durations_by", field, DICTIONARIES), _known("durations_by", span, SPANS), _most(limit))
-        for span, bins in (histogram or {}).items():
+        for span, bins in mapping("histogram", histogram).items():
             asked.histogram(_known("histogram", span, SPANS), _steps("bins", bins))
         if timeline is not None:
-            asked.timeline(_timeline(**timeline))
+            asked.timeline(_timeline(**_keywords("timeline", timeline)))
         if flags:
             asked.flags()
         if bounds:
@@ -278,6 +282,8 @@ class Query:
         from . import dictionaries
 
         _known("values", field, DICTIONARIES)
+        if not isinstance(prefix, str):
+            raise TypeError(f"prefix must be a string, not {type(prefix).__name__}")
         store = current()
         found = dictionaries.texts_of(store).catch_up((family, field) for family in range(len(store.families)))
         texts = sorted({text for known in found.values() for text in known if text and text.startswith(prefix)})
@@ -358,12 +364,14 @@ class Query:
         """Ask every matching job to die; with `end_queued` those that wait are killed in the same step. Ended ones are skipped."""
         from . import bulk
 
+        callback("progress", progress)
         return bulk.request_kill(bulk.of_places(self.places()), by=by, reason=reason, end_queued=end_queued, progress=progress)
 
     def kill_now_all(self, *, by: str | None = None, reason: str | None = None, progress: Any = None) -> "Changed":
         """Kill what waits by our own word, ask what runs and end it through its engine."""
         from . import bulk
 
+        callback("progress", progress)
         return bulk.kill_now(bulk.of_places(self.places()), by=by, reason=reason, progress=progress)
 
     def delete_all(self, *, force: bool = False, only_ended: bool = False, undo_for: Any = None, progress: Any = None) -> "Changed":
@@ -371,12 +379,17 @@ class Query:
         any of them, as of this one read, is not completed."""
         from . import bulk
 
+        callback("progress", progress)
+        flag("force", force)
+        flag("only_ended", only_ended)
         return bulk.delete(bulk.of_places(self.places()), force=force, only_ended=only_ended, undo_for=undo_for, progress=progress)
 
     def retry_all(self, *, by: str | None = None, progress: Any = None) -> "Changed":
         """Run every matching job again through its engine. Skipped: what has not ended, and whose engine cannot."""
         from . import bulk
 
+        callback("progress", progress)
+        encoding.text(by, "by")
         return bulk.retry(bulk.of_places(self.places()), by=by, progress=progress)
 
 
@@ -384,6 +397,14 @@ def _facets(evaluation: Any, field: str, limit: int | None, distinct: bool) -> A
     from . import facets, resources
 
     return (resources if field == "job_arg" else facets).counts_by(evaluation, field, limit, distinct)
+
+
+def _keywords(name: str, given: Any) -> Mapping[str, Any]:
+    known = ("on", "after", "before", "buckets")
+    for word in mapping(name, given):
+        if word not in known:
+            raise ValueError(f"{name} knows {', '.join(known)}, not {shown(word)}{nearest(word, known)}")
+    return given
 
 
 def _timeline(*, on: str = "recorded_at", after: Any = None, before: Any = None, buckets: int = 60) -> Any:
@@ -396,23 +417,17 @@ def _timeline(*, on: str = "recorded_at", after: Any = None, before: Any = None,
 
 def _known(answer: str, name: Any, known: Any) -> Any:
     if name not in [*known]:
-        raise ValueError(f"{answer} knows {', '.join(known)}, not {name!r}")
+        raise ValueError(f"{answer} knows {', '.join(known)}, not {shown(name)}{nearest(name, known)}")
     return name
 
 
-def _natural(name: str, number: object) -> int:
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise ValueError(f"{name} must be a whole number from 0, not {number!r}")
-    return number
-
-
 def _most(limit: int | None) -> int | None:
-    return None if limit is None else _natural("limit", limit)
+    return None if limit is None else natural("limit", limit)
 
 
 def _steps(name: str, number: object) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= STEPS_MAX:
-        raise ValueError(f"{name} must be a whole number from 1 to {STEPS_MAX}, not {number!r}")
+        raise ValueError(f"{name} must be a whole number from 1 to {STEPS_MAX}, not {shown(number)}")
     return number
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from . import keys, scripts
+from .arguments import shown
 from .bulk import Changed
 from .columns import DICTIONARIES, SEGMENT_ROWS, TAG_BUCKETS, TAGS
 from .ids import Place
@@ -21,8 +22,8 @@ def restore(token: str) -> Changed:
 
     from . import faults
 
-    if not isinstance(token, str) or not token.isdigit():
-        raise ValueError(f"token must be what a removal gave as Changed.undo, not {token!r}")
+    if not isinstance(token, str) or not (token.isascii() and token.isdigit()):
+        raise ValueError(f"token must be what a removal gave as Changed.undo, not {shown(token)}")
     here, moment = current(), int(token)
     restored = missing = 0
     for family in range(len(here.families)):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import encoding
+from .arguments import shown
 
 
 def resource(value: object, argument: str) -> str:
@@ -31,9 +32,9 @@ def normalise(job_args: object) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, value in job_args.items():
         if not isinstance(name, str):
-            raise TypeError(f"job_args has a name that is no string: {name!r}")
+            raise TypeError(f"job_args has a name that is no string: {shown(name)}")
         encoding.encodable(name, "a name in job_args")
-        where = f"job_args[{name!r}]"
+        where = f"job_args[{shown(name)}]"
         kept[name] = [resource(v, where) for v in value] if isinstance(value, list | tuple) else resource(value, where)
     return kept
 

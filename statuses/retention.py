@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import keys, removal
+from . import encoding, keys, removal
+from .arguments import callback, shown
 from .columns import DICTIONARIES
 from .states import State
 from .store import Store, current
@@ -58,8 +59,9 @@ def clean(
     Source: the columns that decide, none for a segment that this process knows nothing is due in; a
     script per 100 rows. Each row is removed only if its state is still the one that was read. Safe while others write."""
     if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta(0)):
-        raise ValueError(f"older_than must be a timedelta that is not negative, not {older_than!r}")
+        raise ValueError(f"older_than must be a timedelta that is not negative, not {shown(older_than)}")
     criteria = Criteria(_texts(job_name, "job_name"), _texts(queue, "queue"), _states(state), older_than)
+    callback("progress", progress)
     here, tally = current(), _Tally(progress)
     for family in range(len(here.families)):
         cleaner = Cleaner(here, family, criteria, tally)
@@ -79,16 +81,16 @@ def _texts(given: str | Sequence[str] | None, name: str) -> list[str] | None:
     if given is None:
         return None
     found = [given] if isinstance(given, str) else given
-    if not isinstance(found, Collection) or not all(isinstance(text, str) for text in found):
-        raise TypeError(f"{name} must be a text or a list of texts, not {given!r}")
-    return list(found)
+    if not isinstance(found, Collection) or isinstance(found, Mapping | bytes) or not all(isinstance(text, str) for text in found):
+        raise TypeError(f"{name} must be a text or a list of texts, not {shown(given)}")
+    return [encoding.encodable(text, name) for text in found]
 
 
 def _states(given: str | Sequence[str] | None) -> list[State] | None:
     try:
         return None if given is None else [State(text) for text in _texts(given, "state") or ()]
     except ValueError:
-        raise ValueError(f"state must be of {', '.join(State)}, not {given!r}") from None
+        raise ValueError(f"state must be of {', '.join(State)}, not {shown(given)}") from None
 
 
 @dataclass(frozen=True)

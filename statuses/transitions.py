@@ -1,11 +1,14 @@
 """The verbs of a status: each one atomic round trip, safe with many writers."""
 
 import logging
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 from . import clock, encoding, failure, keeping, resource, scripts
+from .arguments import flag, natural, shown, span
 from .columns import KEPT_FOR_EVER
 from .engines import registry
 from .errors import EngineCannot, KillRequested, NotCompleted, ReadOnlyAttempt, StatusNotFound, StoreUnavailable
@@ -67,7 +70,7 @@ class Transitions:
             return action(self._store, self._place(), self.id, *arguments, **more)
 
     def _enter(self, state: State, attempt: int | None, sources: Collection[str] | None) -> Self:
-        self._write(scripts.move, state, (attempt, _sources(sources)))
+        self._write(scripts.move, state, _guard(attempt, sources))
         return self
 
     def _end(
@@ -84,8 +87,9 @@ class Transitions:
         kept = None if error is None else failure.describe(error)
         described = None if kept is None else (kept.text, kept.group, kept.summary)
         text = None if data is None else encoding.dumps(data, "data")
-        silent_us = None if silent_for is None else silent_for // clock.MICROSECOND
-        self._write(scripts.finish, state, (attempt, _sources(sources)), described, text, silent_us)
+        silent = span("silent_for", silent_for)
+        silent_us = None if silent is None else silent // clock.MICROSECOND
+        self._write(scripts.finish, state, _guard(attempt, sources), described, text, silent_us)
         return self
 
     def unqueued(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
@@ -111,7 +115,7 @@ class Transitions:
         killed or was asked to die does not start. Raises: KillRequested then.
         `alive`: the start is a heartbeat, whoever starts it sends more of them."""
         text = encoding.text(worker, "worker")
-        self._write(scripts.start, text, (attempt, _sources(sources)), refuse_killed, alive)
+        self._write(scripts.start, text, _guard(attempt, sources), refuse_killed, alive)
         return self
 
     def succeeded(self, *, attempt: int | None = None, sources: Collection[str] | None = None, data: object = None) -> Self:
@@ -151,7 +155,7 @@ class Transitions:
         `scheduled`: for later; the new attempt is unqueued, and waits from the moment it is queued. `ran`: the attempt is
         over even where its start was never told. `failed`: it goes into history as failed, never seen as such before."""
         target = State.unqueued if scheduled else State.queued
-        self._write(scripts.requeue, (attempt, _sources(sources)), target, ran, failed)
+        self._write(scripts.requeue, _guard(attempt, sources), target, ran, failed)
         return self
 
     def set_progress(self, at: float, out_of: float | None = None, *, message: str | None = None) -> Self:
@@ -178,7 +182,7 @@ class Transitions:
     def add_error(self, error: object, *, attempt: int | None = None) -> Self:
         """One more error of this attempt: an exception (class, message, traceback) or any JSON."""
         kept = failure.describe(error)
-        self._write(scripts.add_error, kept.text, kept.group, kept.summary, attempt)
+        self._write(scripts.add_error, kept.text, kept.group, kept.summary, None if attempt is None else natural("attempt", attempt))
         return self
 
     def _label(self, name: str, value: str | None) -> Self:
@@ -261,7 +265,7 @@ class Transitions:
 
         No state changes, unless `end_queued` and the job waits: then it is killed in the same step, by our own word."""
         who, why = encoding.text(by, "by"), encoding.text(reason, "reason")
-        result = self._write(scripts.request_kill, who, why, end_queued, (attempt, _sources(sources)))
+        result = self._write(scripts.request_kill, who, why, end_queued, _guard(attempt, sources))
         self.changed = result in ("requested", "killed")
         return self
 
@@ -309,7 +313,7 @@ class Transitions:
         """Remove the status and its attempts, for good; children stay. Raises: NotCompleted unless `force`."""
         if self.archived:
             raise ReadOnlyAttempt(self.id)
-        refused = self._act(scripts.delete, "1234567" if force else f"{State.succeeded.code}{State.failed.code}")
+        refused = self._act(scripts.delete, "1234567" if flag("force", force) else f"{State.succeeded.code}{State.failed.code}")
         if refused is not None:
             raise NotCompleted(self.id, refused.value)
 
@@ -317,8 +321,22 @@ class Transitions:
         raise NotImplementedError
 
 
+_STATES = frozenset(State)
+
+
+def _guard(attempt: int | None, sources: Collection[str] | None) -> tuple[int | None, list[State] | None]:
+    """The attempt that is spoken of, and the states it may leave. TypeError/ValueError naming them."""
+    return None if attempt is None else natural("attempt", attempt), _sources(sources)
+
+
 def _sources(sources: Collection[str] | None) -> list[State] | None:
-    return None if sources is None else [State(source) for source in sources]
+    if sources is None:
+        return None
+    if not isinstance(sources, Collection) or isinstance(sources, str):
+        raise TypeError(f"sources must be a set of states, not {shown(sources)}")
+    if not all(isinstance(source, str) and source in _STATES for source in sources):
+        raise ValueError(f"sources must be of {', '.join(State)}, not {shown(sources)}")
+    return [State(source) for source in sources]
 
 
 def _tags(field: str, text: str) -> list[scripts.Tag]:
@@ -328,30 +346,39 @@ def _tags(field: str, text: str) -> list[scripts.Tag]:
 
 
 def _progress(at: float, out_of: float | None) -> str:
-    for name, value in (("at", at), ("out_of", out_of)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    top = 1 if out_of is None else out_of
-    if not 0 <= at <= top or not top < float("inf"):
-        raise ValueError(f"progress must be 0 <= at <= {'1' if out_of is None else f'out_of ({out_of})'}, at is {at}")
-    return f"{at!r}" if out_of is None else f"{at!r}\t{out_of!r}"
+    done = _number("at", at)
+    if out_of is None:
+        top, words = 1, "1"
+    else:
+        top, words = _number("out_of", out_of), f"out_of ({shown(out_of)})"
+    if not 0 <= done <= top:
+        raise ValueError(f"progress must be 0 <= at <= {words}, at is {shown(at)}")
+    return f"{done!r}" if out_of is None else f"{done!r}\t{top!r}"
+
+
+def _number(name: str, value: Any) -> int | float:
+    """A finite number as Python's own, numpy's too: what is kept is its `repr`."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"progress must be made of numbers, {name} is {shown(value)}")
+    try:
+        number = int(value) if isinstance(value, Integral) else float(value)
+        if math.isfinite(number):
+            return number
+    except OverflowError:
+        pass
+    raise ValueError(f"progress must be made of finite numbers, {name} is {shown(value)}")
 
 
 def keep_for_us(time: timedelta | None) -> int | None:
     """`keep_for` in microseconds; TypeError/ValueError when it is no positive timedelta."""
-    if time is None:
-        return None
-    if not isinstance(time, timedelta):
-        raise TypeError(f"keep_for must be a timedelta or None, not {type(time).__name__}")
-    if time < timedelta(0):
-        raise ValueError(f"keep_for must not be negative, it is {time}")
-    return min(time // clock.MICROSECOND, KEPT_FOR_EVER)
+    kept = span("keep_for", time)
+    return None if kept is None else min(kept // clock.MICROSECOND, KEPT_FOR_EVER)
 
 
 def awaited(store: Store, instance: object, texts: Collection[str]) -> str:
     """The text of what a job waits to be deleted, noted down in the store. ValueError when it is none of `texts`."""
     text = resource.resource(instance, "keep_until_deleted")
     if text not in texts:
-        raise ValueError(f"keep_until_deleted must be one of the resources in job_args, {text!r} is not among them")
+        raise ValueError(f"keep_until_deleted must be one of the resources in job_args, {shown(text)} is not among them")
     keeping.wait_for(store, text)
     return text

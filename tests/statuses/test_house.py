@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LEVEL_0 = {"states", "errors", "keys", "columns", "ids", "clock", "encoding", "config"}
+LEVEL_0 = {"arguments", "states", "errors", "keys", "columns", "ids", "clock", "encoding", "config"}
 
 
 def imports(path: Path) -> set[str]:

@@ -143,7 +143,7 @@ class TestWrongQuestions:
                 statuses.all().timeline(after=wrong)
         with pytest.raises(ValueError, match="timeline knows"):
             statuses.all().timeline("run_time")
-        with pytest.raises(TypeError):
+        with pytest.raises(ValueError, match="timeline knows"):
             statuses.all().report(timeline={"until": 5})
 
     def test_a_negative_limit_of_values(self):

@@ -1,0 +1,69 @@
+"""What callers give, looked at: each check names the argument and says what was expected."""
+
+import difflib
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+#: Characters of a wrong value that a message shows.
+SHOWN = 100
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = SHOWN
+
+
+def shown(value: object) -> str:
+    """A wrong value in a message: short whatever it is, and of one that cannot say itself its class."""
+    try:
+        text = _short.repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= 2 * SHOWN else text[: 2 * SHOWN - 1] + "…"
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the known one that is nearest to it; empty without any."""
+    near = difflib.get_close_matches(word[:SHOWN], list(known), n=1) if isinstance(word, str) else []
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def natural(name: str, number: object) -> int:
+    """A whole number from 0. ValueError naming it."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError(f"{name} must be a whole number from 0, not {shown(number)}")
+    return number
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False. ValueError naming it."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, not {shown(value)}")
+    return value
+
+
+def callback(name: str, value: Any) -> Callable[..., Any] | None:
+    """Something to call, or None. TypeError naming it: found out before anything is changed, not after the first batch."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be a function or None, not {shown(value)}")
+    return value
+
+
+def mapping(name: str, value: Any) -> Mapping[str, Any]:
+    """A mapping; None stands for an empty one. TypeError naming it."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping, not {shown(value)}")
+    return value
+
+
+def span(name: str, value: object) -> timedelta | None:
+    """A timedelta that is not negative, or None. TypeError/ValueError naming it."""
+    if value is None:
+        return None
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name} must be a timedelta or None, not {shown(value)}")
+    if value < timedelta(0):
+        raise ValueError(f"{name} must not be negative, it is {value}")
+    return value

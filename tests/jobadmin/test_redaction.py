@@ -1,9 +1,11 @@
 """Secrets stay out of sight, however deep and in whatever spelling; everything else stays as it is."""
 
 import time
+from itertools import product
 
 import pytest
 
+from jobadmin import redaction
 from jobadmin.redaction import MASK, Redactor
 from jobadmin.resolver import resolver
 
@@ -131,3 +133,18 @@ def test_a_setting_names_a_resolver_of_the_project(settings) -> None:
 class Shouting(type(resolver())):
     def redact_text(self, text: str) -> str:
         return text.upper()
+
+
+_PIECES = [
+    "password", "passwd", "pwd", "secret", "token", "api_key", "access-key", "auth_key", "credential", "csrftoken", "sessionid", "authorization",
+    "set-cookie", "Bearer ", "Basic ", "eyJ", "AKIA", "ghp_", "glpat-", "sk-live_", "rk_live_", "xoxb-", "github_pat_", "://user:", "@host", "?key=",
+    "&sig=", "=", ": ", '"', "'", "-----BEGIN RSA PRIVATE KEY-----", "abcdefghijklmnop0123", "ABCDEFGHIJKLMNOP", "==", " ", "{", "x",
+]  # fmt: skip
+
+
+def test_a_text_that_one_look_lets_pass_holds_nothing_that_a_pattern_finds() -> None:
+    passed = [text for text in map("".join, product(_PIECES, repeat=3)) if redaction._MAY_HOLD.search(text) is None]
+
+    assert len(passed) > 100
+    for pattern, replacement in redaction._PATTERNS:
+        assert [text for text in passed if pattern.sub(replacement, text) != text] == []

@@ -45,6 +45,9 @@ class Operation(models.Model):
         DONE = "done", _("Done")
         FAILED = "failed", _("Failed")
 
+    #: States of one that is under way.
+    ACTIVE = (State.WAITING, State.RUNNING, State.STOPPING)
+
     action = models.CharField(_("action"), max_length=16, choices=Action.choices)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -20,7 +20,7 @@ from .errors import (
     StoreFormat,
     StoreUnavailable,
 )
-from .health import ping
+from .health import Version, ping, version
 from .keeping import release
 from .loading import load
 from .query import Query
@@ -58,6 +58,7 @@ __all__ = [
     "StoreCleared",
     "StoreFormat",
     "StoreUnavailable",
+    "Version",
     "Workflow",
     "all",
     "at",
@@ -78,6 +79,7 @@ __all__ = [
     "running",
     "server_time",
     "track",
+    "version",
     "where",
     "workflow",
 ]

@@ -1,8 +1,12 @@
-"""Is the store there, and is it fit to keep statuses?"""
+"""Is the store there, is it fit to keep statuses, and has it changed?"""
 
+import hashlib
 import time
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from . import clock
 from .store import current
 
 
@@ -23,6 +27,28 @@ def ping() -> dict[str, Any]:
         "role": str(facts.get("role", "")),
         "latency_ms": latency_ms,
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """What the store holds at a moment, as something to compare."""
+
+    text: str
+    """Stays the same as long as every answer of every query does; equal in all processes."""
+    at: datetime
+    """The server's time."""
+
+
+def version() -> Version:
+    """Which version of itself the store is in: another one once any job came, went, moved, or got another name, argument,
+    error or the like. Progress, data and heartbeats (so `stale`) leave it as it is.
+    Source: the versions of all segments and the time, one round trip. Raises: StoreUnavailable."""
+    from .directory import Lookup, look
+
+    found, seen = look(current(), Lookup(now=True)), hashlib.sha1(usedforsecurity=False)
+    for segment in found.segments:
+        seen.update(repr((segment.key, segment.version)).encode())
+    return Version(text=seen.hexdigest(), at=clock.from_us(found.now_us))
 
 
 def _facts(text: bytes | str) -> dict[str, str]:

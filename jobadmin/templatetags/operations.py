@@ -22,8 +22,7 @@ def operation_toast(context: template.Context) -> dict[str, Any]:
 
 def toast(finished: int | None = None) -> dict[str, Any]:
     """Context of ``_toast.html``; `finished` is the operation that was shown till now, whose end is worth a word."""
-    states = Operation.State
-    active = Operation.objects.filter(state__in=(states.WAITING, states.RUNNING, states.STOPPING)).defer("ids", "undo_token")
+    active = Operation.objects.filter(state__in=Operation.ACTIVE).defer("ids", "undo_token")
     found = list(active[:10])
     shown = next((operation for operation in found if operation.pk == finished), found[0] if found else None)
     ended = None

@@ -16,6 +16,7 @@ from jobadmin.paths import unquote
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.views.base import needs, page, render, render_filtered
+from jobadmin.views.unchanged import unless_unchanged
 
 #: Rows of a page of names; of a page of errors, each of which shows the message of its newest job.
 NAMES_PER_PAGE, ERRORS_PER_PAGE = 100, 25
@@ -25,6 +26,7 @@ NEWEST = 10
 
 @needs("view_job")
 @page
+@unless_unchanged
 @require_safe
 def names(request: HttpRequest) -> HttpResponse:
     """Every job name with its numbers.  Source: one report."""
@@ -40,6 +42,7 @@ def names(request: HttpRequest) -> HttpResponse:
 
 @needs("view_job")
 @page
+@unless_unchanged
 @require_safe
 def errors(request: HttpRequest) -> HttpResponse:
     """Every group of errors, or all about the one that is filtered by.  Source: one report, the newest job of each group."""
@@ -88,6 +91,7 @@ def _trace(newest: Any | None) -> str:
 
 @needs("view_job")
 @page
+@unless_unchanged
 @require_safe
 def resource(request: HttpRequest, resource: str) -> HttpResponse:
     """The jobs of one resource: how many, how long, what failed last.  Source: one report, two short lists."""

@@ -19,6 +19,7 @@ from jobadmin.strip import strip
 from jobadmin.tables import BEFORE, ROWS, USUAL, JobData, JobTable, choosable
 from jobadmin.verbs import BULK, Verb
 from jobadmin.views.base import needs, page, render_filtered
+from jobadmin.views.unchanged import unless_unchanged
 from statuses import Query
 
 #: Where a viewer's choice of columns and rows is kept between pages.
@@ -27,6 +28,7 @@ _SESSION = "jobadmin_list"
 
 @needs("view_job")
 @page
+@unless_unchanged
 @require_safe
 def job_list(request: HttpRequest) -> HttpResponse:
     """The jobs of the filter.  Source: one read of the store for all counts, one page of records."""

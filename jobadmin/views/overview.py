@@ -13,10 +13,12 @@ from jobadmin import health, panels
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter, page_value
 from jobadmin.views.base import needs, page, render, render_filtered, wants_part
+from jobadmin.views.unchanged import unless_unchanged
 
 
 @needs("view_job")
 @page
+@unless_unchanged
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """The jobs of the filter in numbers.  Source: one report, and one about the period before."""

@@ -179,8 +179,6 @@
       try {
         const address = location.href, url = new URL(address);
         url.searchParams.set("live", "1");
-        // What the page holds back (rows newer than those shown) it says itself.
-        for (const [key, value] of new URLSearchParams($("[data-hold]")?.dataset.hold)) url.searchParams.set(key, value);
         // What the page holds on to meanwhile: the list asks for the rows it shows, and how many came since.
         for (const [name, value] of new URLSearchParams($("[data-hold]")?.dataset.hold || "")) url.searchParams.set(name, value);
         const response = await fetch(url, { headers: { "HX-Request": "true", "HX-Current-URL": address } });

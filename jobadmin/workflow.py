@@ -152,6 +152,7 @@ def graph(workflow: Workflow, opened: Iterable[str] = ()) -> Graph:
         pair = of[edge.before], of[edge.after]
         if pair[0] != pair[1]:
             links[pair] = links.get(pair, False) or edge.waits
+    links = {pair: waits for pair, waits in links.items() if waits or not _goes_without_saying(pair, links)}
     for before, after in links:
         steps[after].after.append(steps[before])
     critical = critical_path(workflow)
@@ -159,6 +160,12 @@ def graph(workflow: Workflow, opened: Iterable[str] = ()) -> Graph:
         steps[of[number]].is_critical = len(critical) > 1
     way = frozenset((of[before], of[after]) for after, before in pairwise(critical))
     return Graph(workflow=workflow, steps=steps, links=links, critical=way)
+
+
+def _goes_without_saying(pair: tuple[int, int], links: Mapping[tuple[int, int], bool]) -> bool:
+    """Whether the later step waits for one that comes after the earlier: that who sent those sent it, too, needs no line."""
+    sender, sent = pair
+    return any(waits and after == sent and (sender, before) in links for (before, after), waits in links.items())
 
 
 def _by_need(jobs: Sequence[Status], numbers: Iterable[int]) -> list[int]:

@@ -26,7 +26,7 @@ from jobadmin.workflow import ENDED, ORDER, Graph, Step, graph, step_filter
 from statuses import State, Status
 
 #: Characters of a name that a box has room for.
-NAME_CHARACTERS = 23
+NAME_CHARACTERS = 20
 #: Width of the bar in a box and in the table, and the least width of a part that is there.
 BAR, LEAST = 160.0, 2.0
 #: Seconds between two looks at a workflow for each hundred jobs: a walk costs what it finds.

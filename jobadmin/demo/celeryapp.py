@@ -22,6 +22,7 @@ ROUTES = {
     "packages.verify_all": {"queue": "reports"},
     "search.rebuild": {"queue": "reports"},
     "reports.*": {"queue": "reports"},
+    "catalogue.*": {"queue": "reports"},
     "jobs.*": {"queue": "reports"},
 }
 #: Seconds after which the broker hands out again what a killed worker held; longer than any job of the demo.
@@ -68,7 +69,7 @@ def store_url() -> str:
     return external_url() or socket_url(VAR / "server")
 
 
-app = Celery("jobadmin.demo", include=["jobadmin.demo.tasks", "jobadmin.demo.long_tasks"])
+app = Celery("jobadmin.demo", include=["jobadmin.demo.tasks", "jobadmin.demo.long_tasks", "jobadmin.demo.catalogue"])
 _configure(app, store_url())
 tracking.install(app)
 

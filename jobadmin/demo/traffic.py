@@ -13,7 +13,7 @@ import statuses
 from statuses.engines import celery as tracking
 from statuses.reaper import Reaper
 
-from . import long_tasks, packages, tasks
+from . import catalogue, long_tasks, packages, tasks
 from .worker import app
 
 #: (until this many seconds after the start, short jobs a second); the last rate goes on for ever.
@@ -91,10 +91,17 @@ def _audit(rng: random.Random) -> None:
     tasks.publish.apply_async((package,), countdown=1)
 
 
+def _catalogue(rng: random.Random) -> None:
+    package = _large(rng)
+    texts = package.ending_in(packages.TEXTS)
+    catalogue.workflow(package.resource, rng.sample(texts, min(len(texts), catalogue.MOST_HASHED))).apply_async()
+
+
 #: Everything else: (first after seconds, then every so many, user, how).
 TIMED: tuple[tuple[float, float, str, Send], ...] = (
     (0.0, 15.0, "nightly", _index),
     (0.5, 20.0, "reports", _audit),
+    (3.0, 60.0, "nightly", _catalogue),
     (0.5, 75.0, "nightly", lambda rng: long_tasks.rebuild_index.delay()),
     (1.0, 90.0, "nightly", lambda rng: long_tasks.verify_all.delay()),
     (1.5, 60.0, "reports", lambda rng: long_tasks.find_similar.delay(_large(rng).resource)),

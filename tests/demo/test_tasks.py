@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobadmin.demo import celeryapp, long_tasks, packages, tasks, traffic
+from jobadmin.demo import catalogue, celeryapp, long_tasks, packages, tasks, traffic
 
 
 def test_a_file_is_hashed_as_its_record_says():
@@ -46,6 +46,28 @@ def test_a_package_that_is_not_installed_is_named():
 def test_a_module_is_named_as_it_is_imported():
     assert packages.module_of("django/http/__init__.py") == "Module:django.http"
     assert packages.module_of("six.py") == "Module:six"
+
+
+def test_a_catalogue_knows_what_changed_since_the_one_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "REPORTS", tmp_path)
+    paths = packages.find("Package:django").ending_in(packages.SOURCES)[:3]
+    hashes = [tasks.hash_file("Package:django", path) for path in paths]
+    words = tasks.read_text("Package:django", paths[0])
+
+    first = catalogue.compare(catalogue.write([*hashes, words], package="Package:django"))
+    hashes[0]["sha256"] = "another"
+    second = catalogue.sign(catalogue.compare(catalogue.write(hashes, package="Package:django")))
+
+    assert (first["files"], first["words"], first["known"], first["changed"]) == (3, words["words"], 0, [])
+    assert (second["known"], second["changed"], len(second["sha256"])) == (3, [paths[0]], 64)
+
+
+def test_the_catalogue_is_a_chain_with_its_files_side_by_side():
+    found = catalogue.workflow("Package:django", [f"{n}.py" for n in range(60)])
+
+    first, files = found.tasks[:2]
+    assert first.task == "catalogue.choose"
+    assert len(files.tasks) == catalogue.MOST_HASHED + catalogue.MOST_READ
 
 
 def test_the_rush_brings_two_thousand_jobs_in_two_minutes_and_a_trickle_follows():

@@ -303,3 +303,16 @@ def test_the_way_the_end_waited_for_is_marked() -> None:
     steps = workflow.graph(statuses.workflow(start)).steps
 
     assert {step.name for step in steps if step.is_critical} == {"start", "slow", "end"}
+
+
+def test_no_line_is_drawn_for_who_sent_what_waits_for_others_it_sent() -> None:
+    parent = make_status("succeeded", job_name="parent")
+    member = parent.spawn("member")
+    statuses.create(job_name="body", parent=parent.id, depends_on=[member.id])
+
+    found = workflow.graph(statuses.workflow(parent))
+
+    assert {(found.steps[a].name, found.steps[b].name): waits for (a, b), waits in found.links.items()} == {
+        ("parent", "member"): False,
+        ("member", "body"): True,
+    }

@@ -43,6 +43,8 @@ P = ParamSpec("P")
 _MODULES = ("django.tasks", "django_tasks")
 #: States a retry may leave: the job is over, or nobody knows.
 _RETRIED = frozenset({State.succeeded, State.failed, State.killed, State.unknown})
+#: The label of the app with the results of the database backend.
+_DATABASE_APP = "django_tasks_database"
 _KILLED = failure.class_name(KillRequested)
 
 
@@ -252,7 +254,8 @@ class DjangoTasks(Engine):
         return task, call["args"], call["kwargs"]
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
-        """Those whose result its backend no longer has: a transaction that was rolled back, a table that was pruned.
+        """Those whose result its backend no longer has (a transaction that was rolled back, a table that was pruned), and
+        those whose task the database's worker did not find.
         One query of the backend a job; backends that cannot be asked forget nothing."""
         return [status for status in waiting if self._is_forgotten(status)]
 
@@ -263,7 +266,7 @@ class DjangoTasks(Engine):
         try:
             backend.get_result(status.provider_job_id)
         except Exception as error:
-            return type(error).__name__ == "TaskResultDoesNotExist"
+            return type(error).__name__ == "TaskResultDoesNotExist" or _failed_unheard(status.provider_job_id)
         return False
 
     def _backend(self, alias: str | None) -> Any:
@@ -281,9 +284,18 @@ class DjangoTasks(Engine):
 def _database() -> str | None:
     """The database of the results, None for the default one."""
     try:
-        return router.db_for_write(apps.get_model("django_tasks_db", "DBTaskResult"))
+        return router.db_for_write(apps.get_model(_DATABASE_APP, "DBTaskResult"))
     except LookupError:
         return None
+
+
+def _failed_unheard(result_id: str) -> bool:
+    """Whether a worker of the database backend gave a result up whose task is gone: it sends no signal then."""
+    try:
+        results = apps.get_model(_DATABASE_APP, "DBTaskResult").objects
+    except LookupError:
+        return False
+    return results.filter(id=result_id, status="FAILED").exists()
 
 
 def _signals() -> list[Any]:

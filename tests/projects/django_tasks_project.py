@@ -33,6 +33,7 @@ if _BACKPORT:
 else:
     from django.tasks import task  # ty: ignore[unresolved-import]
 
+from django.apps import apps  # noqa: E402
 from django.core.management import call_command, execute_from_command_line  # noqa: E402
 from django.db import transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
@@ -145,14 +146,12 @@ def send_and_roll_back() -> str:
     return id
 
 
-def forgotten(ids: list[str]) -> list[str]:
-    """Which of these jobs the engine does not know any more."""
-    import statuses
-    from statuses.engines import registry
-
-    engine = registry.get("django-tasks")
-    assert engine is not None
-    return [status.id for status in engine.forgotten([statuses.at(id) for id in ids])]
+def send_unknown() -> str:
+    """Enqueue a task that is gone by the time a worker meets it."""
+    with transaction.atomic():
+        id = send("add", 1, 1)
+        apps.get_model("django_tasks_database", "DBTaskResult").objects.filter(id=id).update(task_path=f"{__name__}.gone")
+    return id
 
 
 def main() -> None:

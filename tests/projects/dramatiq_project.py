@@ -60,9 +60,9 @@ def send_unknown() -> str:
     return broker.enqueue(dramatiq.Message("main", "nobody", ("Book:1",), {}, {})).message_id
 
 
-def send_old() -> str:
+def send_expired(name: str) -> str:
     """Send a message that is too old by the time it is met."""
-    message = actors["count"].message_with_options(args=("dramatiq old",), max_age=1)
+    message = actors["count"].message_with_options(args=(name,), max_age=1)
     return broker.enqueue(message, delay=100).message_id
 
 

@@ -86,6 +86,23 @@ def send_with(task: str, *args: Any, **options: Any) -> str:
     return found.id
 
 
+def send_expired(name: str) -> str:
+    """Enqueue a task that is too late by the time it is met."""
+    return send_with("count", name, expires=-5)
+
+
+def send_unknown() -> str:
+    """Enqueue a task that the consumer does not know."""
+
+    def gone(book: str) -> None:
+        """In this process alone."""
+
+    huey_of("main")
+    if "gone" not in tasks["main"]:
+        tasks["main"]["gone"] = hueys["main"].task()(gone)
+    return tasks["main"]["gone"]("Book:1").id
+
+
 def send_chain(first: int, second: int) -> str:
     """Enqueue a task and one that follows it; the id of the first."""
     huey_of("main")

@@ -8,9 +8,11 @@ import contextlib
 import importlib
 import pickle
 import sys
+import threading
 from typing import Any
 
 import statuses
+from statuses.engines import registry
 
 
 def retry(id: str) -> None:
@@ -28,10 +30,22 @@ def ready_text() -> str:
     return sys.modules[sys.argv[1]].READY
 
 
-def send_many(count: int) -> list[str]:
+def send_many(count: int, to: str = "main") -> list[str]:
     """Send so many short jobs; the engine's ids."""
     project = sys.modules[sys.argv[1]]
-    return [project.send("add", number, 0) for number in range(count)]
+    return [project.send("add", number, 0, to=to) for number in range(count)]
+
+
+def send_unsendable() -> None:
+    """Send what neither JSON nor pickle can carry."""
+    sys.modules[sys.argv[1]].send("take", threading.Lock())
+
+
+def forgotten(engine: str, ids: list[str]) -> list[str]:
+    """Which of these jobs the engine does not know any more, as the reaper asks it."""
+    found = registry.get(engine)
+    assert found is not None and found.can_tell_forgotten
+    return [status.id for status in found.forgotten([statuses.at(id) for id in ids])]
 
 
 def answer(project: Any, line: bytes) -> tuple[str, Any]:

@@ -135,11 +135,16 @@ def seen() -> tuple[list[Any], list[Any]]:
     return engine.workers(), engine.queues()
 
 
-def forgotten(ids: list[str]) -> list[str]:
-    """Which of these jobs the engine does not know any more."""
-    engine = registry.get("rq")
-    assert engine is not None
-    return [status.id for status in engine.forgotten([statuses.at(id) for id in ids])]
+def send_expired(name: str) -> str:
+    """Queue a function on a queue nobody takes from, and let its time run out."""
+    id = queue("nobody").enqueue(work.count, name, ttl=1).id
+    connection.pexpire(Job.key_for(id), 1)
+    return id
+
+
+def send_unknown() -> str:
+    """Queue a function that is not there."""
+    return queue().enqueue("tests.projects.work.gone", "Book:1").id
 
 
 def state_in_rq(id: str) -> str:

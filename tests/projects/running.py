@@ -40,16 +40,38 @@ class Facts:
     """Whether a worker has the name it was given."""
     tells_due: bool = True
     """Whether it says that a job for later is due."""
+    expires: str = "killed"
+    """What becomes of a job that expired: killed by its worker, forgotten by its broker; never where it knows no such thing."""
+    unknown: str = "failed"
+    """What becomes of a job that no worker knows: failed at the worker that meets it, or forgotten."""
+    many_worker: str = "worker"
+    """Which of the project's workers does ten thousand short jobs in minutes."""
 
 
 ENGINES = {
+    "celery": Facts(package="celery", module="tests.projects.celery_project", many=300, kills=True),
     "django-tasks": Facts(
-        package="django_tasks_db", module="tests.projects.django_tasks_project", many=100, retries=False, tells_due=False
+        package="django_tasks_db",
+        module="tests.projects.django_tasks_project",
+        many=100,
+        retries=False,
+        tells_due=False,
+        expires="never",
+        unknown="forgotten",
     ),
     "django-rq": Facts(package="django_rq", module="tests.projects.djangorq_project", many=0),
     "dramatiq": Facts(package="dramatiq", module="tests.projects.dramatiq_project", many=300, names_workers=False),
     "huey": Facts(package="huey", module="tests.projects.huey_project", many=300, pickles=True, names_workers=False),
-    "rq": Facts(package="rq", module="tests.projects.rq_project", many=60, kills=True, pickles=True, keeps=True),
+    "rq": Facts(
+        package="rq",
+        module="tests.projects.rq_project",
+        many=60,
+        kills=True,
+        pickles=True,
+        keeps=True,
+        expires="forgotten",
+        many_worker="simple_worker",
+    ),
 }
 
 
@@ -166,6 +188,10 @@ class Project:
     def kill_now(self, status: Status) -> None:
         """What the page's button does."""
         self.ask("kill_now", status.id)
+
+    def forgotten(self, status: Status) -> bool:
+        """Whether the engine says that it will never run the job, as the reaper asks it."""
+        return self.ask("forgotten", self.name, [status.id]) == [status.id]
 
     def open(self, gate: str) -> None:
         """Let whoever waits at the gate go on."""

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import huey as huey_package
 from huey import signals
-from huey.exceptions import CancelExecution, RetryTask
+from huey.exceptions import CancelExecution, HueyException, RetryTask
 
 import statuses
 from statuses import KillRequested, State, Status, StatusExists
 
-from .. import registry
+from .. import calls, registry
 from ..heartbeats import EVERY_SECONDS
 from ..runs import Run, of_message
 from ..tracker import Resources, Tracker, own_id
@@ -43,6 +43,20 @@ _after: ContextVar[tuple[str, Run] | None] = ContextVar("statuses_huey_after", d
 _to_retry: ContextVar[tuple[str, BaseException | None] | None] = ContextVar("statuses_huey_to_retry", default=None)
 #: Whether the task enqueued here is told already.
 _told: ContextVar[bool] = ContextVar("statuses_huey_told", default=False)
+#: Whether a consumer takes a task here: others only look.
+_taken: ContextVar[bool] = ContextVar("statuses_huey_taken", default=False)
+
+
+def _taking(take: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(take)
+    def taking(*args: Any, **kwargs: Any) -> Any:
+        token = _taken.set(True)
+        try:
+            return take(*args, **kwargs)
+        finally:
+            _taken.reset(token)
+
+    return taking
 
 
 class Adapter:
@@ -72,13 +86,51 @@ class Adapter:
                 raise
 
         self.huey.enqueue = enqueue
+        self._watch_what_is_taken()
+
+    def _watch_what_is_taken(self) -> None:
+        """Huey drops a task that its consumer does not know, with a line in its log: nobody else would ever hear of it."""
+        for name in ("dequeue", "read_schedule"):
+            setattr(self.huey, name, _taking(getattr(self.huey, name)))
+        original = self.huey.deserialize_task
+
+        @functools.wraps(original)
+        def deserialize_task(data: Any) -> Any:
+            try:
+                return original(data)
+            except HueyException as error:
+                if _taken.get():
+                    self._unknown(data, error)
+                raise
+
+        self.huey.deserialize_task = deserialize_task
 
     def disconnect(self) -> None:
         """Let Huey be as it was."""
         self.huey.disconnect_signal(self.on_signal)
         for unregister in (self.huey.unregister_pre_execute, self.huey.unregister_post_execute, self.huey.unregister_on_shutdown):
             unregister(_HOOK)
-        self.huey.__dict__.pop("enqueue", None)
+        for name in ("enqueue", "dequeue", "read_schedule", "deserialize_task"):
+            self.huey.__dict__.pop(name, None)
+
+    def _unknown(self, data: Any, error: HueyException) -> None:
+        message = self.tracker.guard.run("reading a task that Huey does not know", lambda: self.huey.serializer.deserialize(data))
+        if message is not None and self.tracker.tracks(message.name, message.id):
+            self.tracker.end(lambda: self._status_of_unknown(message), message.name, State.failed, None, error)
+
+    def _status_of_unknown(self, message: Any) -> Status:
+        found = statuses.find(own_id(self.tracker.name, first_id(message.id)))
+        if found is not None:
+            return of_message(found, message.id)
+        return self.tracker.create(
+            id=own_id(self.tracker.name, message.id),
+            job_name=message.name,
+            provider_job_id=message.id,
+            args=message.args,
+            kwargs=message.kwargs,
+            call=calls.keep(message.args, message.kwargs, {}),
+            queue=self.huey.name,
+        )
 
     def on_signal(self, signal: str, task: Task, *rest: Any) -> None:
         """Receiver of every signal. Huey logs what it raises, and goes on."""

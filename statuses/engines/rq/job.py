@@ -49,7 +49,11 @@ class Job(rq.job.Job):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self._tracking.written()
-        super().save(*args, **kwargs)
+        try:
+            super().save(*args, **kwargs)
+        except Exception as error:
+            self._tracking.unwritten(error)
+            raise
 
     def set_status(self, status: JobStatus, *args: Any, **kwargs: Any) -> None:
         if self._tracking.killed and status == JobStatus.FAILED:

@@ -64,6 +64,8 @@ class Tracking:
         """Whether the job died of a kill request."""
         self.error: object = None
         """Why it failed."""
+        self.new = False
+        """Whether the status was made here, for a job that is not in RQ yet."""
         self.run: Run | None = None
         self.refused: KillRequested | None = None
         self.root: str | None = None
@@ -83,8 +85,15 @@ class Tracking:
     @quiet
     def written(self) -> None:
         """The job is about to be written: a new one becomes a status, and gets its mark."""
-        if self.mark is None and self.job._status in WAITING:
+        self.new = self.mark is None and self.job._status in WAITING
+        if self.new:
             self.adapter.guard.run("tracking a new job", self._create)
+
+    @quiet
+    def unwritten(self, error: Exception) -> None:
+        """The job could not be written: it cannot be serialised, or RQ's Redis is away."""
+        if self.new and self.mark is not None:
+            self._ends(State.failed, error)
 
     def _create(self) -> None:
         job, name = self.job, adapters.job_name(self.job)

@@ -1,4 +1,4 @@
-"""Celery with a real prefork worker: what becomes of every kind of job."""
+"""What Celery alone does, with a real prefork worker; the rest is in the contract."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,44 +13,6 @@ from statuses.engines import registry
 from tests.servers import Worker, until
 
 pytestmark = pytest.mark.usefixtures("worker")
-
-
-def test_a_job_is_queued_before_its_message_leaves(world: Any) -> None:
-    job = world.send(world.tasks.nothing.s(), queue="nobody")
-
-    assert job.state is State.queued
-    assert (job.job_name, job.queue, job.engine) == ("tests.celeryapp.nothing", "nobody", "celery")
-    assert job.queued_at == job.recorded_at
-
-
-def test_a_job_that_succeeds_keeps_its_result_and_its_worker(world: Any, worker: Worker) -> None:
-    job = world.ended(world.send(world.tasks.add.s(20, 22)))
-
-    assert job.state is State.succeeded
-    assert job.data == {"result": 42}
-    assert job.worker == worker.name
-    assert job.attempt == 0
-    assert job.recorded_at <= job.started_at <= job.succeeded_at
-    assert job.progress == 1.0
-
-
-def test_a_job_that_fails_keeps_class_message_and_traceback_of_its_own_code(world: Any) -> None:
-    job = world.ended(world.send(world.tasks.fail.s("no such shelf")))
-
-    (error,) = job.errors
-    assert job.state is State.failed
-    assert (error["class"], error["message"]) == ("ValueError", "no such shelf")
-    assert [frame["function"] for frame in error["frames"]] == ["fail"]
-    assert "raise ValueError(message)" in error["traceback"]
-    assert job.error_group == "ValueError tests/celeryapp.py:fail"
-
-
-def test_the_call_is_kept_and_its_resources_are_found(world: Any) -> None:
-    job = world.ended(world.send(world.tasks.read_book.s("Book:53", 7, others=["Book:1", "no book"])))
-
-    assert job.job_args == {"book": "Book:53", "chapter_id": "Chapter:7", "others": ["Book:1"]}
-    assert job.call["args"] == ["Book:53", 7]
-    assert job.call["kwargs"] == {"others": ["Book:1", "no book"]}
 
 
 @pytest.mark.parametrize("how", ["header", "block", "parent"])
@@ -135,20 +97,6 @@ def test_a_task_no_worker_knows_fails(world: Any) -> None:
     assert job.state is State.failed
     assert job.error_summary == "celery.exceptions.NotRegistered: 'no.such.task'"
     assert job.job_args == {"0": "Book:1"}
-
-
-def test_progress_and_data_that_the_job_saved_stay(world: Any) -> None:
-    job = world.ended(world.send(world.tasks.with_progress.s(4)))
-
-    assert job.data == {"mine": 4}
-    assert job.progress_message == "step 4"
-
-
-def test_a_huge_result_is_cut_and_says_so(world: Any) -> None:
-    job = world.ended(world.send(world.tasks.with_big_result.s()))
-
-    assert len(str(job.data)) < 5000
-    assert "200,002 bytes" in job.data["not_kept"]
 
 
 def test_a_result_that_celery_cannot_keep_fails_the_job_as_in_celery(world: Any) -> None:
@@ -304,30 +252,6 @@ def test_a_message_that_cannot_leave_has_failed(world: Any, monkeypatch: pytest.
     job = statuses.where(job_name="tests.celeryapp.fail").first()
     assert job.state is State.failed
     assert job.error_summary.endswith(": no broker here")
-
-
-def test_a_thousand_short_jobs_are_each_seen_once(world: Any) -> None:
-    before = len(world.sent)
-    for number in range(1000):
-        world.tasks.add.apply_async((number, 0))
-
-    ids = world.sent[before:]
-    until(lambda: world.app.backend and statuses.where(id=ids).counts()[State.succeeded] == 1000, "a thousand successes", 60)
-    assert len(set(ids)) == 1000
-    jobs = list(statuses.where(id=ids).limit(1000).run())
-    assert sorted(job.data["result"] for job in jobs) == list(range(1000))
-    assert {job.attempt for job in jobs} == {0}
-
-
-def test_a_job_that_was_removed_goes_on(world: Any) -> None:
-    job = world.send(world.tasks.gated.s("removed"))
-    world.began("removed")
-    job.delete(force=True)
-
-    world.open("removed")
-
-    world.ended(world.send(world.tasks.nothing.s()))
-    assert statuses.find(job.id) is None
 
 
 def test_processes_that_are_forked_while_the_worker_writes_share_no_connection(world: Any, environment: dict[str, str]) -> None:

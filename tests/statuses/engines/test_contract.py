@@ -1,4 +1,4 @@
-"""What every engine but Celery, whose suite is its own, must show with real workers: one contract."""
+"""What every engine must show with real workers: one contract. What an engine cannot is asserted as that."""
 
 import re
 import time
@@ -50,6 +50,45 @@ class TestWithAWorker:
         assert "statuses/engines" not in error["traceback"]
         assert job.error_group == "ValueError projects/work.py:fail"
 
+    def test_a_job_that_runs_says_so_and_who_runs_it(self, project: Project) -> None:
+        gate = f"{project.name} runs"
+        job = project.send("gated", gate)
+        project.began(gate)
+
+        assert (job.reload().state, job.progress, job.ended_at) == (State.started, None, None)
+        assert job.worker
+        assert job.queued_at <= job.started_at <= job.heartbeat_at
+        project.open(gate)
+        assert project.ended(job).data == {"result": "through"}
+
+    def test_a_job_that_expired_never_starts(self, project: Project) -> None:
+        if project.facts.expires == "never":
+            with pytest.raises(RuntimeError, match="send_expired"):
+                project.ask("send_expired", "it knows no such thing")
+            return
+        name = f"{project.name} expired"
+        job = project.status(project.ask("send_expired", name))
+
+        if project.facts.expires == "forgotten":
+            until(lambda: project.forgotten(job), "its engine tells the reaper that it is gone")
+            assert job.reload().state is State.queued
+        else:
+            assert project.ended(job).state is State.killed
+            assert re.search("expired|age limit", job.error_summary)
+        assert (job.started_at, project.noted(name)) == (None, 0)
+
+    def test_a_job_that_no_worker_knows_does_not_wait_for_ever(self, project: Project) -> None:
+        job = project.status(project.ask("send_unknown"))
+
+        if project.facts.unknown == "forgotten":
+            until(lambda: project.forgotten(job), "its engine tells the reaper that it will never run")
+            assert job.reload().state is State.queued
+        else:
+            project.ended(job)
+            assert (job.state, job.attempt) == (State.failed, 0)
+            assert re.search("NotRegistered|ActorNotFound|not found|gone", job.error_summary)
+        assert project.ended(project.send("add", 1, 1)).state is State.succeeded
+
     def test_the_call_is_kept_and_its_resources_are_found(self, project: Project) -> None:
         job = project.ended(project.send("read_book", "Book:53", 7, others=["Book:1", "no book"]))
 
@@ -65,7 +104,7 @@ class TestWithAWorker:
 
     def test_a_retry_of_the_engine_is_the_next_attempt_and_the_failed_one_is_kept(self, project: Project) -> None:
         if not project.facts.retries:
-            pytest.skip("it retries nothing by itself")
+            return self._fails_once_and_stays_so(project)
         job = project.ended(project.send("fail_first", f"{project.name} third", 2, retries=3))
 
         assert (job.state, job.attempt, job.data) == (State.succeeded, 2, {"result": f"{project.name} third"})
@@ -74,12 +113,20 @@ class TestWithAWorker:
 
     def test_the_last_retry_fails(self, project: Project) -> None:
         if not project.facts.retries:
-            pytest.skip("it retries nothing by itself")
+            return self._fails_once_and_stays_so(project)
         job = project.send("fail_first", f"{project.name} never", 9, retries=1)
         until(lambda: job.reload().attempt == 1 and job.state is State.failed, "the second attempt has failed")
 
         assert [error["message"] for error in job.errors] == ["not yet"]
         assert project.noted(f"{project.name} never") == 2
+
+    def _fails_once_and_stays_so(self, project: Project) -> None:
+        """What becomes of it where the engine retries nothing by itself."""
+        name = f"{project.name} once"
+        before = project.noted(name)
+        job = project.ended(project.send("fail_first", name, before + 9))
+        project.ended(project.send("add", 1, 1))
+        assert (job.reload().state, job.attempt, project.noted(name)) == (State.failed, 0, before + 1)
 
     def test_a_job_for_later_is_unqueued_until_it_is_due(self, project: Project) -> None:
         # RQ counts whole seconds: a job for two of them may be due after one.
@@ -126,6 +173,14 @@ class TestWithAWorker:
         else:
             with pytest.raises(EngineCannot, match="arguments were not kept"):
                 project.retry(job)
+
+    def test_a_call_that_cannot_be_carried_leaves_nothing_that_waits(self, project: Project) -> None:
+        before = statuses.where(engine=project.name, state=["queued", "unqueued"]).count()
+
+        with pytest.raises(RuntimeError, match="lock"):
+            project.ask("send_unsendable")
+
+        assert statuses.where(engine=project.name, state=["queued", "unqueued"]).count() == before
 
     def test_a_running_job_that_looks_ends_as_killed_and_no_retry_catches_it(self, project: Project) -> None:
         gate = f"{project.name} cooperative"
@@ -195,10 +250,6 @@ class TestWithAWorker:
     def test_many_short_jobs_are_each_seen_once(self, project: Project) -> None:
         _many(project, project.facts.many)
 
-    @pytest.mark.full
-    def test_ten_thousand_short_jobs_are_each_seen_once(self, project: Project) -> None:
-        _many(project, 10_000)
-
     def test_a_job_that_was_removed_goes_on(self, project: Project) -> None:
         gate = f"{project.name} removed"
         job = project.send("gated", gate)
@@ -226,6 +277,16 @@ class TestWithAWorker:
 
         assert project.ended(job).state is State.succeeded
         assert project.ended(project.send("add", 1, 1)).state is State.succeeded
+
+
+@pytest.mark.full
+def test_ten_thousand_short_jobs_are_each_seen_once(project: Project) -> None:
+    queue = f"many-{project.name}"
+    worker = project.start_worker(queue, queue, how=project.facts.many_worker)
+
+    _many(project, 10_000, queue)
+
+    worker.stop()
 
 
 def test_a_job_killed_while_it_waits_never_starts_not_even_at_a_new_worker(project: Project) -> None:
@@ -278,8 +339,8 @@ def _name(project: Project, task: str) -> str:
     return project.send("add", 0, 0, to="nobody").job_name.replace("add", task)
 
 
-def _many(project: Project, count: int) -> None:
-    sent = project.ask("send_many", count)
+def _many(project: Project, count: int, queue: str = "main") -> None:
+    sent = project.ask("send_many", count, queue)
 
     assert len(set(sent)) == count
     within = max(60, count / 20)

@@ -111,4 +111,4 @@ class TestWithADatabase:
         kept = project.send("add", 1, 1, to="nobody")
         lost = project.status(project.ask("send_and_roll_back"))
 
-        assert project.ask("forgotten", [kept.id, lost.id]) == [lost.id]
+        assert project.ask("forgotten", project.name, [kept.id, lost.id]) == [lost.id]

@@ -32,18 +32,6 @@ class TestWithAWorker:
 
         assert project.ended(project.status(job.data["result"])).parent == job.id
 
-    def test_a_message_for_an_actor_that_is_not_there_fails(self, project: Project) -> None:
-        job = project.ended(project.status(project.ask("send_unknown")))
-
-        assert (job.state, job.started_at, job.job_args) == (State.failed, None, {"0": "Book:1"})
-        assert "ActorNotFound" in job.error_summary
-
-    def test_a_message_that_is_too_old_is_killed_and_says_so(self, project: Project) -> None:
-        job = project.ended(project.status(project.ask("send_old")))
-
-        assert (job.state, job.started_at, job.error_summary) == (State.killed, None, "Message age limit exceeded")
-        assert project.noted("dramatiq old") == 0
-
     def test_a_message_of_an_untracked_publisher_appears_at_the_worker(self, project: Project) -> None:
         id = project.ask("send_untracked", "read_book", "Book:7")
 

@@ -59,12 +59,6 @@ class TestWithAConsumer:
 
         assert (job.state, job.error_summary) == (State.killed, "huey.exceptions.CancelExecution: nothing to do")
 
-    def test_a_task_that_expired_is_killed_and_says_why(self, project: Project) -> None:
-        job = project.ended(project.status(project.ask("send_with", "count", "huey expired", expires=-5)))
-
-        assert (job.state, job.started_at, job.error_summary) == (State.killed, None, "it expired before it started")
-        assert project.noted("huey expired") == 0
-
     def test_a_task_that_takes_too_long_fails(self, project: Project) -> None:
         job = project.ended(project.status(project.ask("send_with", "gated", "huey slow", timeout=0.3)))
 

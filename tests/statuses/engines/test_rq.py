@@ -212,7 +212,7 @@ def test_a_job_that_is_no_longer_in_rq_is_told_as_forgotten(project: Project) ->
 
     project.broker.client(db=3).delete(f"rq:job:{lost.provider_job_id}")
 
-    assert project.ask("forgotten", [kept.id, lost.id]) == [lost.id]
+    assert project.ask("forgotten", project.name, [kept.id, lost.id]) == [lost.id]
 
 
 def test_a_job_that_rq_cancels_is_killed(project: Project) -> None:

@@ -1,0 +1,60 @@
+"""A Celery project: the same functions as tasks, and once more for each number of automatic retries."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import Celery
+
+import statuses
+from statuses import presence
+from statuses.engines import celery as tracking
+
+from . import work
+
+app = Celery(__name__)
+app.conf.update(
+    broker_url=f"redis+socket://{os.environ['TEST_BROKER']}?virtual_host=6",
+    result_backend=f"redis+socket://{os.environ['TEST_BROKER']}?virtual_host=7",
+    broker_connection_retry_on_startup=True,
+    worker_hijack_root_logger=False,
+    task_default_queue="main",
+    result_expires=600,
+)
+statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=1.0, connect_timeout_seconds=1.0)
+tracking.install(app, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "0.5")))
+presence.EVERY_SECONDS = 0.5
+
+tasks = {(function.__name__, 0): app.task(function, name=f"work.{function.__name__}") for function in work.ALL}
+for times in (1, 2, 3):
+    for function in work.ALL:
+        again = {"autoretry_for": (Exception,), "max_retries": times, "default_retry_delay": 0}
+        tasks[function.__name__, times] = app.task(function, name=f"retried_{times}.{function.__name__}", **again)
+
+READY = " ready."
+
+
+def worker(name: str, queue: str) -> list[str]:
+    """The command line of a worker."""
+    flags = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
+    return ["-m", "celery", "-A", __name__, "worker", "-c", "2", "-Q", queue, "-n", f"{name}@tests", *flags]
+
+
+def ready() -> None:
+    """Nothing to set up."""
+
+
+def send(task: str, *args: Any, to: str = "main", later: float = 0, retries: int = 0, user: str | None = None, **kwargs: Any) -> str:
+    """Send a task; Celery's id."""
+    with tracking.as_user(user):
+        return tasks[task, retries].apply_async(args, kwargs, queue=to, countdown=later or None).id
+
+
+def send_expired(name: str) -> str:
+    """Send a task that is too late by the time it is met."""
+    return tasks["count", 0].apply_async((name,), queue="main", expires=datetime.now(UTC) - timedelta(seconds=5)).id
+
+
+def send_unknown() -> str:
+    """Send a task that no worker knows."""
+    return app.send_task("no.such.task", ("Book:1",), queue="main").id

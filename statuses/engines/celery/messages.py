@@ -55,7 +55,7 @@ class Message:
 
 
 def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None:
-    """The message whose headers `request` holds; None when it has no task id (protocol 1)."""
+    """The message whose headers `request` holds; None when it has no task id."""
     task_id, name = request.get("id"), request.get("shadow") or request.get("task")
     if not isinstance(task_id, str) or not name:
         return None

@@ -31,7 +31,7 @@ class _Sending:
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
         self.sent: tuple[dict[str, Any], int] | None = None
-        """The headers of the message and its attempt, once it is tracked."""
+        """The request as a worker would read it, and its attempt, once it is tracked."""
 
 
 _sending: ContextVar[_Sending | None] = ContextVar("statuses_celery_sending", default=None)
@@ -52,8 +52,8 @@ def connect(adapter: Adapter) -> None:
             return original(*args, **kwargs)
         except Exception as error:
             if sending.sent is not None:
-                headers, attempt = sending.sent
-                message = read(headers)
+                request, attempt = sending.sent
+                message = read(request)
                 if message is not None:
                     adapter.end(message, State.failed, attempt, error)
             raise
@@ -90,10 +90,15 @@ def before_publish(
 ) -> None:
     """Receiver of `before_task_publish`; runs where the job is sent, and never raises."""
     sending = _sending.get()
-    if sending is None or not isinstance(headers, dict) or not isinstance(body, tuple | list) or len(body) != 3:
+    if sending is None or not isinstance(headers, dict):
         return
-    args, kwargs, embed = body
-    request = {**(embed or {}), **headers, "args": args, "kwargs": kwargs, "properties": properties}
+    if isinstance(body, dict):  # protocol 1: workers add the headers to what stands in the body
+        request = {**body, **headers, "properties": properties}
+    elif isinstance(body, tuple | list) and len(body) == 3:
+        args, kwargs, embed = body
+        request = {**(embed or {}), **headers, "args": args, "kwargs": kwargs, "properties": properties}
+    else:
+        return
     # With a topic exchange the routing key is not the queue's name.
     queue = getattr(declare[0], "name", None) if isinstance(declare, list) and len(declare) == 1 else None
     message = read(request, queue=queue or routing_key or None)
@@ -102,7 +107,7 @@ def before_publish(
     adapter = sending.adapter
     attempt = adapter.guard.run(f"tracking a new {message.name}", lambda: _publish(adapter, message, headers))
     if attempt is not None:
-        sending.sent = headers, attempt
+        sending.sent = {**request, **headers}, attempt
 
 
 def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int | None:
@@ -121,7 +126,7 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int
         headers[HEADER] = new_header(None, message)
     if not tracked:
         return None
-    user = tracing.user_here(adapter, headers)
+    user = tracing.user_here(adapter, message.request)
     if user is not None:
         headers[USER] = user
     planned = chords.publish(adapter, message, headers)
@@ -139,7 +144,7 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int
 def _next_attempt(adapter: Adapter, run: tracing.Run, message: Message, headers: dict[str, Any]) -> int | None:
     """The running job sends itself again: a Celery retry, or `replace()`."""
     with tracing.from_the_task(run.retried_for):
-        run.attempt_after = attempts.requeue(run.handle(), run.attempt, run.retried_for, scheduled=is_scheduled(headers))
+        run.attempt_after = attempts.requeue(run.handle(), run.attempt, run.retried_for, scheduled=is_scheduled(message.request))
     if message.name != run.message.name:
         run.handle().set_job_name(message.name)
     headers[HEADER] = new_header(run.status, message, run.attempt_after, run.message.root)

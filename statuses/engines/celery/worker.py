@@ -115,9 +115,10 @@ def on_task_revoked(sender: Any = None, request: Any = None, terminated: bool = 
         adapter.end(message, State.killed, _attempt(message), TaskRevokedError("expired before it started") if expired else None)
 
 
-def on_task_unknown(sender: Any = None, message: Any = None, name: Any = None, **_: Any) -> None:
+def on_task_unknown(sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:
     """No worker function has this name: Celery drops the message, and nobody else would ever hear of it."""
-    found = _read(sender.app, dict(message.headers or {}), queue=(message.delivery_info or {}).get("routing_key"))
+    # In protocol 1 the headers say neither.
+    found = _read(sender.app, {"id": id, "task": name, **(message.headers or {})}, queue=(message.delivery_info or {}).get("routing_key"))
     if found is not None:
         adapter, spoken = found
         adapter.end(spoken, State.failed, _attempt(spoken), NotRegistered(name))

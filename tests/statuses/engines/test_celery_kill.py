@@ -1,5 +1,6 @@
 """Kill that kills, and retry, with real workers."""
 
+import importlib.util
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -258,7 +259,52 @@ def test_a_pool_without_processes_says_why_it_cannot_kill_and_still_asks(world: 
     assert world.ended(job).state is State.killed
 
 
-@pytest.mark.parametrize("pool", ["threads", "solo"])
+def pools(*names: str) -> list[Any]:
+    """Pools; those whose package is not installed are skipped."""
+    return [pytest.param(name, marks=pytest.mark.skipif(_lacks(name), reason=f"{name} is not installed")) for name in names]
+
+
+def _lacks(pool: str) -> bool:
+    return pool in ("gevent", "eventlet") and importlib.util.find_spec(pool) is None
+
+
+@pytest.mark.parametrize("pool", pools("gevent", "eventlet"))
+def test_kill_now_ends_the_greenlet_of_a_running_job_and_only_that(world: Any, start_worker: Start, pool: str) -> None:
+    worker = start_worker(f"{pool}-kill", pool=pool, queues=f"{pool}-kill", count=5)
+    until(lambda: worker.said("pidbox: Connected"), "it hears commands")
+    victim, bystander = f"{pool} victim", f"{pool} bystander"
+    job, other = (world.send(world.tasks.gated.s(gate), queue=f"{pool}-kill") for gate in (victim, bystander))
+    world.began(victim)
+    world.began(bystander)
+
+    job.kill_now(by="anna")
+
+    world.ended(job)
+    world.open(bystander)
+    world.open(victim)
+    assert (job.state, job.errors, job.kill_requested_by) == (State.killed, [], "anna")
+    assert world.ended(other).state is State.succeeded
+    world.ended(world.send(world.tasks.nothing.s(), queue=f"{pool}-kill"))
+    assert job.reload().state is State.killed
+
+
+@pytest.mark.parametrize("pool", pools("gevent", "eventlet"))
+def test_jobs_that_run_in_one_process_find_each_its_own_status(world: Any, start_worker: Start, pool: str) -> None:
+    start_worker(f"{pool}-many", pool=pool, queues=f"{pool}-many", count=20)
+    gates = [f"{pool} {number}" for number in range(10)]
+    jobs = [world.send(world.tasks.looks_at_the_gate.s(gate), queue=f"{pool}-many") for gate in gates]
+    for gate in gates:
+        world.began(gate)
+    for job in jobs[::2]:
+        job.request_kill()
+
+    for gate in gates:
+        world.open(gate)
+
+    assert [world.ended(job).state.value for job in jobs] == ["killed", "succeeded"] * 5
+
+
+@pytest.mark.parametrize("pool", pools("threads", "solo", "gevent", "eventlet"))
 def test_every_outcome_is_told_by_pools_without_processes(world: Any, start_worker: Start, pool: str) -> None:
     start_worker(pool, pool=pool, queues=pool, count=2)
     tasks = world.tasks
@@ -271,11 +317,13 @@ def test_every_outcome_is_told_by_pools_without_processes(world: Any, start_work
     assert [len(job.errors) for job in jobs] == [0, 1, 0, 0, 0]
 
 
-def test_a_killed_queued_job_is_refused_by_a_thread_too(world: Any, start_worker: Start) -> None:
-    job = world.send(world.tasks.count.s("thread"), queue="thread")
+@pytest.mark.parametrize("pool", pools("threads", "gevent", "eventlet"))
+def test_a_killed_queued_job_is_refused_by_pools_without_processes_too(world: Any, start_worker: Start, pool: str) -> None:
+    queue = f"{pool}-refuses"
+    job = world.send(world.tasks.count.s(queue), queue=queue)
     job.kill_now()
 
-    start_worker("thread", pool="threads", queues="thread", count=1)
+    start_worker(queue, pool=pool, queues=queue, count=1)
 
-    world.ended(world.send(world.tasks.nothing.s(), queue="thread"))
-    assert (world.noted("thread"), job.reload().state) == (0, State.killed)
+    world.ended(world.send(world.tasks.nothing.s(), queue=queue))
+    assert (world.noted(queue), job.reload().state) == (0, State.killed)

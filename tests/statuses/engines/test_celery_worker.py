@@ -238,6 +238,24 @@ def test_a_publisher_that_was_never_configured_leaves_its_jobs_to_the_worker(wor
     assert (job.state, job.data, job.queue) == (State.succeeded, {"result": 5}, "main")
 
 
+def test_messages_in_the_old_protocol_are_tracked_too(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.app.amqp, "create_task_message", world.app.amqp.task_protocols[1])
+    tasks = world.tasks
+
+    sent = [tasks.read_book.s("Book:1"), tasks.fail_twice.s("old"), tasks.fail.s("once")]
+    ids = [each.apply_async(headers={"user": "deploy"}).id for each in sent]
+    unknown = statuses.find_by(provider_job_id=world.app.send_task("no.such.task").id)
+
+    read, tried, failed = (world.ended(statuses.find_by(provider_job_id=id)) for id in ids)
+    assert world.ended(unknown).is_failed
+    assert {job.user for job in (read, tried, failed)} == {"deploy"}
+    assert (read.state, read.data, read.job_args) == (State.succeeded, {"result": "read Book:1"}, {"book": "Book:1"})
+    assert (tried.state, tried.attempt, tried.data) == (State.succeeded, 2, {"result": "old"})
+    failed.retry()
+    until(lambda: failed.reload().attempt == 1 and failed.is_failed, "the second attempt has failed")
+    assert failed.error_summary == "ValueError: once"
+
+
 def test_a_message_that_cannot_leave_has_failed(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from kombu import Producer
     from kombu.exceptions import OperationalError

@@ -145,6 +145,8 @@ class Work:
             operation.plan["begun"] = True
             self._write(Counter(), plan=operation.plan)
             return
+        # The progress it showed last ran ahead of what it had counted.
+        operation.done = operation.changed + operation.skipped + operation.missing
         lost = operation.announced - operation.done - self._waiting()
         if lost > 0:
             self._write(Counter(lost=lost), changed=lost)

@@ -234,12 +234,13 @@ def test_what_a_dying_process_did_not_count_is_told_apart(browse, engine) -> Non
     work = runner.Work(*runner.take())
     work._take_over()
     work._parts()[0].limit(3).retry_all()  # done in the store, and then the process dies
-    Operation.objects.update(heartbeat_at=timezone.now() - runner.LEASE * 2)
+    Operation.objects.update(heartbeat_at=timezone.now() - runner.LEASE * 2, done=2)  # it had shown two of them as progress
 
     runner.run_pending()
 
     operation = Operation.objects.get()
     assert operation.by_reason == {"lost": 3, "retried": 1}
+    assert (operation.changed, operation.skipped) == (4, 0)
     assert sorted(engine.asked) == sorted(statuses.all().ids())
 
 

@@ -20,7 +20,7 @@ from jobadmin.attempts import Attempts
 from jobadmin.models import Operation
 from jobadmin.paths import action_url, resource_url
 from jobadmin.resolver import resolver
-from jobadmin.tracebacks import Trace
+from jobadmin.tracebacks import Trace, bounded
 from statuses import State, Status
 from statuses.children import roll_up
 from statuses.engines import registry
@@ -150,7 +150,7 @@ class JobPage:
         for attempt in reversed(self.attempts.newest):
             for error in reversed(attempt.errors or []):
                 if len(found) < MOST_ERRORS:
-                    found.append(Trace.of(self._say.redact(error), attempt=attempt.attempt))
+                    found.append(Trace.of(self._say.redact(bounded(error)), attempt=attempt.attempt))
         return found
 
     @cached_property
@@ -163,13 +163,9 @@ class JobPage:
         return related.alike(self.status)
 
     @cached_property
-    def raw_call(self) -> Any:
-        return self._say.redact(self.status.call) if self.status.call else None
-
-    @cached_property
     def call(self) -> jsontext.Shown | None:
         """Arguments of the engine's call; the half that is empty is left out."""
-        given = self.raw_call
+        given: Any = self.status.call
         if isinstance(given, dict) and {"args", "kwargs"} <= set(given):
             given = {name: given[name] for name in ("args", "kwargs") if given[name]}
             given = given if len(given) > 1 else next(iter(given.values()), None)
@@ -178,19 +174,16 @@ class JobPage:
     @cached_property
     def options(self) -> jsontext.Shown | None:
         """What else the engine was told: its own options of the call."""
-        if not isinstance(self.raw_call, dict) or "args" not in self.raw_call:
+        given = self.status.call
+        if not isinstance(given, dict) or "args" not in given:
             return None
-        rest = {name: value for name, value in self.raw_call.items() if name not in ("args", "kwargs")}
+        rest = {name: value for name, value in given.items() if name not in ("args", "kwargs")}
         return self._json(rest["options"] if set(rest) == {"options"} else rest) if rest else None
 
     @cached_property
-    def raw_data(self) -> Any:
-        data = self.shown.data
-        return self._say.redact(data) if data not in (None, {}, []) else None
-
-    @cached_property
     def data(self) -> jsontext.Shown | None:
-        return self._json(self.raw_data) if self.raw_data is not None else None
+        data = self.shown.data
+        return self._json(data) if data not in (None, {}, []) else None
 
     @cached_property
     def outputs(self) -> list[outputs.Shown]:
@@ -198,12 +191,13 @@ class JobPage:
         return outputs.shown(self.status) if self.is_present else []
 
     def _json(self, value: Any) -> jsontext.Shown:
-        return jsontext.render(value, lines=self._say.shown_lines, characters=self._say.shown_characters)
+        limits = {"lines": self._say.shown_lines, "characters": self._say.shown_characters}
+        most, cut = jsontext.trimmed(value, **limits)
+        return jsontext.render(self._say.redact(most), cut=cut, **limits)
 
-    @property
-    def raw(self) -> dict[str, Any]:
-        """Everything long about the job, whole: what "show all of it" opens."""
-        return {"call": self.raw_call, "data": self.raw_data, "errors": [self._say.redact(error) for error in self.shown.errors or ()]}
+    def raw(self, part: str) -> Any:
+        """``call``, ``data`` or ``errors``, whole: what "show all of it" opens."""
+        return self._say.redact(self.status.call if part == "call" else getattr(self.shown, part))
 
     # Around it
 

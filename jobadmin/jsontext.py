@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,11 @@ INLINE_CHARACTERS = 64
 
 #: Containers nested deeper are shown as ``…``.
 MAX_DEPTH = 40
+
+#: A string this many times as long as what is shown of it is cut before its secrets are hidden: none is as long as the rest.
+SLACK = 4
+
+_MORE = re.compile(r"… \((\d{1,15}) more characters\)\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +36,55 @@ class Shown:
     """Whether something was left out, lines or the end of a long string."""
 
 
+def trimmed(value: Any, *, lines: int = 300, characters: int = 4_000) -> tuple[Any, bool]:
+    """The value without most of what ``render`` would leave out anyway, and whether anything is missing. Hiding secrets in a
+    large value takes longer than showing it, so this comes first."""
+    trim = _Trim(lines, characters * SLACK)
+    return trim.of(value, 0), trim.cut
+
+
+class _Trim:
+    """Takes members until as many as there are lines have been seen."""
+
+    def __init__(self, lines: int, characters: int) -> None:
+        self.left, self.characters, self.cut = lines + 1, characters, False
+
+    def of(self, value: Any, depth: int) -> Any:
+        if isinstance(value, str) and len(value) > self.characters:
+            self.cut = True
+            return value[: self.characters] + f"… ({len(value) - self.characters} more characters)"
+        if not isinstance(value, dict | list) or not value:
+            self.left -= 1
+            return value
+        if _fits(value):
+            self.left -= 1
+            return value
+        if depth > MAX_DEPTH:
+            return value
+        self.left -= 2
+        return self._of_dict(value, depth) if isinstance(value, dict) else self._of_list(value, depth)
+
+    def _of_dict(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for key, item in value.items():
+            if self.left <= 0:
+                self.cut = True
+                kept["…"] = f"{len(value) - len(kept)} more"
+                break
+            kept[key] = self.of(item, depth + 1)
+        return kept
+
+    def _of_list(self, value: list[Any], depth: int) -> list[Any]:
+        kept: list[Any] = []
+        for item in value:
+            if self.left <= 0:
+                self.cut = True
+                kept.append(f"… {len(value) - len(kept)} more")
+                break
+            kept.append(self.of(item, depth + 1))
+        return kept
+
+
 class _Budget:
     """What may still be written, and whether that was too little."""
 
@@ -37,10 +92,11 @@ class _Budget:
         self.lines, self.characters, self.cut = lines, characters, False
 
 
-def render(value: Any, *, lines: int = 300, characters: int = 4_000) -> Shown:
-    """The value as HTML, at most ``lines`` lines with strings of at most ``characters`` characters.
-    Costs as much as what is shown, however large the value."""
+def render(value: Any, *, lines: int = 300, characters: int = 4_000, cut: bool = False) -> Shown:
+    """The value as HTML, at most ``lines`` lines with strings of at most ``characters`` characters. ``cut``: something is
+    missing already. Costs as much as what is shown, however large the value."""
     budget = _Budget(lines, characters)
+    budget.cut = cut
     shown: list[str] = []
     for line in _lines(value, budget, "", "", 0):
         if len(shown) == lines:
@@ -77,14 +133,19 @@ def _block(value: dict[str, Any] | list[Any], budget: _Budget, prefix: str, suff
     yield "  " * depth + _key(closing) + suffix
 
 
-def _inline(value: dict[str, Any] | list[Any], budget: _Budget) -> str | None:
-    """The container on one line, if it is small and holds no container with something in it."""
+def _fits(value: dict[str, Any] | list[Any]) -> bool:
+    """Whether the container may stand on one line: it is small and holds no container with something in it."""
     items = value.values() if isinstance(value, dict) else value
     if len(value) > 12 or any(isinstance(item, dict | list) and item for item in items):
-        return None
+        return False
     if any(isinstance(item, str) and len(item) > INLINE_CHARACTERS for item in items):
-        return None
-    if len(json.dumps(value, ensure_ascii=False)) > INLINE_CHARACTERS:
+        return False
+    return len(json.dumps(value, ensure_ascii=False)) <= INLINE_CHARACTERS
+
+
+def _inline(value: dict[str, Any] | list[Any], budget: _Budget) -> str | None:
+    """The container on one line, if it fits there."""
+    if not _fits(value):
         return None
     if isinstance(value, list):
         return _key("[") + ", ".join(_scalar(item, budget) for item in value) + _key("]")
@@ -113,7 +174,9 @@ def _quoted(text: str, budget: _Budget) -> str:
     if len(text) <= budget.characters:
         return json.dumps(text, ensure_ascii=False)
     budget.cut = True
-    return json.dumps(text[: budget.characters], ensure_ascii=False)[:-1] + f'…" ({len(text):,} characters)'
+    more = _MORE.search(text)
+    length = more.start() + int(more[1]) if more else len(text)
+    return json.dumps(text[: budget.characters], ensure_ascii=False)[:-1] + f'…" ({length:,} characters)'
 
 
 def plain(value: Any) -> str:

@@ -12,11 +12,16 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from jobadmin.jsontext import trimmed
+
 #: Lines of one traceback that are parsed and shown: the first and the last ones of a longer text.
 HEAD_LINES, TAIL_LINES = 150, 350
 
 #: Characters of one line that are shown.
 LINE_CHARACTERS = 2_000
+
+#: Lines on either side of what is left out that are read all the same: a secret that spans the cut is hidden whole.
+SLACK_LINES = 50
 
 _FRAME = re.compile(r'^\s*File "(?P<file>.+?)", line (?P<line>\d+)(?:, in (?P<function>.+))?$')
 _FOREIGN = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python\d|^<|^[A-Z]:.*[/\\]Python\d+[/\\]Lib[/\\]")
@@ -26,6 +31,7 @@ _STDLIB = re.compile(r"[/\\](?:lib[/\\]python[\d.]+|Python\d+[/\\]Lib)[/\\](?P<i
 _OURS = re.compile(r"[/\\](?P<inside>statuses[/\\](?:engines[/\\]|track\.py).*)")
 _HEADERS = ("Traceback ", "During handling of", "The above exception")
 _MARKS = re.compile(r"^[\s~^]+$")
+_LEFT_OUT = re.compile(r"… (\d+) lines left out …")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +86,9 @@ class Trace:
     """Zero-based attempt it belongs to."""
     at: datetime | None = None
     raw: str = ""
-    """The whole text, for copying."""
+    """The text, for copying."""
+    is_cut: bool = False
+    """Whether the text is longer than what is shown."""
 
     @classmethod
     def of(cls, error: Any, *, attempt: int | None = None) -> "Trace":
@@ -92,7 +100,7 @@ class Trace:
         kind = _short_name(error.get("type") or error.get("code")) if isinstance(error, dict) else ""
         said = error.get("message") if isinstance(error, dict) else None
         first = str(said or (text if isinstance(error, str) else json.dumps(error, ensure_ascii=False)))
-        return cls(kind=kind, message=_first_line(first), parts=tuple(_parts(text, {})), attempt=attempt, raw=text)
+        return cls(kind=kind, message=_first_line(first), attempt=attempt, **_read(text, {}))
 
 
 def _of_exception(error: dict[str, Any], attempt: int | None) -> Trace:
@@ -103,10 +111,9 @@ def _of_exception(error: dict[str, Any], attempt: int | None) -> Trace:
     return Trace(
         kind=_short_name(full),
         message=_first_line(message),
-        parts=tuple(_parts(text, own)),
         attempt=error["attempt"] if isinstance(error.get("attempt"), int) else attempt,
         at=_moment(error.get("at")),
-        raw=text,
+        **_read(text, own),
     )
 
 
@@ -121,9 +128,49 @@ def _own_places(frames: Any) -> dict[tuple[str, int], bool]:
     }
 
 
-def _parts(text: str, own: dict[tuple[str, int], bool]) -> Iterator[Part]:
+def bounded(error: Any) -> Any:
+    """One item of ``Status.errors`` without what is not going to be shown: hiding secrets in a megabyte takes its time."""
+    if isinstance(error, str):
+        return _bounded_text(error)
+    if not isinstance(error, dict):
+        return trimmed(error, lines=HEAD_LINES + TAIL_LINES, characters=LINE_CHARACTERS)[0]
+    rest = trimmed(
+        {name: value for name, value in error.items() if name not in _TEXTS and name != "frames"},
+        lines=HEAD_LINES + TAIL_LINES,
+        characters=LINE_CHARACTERS,
+    )[0]
+    texts = {name: _bounded_text(error[name]) if isinstance(error[name], str) else error[name] for name in _TEXTS if name in error}
+    frames = error.get("frames")
+    if isinstance(frames, list) and len(frames) > HEAD_LINES + TAIL_LINES:
+        frames = frames[:HEAD_LINES] + frames[-TAIL_LINES:]
+    return {**rest, **texts, **({"frames": frames} if frames else {})}
+
+
+#: Fields of an error that are read as text, line by line.
+_TEXTS = ("message", "traceback")
+
+
+def _bounded_text(text: str) -> str:
+    lines = text.splitlines()
+    if len(lines) > HEAD_LINES + TAIL_LINES + 2 * SLACK_LINES:
+        left_out = len(lines) - HEAD_LINES - TAIL_LINES
+        lines = [*lines[: HEAD_LINES + SLACK_LINES], f"… {left_out} lines left out …", *lines[-TAIL_LINES - SLACK_LINES :]]
+    elif len(text) <= LINE_CHARACTERS:
+        return text
+    # Longer than what is shown by more than any secret is long.
+    return "\n".join(line[: 2 * LINE_CHARACTERS] for line in lines)
+
+
+def _read(text: str, own: dict[tuple[str, int], bool]) -> dict[str, Any]:
+    """Fields of a Trace that come from its text."""
+    whole = text.splitlines()
+    lines = _bounded(whole)
+    return {"parts": tuple(_parts(lines, own)), "raw": text if lines == whole else "\n".join(lines), "is_cut": lines != whole}
+
+
+def _parts(lines: list[str], own: dict[tuple[str, int], bool]) -> Iterator[Part]:
     """The text's parts, foreign frames next to each other folded into one."""
-    for _, run in groupby(_items(_bounded(text.splitlines()), own), key=type):
+    for _, run in groupby(_items(lines, own), key=type):
         items = list(run)
         frames = [item for item in items if isinstance(item, Frame)]
         yield from (_folded(frames) if frames else (item for item in items if isinstance(item, Part)))
@@ -214,8 +261,9 @@ def _folded(frames: list[Frame]) -> Iterator[Part]:
 def _bounded(lines: list[str]) -> list[str]:
     """At most HEAD_LINES + TAIL_LINES lines, each cut; the end says more than the middle."""
     if len(lines) > HEAD_LINES + TAIL_LINES:
-        left_out = len(lines) - HEAD_LINES - TAIL_LINES
-        lines = [*lines[:HEAD_LINES], f"… {left_out} lines left out …", *lines[-TAIL_LINES:]]
+        known = next((line for line in lines if _LEFT_OUT.fullmatch(line)), None)
+        left_out = known or f"… {len(lines) - HEAD_LINES - TAIL_LINES} lines left out …"
+        lines = [*lines[:HEAD_LINES], left_out, *lines[-TAIL_LINES:]]
     return [line if len(line) <= LINE_CHARACTERS else line[:LINE_CHARACTERS] + " …" for line in lines]
 
 

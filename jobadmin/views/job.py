@@ -16,6 +16,9 @@ from jobadmin.views import failures
 from jobadmin.views.base import needs, page, render
 from statuses import State, StatusNotFound
 
+#: What may be asked for by itself, whole.
+PARTS = ("call", "data", "errors")
+
 #: Answer to a look that found nothing new: HTMX and our own script leave the page as it is.
 UNCHANGED = 204
 
@@ -67,9 +70,9 @@ def _attempt(request: HttpRequest, status: statuses.Status) -> int:
 
 def _part(shown: JobPage, name: str) -> HttpResponse:
     """One long part, whole and redacted. Raises: BadFilter."""
-    if name not in shown.raw:
-        raise BadFilter("part", name[:100], ", ".join(shown.raw))
-    return JsonResponse(shown.raw[name], safe=False, json_dumps_params={"indent": 2, "ensure_ascii": False})
+    if name not in PARTS:
+        raise BadFilter("part", name[:100], ", ".join(PARTS))
+    return JsonResponse(shown.raw(name), safe=False, json_dumps_params={"indent": 2, "ensure_ascii": False})
 
 
 def _context(request: HttpRequest, shown: JobPage) -> dict[str, object]:

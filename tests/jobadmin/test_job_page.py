@@ -10,6 +10,7 @@ from django.test import Client
 
 import statuses
 from jobadmin.paths import job_url
+from jobadmin.redaction import Redactor
 from statuses.testing import frozen_clock, make_status
 from tests.jobadmin.engines import Toy, toy_engine
 
@@ -184,6 +185,37 @@ def test_huge_data_is_cut_and_can_be_had_whole(client: Client) -> None:
 
     assert len(html) < 250_000 and "Show all of it" in html
     assert len(whole["rows"]) == 5000
+
+
+def test_a_megabyte_is_read_as_far_as_it_is_shown(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = make_status("started", call={"args": ["x" * 300_000], "kwargs": {}})
+    status.save({"rows": [{"number": number, "text": "lorem ipsum " * 6, "token": SECRET} for number in range(8_000)]}).succeeded()
+    read: list[int] = []
+    text = Redactor.text
+    monkeypatch.setattr(Redactor, "text", lambda self, given: read.append(len(given)) or text(self, given))
+
+    html = html_of(client, status)
+
+    assert SECRET not in html and "(300,000 characters)" in html
+    assert "?part=call" in html and "part=data" in html
+    assert len(html) < 150_000 and sum(read) < 100_000
+    assert client.get(job_url(status.id) + "?part=data").json()["rows"][7_999] == {
+        "number": 7_999, "text": "lorem ipsum " * 6, "token": "[redacted]",
+    }  # fmt: skip
+
+
+def test_a_traceback_of_20000_lines_is_cut_and_its_cut_hides_no_half_of_a_secret(client: Client) -> None:
+    key = ["-----BEGIN RSA PRIVATE KEY-----", *(f"{SECRET}{number}" for number in range(26)), "-----END RSA PRIVATE KEY-----"]
+    lines = ["Traceback (most recent call last):", *('  File "/srv/a.py", line 3, in f' for _ in range(20_000))]
+    for place in (140, len(lines) - 350 - 13):  # across both edges of what is left out
+        lines[place : place + len(key)] = key
+    status = make_status("started").add_error({"class": "ValueError", "message": "x", "traceback": "\n".join(lines)}).failed()
+
+    html = html_of(client, status)
+
+    assert SECRET not in html
+    assert f"… {len(lines) - 500} lines left out …" in html and "part=errors" in html
+    assert len(html) < 250_000
 
 
 def test_a_part_that_does_not_exist_is_a_bad_request(client: Client) -> None:

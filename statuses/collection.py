@@ -115,21 +115,13 @@ def create(
 
     `depends_on`: the jobs it waits for; `root`: the job or group its workflow began with: ids, ours or the engine's.
     `keep_until_deleted`: one of the resources in `job_args`; the status is kept for ever until that is deleted."""
-    new = _new_row(
-        texts=(job_name, user, queue, engine),
-        job_args=job_args,
-        provider_job_id=provider_job_id,
-        parent=parent.id if isinstance(parent, Status) else parent,
-        depends_on=depends_on,
-        root=root,
-        extra=_extra(call),
-        data=data,
-        keep_for=keep_for,
-        keep_until_deleted=keep_until_deleted,
-        id=id,
-        state=state,
-    )
-    return _insert(new)
+    return insert(
+        prepare(
+            job_name=job_name, job_args=job_args, queue=queue, user=user, engine=engine, provider_job_id=provider_job_id, parent=parent,
+            depends_on=depends_on, root=root, call=call, data=data, keep_for=keep_for, keep_until_deleted=keep_until_deleted, id=id,
+            state=state,
+        )
+    )  # fmt: skip
 
 
 def _extra(call: Mapping[str, Any] | None) -> str | None:
@@ -149,26 +141,31 @@ def _awaited(depends_on: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(encoding.required(text, "depends_on") for text in depends_on))
 
 
-def _new_row(
+def prepare(
     *,
-    texts: tuple[str | None, str | None, str | None, str | None],
-    job_args: Mapping[str, Any] | None,
-    provider_job_id: str | None,
-    parent: str | None,
-    depends_on: Sequence[str] | None,
-    root: str | None,
-    extra: str | None,
-    data: Any,
-    keep_for: timedelta | None,
-    keep_until_deleted: Any,
-    id: str | None,
-    state: str,
+    job_name: str | None = None,
+    job_args: Mapping[str, Any] | None = None,
+    queue: str | None = None,
+    user: str | None = None,
+    engine: str | None = None,
+    provider_job_id: str | None = None,
+    parent: "str | Status | None" = None,
+    depends_on: Sequence[str] | None = None,
+    root: str | None = None,
+    call: Mapping[str, Any] | None = None,
+    data: Any = None,
+    keep_for: timedelta | None = None,
+    keep_until_deleted: Any = None,
+    id: str | None = None,
+    state: str = "unqueued",
 ) -> scripts.NewRow:
+    """What `create` writes, checked. Raises: TypeError, ValueError naming the argument."""
+    texts = (job_name, user, queue, engine)
     names = ("job_name", "user", "queue", "engine")
     checked = [encoding.text(text, name) for name, text in zip(names, texts, strict=True)]
     kept = resource.normalise(job_args)
     provider = encoding.text(provider_job_id, "provider_job_id")
-    above = encoding.text(parent, "parent")
+    above = encoding.text(parent.id if isinstance(parent, Status) else parent, "parent")
     own = None if id is None else ids.check_own(id)
     fields: scripts.Fields = {}
     if kept:
@@ -197,7 +194,7 @@ def _new_row(
         keep_for_us=keep_us,
         fields=fields,
         tags=tags,
-        call=extra,
+        call=_extra(call),
         data=None if data is None else encoding.dumps(data, "data"),
     )
 
@@ -218,7 +215,8 @@ def _family(own_id: str | None) -> int:
     return encoding.tag_hash(own_id)[0] % families if own_id else int.from_bytes(store.token()[:2], "big") % families
 
 
-def _insert(new: scripts.NewRow) -> Status:
+def insert(new: scripts.NewRow) -> Status:
+    """The status of a prepared row, written. Raises: StatusExists, StoreUnavailable."""
     here = store.current()
     if new.own_id and ids.decode(new.own_id) and find(new.own_id) is not None:
         raise StatusExists(new.own_id)

@@ -36,27 +36,39 @@ def load(records: Iterable[Mapping[str, Any]]) -> int:
     Times are aware datetimes or integer microseconds; `ended_at` stands for the moment of the state. `errors` is a list.
     Raises: ValueError that starts with the index of a bad record, StatusExists for an own id that is taken; batches of 500
     before the bad one are loaded then, nothing of its own batch is. Cost: two round trips a batch, packed while the last one is written."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="statuses-load") as sender:
+        return _load(records, sender)
+
+
+def load_one(record: Mapping[str, Any]) -> None:
+    """Load a single status, in this thread: a process that ends begins no others."""
+    _load([record], None)
+
+
+def _load(records: Iterable[Mapping[str, Any]], sender: ThreadPoolExecutor | None) -> int:
     here, total, source = current(), 0, enumerate(records)
     now_us = clock.to_us(server_time())
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="statuses-load") as sender:
-        sent: Future[Any] | None = None
-        try:
-            while rows := [_Row(index, found, now_us) for index, found in islice(source, BATCH)]:
-                if sent is not None and any(row.own_id for row in rows):
-                    sent.result()
-                _refuse_taken(here, rows)
-                for family, part in _by_family(here, rows):
-                    while part:
-                        segment, first, given = scripts.reserve(here, family, len(part))
-                        batch = _Batch(part[:given], first).packed(family, segment)
-                        if sent is not None:
-                            sent.result()
-                        sent = sender.submit(_send, here, batch)
-                        part = part[given:]
-                total += len(rows)
-        finally:
-            if sent is not None:
+    sent: Future[Any] | None = None
+    try:
+        while rows := [_Row(index, found, now_us) for index, found in islice(source, BATCH)]:
+            if sent is not None and any(row.own_id for row in rows):
                 sent.result()
+            _refuse_taken(here, rows)
+            for family, part in _by_family(here, rows):
+                while part:
+                    segment, first, given = scripts.reserve(here, family, len(part))
+                    batch = _Batch(part[:given], first).packed(family, segment)
+                    if sent is not None:
+                        sent.result()
+                    if sender is None:
+                        _send(here, batch)
+                    else:
+                        sent = sender.submit(_send, here, batch)
+                    part = part[given:]
+            total += len(rows)
+    finally:
+        if sent is not None:
+            sent.result()
     return total
 
 

@@ -22,15 +22,13 @@ class Status(transitions.Transitions):
     Reading: what one round trip found, at the first attribute asked for; `errors`, `data`, `call` and
     `prior_attempts` are fetched when they are asked for. After a write the next attribute is read anew."""
 
-    def __init__(self, id: str, store: Store, place: Place | None, *, known: Record | None = None, forgiving: bool = False) -> None:
+    def __init__(self, id: str, store: Store, place: Place | None, *, known: Record | None = None) -> None:
         self.id = id
         self.changed = False
-        self.forgiving = forgiving
         self.archived = known is not None and known.archived
         self._store = store
         self._where = place
         self._known = known
-        self._warned = False
         self._texts: dict[str, Any] = {}
 
     @classmethod

@@ -2,21 +2,19 @@
 
 import functools
 import inspect
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from . import collection, store
-from .errors import KillRequested, StoreUnavailable
+from .errors import KillRequested
 from .states import State
 from .status import Status
+from .tracked import Tracked
 
 P = ParamSpec("P")
 R = TypeVar("R")
-log = logging.getLogger("statuses")
 _current: ContextVar[Status | None] = ContextVar("statuses_current", default=None)
 
 
@@ -39,14 +37,15 @@ class track:
     """Tracks a block (`with statuses.track("name") as job:`) or every call of a function (`@statuses.track("name")`).
 
     The job ends as failed with the error (raised again) when the block raises, as killed when it raises
-    KillRequested (swallowed), else as succeeded. A store that is away is logged once; the block runs all the same."""
+    KillRequested (swallowed), else as succeeded. A store that is away is logged once; the block runs all the same, waits for
+    it once (`timeout_seconds`), and what it said is told once the store is back."""
 
     def __init__(self, job_name: str | None = None, **as_create: Any) -> None:
         self._as_create = {"job_name": job_name, **as_create}
         self._open: list[tuple[Status, Token[Status | None]]] = []
 
     def __enter__(self) -> Status:
-        status = self._begin()
+        status = Tracked.begin({"state": State.started, **self._as_create})
         self._open.append((status, _current.set(status)))
         return status
 
@@ -60,16 +59,6 @@ class track:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         return self.__exit__(kind, error, trace)
-
-    def _begin(self) -> Status:
-        try:
-            status = collection.create(**{"state": State.started, **self._as_create})
-        except StoreUnavailable as error:
-            log.warning("%s goes on untracked: %s", self._as_create["job_name"], error)
-            status = Status("", store.current(), None)
-            status._warned = True
-        status.forgiving = True
-        return status
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         as_create = {**self._as_create, "job_name": self._as_create["job_name"] or function.__qualname__}

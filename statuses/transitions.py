@@ -1,6 +1,5 @@
 """The verbs of a status: each one atomic round trip, safe with many writers."""
 
-import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
@@ -11,7 +10,7 @@ from . import clock, encoding, failure, keeping, resource, scripts
 from .arguments import flag, natural, shown, span
 from .columns import KEPT_FOR_EVER
 from .engines import registry
-from .errors import EngineCannot, KillRequested, NotCompleted, ReadOnlyAttempt, StatusNotFound, StoreUnavailable
+from .errors import EngineCannot, KillRequested, NotCompleted, ReadOnlyAttempt, StatusNotFound
 from .ids import Place
 from .states import State
 from .store import Store
@@ -19,22 +18,16 @@ from .store import Store
 if TYPE_CHECKING:
     from .status import Status
 
-log = logging.getLogger("statuses")
 MESSAGE_LENGTH = 1000
 
 
 class Transitions:
-    """What one can do to a job's status. A Status is all of this and what can be read.
-
-    The verbs of `status.forgiving` statuses (those that `track()` and engines hand to a job) log a store that
-    is away and a status that is gone, once, instead of raising: the job goes on."""
+    """What one can do to a job's status. A Status is all of this and what can be read."""
 
     id: str
     changed: bool
-    forgiving: bool
     archived: bool
     _store: Store
-    _warned: bool
 
     def _place(self) -> Place:
         raise NotImplementedError
@@ -48,15 +41,7 @@ class Transitions:
     def _write(self, action: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
         if self.archived:
             raise ReadOnlyAttempt(self.id)
-        try:
-            result = self._act(action, *arguments, **more)
-        except (StoreUnavailable, StatusNotFound) as error:
-            if not self.forgiving:
-                raise
-            if not self._warned:
-                log.warning("job %s goes on untracked: %s", self.id, error)
-            self._warned, self.changed = True, False
-            return None
+        result = self._act(action, *arguments, **more)
         self._forget()
         self.changed = bool(result[0] if isinstance(result, tuple) else result is not False)
         return result
@@ -300,12 +285,7 @@ class Transitions:
 
     def check_kill(self) -> None:
         """Ask Redis whether the job shall die; nothing when not. Raises: KillRequested."""
-        try:
-            status = self._status().reload()
-        except (StoreUnavailable, StatusNotFound):
-            if not self.forgiving:
-                raise
-            return
+        status = self._status().reload()
         if status.kill_requested:
             raise KillRequested(self.id, status.kill_requested_by, status.kill_reason)
 

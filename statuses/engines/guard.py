@@ -96,7 +96,7 @@ class Guard:
         while True:
             time.sleep(pause)
             try:
-                statuses.ping()
+                self.ask()
                 self._tell()
                 break
             except StoreUnavailable:
@@ -107,6 +107,10 @@ class Guard:
         self._away = False
         self.tell_late()
         logger.info("the status store is back")
+
+    def ask(self) -> None:
+        """Whether the store is back. Raises: StoreUnavailable while it is not."""
+        statuses.ping()
 
     def _tell(self) -> None:
         """Do what was remembered, in its order; StoreUnavailable leaves the rest for later."""

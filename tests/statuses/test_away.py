@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import time
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 import redis
@@ -13,22 +15,64 @@ from statuses.embedded import EmbeddedServer
 from statuses.testing import make_status
 
 #: Seconds within which whatever happens must be said.
-BOUND_SECONDS = 3.0
+BOUND_SECONDS = 2.0
 
 
 @pytest.fixture
 def other(other_server):
-    statuses.configure(url=other_server.url, namespace="other")
+    statuses.configure(url=other_server.url, namespace="other", timeout_seconds=0.5)
     return other_server
 
 
-ACTIONS = {
+WRITES = {
     "create": lambda status: statuses.create(job_name="a"),
-    "write": lambda status: status.set_progress(0.5),
+    "create with an own id": lambda status: statuses.create(id=uuid4().hex),
+    "find_or_create": lambda status: statuses.find_or_create(uuid4().hex),
+    "load": lambda status: statuses.load([{"job_name": "a"}, {"job_name": "b"}]),
+    "spawn": lambda status: status.spawn("part"),
+    "set_progress": lambda status: status.set_progress(0.5),
+    "add_error": lambda status: status.add_error(ValueError("no")),
+    "save": lambda status: status.save([1]),
+    "heartbeat": lambda status: status.heartbeat(),
+    "set_job_args": lambda status: status.set_job_args({"a": "Book:1"}),
+    "set_queue": lambda status: status.set_queue("q"),
+    "keep_for": lambda status: status.keep_for(timedelta(1)),
+    "started": lambda status: status.started(),
+    "requeued": lambda status: status.requeued(),
+    "queued": lambda status: status.queued(),
+    "failed": lambda status: status.failed(error="e"),
+    "request_kill": lambda status: status.request_kill(),
+    "request_kill_all": lambda status: statuses.all().request_kill_all(),
+    "kill_now_all": lambda status: statuses.all().kill_now_all(),
+    "remove": lambda status: statuses.all().delete_all(only_ended=True, undo_for=timedelta(1)),
+    "delete_all": lambda status: statuses.where(job_name="nobody").delete_all(force=True),
+}
+QUESTIONS = {
     "find": lambda status: statuses.find(status.id),
+    "find an own id": lambda status: statuses.find("own"),
+    "reload": lambda status: status.reload(),
+    "check_kill": lambda status: status.check_kill(),
+    "data": lambda status: statuses.at(status.id).data,
+    "children": lambda status: status.children.count(),
     "count": lambda status: statuses.where(queue="other").count(),
+    "exists": lambda status: statuses.all().exists(),
+    "ids": lambda status: statuses.all().order_by("run_time").ids(),
+    "run": lambda status: statuses.where(job_arg="Book:1").limit(5).run(),
+    "iterate": lambda status: [*statuses.all()],
+    "counts": lambda status: statuses.all().counts(),
+    "counts_by": lambda status: statuses.all().counts_by("job_arg"),
+    "durations": lambda status: statuses.all().durations("wait_time"),
+    "timeline": lambda status: statuses.all().timeline(),
+    "values": lambda status: statuses.all().values("job_name"),
+    "retry_all": lambda status: statuses.all().retry_all(),
+    "restore": lambda status: statuses.restore("1"),
+    "clean": lambda status: statuses.clean(dry_run=True),
+    "check": lambda status: statuses.check(),
+    "release": lambda status: statuses.release("Shelf:1"),
+    "server_time": lambda status: statuses.server_time(),
     "ping": lambda status: statuses.ping(),
 }
+ACTIONS = {**WRITES, **QUESTIONS}
 
 
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
@@ -37,9 +81,10 @@ def test_a_server_that_hangs_is_unavailable_in_bounded_time(other, action):
     os.kill(other.pid, signal.SIGSTOP)
     began = time.monotonic()
     try:
-        with pytest.raises(statuses.StoreUnavailable):
+        with pytest.raises(statuses.StoreUnavailable) as away:
             action(status)
         assert time.monotonic() - began < BOUND_SECONDS
+        assert away.value.tried and away.value.tried in str(away.value)
     finally:
         os.kill(other.pid, signal.SIGCONT)
 
@@ -49,15 +94,15 @@ def test_a_server_that_hangs_is_unavailable_in_bounded_time(other, action):
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
 def test_a_server_that_is_gone_is_unavailable_and_found_again(tmp_path, action):
     first = EmbeddedServer(tmp_path / "s").start()
-    statuses.configure(url=first.url, namespace="gone")
+    statuses.configure(url=first.url, namespace="gone", timeout_seconds=0.5)
     status = make_status("started")
     first.stop()
     with pytest.raises(statuses.StoreUnavailable):
         action(status)
 
     with EmbeddedServer(tmp_path / "s"):
-        action(status)
         assert statuses.find(status.id).state == "started"
+        action(status)
 
 
 def test_a_connection_lost_between_two_writes_is_made_again(other):
@@ -86,6 +131,57 @@ def test_a_full_server_says_so_and_every_status_stays_whole(other):
     client.config_set("maxmemory", 0)
     status.add_error("x").failed()
     assert statuses.find(status.id).errors == ["x"]
+
+
+FULL = {name: action for name, action in WRITES.items() if name not in ("delete_all", "remove")}
+
+
+@pytest.mark.parametrize("action", FULL.values(), ids=FULL)
+def test_a_full_server_is_unavailable_to_every_write_and_nothing_is_half_written(other, action):
+    status = make_status("started", job_name="a", job_args={"a": "Book:1"})
+    client = redis.Redis.from_url(other.url)
+    client.config_set("maxmemory", client.info("memory")["used_memory"] - 1000)
+    try:
+        with pytest.raises(statuses.StoreUnavailable, match="memory"):
+            action(status)
+        for question in QUESTIONS.values():
+            question(status)
+        assert statuses.all().count() == 1
+        assert (status.reload().state, status.errors, status.data, status.attempt, status.kill_requested) == ("started", [], None, 0, False)
+    finally:
+        client.config_set("maxmemory", 0)
+
+    action(status)
+    assert statuses.check().problems == ()
+
+
+def test_a_full_server_lets_go_of_what_is_removed(other):
+    for _ in range(3):
+        make_status("failed", job_name="a")
+    client = redis.Redis.from_url(other.url)
+    client.config_set("maxmemory", client.info("memory")["used_memory"] - 1000)
+
+    assert statuses.all().delete_all().changed == 3
+    assert statuses.clean().dropped in (0, 1)
+
+
+@pytest.mark.parametrize("action", WRITES.values(), ids=WRITES)
+def test_a_read_only_server_is_unavailable_to_every_write(other, action):
+    status = make_status("started", job_name="a")
+    make_status("failed")
+    client = redis.Redis.from_url(other.url)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        client.replicaof("127.0.0.1", free.getsockname()[1])
+        if action is not WRITES["delete_all"]:
+            with pytest.raises(statuses.StoreUnavailable):
+                action(status)
+        for question in QUESTIONS.values():
+            question(status)
+        assert statuses.all().count() == 2
+    client.replicaof("NO", "ONE")
+
+    action(status)
 
 
 def test_a_read_only_server_refuses_writes_and_answers_questions(other):

@@ -1,0 +1,254 @@
+"""A tracked block while its store is away: it goes on, waits once, and what it did is told when the store is back."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import statuses
+from statuses.embedded import EmbeddedServer
+from statuses.testing import assert_failed, assert_one, assert_succeeded
+from tests.servers import until
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Seconds after which what was waited for does not come any more.
+PATIENCE = 30.0
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    until(happened, "what was waited for did not come", PATIENCE)
+
+
+def ended() -> bool:
+    try:
+        return statuses.where(state="ended").count() > 0
+    except statuses.StoreUnavailable:
+        return False
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server that a test stops and starts, and that `statuses` is configured for."""
+    made = EmbeddedServer(tmp_path / "s").start()
+    statuses.configure(url=made.url, namespace="away", timeout_seconds=0.5)
+    yield made
+    if made.pid is not None:
+        os.kill(made.pid, signal.SIGCONT)
+        made.stop()
+
+
+class Frozen:
+    """Inside the block the server hangs."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self.pid = server.pid
+
+    def __enter__(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def __exit__(self, *error: object) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def test_a_job_that_began_and_ended_while_its_store_was_away_is_told_with_its_own_moments(server):
+    server.stop()
+
+    before = time.time()
+    with statuses.track("a", queue="q", user="u", job_args={"book": "Book:1"}, call={"args": [1]}) as job:
+        job.set_progress(1, 4, message="a quarter").save({"n": 1}).add_error("careful").set_worker("w").set_job_args({"book": "Book:2"})
+        job.save({"n": 2})
+        time.sleep(0.2)
+    after = time.time()
+    server.start()
+    wait_for(ended)
+
+    told = assert_succeeded(assert_one(job_name="a"), data={"n": 2})
+    assert (told.id, told.queue, told.user, told.worker, told.errors, told.progress) == (job.id, "q", "u", "w", ["careful"], 1.0)
+    assert (told.job_args, told.call) == ({"book": "Book:2"}, {"args": [1]})
+    assert statuses.where(job_arg="Book:2").ids() == [job.id] and statuses.where(job_arg="Book:1").ids() == []
+    assert before <= told.started_at.timestamp() <= told.ended_at.timestamp() <= after
+    assert told.run_time >= 0.2
+    assert statuses.check().problems == ()
+
+
+def test_an_error_while_the_store_is_away_is_told_later(server):
+    server.stop()
+    with pytest.raises(KeyError), statuses.track("a"):
+        raise KeyError("own")
+    server.start()
+    wait_for(ended)
+
+    assert_failed(assert_one(job_name="a"), KeyError)
+
+
+def test_a_store_that_goes_in_the_middle_is_told_the_rest(server):
+    with statuses.track("a") as job:
+        job.save([1])
+        server.stop()
+        job.save([2]).set_progress(1, 2).add_error("e")
+    server.start()
+    wait_for(ended)
+
+    assert (assert_succeeded(job, data=[2]).errors, job.attempt) == (["e"], 0)
+
+
+def test_a_store_that_comes_back_in_the_middle_is_told_in_order(server):
+    server.stop()
+    with statuses.track("a") as job:
+        job.save([1]).add_error("one")
+        server.start()
+        wait_for(lambda: not job._guard.away)
+        job.add_error("two")
+
+        assert (job.state, job.data, job.errors) == ("started", [1], ["one", "two"])
+    assert_succeeded(job)
+
+
+def test_a_hanging_store_is_waited_for_once(server):
+    with statuses.track("a") as job:
+        with Frozen(server):
+            began = time.monotonic()
+            for step in range(500):
+                job.set_progress(step, 500)
+                job.heartbeat()
+                job.check_kill()
+            assert time.monotonic() - began < 3.0
+        job.add_error("e")
+    wait_for(ended)
+
+    assert assert_succeeded(job).errors == ["e"]
+
+
+def test_what_arrived_after_all_is_not_told_twice(server):
+    with statuses.track("a") as job:
+        with Frozen(server):
+            job.add_error("once")
+        wait_for(lambda: not job._guard.away)
+        job.add_error("then")
+    wait_for(ended)
+
+    assert assert_succeeded(job).errors == ["once", "then"]
+    assert job.attempt == 0
+
+
+@pytest.mark.parametrize("own", [{}, {"id": "own"}])
+def test_a_job_whose_beginning_arrived_after_all_is_one_job(server, own):
+    statuses.create(job_name="warm")
+    with Frozen(server), statuses.track("a", **own) as job:
+        job.save([1])
+    wait_for(ended)
+
+    assert_succeeded(assert_one(job_name="a"), data=[1])
+
+
+def test_somebody_elses_job_of_that_id_is_left_alone(server):
+    statuses.create(id="own", job_name="theirs")
+    server.stop()
+    with statuses.track("mine", id="own") as job:
+        job.save([1])
+    server.start()
+    wait_for(lambda: not job._guard.away)
+
+    assert [(one.job_name, one.state, one.data) for one in statuses.all()] == [("theirs", "unqueued", None)]
+
+
+def test_children_of_a_job_that_could_not_be_told_belong_to_it(server):
+    server.stop()
+    with statuses.track("top", user="ann", queue="q") as job, statuses.track("inner", parent=job):
+        job.spawn("part").started().succeeded()
+    server.start()
+    wait_for(lambda: ended() and statuses.where(state="succeeded").count() == 3)
+
+    assert {child.job_name for child in job.children} == {"part", "inner"}
+    assert (assert_one(job_name="part").user, assert_one(job_name="part").queue) == ("ann", "q")
+
+
+def test_reading_says_that_the_store_is_away(server):
+    server.stop()
+    with statuses.track("a") as job:
+        for read in (lambda: job.state, lambda: job.data, job.reload):
+            with pytest.raises(statuses.StoreUnavailable):
+                read()
+
+
+def test_nothing_is_told_to_a_store_that_is_configured_later(server, tmp_path):
+    server.stop()
+    with statuses.track("a") as job:
+        job.save([1])
+    with EmbeddedServer(tmp_path / "other") as other:
+        statuses.configure(url=other.url, namespace="other")
+        wait_for(lambda: not job._guard.away)
+
+        assert statuses.all().count() == 0
+
+
+def test_wrong_values_are_refused_while_the_store_is_away(server):
+    server.stop()
+    for wrong in ({"queue": 7}, {"id": "x:1"}, {"nonsense": 1}):
+        with pytest.raises((TypeError, ValueError)), statuses.track("a", **wrong):
+            raise AssertionError("it began")
+    with statuses.track("a") as job, pytest.raises(ValueError, match="progress"):
+        job.set_progress(7)
+
+
+def test_a_coroutine_and_threads_go_on(server):
+    import asyncio
+
+    server.stop()
+
+    @statuses.track("later")
+    async def later(number: int) -> int:
+        statuses.current().save(number)
+        return number
+
+    got = []
+    threads = [threading.Thread(target=lambda n=n: got.append(asyncio.run(later(n)))) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    server.start()
+    wait_for(lambda: ended() and statuses.where(state="succeeded").count() == 8)
+
+    assert sorted(got) == sorted(job.data for job in statuses.where(job_name="later")) == list(range(8))
+
+
+def test_what_is_left_is_told_before_the_process_ends(server):
+    server.stop()
+    code = """
+import sys, statuses
+from statuses.embedded import EmbeddedServer
+statuses.configure(url=sys.argv[1], namespace="away")
+with statuses.track("a") as job:
+    job.save([1])
+EmbeddedServer(sys.argv[2], end_with_owner=False).start()
+"""
+    subprocess.run([sys.executable, "-c", code, server.url, str(server.directory)], check=True, cwd=ROOT)
+    server.start()
+
+    assert_succeeded(assert_one(job_name="a"), data=[1])
+
+
+def test_a_removed_job_comes_back_by_nothing_that_was_missed(server):
+    with statuses.track("a") as job:
+        server.stop()
+        job.save([1])
+        server.start()
+        wait_for(lambda: _removed(job.id))
+    wait_for(lambda: not job._guard.away)
+
+    assert statuses.all().count() == 0
+
+
+def _removed(id: str) -> bool:
+    try:
+        statuses.at(id).delete(force=True)
+    except statuses.StoreUnavailable:
+        return False
+    return True

@@ -26,7 +26,7 @@ NEWEST = 10
 
 @needs("view_job")
 @page
-@unless_unchanged
+@unless_unchanged(lists_jobs=False)
 @require_safe
 def names(request: HttpRequest) -> HttpResponse:
     """Every job name with its numbers.  Source: one report."""
@@ -42,7 +42,7 @@ def names(request: HttpRequest) -> HttpResponse:
 
 @needs("view_job")
 @page
-@unless_unchanged
+@unless_unchanged(lists_jobs=True)
 @require_safe
 def errors(request: HttpRequest) -> HttpResponse:
     """Every group of errors, or all about the one that is filtered by.  Source: one report, the newest job of each group."""
@@ -91,7 +91,7 @@ def _trace(newest: Any | None) -> str:
 
 @needs("view_job")
 @page
-@unless_unchanged
+@unless_unchanged(lists_jobs=True)
 @require_safe
 def resource(request: HttpRequest, resource: str) -> HttpResponse:
     """The jobs of one resource: how many, how long, what failed last.  Source: one report, two short lists."""

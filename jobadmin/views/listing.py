@@ -28,7 +28,7 @@ _SESSION = "jobadmin_list"
 
 @needs("view_job")
 @page
-@unless_unchanged
+@unless_unchanged(lists_jobs=True)
 @require_safe
 def job_list(request: HttpRequest) -> HttpResponse:
     """The jobs of the filter.  Source: one read of the store for all counts, one page of records."""

@@ -18,7 +18,7 @@ from jobadmin.views.unchanged import unless_unchanged
 
 @needs("view_job")
 @page
-@unless_unchanged
+@unless_unchanged(lists_jobs=False)
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """The jobs of the filter in numbers.  Source: one report, and one about the period before."""

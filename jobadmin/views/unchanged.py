@@ -1,7 +1,7 @@
 """A page that is kept open asks again and again: while nothing it shows can have changed, the answer is that it did not.
 
-Told from the store's version, one small read, before anything is counted or rendered. Pages whose jobs run are left out:
-progress and heartbeats move without a new version.
+Told from the store's version, one small read, before anything is counted or rendered. What moves without a new version is
+looked at where a page shows it: how many jobs fell silent; the progress of jobs that run.
 """
 
 from __future__ import annotations
@@ -29,41 +29,50 @@ MOST_SECONDS = 60
 View = Callable[..., HttpResponse]
 
 
-def unless_unchanged(view: View) -> View:
-    """Decorator, inside ``page``: a live look that would show what it showed last time gets 304 and costs no more."""
+def unless_unchanged(*, lists_jobs: bool) -> Callable[[View], View]:
+    """Decorator, inside ``page``: a live look that would show what it showed last time gets 304 and costs no more.
+    `lists_jobs`: the page shows jobs one by one, with their progress."""
 
-    @wraps(view)
-    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if "live" not in request.GET or not wants_part(request):
-            return view(request, *args, **kwargs)
-        # Before the view reads: what changes meanwhile makes the next look differ.
-        tag = _tag(request)
-        if tag is not None and tag in request.headers.get("If-None-Match", ""):
-            return HttpResponseNotModified(headers={"ETag": tag, "Cache-Control": "no-cache, private"})
-        response = view(request, *args, **kwargs)
-        if tag is not None and response.status_code == 200:
-            response.headers["ETag"] = tag
-        return response
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if "live" not in request.GET or not wants_part(request):
+                return view(request, *args, **kwargs)
+            # Before the view reads: what changes meanwhile makes the next look differ.
+            tag = _tag(request, lists_jobs)
+            if tag is not None and tag in request.headers.get("If-None-Match", ""):
+                return HttpResponseNotModified(headers={"ETag": tag, "Cache-Control": "no-cache, private"})
+            response = view(request, *args, **kwargs)
+            if tag is not None and response.status_code == 200:
+                response.headers["ETag"] = tag
+            return response
 
-    return answered
+        return answered
+
+    return decorate
 
 
-def _tag(request: HttpRequest) -> str | None:
+def _tag(request: HttpRequest, lists_jobs: bool) -> str | None:
     """What this look depends on, as an entity tag; None where that cannot be told.  Raises: StoreUnavailable, BadFilter.
-    Source: the versions of the store's segments; one query of the database."""
+    Source: the versions of the store's segments; where jobs run their heartbeats; one query of the database."""
     version = statuses.version()
-    if not _is_quiet(version.text) or Operation.objects.filter(state__in=Operation.ACTIVE).exists():
-        return None
     jobs = replace(JobFilter.from_request(request), at=version.at)
+    silent = 0
+    if _run(version.text, jobs.querystring()):
+        if lists_jobs or "stale" in jobs.flags:
+            return None
+        silent = jobs.query.where(stale=True).count()
+    if Operation.objects.filter(state__in=Operation.ACTIVE).exists():
+        return None
     rights = [resolver().may(request.user, verb.permission) for verb in BULK.values()]
     seen = (
-        version.text, request.get_full_path(), jobs.window, int(version.at.timestamp()) // MOST_SECONDS, request.user.pk, rights, present(),
-        get_language(), sorted(map(repr, request.session.items())),
+        version.text, silent, request.get_full_path(), jobs.window, int(version.at.timestamp()) // MOST_SECONDS, request.user.pk, rights,
+        present(), get_language(), sorted(map(repr, request.session.items())),
     )  # fmt: skip
     return f'"{hashlib.sha1(repr(seen).encode(errors="replace"), usedforsecurity=False).hexdigest()}"'
 
 
-@lru_cache(maxsize=64)
-def _is_quiet(version: str) -> bool:
-    """Whether no job runs in this version of the store; asked once a version."""
-    return not statuses.where(state="started").exists()
+@lru_cache(maxsize=256)
+def _run(version: str, filter: str) -> bool:
+    """Whether jobs of a filter run, whatever states and flags it asks for (the tiles count all); asked once a version."""
+    return JobFilter.from_querystring(filter).with_(state=None, flag=None, after=None).query.where(state="started").exists()

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 import statuses
 from jobadmin.models import Operation
-from statuses.testing import make_status
+from statuses.testing import frozen_clock, make_status
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -81,6 +81,18 @@ def test_progress_of_a_job_that_runs_is_shown(browse: Callable) -> None:
 
     assert again.status_code == 200
     assert "70 %" in again.content.decode()
+
+
+def test_the_overview_need_not_be_made_again_while_jobs_run_and_shows_who_fell_silent(browse: Callable) -> None:
+    client = browse("view_job")
+    with frozen_clock() as clock:
+        make_status("started").heartbeat()
+        clock.tick(60)
+        tag = look(client, "overview", span="all")["ETag"]
+
+        assert look(client, "overview", tag, span="all").status_code == 304
+        clock.tick(1)
+        assert look(client, "overview", tag, span="all").status_code == 200
 
 
 def test_an_operation_under_way_is_shown(browse: Callable) -> None:

@@ -61,7 +61,16 @@ class Web:
             listener.listen(64)
             self.port = listener.getsockname()[1]
             os.set_inheritable(listener.fileno(), True)
-            command = [sys.executable, "-m", "gunicorn", "jobadmin.wsgi", "--bind", f"fd://{listener.fileno()}", "--worker-class", "gthread"]
+            command = [
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "jobadmin.wsgi",
+                "--bind",
+                f"fd://{listener.fileno()}",
+                "--worker-class",
+                "gthread",
+            ]
             command += ["--workers", "1", "--threads", "8", "--no-control-socket", "--log-level", "warning"]
             self.process = subprocess.Popen(command, cwd=ROOT, env=environ, pass_fds=(listener.fileno(),), stderr=subprocess.DEVNULL)
         self.get("/admin/login/", cookie=False)
@@ -207,7 +216,13 @@ def tabs(web: Web, server: int, number: int, seconds: float, moving: bool) -> tu
     answers = [answer for thread in threads for answer in thread.answers]
     same = sum(answer.status == 304 for answer in answers) / len(answers)
     name = "a job moves every second" if moving else "nothing moves"
-    return (f"{number} tabs, {name}", f"{len(answers) / took * 1000:.1f}", f"{same:.0%}", f"{share:.1%}", f"{statistics.median(a.ms for a in answers):.0f}")
+    return (
+        f"{number} tabs, {name}",
+        f"{len(answers) / took * 1000:.1f}",
+        f"{same:.0%}",
+        f"{share:.1%}",
+        f"{statistics.median(a.ms for a in answers):.0f}",
+    )
 
 
 @contextlib.contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.http import HttpRequest, QueryDict
-from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -33,6 +32,7 @@ from jobadmin.parameters import (
     normal,
     page_value,
 )
+from jobadmin.paths import page_url
 from jobadmin.spans import Window
 from jobadmin.tokens import Token
 from statuses import Workflow
@@ -245,14 +245,21 @@ class JobFilter:
 
     def querystring(self, **extra: str | None) -> str:
         """The parameters as text; `extra` adds what belongs to one page."""
-        return urlencode([*self.params, *((name, value) for name, value in extra.items() if value)])
+        pairs = [_pair(name, value) for name, value in self.params]
+        return "&".join(pairs + [urlencode({name: value}) for name, value in extra.items() if value])
 
     def url(self, viewname: str = "list", *args: str, **changes: Any) -> str:
         """Link to a page of the dashboard about these jobs, with parameters changed (see `with_`)."""
         extra = {name: changes.pop(name) for name in list(changes) if name in PAGE_PARAMETERS}
         changed = self.with_(**changes) if changes or "after" in self.given else self
         query = changed.querystring(**extra)
-        return reverse(f"jobadmin:{viewname}", args=args) + (f"?{query}" if query else "")
+        return page_url(viewname, *args) + (f"?{query}" if query else "")
+
+    def links(self, viewname: str, parameter: str, **changes: Any) -> Callable[[str], str]:
+        """Makes links that differ in the one value of `parameter`, for a column of them."""
+        address = self.url(viewname, **{parameter: _ANY}, **changes)
+        before, _, after = address.partition(_pair(parameter, _ANY))
+        return lambda value: before + _pair(parameter, _written(parameter, value)) + after
 
     def previous(self) -> JobFilter | None:
         """The same jobs in the stretch just before; None where the span has no beginning."""
@@ -336,6 +343,16 @@ class JobFilter:
 
     def _single(self, name: str) -> str:
         return self.given.get(name, (DEFAULTS.get(name, ""),))[0]
+
+
+#: Stands for a value in an address that is made once for many.
+_ANY = "any-value"
+
+
+@lru_cache(maxsize=4096)
+def _pair(name: str, value: str) -> str:
+    """One parameter as a URL writes it: a page has hundreds of links that differ in one of them."""
+    return urlencode({name: value})
 
 
 def _many(value: Any) -> list[Any]:

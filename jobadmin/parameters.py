@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.http import HttpRequest
@@ -126,7 +127,9 @@ def _normalise_span(given: dict[str, tuple[str, ...]]) -> None:
             raise BadFilter("from", given["from"][0], _("a time before the end of the span, %s") % given["to"][0])
 
 
+@lru_cache(maxsize=4096)
 def _check(name: str, value: str) -> None:
+    """Raises: BadFilter. What is right stays right: the hundreds of links of a page ask for the same few values."""
     if len(value) > LONGEST_VALUE:
         raise BadFilter(name, value[:100] + "…", _("at most %d characters") % LONGEST_VALUE)
     if "\x00" in value and name not in (*FIELDS, "resource"):

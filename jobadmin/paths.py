@@ -6,10 +6,13 @@ of dots alone (a browser would resolve ``..``) gets its first character escaped 
 """
 
 import re
+from functools import lru_cache
+from urllib.parse import quote as percent_quote
 
+from django.conf import settings
 from django.contrib.admin.utils import quote as admin_quote
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 #: First path segments that are pages, now or in a later step: an id may never shadow them.
@@ -18,6 +21,10 @@ RESERVED = frozenset({
     "redis", "api", "times", "views",
 })  # fmt: skip
 
+#: Stands for an id or resource in an address that is kept; no address of a project holds it.
+_HERE = "-text-goes-here-"
+#: Characters that stand in a path as they are (RFC 3986), as `reverse` has it.
+_SAFE = "!$&'()*+,;=~:@"
 _ATTEMPT = re.compile(r"(.+):(\d{1,9})", re.DOTALL)
 _ESCAPED = re.compile(r"_([0-9A-F]{2})")
 
@@ -41,24 +48,40 @@ def split_attempt(job_id: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (job_id, None)
 
 
+def page_url(name: str, *args: str) -> str:
+    """Address of a page of the dashboard, by the name of its URL."""
+    return _page_url(name, args, get_script_prefix(), get_urlconf() or settings.ROOT_URLCONF)
+
+
+@lru_cache(maxsize=1024)
+def _page_url(name: str, args: tuple[str, ...], prefix: str, urlconf: str) -> str:
+    # What `reverse` itself looks at beside its arguments; a page asks for the same address hundreds of times.
+    return reverse(f"jobadmin:{name}", args=args)
+
+
 def job_url(job_id: str) -> str:
     """Address of one job's page; of an attempt's, when the id is ``<id>:<n>``."""
-    return reverse("jobadmin:job", args=[quote(job_id)])
+    return _with_segment("job", job_id)
 
 
 def action_url(job_id: str, action: str) -> str:
     """Where a job's action is posted to; ``action`` is one of kill, kill-now, retry, remove."""
-    return reverse("jobadmin:job_action", args=[quote(job_id), action])
+    return _with_segment("job_action", job_id, action)
 
 
 def workflow_url(job_id: str) -> str:
     """Address of the page with the workflow that a job belongs to."""
-    return reverse("jobadmin:workflow", args=[quote(job_id)])
+    return _with_segment("workflow", job_id)
 
 
 def resource_url(resource: str) -> str:
     """Address of one resource's page, ``Book:53``."""
-    return reverse("jobadmin:resource", args=[quote(resource)])
+    return _with_segment("resource", resource)
+
+
+def _with_segment(name: str, text: str, *more: str) -> str:
+    """Address of a page about `text`: that of the page about `_HERE`, with another segment in that one's place."""
+    return page_url(name, _HERE, *more).replace(_HERE, percent_quote(quote(text), safe=_SAFE), 1)
 
 
 def safe_next(request: HttpRequest, fallback: str) -> str:

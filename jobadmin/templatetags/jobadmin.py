@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString
 from jobadmin import formats, paths
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter
+from jobadmin.namerows import name_rows
+from jobadmin.panels.ranking import NameTable
 from jobadmin.tokens import Token
 from jobadmin.viewing import Viewing, present
 
@@ -145,6 +147,12 @@ def filter_url(jobs: JobFilter, viewname: str = "list", *args: str, **changes: A
     Values are taken literally; None or an empty text removes the parameter.
     """
     return jobs.url(viewname, *args, **changes)
+
+
+@register.simple_tag(name="name_rows")
+def rows_of_names(shown: NameTable, jobs: JobFilter) -> SafeString:
+    """``{% name_rows shown filter %}``: the rows of the table of job names."""
+    return name_rows(shown, jobs)
 
 
 @register.simple_tag

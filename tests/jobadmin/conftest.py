@@ -1,6 +1,6 @@
 """People who look at the pages, with the rights a test gives them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -31,6 +31,15 @@ def browse(person: Callable[..., Any]) -> Callable[..., Any]:
         return client
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def own_language() -> Iterator[None]:
+    """What language a request asked for is forgotten with its test: the thread would keep it."""
+    from django.utils import translation
+
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

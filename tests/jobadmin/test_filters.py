@@ -100,7 +100,9 @@ def test_each_parameter_finds_exactly_its_jobs(some, text, found):
 
 @pytest.mark.parametrize("parameter", ["name", "queue", "user", "worker", "resource", "error"])
 def test_texts_with_null_characters_are_found_and_told_without_them(store, parameter):
-    made = make_status("failed", job_name="a\x00b", queue="a\x00b", user="a\x00b", job_args={"a": "a\x00b"}, error="a\x00b").set_worker("a\x00b")
+    made = make_status("failed", job_name="a\x00b", queue="a\x00b", user="a\x00b", job_args={"a": "a\x00b"}, error="a\x00b").set_worker(
+        "a\x00b"
+    )
     make_status("failed")
 
     found = jobs(f"span=all&{parameter}=a%00b")
@@ -244,6 +246,14 @@ def test_a_filter_says_itself_in_words():
     words = jobs("name=mail.*&state=failed&user=-system&span=24h").describe()
 
     assert words == "State Failed · Job name mail.* · User not system · Created in the last 24 hours"
+
+
+@pytest.mark.parametrize("value", ["mail.send", "-mail", "a b&c=d", "ü*", "any-value", "\\x", "%", "x" * 300])
+def test_links_that_differ_in_one_value_are_those_made_one_by_one(value):
+    here = jobs("queue=bulk&span=24h&sort=run_time")
+
+    assert here.links("list", "name", state="failed")(value) == here.url("list", name=value, state="failed")
+    assert here.links("list", "name", sort=None)(value) == here.url("list", name=value, sort=None)
 
 
 def test_a_request_is_read_as_its_query_string():

@@ -2,7 +2,7 @@
 
 import pytest
 from django.test import RequestFactory
-from django.urls import resolve
+from django.urls import resolve, reverse, set_script_prefix
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +38,21 @@ def test_every_resource_leads_to_its_own_page(text: str) -> None:
 
     assert found.view_name == "jobadmin:resource"
     assert paths.unquote(found.kwargs["resource"]) == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_an_address_is_what_django_itself_would_write(text: str) -> None:
+    assert paths.job_url(text) == reverse("jobadmin:job", args=[paths.quote(text)])
+    assert paths.resource_url(text) == reverse("jobadmin:resource", args=[paths.quote(text)])
+
+
+def test_an_address_follows_the_prefix_that_the_server_gives() -> None:
+    before = paths.job_url("a")
+    set_script_prefix("/below/")
+    try:
+        assert (paths.job_url("a"), paths.page_url("list")) == ("/below" + before, reverse("jobadmin:list"))
+    finally:
+        set_script_prefix("/")
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=200))

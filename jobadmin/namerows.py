@@ -1,0 +1,80 @@
+"""The rows of the table of job names: a hundred rows of eight links are written here, a template would take ten times as long.
+
+Everything a job carries is escaped where it enters: the name once a row, the addresses once a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+
+from jobadmin.filters import JobFilter
+from jobadmin.formats import NOTHING, STATE_WORDS, count, duration
+from jobadmin.panels.ranking import NAME_STATES, NameRow, NameTable
+
+#: Characters of a name that are shown.
+LONGEST_NAME = 80
+
+
+def name_rows(table: NameTable, jobs: JobFilter) -> SafeString:
+    """The rows, each number a link to the list of exactly those jobs."""
+    return mark_safe("\n".join(Rows(table, jobs).html()))
+
+
+class Rows:
+    """What the rows of one table have in common: words and addresses, made once."""
+
+    def __init__(self, table: NameTable, jobs: JobFilter) -> None:
+        self.table = table
+        self.of_name = jobs.links("list", "name")
+        self.of_state = {state: jobs.links("list", "name", state=state) for state in NAME_STATES}
+        self.by_run_time = jobs.links("list", "name", sort="-run_time")
+        self.words = {state: escape(STATE_WORDS[state]) for state in NAME_STATES}
+        self.spoken = {state: word.lower() for state, word in self.words.items()}
+        self.total, self.rate = escape(_("Total")), escape(_("Failure rate"))
+
+    def html(self) -> Iterator[str]:
+        for row in self.table.rows:
+            name, address = escape(Truncator(row.value).chars(LONGEST_NAME)), escape(self.of_name(row.value))
+            cells = "".join(self._count(row, state, number, name) for state, number in row.cells)
+            yield (
+                f'<tr role="row"><th role="rowheader" scope="row"><a class="j-drill j-mono" href="{address}">{name}</a></th>'
+                f'<td role="cell" class="j-num" data-label="{self.total}"><a class="j-drill" href="{address}"><span class="j-withbar">'
+                f"{count(row.total)}{_bar(row.total, self.table.most_total)}</span></a></td>{cells}"
+                f'<td role="cell" class="j-num" data-label="{self.rate}">{self._failure(row)}</td>'
+                f'<td role="cell" class="j-num" data-label="p95">{self._p95(row)}</td></tr>'
+            )
+
+    def _count(self, row: NameRow, state: str, number: int, name: str) -> str:
+        cell = f'<td role="cell" class="j-num" data-label="{self.words[state]}">'
+        if not number:
+            return cell + '<span class="is-nil">0</span></td>'
+        words = count(number)
+        address = escape(self.of_state[state](row.value))
+        return f'{cell}<a class="j-drill" href="{address}" aria-label="{words} {self.spoken[state]}, {name}">{words}</a></td>'
+
+    def _failure(self, row: NameRow) -> str:
+        inside = f'<span class="j-withbar">{escape(row.failure_words)}{_bar(row.failure, self.table.most_failure, " s-failed")}</span>'
+        if not row.counts["failed"]:
+            return f'<span class="j-drill is-nil">{inside}</span>'
+        strong = " j-strong" if row.is_notable else ""
+        return f'<a class="j-drill{strong}" href="{escape(self.of_state["failed"](row.value))}">{inside}</a>'
+
+    def _p95(self, row: NameRow) -> str:
+        if row.p95 is None:
+            return f'<span class="is-nil">{NOTHING}</span>'
+        inside = f'<span class="j-withbar">{escape(duration(row.p95))}{_bar(row.p95_bar, 1)}</span>'
+        return f'<a class="j-drill" href="{escape(self.by_run_time(row.value))}">{inside}</a>'
+
+
+def _bar(part: float, whole: float, colours: str = "") -> str:
+    """A small horizontal bar: its length is an attribute, so that no inline style is needed."""
+    width = f"{min(100.0, 100 * part / whole) if whole else 0.0:.3f}".rstrip("0").rstrip(".")
+    return (
+        f'<svg class="j-bar{colours}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{width}" height="6"/></svg>'
+    )

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from jobadmin.actions import ACTIONS, Action
@@ -83,7 +85,10 @@ def seconds(value: float | None) -> str:
 
 
 def nothing() -> SafeString:
-    return format_html('<span class="is-nil">{}</span>', NOTHING)
+    return _NOTHING
+
+
+_NOTHING = format_html('<span class="is-nil">{}</span>', NOTHING)
 
 
 def _number(value: float) -> str:
@@ -123,7 +128,18 @@ def actions(job: Status, verbs: Iterable[Verb], links: Iterable[tuple[str, str, 
 
 
 def _button(job: Status, action: Action, *, small: bool = False) -> SafeString:
-    why_not = action.why_not(job)
+    markup = _markup(get_language(), action.slug, action.why_not(job) or "", small)
+    return mark_safe(markup.replace(_ADDRESS, escape(action_url(job.id, action.slug))).replace(_ID, escape(job.id)))
+
+
+#: Stand for a job's own address and id in the markup that its button shares with those of other jobs.
+_ADDRESS, _ID = "\x01address\x01", "\x01id\x01"
+
+
+@lru_cache(maxsize=1024)
+def _markup(language: str | None, slug: str, why_not: str, small: bool) -> str:
+    """A button of one action, in the words of `language`: a page of the list has three hundred, of a dozen kinds."""
+    action = ACTIONS[slug]
     label = str(action.verb.label)
     css = "j-btn j-btn--quiet j-btn--sm j-btn--icon" if small else "j-btn j-btn--quiet"
     if action.verb.risky and not small:
@@ -131,11 +147,11 @@ def _button(job: Status, action: Action, *, small: bool = False) -> SafeString:
     where = (
         format_html('type="button" aria-disabled="true" title="{}"', why_not)
         if why_not
-        else format_html('form="j-row" formaction="{}" title="{}"', action_url(job.id, action.slug), action.title if not small else label)
+        else format_html('form="j-row" formaction="{}" title="{}"', _ADDRESS, action.title if not small else label)
     )
     if action.confirms and not why_not:
         where = format_html("{} data-asks", where)
-    spoken = format_html(' aria-label="{}"', f"{label} {job.id}" if not why_not else f"{label} {job.id}: {why_not}")
+    spoken = format_html(' aria-label="{}"', f"{label} {_ID}" if not why_not else f"{label} {_ID}: {why_not}")
     words = "" if small else label
     return format_html('<button {} class="{}"{}>{}{}</button>', where, css, spoken if small else "", icon(action.verb.icon), words)
 

@@ -255,7 +255,7 @@ class JobFilter:
         query = changed.querystring(**extra)
         return page_url(viewname, *args) + (f"?{query}" if query else "")
 
-    def links(self, viewname: str, parameter: str, **changes: Any) -> Callable[[str], str]:
+    def links(self, viewname: str, parameter: str, **changes: Any) -> Callable[[str | Token], str]:
         """Makes links that differ in the one value of `parameter`, for a column of them."""
         address = self.url(viewname, **{parameter: _ANY}, **changes)
         before, _, after = address.partition(_pair(parameter, _ANY))

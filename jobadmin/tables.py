@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import django_tables2 as tables
@@ -298,7 +298,7 @@ class JobTable(tables.Table):
         picked: frozenset[str] = frozenset(),
     ) -> None:
         self.selection, self.now, self.verbs, self.picked = selection, now, verbs, picked
-        self._links: dict[tuple[str, str, bool], str] = {}
+        self._links = lru_cache(lambda parameter: selection.links("list", parameter))
         shown = {*FIXED, *columns, selection.sort.removeprefix("-")}
         if not verbs:
             shown.discard("check")
@@ -319,12 +319,12 @@ class JobTable(tables.Table):
 
     def link(self, parameter: str, text: str, *, without: bool = False) -> str:
         """List of the jobs that have, or do not have, `text`, within the present filter."""
-        key = (parameter, text, without)
-        if key not in self._links:
-            value = Token(text, negative=True) if without else text
-            kept = self.selection.tokens(parameter) if without else []
-            self._links[key] = self.selection.url("list", **{parameter: [*kept, value]})
-        return self._links[key]
+        if not without:
+            return self._links(parameter)(text)
+        kept = self.selection.tokens(parameter)
+        if not kept:
+            return self._links(parameter)(Token(text, negative=True))
+        return self.selection.url("list", **{parameter: [*kept, Token(text, negative=True)]})
 
     def sort_url(self, column: str) -> str:
         """The list sorted by a column: first descending, the other way round when it is already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -25,6 +26,7 @@ ICONS = {"kill_requested": "killreq"}
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
 def icon(name: str) -> SafeString:
     """``{% icon "failed" %}``: a drawing of the sprite; says nothing to a screen reader."""
     return format_html('<svg class="j-i" aria-hidden="true"><use href="#j-{}"/></svg>', ICONS.get(str(name), name))
@@ -133,10 +135,7 @@ def bar(part: float, whole: float, state: str = "", kind: str = "") -> SafeStrin
     """A small horizontal bar: its length is an attribute, so that no inline style is needed."""
     width = plain(min(100.0, 100 * part / whole) if whole else 0.0)
     classes = " ".join(filter(None, ("j-bar", kind and f"j-bar--{kind}", state and css_state(state))))
-    markup = (
-        '<svg class="{}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
-        '<rect width="{}" height="6"/></svg>'
-    )
+    markup = '<svg class="{}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect width="{}" height="6"/></svg>'
     return format_html(markup, classes, width)
 
 

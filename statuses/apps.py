@@ -29,6 +29,7 @@ KEYS = {
     "UNTRACKED": "untracked",
     "SAMPLED": "sampled",
     "READ_URL": "read_url",
+    "CACHE_ENTRIES": "cache_entries",
     "URL": "url",
 }
 
@@ -90,7 +91,7 @@ def configuration(given: dict[str, Any]) -> dict[str, Any]:
     if isinstance(made.get("reap_after"), dict):
         seconds = made["reap_after"].items()
         made["reap_after"] = {name: timedelta(seconds=time) if isinstance(time, int | float) else time for name, time in seconds}
-    if "untracked" in made:
+    if isinstance(made.get("untracked"), list | tuple | set):
         made["untracked"] = frozenset(made["untracked"])
     if "url" not in made:
         alias = given.get("CACHE", "default")

@@ -9,11 +9,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
-from itertools import takewhile
 from typing import Any
 from uuid import uuid4
 
@@ -31,6 +29,8 @@ log = logging.getLogger("statuses")
 REMEMBERED = 1000
 #: Microseconds by which the clock of the server may be behind that of the job.
 _BEHIND_US = 60_000_000
+#: Fields of a note that a loaded record can hold: progress and its message.
+_NOTED = frozenset("gm")
 #: What would start another attempt when it arrived twice.
 _ONCE = (scripts.start, scripts.requeue)
 
@@ -207,20 +207,19 @@ class Tracked(Status):
             raise StatusNotFound(self.id)
         self._take_back()
         made = self._as_record()
-        told = len([*takewhile(partial(_fold, made), self._missed)])
+        rest = _fold_all(made, self._missed)
         try:
             load_one(made)
         except StatusExists:
             # Told by a try whose reply was lost, unless it is somebody else's.
             if self._as_create.get("id") is not None and (self._random is None or not self._is_mine()):
                 raise
-            told = 0
+            rest = list(self._missed)
         found = collection.find(self.id)
         if found is None:
             raise StatusNotFound(self.id)
         self._where = found._where
-        for _ in range(told):
-            self._missed.popleft()
+        self._missed = deque(rest, maxlen=REMEMBERED)
 
     def _as_record(self) -> dict[str, Any]:
         known = {name: value for name, value in self._as_create.items() if name != "keep_until_deleted"}
@@ -284,12 +283,21 @@ def _again(handle: Status, missed: _Missed) -> None:
         handle._act(missed.action, field, (moved.present, transitions._tags(field, moved.present)), new)
 
 
+def _fold_all(record: dict[str, Any], missed: Iterable[_Missed]) -> list[_Missed]:
+    """Let a record hold what it can; what is left to be said after it. Labels and notes may come after the end as well as before."""
+    rest: list[_Missed] = []
+    for one in missed:
+        if any(left.action not in (scripts.label, scripts.note) for left in rest) or not _fold(record, one):
+            rest.append(one)
+    return rest
+
+
 def _fold(record: dict[str, Any], missed: _Missed) -> bool:
     """Let a record hold what was said, too; False for what it cannot hold."""
     first = missed.arguments[0]
     if missed.action is scripts.move and first in ENDED and record["state"] not in ENDED:
         record |= {"state": first.value, first.moment: max(missed.at_us, record["recorded_at"])}
-    elif missed.action is scripts.note and not missed.more.get("unless_kept"):
+    elif missed.action is scripts.note and _NOTED.issuperset(first) and not missed.more.get("unless_kept"):
         _fold_note(record, first, missed)
     elif missed.action is scripts.add_error:
         record["errors"] = [*record.get("errors", ()), encoding.loads(first)]

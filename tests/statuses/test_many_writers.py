@@ -1,9 +1,11 @@
 """Many hands on the same jobs: one winner, nothing lost, columns equal to records."""
 
+import contextlib
 import multiprocessing
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -61,33 +63,86 @@ def test_restarts_of_many_writers_are_archived_one_by_one():
     assert len(status.prior_attempts) == 40
 
 
-def work(url: str, namespace: str, ids: list[str], seed: int) -> None:
-    """What each of the processes does: random verbs on the same jobs."""
-    statuses.configure(url=url, namespace=namespace)
+OWN = [f"own-{number}" for number in range(8)]
+STATES = ["unqueued", "queued", "started", "succeeded", "failed", "killed", "unknown", "requeued", "started", "requeued"]
+
+
+def at_random(chance: random.Random, ids: list[str]) -> None:
+    """One of the things that can be done to jobs, to one of those that all processes have in hand."""
+    id = chance.choice(ids)
+    status = statuses.find_or_create(id) if id in OWN and chance.random() < 0.3 else statuses.at(id)
+    some = statuses.where(job_name=f"n{chance.randrange(3)}")
+    acts = [
+        (40, lambda: getattr(status, chance.choice(STATES))()),
+        (8, lambda: status.failed(attempt=chance.randrange(4), sources={"started"}, error=f"no {chance.randrange(9)}")),
+        (8, lambda: status.started(f"w{chance.randrange(4)}", refuse_killed=True)),
+        (8, lambda: status.set_progress(chance.randrange(9), 8 + chance.randrange(4), message="m" * chance.randrange(1, 99))),
+        (6, lambda: status.save({"n": chance.randrange(99), "text": "d" * chance.randrange(200)})),
+        (6, lambda: status.add_error({"class": f"E{chance.randrange(5)}", "message": "m"})),
+        (6, lambda: status.set_job_args({"book": f"Book:{chance.randrange(9)}"})),
+        (3, lambda: status.set_provider_job_id(f"p{chance.randrange(9)}")),
+        (3, lambda: status.set_job_name(f"n{chance.randrange(3)}").set_queue(f"q{chance.randrange(3)}")),
+        (6, lambda: status.request_kill(by="somebody", end_queued=chance.random() < 0.5)),
+        (3, lambda: status.heartbeat().check_kill()),
+        (2, lambda: status.keep_for(chance.choice([None, timedelta(days=1)]))),
+        (4, lambda: status.delete(force=chance.random() < 0.3)),
+        (2, lambda: ids.append(status.spawn("n1").id)),
+        (2, lambda: some.limit(5).request_kill_all(end_queued=True)),
+        (1, lambda: undo(some.where(state="failed").limit(4).delete_all(only_ended=True, undo_for=timedelta(minutes=1)), chance)),
+        (1, lambda: some.where(state="killed").limit(2).delete_all(force=True)),
+        (1, lambda: statuses.load([{"job_name": "n2", "state": "failed", "errors": ["loaded"], "job_args": {"b": "Book:1"}}])),
+        (1, lambda: statuses.clean()),
+    ]
+    chance.choices([act for _, act in acts], [weight for weight, _ in acts])[0]()
+
+
+def undo(removal: statuses.Changed, chance: random.Random) -> None:
+    if removal.undo and chance.random() < 0.7:
+        statuses.restore(removal.undo)
+
+
+#: What may be answered to somebody who is too late, or who asks what is not possible now.
+LATE = (statuses.StatusNotFound, statuses.NotCompleted, statuses.KillRequested, statuses.EngineCannot, statuses.ReadOnlyAttempt)
+
+
+def work(where: dict[str, object], ids: list[str], diary: str, seed: int, steps: int) -> None:
+    """What each of the processes does, with an entry in the diary they share now and then."""
+    statuses.configure(**where)
     chance = random.Random(seed)
-    verbs = ["queued", "started", "succeeded", "failed", "killed", "unknown", "requeued", "request_kill", "heartbeat", "delete"]
-    for _ in range(250):
-        status = statuses.at(chance.choice(ids))
-        verb = chance.choice(verbs)
-        try:
-            status.delete(force=chance.random() < 0.05) if verb == "delete" else getattr(status, verb)()
-        except (statuses.StatusNotFound, statuses.NotCompleted):
-            continue
+    for step in range(steps):
+        with contextlib.suppress(*LATE):
+            at_random(chance, ids)
+        if step % 10 == 0:
+            statuses.at(diary).add_error(f"{seed}:{step}")
 
 
-def test_processes_at_random_leave_columns_equal_to_records(server_url):
-    ids = [statuses.create(job_name=f"n{number % 3}").id for number in range(40)]
-    namespace = statuses.collection.store.current().config.namespace
-    stop, counts = threading.Event(), []
+def read(stop: threading.Event, answers: list[int], wrong: list[object]) -> None:
+    """Ask until told to stop; what does not fit together is wrong."""
+    while not stop.is_set():
+        found = statuses.all().report(counts=True, counts_by={"job_name": None, "queue": None}, timeline={"buckets": 7}, durations=("run_time",))
+        total = sum(found.counts.values())
+        answers.append(total)
+        for facet in found.counts_by["job_name"] + found.counts_by["queue"]:
+            if facet.total != sum(facet.by_state.values()) or facet.total > total:
+                wrong.append(facet)
+        if total != found.total or sum(sum(bucket.counts.values()) for bucket in found.timeline) != total:
+            wrong.append(found)
+        page = statuses.all().limit(20).run()
+        if len(set(page.ids())) != len(page) or any(status.archived for status in page):
+            wrong.append(page)
 
-    def count():
-        while not stop.is_set():
-            counts.append(sum(statuses.all().counts().values()))
 
-    reader = threading.Thread(target=count)
+@pytest.mark.parametrize(("hands", "steps", "families"), [(4, 150, 1), pytest.param(16, 600, 1, marks=pytest.mark.full), pytest.param(16, 600, 3, marks=pytest.mark.full)])
+def test_processes_at_random_leave_a_consistent_store(server_url, hands, steps, families):
+    where = {"url": server_url, "namespace": f"many{hands}x{families}", "families": families}
+    statuses.configure(**where)
+    ids = [statuses.create(job_name=f"n{number % 3}", queue="q0").id for number in range(40)] + OWN
+    diary = statuses.create(job_name="diary", queue="q9", state="started").id
+    stop, answers, wrong = threading.Event(), [], []
+    reader = threading.Thread(target=read, args=(stop, answers, wrong))
     reader.start()
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=work, args=(server_url, namespace, ids, seed)) for seed in range(4)]
+    processes = [context.Process(target=work, args=(where, ids, diary, seed, steps)) for seed in range(hands)]
     for process in processes:
         process.start()
     for process in processes:
@@ -95,17 +150,22 @@ def test_processes_at_random_leave_columns_equal_to_records(server_url):
     stop.set()
     reader.join()
 
-    assert [process.exitcode for process in processes] == [0] * 4
-    assert counts == sorted(counts, reverse=True), "a job came back"
-    living = [status for status in map(statuses.find, ids) if status is not None]
-    expected = {state: sum(1 for status in living if status.state is state) for state in statuses.State}
+    assert [process.exitcode for process in processes] == [0] * hands
+    assert len(answers) > hands and wrong == []
+    assert sorted(statuses.find(diary).errors) == sorted(f"{seed}:{step}" for seed in range(hands) for step in range(0, steps, 10))
+    assert statuses.check().problems == ()
+    living = [*statuses.all()]
+    assert sum(status.attempt for status in living) > hands
+    expected = {state: sum(status.state is state for status in living) for state in statuses.State}
     assert statuses.all().counts() == expected
     for status in living:
+        assert statuses.find(status.id) == status
         ends = status.ended_at if status.ended_at and status.started_at and status.ended_at >= status.started_at else None
-        expected_run = None if ends is None else (ends - status.started_at).total_seconds()
-        assert status.run_time == expected_run
+        assert status.run_time == (None if ends is None else (ends - status.started_at).total_seconds())
         assert len(status.prior_attempts) == status.attempt
-    assert statuses.check().problems == ()
+    for resource in range(9):
+        holding = {status.id for status in living if f"Book:{resource}" in status.job_args.values()}
+        assert set(statuses.where(job_arg=f"Book:{resource}").ids()) == holding
 
 
 def test_connections_are_not_shared_with_a_forked_child(server_url):

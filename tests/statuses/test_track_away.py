@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -62,15 +63,17 @@ def test_a_job_that_began_and_ended_while_its_store_was_away_is_told_with_its_ow
     before = time.time()
     with statuses.track("a", queue="q", user="u", job_args={"book": "Book:1"}, call={"args": [1]}) as job:
         job.set_progress(1, 4, message="a quarter").save({"n": 1}).add_error("careful").set_worker("w").set_job_args({"book": "Book:2"})
+        job.set_provider_job_id("p").set_call({"args": [2]}).keep_for(timedelta(days=3))
         job.save({"n": 2})
         time.sleep(0.2)
     after = time.time()
     server.start()
-    wait_for(ended)
+    wait_for(lambda: ended() and not job._missed)
 
     told = assert_succeeded(assert_one(job_name="a"), data={"n": 2})
     assert (told.id, told.queue, told.user, told.worker, told.errors, told.progress) == (job.id, "q", "u", "w", ["careful"], 1.0)
-    assert (told.job_args, told.call) == ({"book": "Book:2"}, {"args": [1]})
+    assert (told.job_args, told.call) == ({"book": "Book:2"}, {"args": [2]})
+    assert (told.provider_job_id, told.expires_at - told.ended_at > timedelta(days=3)) == ("p", True)
     assert statuses.where(job_arg="Book:2").ids() == [job.id] and statuses.where(job_arg="Book:1").ids() == []
     assert before <= told.started_at.timestamp() <= told.ended_at.timestamp() <= after
     assert told.run_time >= 0.2

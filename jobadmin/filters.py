@@ -28,6 +28,7 @@ from jobadmin.parameters import (
     TIMES,
     TIMES_WITHIN,
     BadFilter,
+    is_foreign,
     nearest,
     normal,
     page_value,
@@ -85,7 +86,7 @@ class JobFilter:
     def from_querydict(cls, query: QueryDict) -> JobFilter:
         """The filter in `query`; a parameter nobody knows is refused, as it would silently widen the set."""
         for parameter in query:
-            if parameter not in PARAMETERS and parameter not in PAGE_PARAMETERS:
+            if parameter not in PARAMETERS and parameter not in PAGE_PARAMETERS and not is_foreign(parameter):
                 raise BadFilter(parameter[:100], query[parameter][:100], nearest(parameter))
         given = {name: tuple(dict.fromkeys(v for v in query.getlist(name) if v)) for name in PARAMETERS}
         return cls(given=normal({name: values for name, values in given.items() if values}))

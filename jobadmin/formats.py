@@ -94,24 +94,39 @@ def share(part: int, whole: int) -> str:
     return f"{text} %"
 
 
+#: Units of time, as languages shorten them.
+_UNITS = {
+    "µs": pgettext_lazy("unit", "µs"),
+    "ms": pgettext_lazy("unit", "ms"),
+    "s": pgettext_lazy("unit", "s"),
+    "min": pgettext_lazy("unit", "min"),
+    "h": pgettext_lazy("unit", "h"),
+    "d": pgettext_lazy("unit", "d"),
+}
+
+
+def _unit(name: str) -> str:
+    return str(_UNITS[name])
+
+
 def duration_parts(seconds: float | None, *, brief: bool = False) -> list[tuple[str, str]]:
-    """A duration as (number, unit) pairs, three digits at most: ``[("4", "min"), ("08", "s")]``; `brief`: one pair."""
+    """A duration as (number, unit) pairs, three digits at most: ``[("4", _unit("min")), ("08", _unit("s"))]``; `brief`: one pair."""
     if seconds is None:
         return [(NOTHING, "")]
     if seconds < 0.0995:
         return _tiny(seconds)
     if seconds < 59.95:
-        return [(_decimal(seconds, 2 if seconds < 9.995 else 1), "s")]
+        return [(_decimal(seconds, 2 if seconds < 9.995 else 1), _unit("s"))]
     if seconds < 3599.5:
         minutes, rest = divmod(round(seconds), 60)
-        return [(_trimmed(seconds / 60, 1), "min")] if brief else [(str(minutes), "min"), (f"{rest:02d}", "s")]
+        return [(_trimmed(seconds / 60, 1), _unit("min"))] if brief else [(str(minutes), _unit("min")), (f"{rest:02d}", _unit("s"))]
     if seconds < 86370:
         hours, minutes = divmod(round(seconds / 60), 60)
-        return [(_trimmed(seconds / 3600, 1), "h")] if brief else [(str(hours), "h"), (f"{minutes:02d}", "min")]
+        return [(_trimmed(seconds / 3600, 1), _unit("h"))] if brief else [(str(hours), _unit("h")), (f"{minutes:02d}", _unit("min"))]
     days, hours = divmod(round(seconds / 3600), 24)
     if brief or days >= 100:
-        return [(_trimmed(seconds / 86400, 1) if days < 100 else count(days), "d")]
-    return [(str(days), "d"), (str(hours), "h")]
+        return [(_trimmed(seconds / 86400, 1) if days < 100 else count(days), _unit("d"))]
+    return [(str(days), _unit("d")), (str(hours), _unit("h"))]
 
 
 def duration(seconds: float | None) -> str:
@@ -127,8 +142,8 @@ def brief(seconds: float | None) -> str:
 def _tiny(seconds: float) -> list[tuple[str, str]]:
     milliseconds = seconds * 1000
     if milliseconds >= 0.9995 or not seconds:
-        return [(_decimal(milliseconds, 0), "ms")]
-    return [(_decimal(max(1, seconds * 1e6), 0), "µs")]
+        return [(_decimal(milliseconds, 0), _unit("ms"))]
+    return [(_decimal(max(1, seconds * 1e6), 0), _unit("µs"))]
 
 
 def _trimmed(number: float, places: int) -> str:
@@ -146,7 +161,7 @@ def ago(moment: datetime, now: datetime) -> str:
     size = abs(seconds)
     if size < 1:
         return _("just now")
-    number, unit = (size, "s") if size < 60 else (size / 60, "min") if size < 3600 else (size / 3600, "h")
+    number, unit = (size, _unit("s")) if size < 60 else (size / 60, _unit("min")) if size < 3600 else (size / 3600, _unit("h"))
     words = {"time": f"{int(number)} {unit}"}
     return _("%(time)s ago") % words if seconds > 0 else _("in %(time)s") % words
 

@@ -82,6 +82,11 @@ LONGEST_VALUE = 1000
 _STEP = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?")
 
 
+def is_foreign(parameter: str) -> bool:
+    """Whether mail and chat programs put it behind every link that is clicked there: it says nothing about jobs."""
+    return parameter.startswith("utm_") or parameter in ("fbclid", "gclid", "msclkid", "mc_cid", "mc_eid")
+
+
 class BadFilter(Exception):
     """Raised when a parameter of the URL cannot be understood; says which, what it was and what was expected."""
 

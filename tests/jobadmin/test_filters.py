@@ -236,6 +236,10 @@ def test_the_period_before_ends_where_the_span_begins(some):
     assert jobs("to=2026-11-19").previous() is None
 
 
+def test_what_mail_programs_put_behind_a_link_changes_nothing():
+    assert jobs("queue=bulk&utm_source=mail&utm_campaign=x&fbclid=y&gclid=z").params == [("queue", "bulk")]
+
+
 def test_chips_say_what_is_filtered_by():
     chips = {chip.parameter: (chip.label, chip.words) for chip in jobs("queue=a&queue=-b&user=-system&state=failed&q=x").chips}
 

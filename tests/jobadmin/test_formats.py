@@ -103,3 +103,8 @@ def test_more_failures_are_bad_and_fewer_are_good():
     assert formats.delta(276, 200, "", worse=True, better=True).tone == "bad"
     assert formats.delta(100, 200, "", worse=True, better=True).tone == "good"
     assert formats.delta(276, 200, "").tone == ""
+
+
+def test_units_are_those_of_the_readers_language():
+    with translation.override("de"):
+        assert [formats.duration(seconds) for seconds in (0.011, 12.3, 3 * 86400 + 4 * 3600)] == ["11 ms", "12,3 s", "3 T 4 h"]

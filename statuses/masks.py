@@ -15,6 +15,7 @@ from .encoding import tag_hash
 from .segments import Array, Posting, Segment, View, pick
 from .states import ENDED, MOMENTS, State
 
+_NO_ROWS = np.zeros(0, np.int64)
 #: Hashes of one bucket that are compared one by one: a list of a few hundred entries takes microseconds, `isin` sixty of them.
 FEW = 16
 I64_MAX = (1 << 63) - 1
@@ -349,6 +350,8 @@ class Tag(Test):
         found = []
         for bucket, hashes in self.hashes.items():
             entries = view.posting(self.kind, bucket)
+            if not len(entries):
+                continue
             names = entries >> np.uint64(16)
             if len(hashes) > FEW:
                 hit = np.isin(names, np.array(hashes, np.uint64))
@@ -357,7 +360,7 @@ class Tag(Test):
                 for other in hashes[1:]:
                     hit |= names == np.uint64(other)
             found.append((pick(entries, hit) & np.uint64(DEAD_ROW)).view(np.int64))
-        rows = np.concatenate(found)
+        rows = np.concatenate(found) if found else _NO_ROWS
         return rows[rows < view.segment.rows]
 
     def mask(self, view: View) -> Array:

@@ -4,7 +4,7 @@ Nothing keeps a list of a workflow's jobs. They are found by walking: from some 
 children, to all of their root, and back to what they wait for; each step is one look for all jobs found in the step before."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -131,7 +131,7 @@ def workflow(job: Status | str, most: int = MOST) -> Workflow:
     if status is not None:
         walk.begin(status)
     jobs = sorted(walk.jobs.values(), key=lambda found: (found.recorded_at, found.id))
-    return Workflow(jobs=tuple(jobs), edges=tuple(_edges(jobs)), is_whole=walk.is_whole)
+    return Workflow(jobs=tuple(jobs), edges=tuple(_edges(jobs, walk.awaited)), is_whole=walk.is_whole)
 
 
 class _Walk:
@@ -141,6 +141,8 @@ class _Walk:
         self.store = store
         self.most = most
         self.jobs: dict[_Place, Status] = {}
+        self.awaited: dict[str, list[str]] = {}
+        """Id -> what the job waits for."""
         self.is_whole = True
         self._named: set[str] = set()
         self._asked: dict[str, set[str]] = {"depends_on": set(), "parent": set(), "root": set(), "id": set(), "provider_job_id": set()}
@@ -172,7 +174,8 @@ class _Walk:
         names = {job.id for job in fresh} | {job.provider_job_id for job in fresh if job.provider_job_id}
         self._named |= names
         roots = {job.root for job in fresh if job.root}
-        before = {text for job in fresh for text in (*_awaited(job), job.parent) if text}
+        self.awaited.update((job.id, _awaited(job)) for job in fresh)
+        before = {text for job in fresh for text in (*self.awaited[job.id], job.parent) if text}
         yield from self._ask("depends_on", names)
         yield from self._ask("parent", names)
         yield from self._ask("root", roots | names)
@@ -219,13 +222,13 @@ def _awaited(job: Status) -> list[str]:
     return [] if kept is None else encoding.loads(kept)
 
 
-def _edges(jobs: Sequence[Status]) -> Iterator[Edge]:
+def _edges(jobs: Sequence[Status], awaited: Mapping[str, Sequence[str]]) -> Iterator[Edge]:
     named: dict[str, list[int]] = {}
     for number, job in enumerate(jobs):
         for name in {job.id, job.provider_job_id or job.id}:
             named.setdefault(name, []).append(number)
     for after, job in enumerate(jobs):
-        waits = {before for name in _awaited(job) for before in named.get(name, ()) if before != after}
+        waits = {before for name in awaited.get(job.id, ()) for before in named.get(name, ()) if before != after}
         sent = {before for before in named.get(job.parent or "", ()) if before != after} - waits
         yield from (Edge(before, after, True) for before in sorted(waits))
         yield from (Edge(before, after, False) for before in sorted(sent))

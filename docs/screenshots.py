@@ -25,6 +25,8 @@ PAGES = {
 }
 #: The one job that is shown: the first of this list. (Audits show licences, with names of people.)
 JOB = "list/?span=1h&name=search.index_package&sort=-run_time"
+#: The one workflow: of the first job of this list.
+WORKFLOW = "list/?span=1h&name=catalogue.choose"
 
 
 def sign_in(context: BrowserContext, address: str, password: str) -> Page:
@@ -46,6 +48,12 @@ def take(page: Page, url: str, name: str) -> None:
     print(IMAGES / f"{name}.png")
 
 
+def first(page: Page, url: str) -> str:
+    """Where the first job of a list leads."""
+    page.goto(url)
+    return page.locator("tbody th a").first.get_attribute("href") or ""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("address", help="what the demo printed, such as http://127.0.0.1:8000/admin/jobs/")
@@ -60,12 +68,12 @@ def main() -> None:
             context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
             page = sign_in(context, options.address, options.password)
             suffix = scheme if width > 1000 else "narrow"
-            page.goto(options.address + JOB)
-            link = page.locator("tbody th a").first.get_attribute("href") or ""
+            job, workflow = (first(page, options.address + path) for path in (JOB, WORKFLOW))
             origin = "{0.scheme}://{0.netloc}".format(urlsplit(options.address))
             for name, path in PAGES.items():
                 take(page, options.address + path, f"{name}-{suffix}")
-            take(page, origin + link, f"job-{suffix}")
+            take(page, origin + job, f"job-{suffix}")
+            take(page, origin + workflow + "workflow/", f"workflow-{suffix}")
             context.close()
         browser.close()
 

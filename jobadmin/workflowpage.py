@@ -17,7 +17,7 @@ import statuses
 from jobadmin import graphlayout
 from jobadmin.filters import JobFilter
 from jobadmin.formats import STATE_WORDS, count, duration
-from jobadmin.parameters import STOPPED
+from jobadmin.parameters import MOST_VALUES, STOPPED
 from jobadmin.paths import job_url, workflow_url
 from jobadmin.resolver import resolver
 from jobadmin.templatetags.jobadmin_job import resources
@@ -137,14 +137,20 @@ class Box:
 
     @cached_property
     def acts(self) -> list[tuple[Verb, str]]:
-        """What can be done to the jobs of this step alone: (verb, confirm page)."""
-        states = {KILL.slug: ("unqueued", "queued", "started", "unknown"), RETRY.slug: RETRY.states}
-        wanted = {KILL.slug: self.step.open, RETRY.slug: self.step.failed if self.page.can_retry(self.step.jobs) else 0}
-        return [
-            (verb, self.jobs.with_(state=[str(state) for state in states[verb.slug]]).url("bulk", verb.slug))
-            for verb in (KILL, RETRY)
-            if wanted[verb.slug] and self.page.may(verb)
-        ]
+        """What can be done to the jobs of this step alone: (verb, confirm page). Sent again are those at which it stopped."""
+        found = []
+        if self.step.open and self.page.may(KILL):
+            found.append((KILL, self.jobs.with_(state=[str(state) for state in KILL.states]).url("bulk", KILL.slug)))
+        if (stopped := self._stopped()) and self.page.may(RETRY):
+            found.append((RETRY, stopped.url("bulk", RETRY.slug)))
+        return found
+
+    def _stopped(self) -> JobFilter | None:
+        """Its jobs at which the workflow stopped; too many for an address by their name, which other steps may have, too."""
+        ids = [job.id for job in self.step.jobs if job.id in self.page.stopped_ids]
+        if len(ids) > MOST_VALUES:
+            return self.page.jobs.with_(step=STOPPED, name=self.step.name or None)
+        return JobFilter().with_(id=ids, span="all") if ids else None
 
     @property
     def after(self) -> list[str]:
@@ -239,6 +245,10 @@ class WorkflowPage:
     def stopped(self) -> list[Status]:
         """The jobs that a retry of the whole sends again."""
         return [job for job in self.workflow.stopped if self.can_retry([job])]
+
+    @cached_property
+    def stopped_ids(self) -> frozenset[str]:
+        return frozenset(job.id for job in self.stopped)
 
     @cached_property
     def behind(self) -> int:

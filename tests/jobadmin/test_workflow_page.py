@@ -318,3 +318,16 @@ def test_no_line_is_drawn_for_who_sent_what_waits_for_others_it_sent() -> None:
         ("parent", "member"): False,
         ("member", "body"): True,
     }
+
+
+def test_a_step_is_killed_and_retried_alone(client: Client) -> None:
+    with toy_engine():
+        made = run_of(40, failed=3, engine="toy")
+        waiting = [make_status("queued", job_name="extra", engine="toy", depends_on=[made["split"].id]) for _ in range(30)]
+        made["merge"].killed()
+        html = html_of(client, made["split"])
+        steps = html[html.index('id="flow-steps"') :]
+
+        assert listed(link(steps, "Request kill extra")) == {job.id for job in waiting}
+        assert listed(link(steps, "Retry pkg.map")) == {job.id for job in made["maps"][:3]}
+        assert "Retry pkg.merge" not in words_of(steps)

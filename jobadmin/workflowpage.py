@@ -118,10 +118,11 @@ class Box:
 
     @cached_property
     def line(self) -> str:
-        """What stands below the name: the state and how long or how far; of several, how many ended."""
+        """What stands below the name: the state and how long or how far; of several, how many ended, or how many failed."""
         step, job = self.step, self.step.job
         if job is None:
-            return _("%(ended)s of %(total)s ended") % {"ended": count(step.ended), "total": self.number}
+            figures = {"ended": count(step.ended), "total": self.number, "worst": self.parts[-1].words}
+            return (_("%(ended)s of %(total)s · %(worst)s") if step.failed else _("%(ended)s of %(total)s ended")) % figures
         word = str(STATE_WORDS[job.state])
         if job.run_time is not None:
             return f"{word} · {duration(job.run_time)}"

@@ -74,7 +74,7 @@ def test_the_page_follows_the_workflow(page, made):
     page.clock.run_for(6_000)
 
     expect(page.locator("#flow-head")).to_contain_text("51 of 63 ended")
-    expect(page.locator(".j-flow__box.is-many")).to_contain_text("50 of 60 ended")
+    expect(page.locator(".j-flow__box.is-many")).to_contain_text("50 of 60 · 3 failed")
 
 
 def test_the_jobs_page_shows_the_graph_and_follows_it(page, made):

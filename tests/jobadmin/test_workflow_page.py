@@ -81,7 +81,7 @@ def test_many_of_one_name_and_depth_are_one_box_with_their_counts(client: Client
 
     assert len(boxes(html)) == 3
     assert "pkg.map, 40 jobs: 37 succeeded, 3 failed" in unescape(html)
-    assert "40 of 40 ended" in words_of(html)
+    assert "40 of 40 · 3 failed" in words_of(html)
 
 
 def test_a_gathered_box_links_to_exactly_its_jobs(client: Client) -> None:
@@ -89,7 +89,7 @@ def test_a_gathered_box_links_to_exactly_its_jobs(client: Client) -> None:
     run_of(30, failed=5)
     html = html_of(client, made["split"])
 
-    assert listed(link(html, "40 of 40 ended")) == {job.id for job in made["maps"]}
+    assert listed(link(html, "40 of 40 · 3 failed")) == {job.id for job in made["maps"]}
     assert listed(link(html[html.index('id="flow-steps"') :], "3 failed")) == {job.id for job in made["maps"][:3]}
 
 

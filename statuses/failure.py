@@ -79,7 +79,7 @@ def class_name(kind: type) -> str:
 
 
 def _of_exception(error: BaseException) -> dict[str, Any]:
-    trace = "".join(traceback.format_exception(error))
+    trace = _trace(error)
     return {
         "class": class_name(type(error)),
         "message": _cut(_message(error), MESSAGE_LENGTH),
@@ -87,6 +87,13 @@ def _of_exception(error: BaseException) -> dict[str, Any]:
         "frames": _frames(error.__traceback__),
         "at": datetime.now(UTC).isoformat(),
     }
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception as broken:
+        return f"(its traceback could not be made: {type(broken).__name__})"
 
 
 def _message(error: BaseException) -> str:

@@ -3,11 +3,13 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from . import collection, encoding
+from .arguments import nearest, shown
 from .errors import KillRequested
 from .states import State
 from .status import Status
@@ -15,6 +17,7 @@ from .tracked import Tracked
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_KNOWN = frozenset(inspect.signature(collection.create).parameters)
 _current: ContextVar[Status | None] = ContextVar("statuses_current", default=None)
 
 
@@ -38,10 +41,16 @@ class track:
 
     The job ends as failed with the error (raised again) when the block raises, as killed when it raises
     KillRequested (swallowed), else as succeeded. A store that is away is logged once; the block runs all the same, waits for
-    it once (`timeout_seconds`), and what it said is told once the store is back."""
+    it once (`timeout_seconds`), and what it said is told once the store is back. One object may track many blocks at once.
+    Raises: TypeError for an argument that `create` does not know, and for what is no function that runs when it is called."""
 
     def __init__(self, job_name: str | None = None, **as_create: Any) -> None:
-        self._as_create = {"job_name": job_name, **as_create}
+        if callable(job_name):
+            raise TypeError(f"track() takes a job name: write @track() above {shown(job_name)}")
+        for name in as_create:
+            if name not in _KNOWN:
+                raise TypeError(f"track() knows no argument {name!r}{nearest(name, _KNOWN)}")
+        self._as_create = {"job_name": encoding.text(job_name, "job_name"), **as_create}
         self._open: list[tuple[Status, Token[Status | None]]] = []
 
     def __enter__(self) -> Status:
@@ -50,8 +59,12 @@ class track:
         return status
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        status, before = self._open.pop()
-        _current.reset(before)
+        here = _current.get()
+        status, before = found = next((one for one in reversed(self._open) if one[0] is here), self._open[-1])
+        self._open.remove(found)
+        # ValueError: left in another context than it was entered in, as by a generator that is closed; nothing runs here then.
+        with suppress(ValueError):
+            _current.reset(before)
         return _finish(status, error)
 
     async def __aenter__(self) -> Status:
@@ -61,6 +74,10 @@ class track:
         return self.__exit__(kind, error, trace)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        if inspect.isclass(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"track() follows functions to their end, which {shown(function)} does not run to: track the block that uses it"
+            )
         as_create = {**self._as_create, "job_name": self._as_create["job_name"] or function.__qualname__}
         if inspect.iscoroutinefunction(function):
 

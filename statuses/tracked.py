@@ -10,7 +10,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -241,10 +241,11 @@ class Tracked(Status):
             return
         name, since = self._as_create.get("job_name"), (self._begun_us - _BEHIND_US, None)
         asked = Query().where(recorded_at=since, state=self._as_create.get("state", State.started))
-        for id in (asked.where(job_name=name) if name else asked).ids():
-            place = ids.decode(id)
-            if place is not None and place.random == self._random:
-                collection.at(id).delete(force=True)
+        with suppress(ImportError):  # a worker without numpy asks no questions
+            for id in (asked.where(job_name=name) if name else asked).ids():
+                place = ids.decode(id)
+                if place is not None and place.random == self._random:
+                    collection.at(id).delete(force=True)
         self._random = None
 
     def _place(self) -> ids.Place:

@@ -1,6 +1,8 @@
 """`track()` and `current()`: a block or a function as a job that is never harmed by being tracked."""
 
 import asyncio
+import contextlib
+import contextvars
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -97,6 +99,99 @@ class TestTrack:
 
         assert all(seen.values()) and len(seen) == 8
         assert statuses.where(state="succeeded").count() == 8
+
+    def test_one_object_tracks_blocks_of_many_threads_at_once(self):
+        tracked, inside = statuses.track("shared"), threading.Barrier(8)
+
+        def work(number):
+            with tracked as job:
+                inside.wait(10)
+                assert statuses.current() is job
+                job.save(number)
+                if number % 2:
+                    raise ValueError(number)
+
+        def caught(number):
+            with pytest.raises(ValueError) if number % 2 else contextlib.nullcontext():
+                work(number)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(caught, range(8)))
+
+        assert {job.data for job in statuses.where(state="failed")} == {1, 3, 5, 7}
+        assert {job.data for job in statuses.where(state="succeeded")} == {0, 2, 4, 6}
+
+    def test_one_object_tracks_tasks_that_take_turns(self):
+        tracked = statuses.track("shared")
+
+        async def work(number, before, after):
+            async with tracked as job:
+                await before.wait()
+                assert statuses.current() is job
+                job.save(number)
+            after.set()
+
+        async def both():
+            one, two, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+            go.set()
+            await asyncio.gather(work(1, one, two), work(2, go, one))
+
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(asyncio.run, both()).result()
+        assert sorted(job.data for job in statuses.where(job_name="shared", state="succeeded")) == [1, 2]
+
+    def test_a_block_that_is_left_in_another_context_ends_all_the_same(self):
+        def steps():
+            with statuses.track("a"):
+                yield
+
+        going = contextvars.copy_context().run(lambda: (made := steps(), next(made))[0])
+        going.close()
+
+        assert newest().state == "failed"
+        assert statuses.current() is None
+
+    @pytest.mark.parametrize("make", [lambda: statuses.track(len), lambda: statuses.track("a", queu="q"), lambda: statuses.track(7)])
+    def test_a_wrong_use_is_refused_where_it_is_written(self, make):
+        with pytest.raises(TypeError, match=r"track|job_name"):
+            make()
+
+    def test_what_does_not_run_when_it_is_called_is_refused(self):
+        def generator():
+            yield
+
+        async def later():
+            yield
+
+        for wrong in (generator, later, int):
+            with pytest.raises(TypeError, match="to their end"):
+                statuses.track("a")(wrong)
+
+    def test_the_name_of_a_decorated_function_is_its_own_unless_given(self):
+        @statuses.track()
+        def mine():
+            pass
+
+        mine()
+
+        assert newest().job_name.endswith("mine")
+
+    def test_an_error_that_cannot_say_itself_does_not_hide(self):
+        class Odd(Exception):
+            __notes__ = 7
+
+            @property
+            def __cause__(self):
+                raise RuntimeError("no cause")
+
+            def __str__(self):
+                raise RuntimeError("no text")
+
+        with pytest.raises(Odd), statuses.track("a"):
+            raise Odd
+
+        assert newest().state == "failed"
+        assert newest().errors[0]["class"].endswith("Odd")
 
     def test_a_job_removed_while_it_runs_goes_on_and_says_so_once(self, caplog):
         with caplog.at_level(logging.WARNING, "statuses"), statuses.track("a") as job:

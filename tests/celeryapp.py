@@ -4,8 +4,6 @@ The addresses come from the environment: `TEST_BROKER`, `TEST_STORE`. A task tha
 a list in the broker's Redis that a test pushes to.
 """
 
-import functools
-import json
 import os
 import signal
 import time
@@ -17,8 +15,8 @@ from celery.exceptions import Ignore, Reject
 
 import statuses
 from statuses import presence
-from statuses.engines import attempts
 from statuses.engines import celery as tracking
+from tests.projects.recording import record
 
 BROKER = os.environ.get("TEST_BROKER", "/nowhere")
 
@@ -51,19 +49,6 @@ if os.environ.get("TEST_TRACKED", "1") == "1":
 presence.EVERY_SECONDS = float(os.environ.get("TEST_PRESENCE", "0.2"))
 
 
-def record() -> None:
-    """Let every process push what it tells of a job to the list `events`, as it tells it."""
-    for name in ("start", "end", "requeue"):
-        original = getattr(attempts, name)
-
-        @functools.wraps(original)
-        def recorded(status: statuses.Status, *args: Any, _name: str = name, _original: Any = original, **kwargs: Any) -> Any:
-            gates().rpush("events", json.dumps([_name, status.id, args, kwargs], default=str))
-            return _original(status, *args, **kwargs)
-
-        setattr(attempts, name, recorded)
-
-
 def gates() -> redis.Redis:
     """The server with the gates."""
     return redis.Redis(unix_socket_path=os.environ.get("TEST_BROKER", BROKER), db=2)
@@ -80,7 +65,7 @@ def note(name: str) -> int:
 
 
 if os.environ.get("TEST_RECORD"):
-    record()
+    record(gates)
 
 
 @app.task

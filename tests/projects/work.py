@@ -11,6 +11,8 @@ import redis
 
 import statuses
 
+from .recording import record
+
 
 def gates() -> redis.Redis:
     """The server with the gates."""
@@ -86,3 +88,6 @@ def take(thing: Any) -> str:
 
 
 ALL = (add, count, read_book, fail, fail_first, gated, cooperative, with_progress, with_big_result, take)
+
+if os.environ.get("TEST_RECORD"):
+    record(gates)

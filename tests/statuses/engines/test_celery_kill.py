@@ -1,6 +1,7 @@
 """Kill that kills, and retry, with real workers."""
 
 import importlib.util
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 
 import statuses
 from statuses import EngineCannot, State
+from statuses.retries import retry_failed
 from tests.servers import Worker, until
 
 Start = Callable[..., Worker]
@@ -170,6 +172,31 @@ def test_many_who_retry_at_once_send_it_once(world: Any) -> None:
     assert len(world.sent) - before == 1
     assert len(refused) == 7
     assert job.reload().attempt == 1
+
+
+def test_a_thousand_failures_that_several_send_again_at_once_are_each_sent_once(world: Any) -> None:
+    queue = "in bulk"
+    call = {"args": [1, 2], "kwargs": {}, "options": {"task": "tests.celeryapp.add", "queue": queue}}
+    statuses.load({"job_name": "bulk", "engine": "celery", "queue": queue, "state": "failed", "call": call} for _ in range(1000))
+    failures = statuses.where(queue=queue, state="failed")
+    changed: list[int] = []
+    operators = [
+        lambda: changed.append(failures.retry_all(by="anna").changed),
+        lambda: changed.append(failures.retry_all(by="ben").changed),
+        lambda: changed.append(retry_failed(failures, by="schedule").retried),
+    ]
+
+    threads = [threading.Thread(target=operator) for operator in operators]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    sent = [json.loads(text)["headers"]["job_status"] for text in world.broker.client().lrange(queue, 0, -1)]
+    assert sum(changed) == len(sent) == len({said["id"] for said in sent}) == 1000
+    assert {said["attempt"] for said in sent} == {1}
+    assert statuses.where(queue=queue).counts()[State.queued] == 1000
+    assert min(changed) > 0, "all three have sent some"
 
 
 @pytest.mark.usefixtures("worker")

@@ -63,6 +63,23 @@ def test_a_message_that_is_handed_out_again_after_its_worker_died_is_the_next_at
     assert (job.state, job.attempt, job.prior_attempts[0].state) == (State.succeeded, 1, State.started)
 
 
+def test_a_message_that_is_handed_out_again_after_its_job_was_sent_again_is_refused(project: Project) -> None:
+    first = project.start_worker("first", "dramatiq-twice", TEST_HANDED_OUT_AGAIN="1")
+    job = project.send("gated", "dramatiq twice", to="dramatiq-twice")
+    project.began("dramatiq twice")
+    first.kill()
+    job.failed(error="its worker is lost")  # as the reaper does
+    project.retry(job)
+
+    second = project.start_worker("second", "dramatiq-twice", TEST_HANDED_OUT_AGAIN="1")
+    until(lambda: project.noted("began:dramatiq twice") == 2, "it runs again")
+    until(lambda: "was skipped" in second.text(), "the old message is refused")
+    project.open("dramatiq twice")
+
+    project.ended(job)
+    assert (job.state, job.attempt, project.noted("began:dramatiq twice")) == (State.succeeded, 1, 2)
+
+
 def test_the_depth_of_queues_is_told(project: Project) -> None:
     project.send("add", 1, 1, to="dramatiq-deep")
     project.ask("declare", "dramatiq-deep")

@@ -250,6 +250,24 @@ def test_a_job_whose_worker_is_gone_is_not_killed_and_fails_once_rq_gives_it_up(
     assert "AbandonedJobError" in job.error_summary
 
 
+def test_a_job_that_was_sent_again_is_not_sent_by_rqs_housekeeping_too(project: Project) -> None:
+    worker = project.start_worker("lost", "rq-twice")
+    job = project.send("gated", "rq twice", to="rq-twice", retries=1)
+    project.began("rq twice")
+    worker.kill()
+    job.failed(error="its worker is lost")  # as the reaper does
+    project.retry(job)
+
+    project.ask("clean_up", "rq-twice")
+    project.start_worker("next", "rq-twice")
+    until(lambda: project.noted("began:rq twice") == 2, "it runs again")
+    project.open("rq twice")
+
+    project.ended(job)
+    project.ended(project.send("add", 1, 1, to="rq-twice"))
+    assert (job.reload().state, job.attempt, project.noted("began:rq twice")) == (State.succeeded, 1, 2)
+
+
 def test_a_stopping_worker_finishes_its_job(project: Project) -> None:
     worker = project.start_worker("warm", "rq-warm")
     job = project.send("gated", "rq warm", to="rq-warm")

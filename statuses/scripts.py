@@ -3,7 +3,6 @@
 Everything here is one round trip and atomic; what a script promises stands in its own header.
 """
 
-import hashlib
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -474,6 +473,5 @@ def pack(store: Store, family: int, segment: int, packed: Packed) -> bool:
     """Replace a segment's cells, unless somebody wrote to it; whether that was done."""
     prefix = keys.segment(store.families[family], segment)
     names = [*keys.frame(prefix), keys.tokens(prefix), *packed.postings]
-    beats = "" if packed.heartbeats is None else hashlib.sha1(packed.heartbeats, usedforsecurity=False).hexdigest()
-    arguments = [clock.argument(), token(), packed.version, packed.rows, "1" if packed.quiet else "", beats]
+    arguments = [clock.argument(), token(), packed.version, packed.rows, "1" if packed.quiet else "", packed.heartbeats or b""]
     return store.script("pack", names, [*arguments, *packed.columns, *packed.postings.values()]) == 1

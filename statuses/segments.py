@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from . import keys
 from .cache import CacheInfo, partials
 from .columns import BY_NAME, SEGMENT_ROWS, TAGS, TIMESTAMPS
-from .store import Command, Store
+from .store import Store
 
 Array = NDArray[Any]
 #: (kind of tag, bucket): names one posting list of a segment.
@@ -22,6 +23,9 @@ Posting = tuple[str, int]
 BATCH_BYTES = 4 << 20
 #: Bytes asked for by one command: copying more would hold Redis for over a millisecond.
 COMMAND_BYTES = 1 << 20
+#: Bytes up to which one command asks for several segments: a command costs Redis as much as copying some kilobytes, and a
+#: packed segment is no larger.
+SHARED_BYTES = 256 << 10
 #: What a posting list counts for in a batch; its true length is not known before it is read.
 POSTING_BYTES = 4096
 
@@ -205,24 +209,43 @@ class Want:
     @property
     def nbytes(self) -> int:
         """About how much the reply will be."""
-        return self.segment.column_rows * sum(BY_NAME[name].width for name in self.columns) + POSTING_BYTES * len(self.postings)
+        return _nbytes(self.segment, self.columns, self.postings)
+
+
+def _nbytes(segment: Segment, columns: Sequence[str], postings: Sequence[Posting]) -> int:
+    return segment.column_rows * sum(BY_NAME[name].width for name in columns) + POSTING_BYTES * len(postings)
 
 
 def read(store: Store, wants: Iterable[Want]) -> Iterator[tuple[Want, View | None]]:
     """Snapshots in the order asked for; None for a segment that is gone.
 
-    Source: MGETs of up to a megabyte, a few megabytes of them in a round trip. Where a segment takes several, they
-    all say its version: when they differ, it is read again in one."""
+    Source: MGETs of up to a megabyte, a few megabytes of them in a round trip; small segments share one. Where a segment
+    takes several, they all say its version: when they differ, it is read again in one."""
     for batch in _batches(wants):
         plans = [_plan(want) for want in batch]
-        commands = [_command(store, want.segment, *part) for want, plan in zip(batch, plans, strict=True) for part in plan]
-        replies = iter(store.pipeline(commands))
+        replies = _ask(store, [(want.segment, part) for want, plan in zip(batch, plans, strict=True) for part in plan])
         for want, plan in zip(batch, plans, strict=True):
             parts = [(columns, postings, next(replies)) for columns, postings in plan]
             if any(reply[0] != parts[0][2][0] for _, _, reply in parts):
-                whole = store.pipeline([_command(store, want.segment, want.columns, want.postings)])[0]
+                whole = next(_ask(store, [(want.segment, (want.columns, want.postings))]))
                 parts = [(want.columns, want.postings, whole)]
             yield want, _view(want.segment, parts)
+
+
+def _ask(store: Store, parts: Sequence[tuple[Segment, "_Part"]]) -> Iterator[list[bytes | None]]:
+    """The reply to each part, in one round trip. Parts of one family that are small go into one command together."""
+    commands: list[list[str]] = []
+    family, room = -1, 0
+    for segment, part in parts:
+        size = _nbytes(segment, *part)
+        if segment.family != family or size > room:
+            commands.append(["MGET"])
+            family, room = segment.family, SHARED_BYTES
+        commands[-1] += _names(store, segment, *part)
+        room -= size
+    values = (value for reply in store.pipeline(commands) for value in reply)
+    for _, (columns, postings) in parts:
+        yield list(islice(values, HEAD + len(columns) + len(postings)))
 
 
 def _batches(wants: Iterable[Want]) -> Iterator[list[Want]]:
@@ -262,10 +285,9 @@ def _plan(want: Want) -> list[_Part]:
     return parts + [((), want.postings[first : first + step]) for first in range(0, len(want.postings), step)]
 
 
-def _command(store: Store, segment: Segment, columns: Sequence[str], postings: Sequence[Posting]) -> Command:
+def _names(store: Store, segment: Segment, columns: Sequence[str], postings: Sequence[Posting]) -> tuple[str, ...]:
     prefix = keys.segment(store.families[segment.family], segment.number)
     return (
-        "MGET",
         *_beginning(prefix),
         *(keys.column(prefix, BY_NAME[name].key) for name in columns),
         *(keys.posting(prefix, TAGS[kind], bucket) for kind, bucket in postings),
@@ -278,6 +300,10 @@ def head(prefix: str) -> tuple[str, str, str]:
     return keys.version(prefix), keys.rows(prefix), keys.zone(prefix)
 
 
+#: Keys every snapshot begins with.
+HEAD = 4
+
+
 @lru_cache(maxsize=8192)
 def _beginning(prefix: str) -> tuple[str, ...]:
     """What every snapshot begins with: the head, and the rows of a packed segment's cells."""
@@ -285,12 +311,12 @@ def _beginning(prefix: str) -> tuple[str, ...]:
 
 
 def _view(known: Segment, parts: Sequence[tuple[Sequence[str], Sequence[Posting], Sequence[bytes | None]]]) -> View | None:
-    version, rows, zone, numbers = parts[0][2][:4]
+    version, rows, zone, numbers = parts[0][2][:HEAD]
     if version is None or rows is None:
         return None
     view = View(known if version == known.version else newer(known, version, rows, zone), numbers)
     for columns, postings, reply in parts:
-        view.fill(columns, postings, reply[4:])
+        view.fill(columns, postings, reply[HEAD:])
     return view
 
 

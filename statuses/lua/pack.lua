@@ -1,14 +1,13 @@
 -- Leaves a segment the cells of its live rows alone, if nobody wrote to it since it was looked at.
 -- KEYS frame; +1 tokens of last writes; +2.. posting lists.
 -- ARGV[1] frozen microseconds or ''; [2] token (8 bytes); [3] the version that was looked at; [4] the rows that stay (u16,
--- ascending); [5] "1": nothing runs or waits here, the tokens may go; [6] SHA-1 of the heartbeats that were looked at, '' for
--- none (they come without a new version); then the cells of each column of the frame, '' for one that holds nothing; then the
--- entries of each posting list, '' for none.
+-- ascending); [5] "1": nothing runs or waits here, the tokens may go; [6] the heartbeats that were looked at, '' for none (they
+-- come without a new version; making a hash of them would hold the server longer than comparing all); then the cells of each
+-- column of the frame, '' for one that holds nothing; then the entries of each posting list, '' for none.
 -- Returns 1; 0 the segment is another by now. Atomic.
 -- include frame
 if (call('GET', V) or '') ~= ARGV[3] then return 0 end
-local beats = call('GET', HEARTBEAT)
-if (beats and redis.sha1hex(beats) or '') ~= ARGV[6] then return 0 end
+if (call('GET', HEARTBEAT) or '') ~= ARGV[6] then return 0 end
 local _, version = clock(ARGV[1])
 
 local function keep(key, bytes)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.intersections [--jobs 1000000] [--redis-server]
 
-The same jobs in the same server, asked by name and state. Milliseconds of Redis (CPU of its main thread), medians, and
-how many times less ours takes with nothing kept in the asking process."""
+The same jobs in the same server, asked by name and state. Milliseconds of Redis (CPU of its main thread), medians, how
+many times less ours takes with nothing kept in the asking process, and how many times less it should at 1M."""
 
 import argparse
 import statistics
@@ -27,6 +27,8 @@ from statuses.states import State
 from statuses.store import current
 
 _CHUNK = 5_000
+#: How many times less Redis time than the classic design a question is to take, at a million jobs.
+WANTED = {"counts of a name": 100, "timeline of a name": 60, "top 20 names": 400, "page of name + state": 300}
 _TYPES = {1: "u1", 4: "<u4", 8: "<i8"}
 
 
@@ -124,7 +126,8 @@ def main() -> None:
         }
         for name, (old, new) in questions.items():
             before, now = measure(client, old, 3), measure(client, new, 5)
-            print(f"{name:24}{before:10.1f}{now:10.2f}   {before / max(now, 0.01):6.0f} times")
+            wanted = f", wanted {WANTED[name]}" if name in WANTED else ""
+            print(f"{name:24}{before:10.1f}{now:10.2f}   {before / max(now, 0.01):6.0f} times less{wanted}", flush=True)
 
 
 if __name__ == "__main__":

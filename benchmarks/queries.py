@@ -3,13 +3,15 @@
     python -m benchmarks.queries [--jobs 100000 1000000 10000000] [--redis-server] [--repeat 5]
 
 Each question is asked cold (nothing kept in this process), warm (nothing changed since), and with one job changed in
-the newest segment. Medians. The longest single command is Redis' own latency by SLOWLOG."""
+the newest segment. Medians. The longest single command is Redis' own latency by SLOWLOG. With several sizes: how much
+more the largest costs Redis than the one before it. Beside the classic design: `python -m benchmarks.intersections`."""
 
 import argparse
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import statuses
@@ -100,8 +102,9 @@ def idle_ms(client: Any, repeat: int = 200) -> float:
     return (redis_ms(client) - start) / (repeat + 1)
 
 
-def run(jobs: int, repeat: int, binary: Any, only: str) -> None:
-    """One size, one table."""
+def run(jobs: int, repeat: int, binary: Any, only: str) -> dict[str, float]:
+    """One size, one table; milliseconds of Redis for each question, cold."""
+    cold = {}
     with tempfile.TemporaryDirectory() as directory_name, EmbeddedServer(directory_name, append_only=False, binary=binary) as server:
         statuses.configure(url=server.url, timeout_seconds=30)
         store = current()
@@ -121,9 +124,11 @@ def run(jobs: int, repeat: int, binary: Any, only: str) -> None:
                 ask()
                 redis, mine, whole = measure(client, ask, before, repeat)
                 found.append(f"{max(redis - idle, 0):8.2f}{mine:8.1f}{whole:8.1f}")
+                cold.setdefault(name, max(redis - idle, 0.01))
             print(f"{name:26}" + "".join(found), flush=True)
         slow = [(entry["duration"], entry["command"][:30].decode()) for entry in client.slowlog_get(100)]
         print("longest reading commands, us:", sorted((found for found in slow if found[1][:4] in READING), reverse=True)[:3])
+    return cold
 
 
 def main() -> None:
@@ -134,8 +139,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="questions whose name holds this")
     given = parser.parse_args()
     binary = find_binary(("redis-server",)) if given.redis_server else None
-    for jobs in given.jobs:
-        run(jobs, given.repeat, binary, given.only)
+    found = [run(jobs, given.repeat, binary, given.only) for jobs in given.jobs]
+    for (less, before), (more, after) in list(pairwise(zip(given.jobs, found, strict=True)))[-1:]:
+        grown = ", ".join(f"{name} {after[name] / before[name]:.1f}" for name in after)
+        print(f"\nRedis' time from {less:,} to {more:,} jobs, times: {grown}")
 
 
 if __name__ == "__main__":

@@ -5,53 +5,26 @@
 The clock is frozen and moved from day to day. Each day brings its jobs, most of which succeed and go after 30 days; a share of
 them fails and is kept for 180. Each day ends with a cleaning, as `clean_jobs` on a timer. Then, and once more when a month
 without jobs has left nothing but the failed ones: bytes and milliseconds of Redis (CPU of its main thread) a live job, against a
-new server that was given exactly these jobs. 100,000 jobs a day, as a busy site has, take some fifteen minutes and 4 GB."""
+new server that was given exactly these jobs. 100,000 jobs a day, as a busy site has, take some ten minutes and 2 GB."""
 
 import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import redis
 
 import statuses
+from benchmarks.days import BEGIN, Day, write
 from benchmarks.queries import forget, measure, redis_ms
 from benchmarks.writes import Table, show
 from statuses import clock
 from statuses.embedded import EmbeddedServer, find_binary
 
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-DAY_US = 86_400_000_000
-#: Days a job is kept that succeeded, and one that failed: the default policy.
-KEPT_DAYS = {"succeeded": 30, "failed": 180}
-
-
-def job(day: int, number: int, per_day: int, kept: float) -> dict[str, Any]:
-    """One job; the same for the same arguments."""
-    seed = (day * per_day + number) * 2_654_435_761 % (1 << 32)
-    at = clock.to_us(BEGIN) + day * DAY_US + number * DAY_US // per_day
-    state = "failed" if seed / (1 << 32) < kept else "succeeded"
-    ended = at + 2_000_000 + seed % 60_000_000
-    return {
-        "job_name": f"planning.step_{seed % 50}", "queue": f"queue-{seed % 5}", "user": f"user-{seed % 200}", "engine": "celery",
-        "worker": f"worker-{day // 7}-{seed % 4}", "job_args": {"book": f"Book:{seed % 9999}"},
-        "provider_job_id": f"{seed:08x}-{day:04x}-{number:022x}", "state": state, "recorded_at": at, "queued_at": at,
-        "started_at": at + 1_000_000, f"{state}_at": ended,
-        **({"errors": ["ValueError: nothing left to plan"]} if state == "failed" else {}),
-    }  # fmt: skip
-
-
-def jobs(days: range, per_day: int, kept: float, until: int | None = None) -> Iterator[dict[str, Any]]:
-    """The jobs of some days; with `until` only those that are still there at the end of that day."""
-    for day in days:
-        for number in range(per_day):
-            made = job(day, number, per_day, kept)
-            if until is None or until - day <= KEPT_DAYS[made["state"]]:
-                yield made
 
 
 def live_through(days: int, per_day: int, kept: float, client: Any) -> dict[str, float]:
@@ -61,7 +34,7 @@ def live_through(days: int, per_day: int, kept: float, client: Any) -> dict[str,
     packed = dropped = removed = 0
     for day in range(days):
         clock.freeze(BEGIN + (day + 1) * DAY)
-        statuses.load(jobs(range(day, day + 1), per_day, kept))
+        write(Day(day, per_day, kept))
         began, busy = time.perf_counter(), redis_ms(client)
         cleaned = statuses.clean()
         took += time.perf_counter() - began
@@ -130,7 +103,7 @@ def fresh(days: int, until: int, per_day: int, kept: float, repeat: int, binary:
     with server(binary) as client:
         empty = memory_of(client)
         clock.freeze(BEGIN + until * DAY)
-        count = statuses.load(jobs(range(days), per_day, kept, until))
+        count = sum(write(Day(day, per_day, kept, until)) for day in range(days))
         return count, memory_of(client) - empty, ask(client, until, repeat)
 
 

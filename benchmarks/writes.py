@@ -1,6 +1,8 @@
-"""What writing costs: server time and rate of each verb, bytes a job, and bulk verbs, beside the classic design and a bare HSET.
+"""What writing costs: server time and rate of each verb and bytes a job, beside the classic design and a bare HSET.
 
-    python -m benchmarks.writes [--jobs 20000] [--bulk 200000] [--redis-server] [--repeat 5]
+    python -m benchmarks.writes [--jobs 20000] [--redis-server] [--repeat 5]
+
+Bulk verbs: `python -m benchmarks.bulk`.
 
 Everything in one run, on one private server, in turns; medians of `--repeat` rounds. Server time is what the server itself counts
 for the command (INFO commandstats); the rate is one client, one call after the other, over a unix socket."""
@@ -8,17 +10,14 @@ for the command (INFO commandstats); the rate is one client, one call after the 
 import argparse
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import redis
 
 import statuses
 from benchmarks.classic import Classic
-from statuses import scripts
 from statuses.embedded import EmbeddedServer, find_binary
 
 Table = list[tuple[str, ...]]
@@ -121,71 +120,6 @@ def _fill_classic(client: Any, jobs: int) -> None:
         pipe.execute()
 
 
-class Bystander(threading.Thread):
-    """Another client, asking one job's state again and again meanwhile."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(daemon=True)
-        self._client = redis.Redis.from_url(url)
-        self._done = threading.Event()
-        self.ms: list[float] = []
-
-    def run(self) -> None:
-        while not self._done.is_set():
-            began = time.perf_counter()
-            self._client.get("bystander")
-            self.ms.append(1000 * (time.perf_counter() - began))
-            self._done.wait(0.001)
-
-    def p99(self) -> float:
-        self._done.set()
-        self.join()
-        return sorted(self.ms)[int(0.99 * len(self.ms))]
-
-
-def bulk(client: Any, url: str, jobs: int) -> Table:
-    """Kill and remove of everything, and of the classic design per job."""
-    client.flushall()
-    statuses.collection.store.current().current.clear()
-    now = time.time_ns() // 1000 - jobs
-    statuses.load({"job_name": "a", "state": "queued" if n % 2 else "started", "recorded_at": now + n, "job_args": {"b": f"B:{n}"}} for n in range(jobs))
-    table: Table = [("verb", "jobs", "seconds", "median call ms", "longest call ms", "others' p99 ms", "server us a job")]
-    everything = statuses.all()
-    verbs = {
-        "request kill": lambda: everything.request_kill_all(by="bench", end_queued=True),
-        "remove, to be undone": lambda: everything.where(state="ended").delete_all(only_ended=True, undo_for=timedelta(minutes=10)),
-        "remove for good": lambda: everything.delete_all(force=True),
-    }
-    for name, verb in verbs.items():
-        table.append(_bulk_row(client, url, name, verb))
-    return table
-
-
-def _bulk_row(client: Any, url: str, name: str, verb: Callable[[], Any]) -> tuple[str, ...]:
-    calls: list[float] = []
-    original = scripts.bulk
-
-    def watched(*arguments: Any) -> Any:
-        began = time.perf_counter()
-        try:
-            return original(*arguments)
-        finally:
-            calls.append(1000 * (time.perf_counter() - began))
-
-    client.config_resetstat()
-    bystander = Bystander(url)
-    bystander.start()
-    scripts.bulk = watched
-    began = time.perf_counter()
-    try:
-        changed = verb()
-    finally:
-        scripts.bulk = original
-    took, (spent, _) = time.perf_counter() - began, evalsha_us(client)
-    count = max(changed.changed, 1)
-    return (name, f"{changed.changed:,}", f"{took:.2f}", f"{statistics.median(calls):.2f}", f"{max(calls):.2f}", f"{bystander.p99():.2f}", f"{spent / count:.1f}")
-
-
 def show(title: str, table: Table) -> None:
     """Print a table for people and for Markdown alike."""
     print(f"\n{title}\n")
@@ -199,7 +133,6 @@ def show(title: str, table: Table) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=20_000)
-    parser.add_argument("--bulk", type=int, default=200_000)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--redis-server", action="store_true")
     options = parser.parse_args()
@@ -211,8 +144,6 @@ def main() -> None:
         print(f"{facts['server']} {facts['version']}, unix socket, no append-only file")
         show(f"One by one, {options.jobs:,} jobs, medians of {options.repeat}", one_by_one(client, options.jobs, options.repeat))
         show(f"Memory, {max(options.jobs, 100_000):,} finished jobs", memory(max(options.jobs, 100_000), binary))
-        statuses.configure(url=server.url, namespace="bench")
-        show(f"Bulk over {options.bulk:,} jobs", bulk(client, server.url, options.bulk))
 
 
 if __name__ == "__main__":

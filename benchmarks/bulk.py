@@ -1,0 +1,147 @@
+"""What bulk verbs cost: time, server time a job, and what other clients wait meanwhile, beside the classic design.
+
+    python -m benchmarks.bulk [--jobs 200000] [--redis-server]
+
+Everything in one run, on one private server. Server time is CPU of its main thread, ours and the classic design's alike; the
+bystander is another client that asks for one key every millisecond."""
+
+import argparse
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import redis
+
+import statuses
+from benchmarks.classic import Classic
+from benchmarks.queries import redis_ms
+from benchmarks.writes import Table, show
+from statuses import scripts
+from statuses.embedded import EmbeddedServer, find_binary
+from statuses.store import current
+
+#: Jobs in one round trip of the classic design.
+PIPED = 500
+
+
+class Bystander(threading.Thread):
+    """Another client, asking for one key again and again meanwhile."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self._client = redis.Redis.from_url(url)
+        self._done = threading.Event()
+        self.ms: list[float] = []
+
+    def run(self) -> None:
+        while not self._done.is_set():
+            began = time.perf_counter()
+            self._client.get("bystander")
+            self.ms.append(1000 * (time.perf_counter() - began))
+            self._done.wait(0.001)
+
+    def p99(self) -> float:
+        self._done.set()
+        self.join()
+        return sorted(self.ms)[int(0.99 * len(self.ms))]
+
+
+def fill(client: Any, jobs: int, states: tuple[str, ...]) -> None:
+    """A new store of jobs that are in these states by turns."""
+    client.flushall()
+    current().current.clear()
+    now = time.time_ns() // 1000 - jobs
+    statuses.load(
+        {"job_name": f"n{n % 50}", "queue": f"q{n % 5}", "user": f"u{n % 20}", "engine": "celery", "state": states[n % len(states)],
+         "job_args": {"book": f"Book:{n % 999}"}, "provider_job_id": f"{n:036d}", "recorded_at": now + n, "queued_at": now + n}
+        for n in range(jobs)
+    )  # fmt: skip
+
+
+def ours(client: Any, url: str, jobs: int, states: tuple[str, ...], verb: Callable[[], Any]) -> dict[str, float]:
+    """One verb on all jobs of a new store."""
+    fill(client, jobs, states)
+    calls: list[float] = []
+    original = scripts.bulk
+
+    def watched(*arguments: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return original(*arguments)
+        finally:
+            calls.append(1000 * (time.perf_counter() - began))
+
+    bystander = Bystander(url)
+    bystander.start()
+    scripts.bulk = watched
+    began, busy = time.perf_counter(), redis_ms(client)
+    try:
+        changed = verb()
+    finally:
+        scripts.bulk = original
+    took, spent = time.perf_counter() - began, redis_ms(client) - busy
+    assert changed.changed == jobs, changed
+    return {
+        "seconds": took, "median": statistics.median(calls), "longest": max(calls), "others": bystander.p99(), "us": 1000 * spent / jobs,
+    }  # fmt: skip
+
+
+def classics(client: Any, jobs: int) -> dict[str, float]:
+    """Server microseconds a job of asking to die, of asking and moving to killed, and of removing."""
+    classic, now = Classic(client), time.time_ns() // 1000
+    client.flushall()
+    # Neighbours in time are no neighbours in the sets' order, as with ids that are random.
+    ids = [f"{n * 2_654_435_761 % (1 << 32):032x}" for n in range(jobs)]
+
+    def spent(work: Callable[[str, int, Any], None]) -> float:
+        busy = redis_ms(client)
+        for first in range(0, jobs, PIPED):
+            pipe = client.pipeline(transaction=False)
+            for n in range(first, min(first + PIPED, jobs)):
+                work(ids[n], n, pipe)
+            pipe.execute()
+        return 1000 * (redis_ms(client) - busy) / jobs
+
+    spent(lambda id, n, c: classic.create(id, now + n, f"n{n % 50}", f"q{n % 5}", f"u{n % 20}", f"Book:{n % 999}", f"{n:036d}", client=c))
+    kill = spent(lambda id, n, c: classic.kill(id, now + n, client=c))
+    move = spent(lambda id, n, c: classic.move(id, now + n, "queued", "killed", client=c))
+    return {"kill": kill, "end": kill + move, "remove": spent(lambda id, n, c: classic.remove(id, client=c))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=200_000)
+    parser.add_argument("--redis-server", action="store_true")
+    given = parser.parse_args()
+    binary = find_binary(("redis-server",)) if given.redis_server else find_binary()
+    everything, undo = statuses.all(), timedelta(minutes=10)
+    verbs: dict[str, tuple[tuple[str, ...], Callable[[], Any], str]] = {
+        "request kill": (("started", "queued"), lambda: everything.request_kill_all(by="ops", reason="too many"), "kill"),
+        "kill what waits": (("queued",), lambda: everything.request_kill_all(by="ops", reason="too many", end_queued=True), "end"),
+        "remove, to be undone": (("failed",), lambda: everything.delete_all(only_ended=True, undo_for=undo), ""),
+        "remove for good": (("failed",), lambda: everything.delete_all(only_ended=True), "remove"),
+    }
+    with tempfile.TemporaryDirectory() as folder, EmbeddedServer(folder, append_only=False, binary=binary) as server:
+        statuses.configure(url=server.url, namespace="bench", timeout_seconds=30)
+        client = redis.Redis.from_url(server.url)
+        facts = statuses.ping()
+        print(f"{facts['server']} {facts['version']}, unix socket, no append-only file")
+        peer = classics(client, given.jobs)
+        table: Table = [
+            ("verb", "seconds", "median call ms", "longest call ms", "others' p99 ms", "server us a job", "classic us", "ratio")
+        ]
+        for name, (states, verb, counterpart) in verbs.items():
+            found = ours(client, server.url, given.jobs, states, verb)
+            other = peer.get(counterpart)
+            beside = ("", "") if other is None else (f"{other:.1f}", f"{found['us'] / other:.2f}")
+            cells = (f"{found[key]:.2f}" for key in ("seconds", "median", "longest", "others"))
+            table.append((name, *cells, f"{found['us']:.1f}", *beside))
+        show(f"Bulk over {given.jobs:,} jobs", table)
+
+
+if __name__ == "__main__":
+    main()

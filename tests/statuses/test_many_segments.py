@@ -175,8 +175,13 @@ class Read:
     @property
     def segments(self):
         """The numbers of the segments whose columns were read."""
-        wide = [command for command in self.commands if command[0] == "MGET" and any(name.endswith(":st") for name in command[1:])]
-        return {int(command[1].split("}")[1].split(":")[0]) for command in wide}
+        return {number for command in self.wide for number in command}
+
+    @property
+    def wide(self):
+        """For each command that read columns: the numbers of the segments they are of."""
+        asked = [[name for name in command[1:] if name.endswith(":st")] for command in self.commands if command[0] == "MGET"]
+        return [[int(name.split("}")[1].split(":")[0]) for name in names] for names in asked if names]
 
 
 def test_a_page_of_the_newest_reads_the_newest_segments_only(monkeypatch):
@@ -227,6 +232,15 @@ def test_a_window_that_slides_reads_only_where_it_ends(rows, monkeypatch):
 
     assert found == int((rows["recorded_at"] >= start + 60_000_000).sum())
     assert read.segments == {0}
+
+
+def test_segments_of_which_little_is_asked_share_a_command(monkeypatch):
+    read = Read(monkeypatch)
+
+    assert sum(statuses.all().counts().values()) == JOBS
+    assert sum(statuses.where(job_name=NAME).counts().values()) < JOBS
+
+    assert read.wide == [[3, 2, 1, 0], [3], [2], [1], [0]]
 
 
 def test_no_command_asks_for_more_than_about_a_megabyte(monkeypatch):

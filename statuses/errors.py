@@ -92,10 +92,10 @@ class Superseded(KillRequested):
 
 
 class EngineCannot(StatusesError):
-    """Raised when the job's engine has no means to do what was asked."""
+    """Raised when the engine of a job, a worker or a queue has no means to do what was asked."""
 
-    def __init__(self, id: str, engine: str | None, action: str, why: str) -> None:
-        super().__init__(f"{engine or 'no engine'} cannot {action} job {id}: {why}")
+    def __init__(self, id: str, engine: str | None, action: str, why: str, kind: str = "job") -> None:
+        super().__init__(f"{engine or 'no engine'} cannot {action} {kind} {id}: {why}")
         self.id = id
         self.engine = engine
         self.action = action

@@ -40,6 +40,11 @@ def presence_order(tag: str) -> str:
     return f"{tag}presence:order"
 
 
+def paused(tag: str) -> str:
+    """hash: "<engine>\t<queue>" -> microseconds since when it is held back, newline, JSON; in family 0 alone."""
+    return f"{tag}paused"
+
+
 def seals(tag: str, dictionary: str) -> str:
     """string: 4 bytes a code, those of the write that made it: a reader whose last code has other ones was before a failover."""
     return f"{texts(tag, dictionary)}:seals"

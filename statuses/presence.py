@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import clock, keys
+from . import clock, keys, pauses
 from .store import current
 
 #: Seconds between two reports of a worker; the first comes at once.
@@ -36,9 +36,10 @@ class Report:
     """Whether that is recent."""
 
 
-def tell(engine: str, worker: str, facts: Mapping[str, Any]) -> None:
-    """Say that a worker is there, and what it does. One round trip. Raises: StoreUnavailable."""
-    _write(engine, worker, json.dumps({**facts, "engine": engine, "worker": worker}))
+def tell(engine: str, worker: str, facts: Mapping[str, Any]) -> frozenset[str]:
+    """Say that a worker is there, and what it does; gives the queues of its engine that are paused. One round trip.
+    Raises: StoreUnavailable."""
+    return pauses.names(engine, _write(engine, worker, json.dumps({**facts, "engine": engine, "worker": worker})))
 
 
 def leave(engine: str, worker: str) -> None:
@@ -46,11 +47,11 @@ def leave(engine: str, worker: str) -> None:
     _write(engine, worker, "")
 
 
-def _write(engine: str, worker: str, report: str) -> None:
+def _write(engine: str, worker: str, report: str) -> list[bytes]:
     store = current()
     tag = store.families[0]
     arguments = [clock.argument(), f"{engine}\t{worker}", report, KEPT_FOR // clock.MICROSECOND, MOST]
-    store.script("present", [keys.presence(tag), keys.presence_order(tag)], arguments)
+    return store.script("present", [keys.presence(tag), keys.presence_order(tag), keys.paused(tag)], arguments)
 
 
 def reports(engine: str) -> list[Report]:

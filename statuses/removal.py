@@ -105,7 +105,7 @@ def erase(store: Store) -> None:
         for segment in segments(store, family):
             drop_segment(store, family, segment)
         names = [make(tag, dictionary) for dictionary in DICTIONARIES.values() for make in (keys.codes, keys.texts, keys.seals)]
-        store.pipeline([("UNLINK", keys.meta(tag), keys.presence(tag), keys.presence_order(tag), *names)], primary=True)
+        store.pipeline([("UNLINK", keys.meta(tag), keys.presence(tag), keys.presence_order(tag), keys.paused(tag), *names)], primary=True)
 
 
 def drop_segment(store: Store, family: int, segment: int) -> None:

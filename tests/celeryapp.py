@@ -36,6 +36,7 @@ def connect(broker_socket: str, store_url: str) -> Celery:
         worker_hijack_root_logger=False,
         task_default_queue="main",
         result_expires=600,
+        worker_pool_restarts=os.environ.get("TEST_POOL_RESTARTS") == "1",
     )
     # A frozen server is noticed soon, a busy machine is not taken for one.
     statuses.configure(url=store_url, namespace="engines", timeout_seconds=1.0, connect_timeout_seconds=1.0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import EngineCannot
 
@@ -41,6 +41,10 @@ class Worker:
     """Whether that is recent, by its engine's own measure. One that ended in order is not told of at all."""
     is_stopping: bool = False
     """Whether it takes no more jobs and ends with those it runs."""
+    held: Sequence[str] = ()
+    """Those of its queues that it leaves alone, because they are paused."""
+    refuses: Mapping[str, str] = field(default_factory=dict)
+    """Controls that its engine has and this worker has not, each with the reason: `stop_worker`, `restart_pool`."""
     details: dict[str, object] = field(default_factory=dict)
     """What else the engine says, JSON."""
 
@@ -58,7 +62,15 @@ class Queue:
     oldest_at: datetime | None = None
     """Since when the first of them waits, where the engine says so."""
     is_paused: bool = False
-    """Whether the engine holds its jobs back."""
+    """Whether the engine was told to hold its jobs back. Workers that have not heard of it yet still take some: `Worker.held`."""
+    paused_at: datetime | None = None
+    """Since when, where that is known."""
+    paused_by: str | None = None
+    """Who asked for it, where that is known."""
+
+
+#: Verb -> what it does, and to what.
+_CONTROLS = {"stop_worker": ("stop", "worker"), "restart_pool": ("restart the pool of", "worker"), "pause_queue": ("pause", "queue")}
 
 
 class Engine:
@@ -78,6 +90,16 @@ class Engine:
     """Whether `queues` knows what waits."""
     can_tell_forgotten: bool = False
     """Whether `forgotten` can tell jobs that the engine no longer has."""
+    can_stop_worker: bool = False
+    """Whether a worker can be asked to end warmly (`stop_worker`)."""
+    can_restart_pool: bool = False
+    """Whether a worker's processes can be replaced by new ones (`restart_pool`)."""
+    can_pause_queue: bool = False
+    """Whether a queue's jobs can be held back, and let go again (`pause_queue`, `resume_queue`)."""
+    pauses_all_queues: bool = False
+    """Whether a pause of one queue is one of all the engine's queues."""
+    reasons: ClassVar[Mapping[str, str]] = {}
+    """Why it cannot what the flags deny, by verb."""
 
     def kill(self, status: Status) -> None:
         """End a job that runs, by the engine's own means. It is killed once the engine says so, not before.
@@ -104,6 +126,39 @@ class Engine:
         """What waits now; one or two round trips, as `workers`. A broker that is away makes the depths None, it raises nothing.
         Raises: EngineCannot where `has_queues` is False; StoreUnavailable."""
         raise EngineCannot("*", self.name, "list the queues of", "it does not tell")
+
+    def stop_worker(self, worker: Worker) -> None:
+        """Ask a worker to take no more jobs and to end with those it runs. It has ended once it is told of no more.
+        Raises: EngineCannot with the reason.  One message to that worker, no answer is waited for."""
+        raise self.refusal("stop_worker", worker.name)
+
+    def restart_pool(self, worker: Worker) -> None:
+        """Have a worker replace its processes by new ones, each when the job it runs has ended.
+        Raises: EngineCannot with the reason.  One message to that worker, waits at most a few seconds for its answer."""
+        raise self.refusal("restart_pool", worker.name)
+
+    def pause_queue(self, queue: str, by: str | None = None) -> bool:
+        """Hold back the jobs of a queue, now and for workers that come up later; False when it was paused already. What a
+        worker has taken ahead still runs, and one that has not heard of it yet may take more (`Worker.held` tells).
+        Raises: EngineCannot with the reason; StoreUnavailable."""
+        raise self.refusal("pause_queue", queue)
+
+    def resume_queue(self, queue: str, by: str | None = None) -> bool:
+        """Let the jobs of a queue go again; False when it was not paused.
+        Raises: EngineCannot with the reason; StoreUnavailable."""
+        raise self.refusal("pause_queue", queue)
+
+    def why_not(self, verb: str, worker: Worker | None = None) -> str:
+        """Why `stop_worker`, `restart_pool` or `pause_queue` is not possible, of this worker where one is given; empty when
+        it is. Asks nobody."""
+        if not getattr(self, f"can_{verb}"):
+            return self.reasons.get(verb, "it has no means to")
+        return worker.refuses.get(verb, "") if worker is not None else ""
+
+    def refusal(self, verb: str, what: str, why: str = "") -> EngineCannot:
+        """The error that says so."""
+        action, kind = _CONTROLS[verb]
+        return EngineCannot(what, self.name, action, why or self.why_not(verb), kind)
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Those of these queued jobs that the engine surely no longer has: it will never start them. Where it is not

@@ -150,3 +150,12 @@ def send_unknown() -> str:
 def state_in_rq(id: str) -> str:
     """What RQ itself says of the job."""
     return Job.fetch(id, connection=connection).get_status().value
+
+
+def control(verb: str, name: str) -> Any:
+    """What the page's buttons do to a worker or a queue."""
+    engine = registry.get("rq")
+    assert engine is not None
+    if verb in ("stop_worker", "restart_pool"):
+        return getattr(engine, verb)(next(worker for worker in engine.workers() if worker.name == name))
+    return getattr(engine, verb)(name)

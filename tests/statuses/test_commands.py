@@ -12,7 +12,7 @@ import pytest
 import redis
 
 import statuses
-from statuses import presence
+from statuses import pauses, presence
 from statuses.lua import source
 from statuses.store import current
 from statuses.testing import frozen_clock, make_status
@@ -124,6 +124,9 @@ def everything(url):
     presence.tell("celery", "w1", {"pid": 1})
     presence.reports("celery")
     presence.leave("celery", "w1")
+    pauses.pause("celery", "mail")
+    pauses.paused("celery")
+    pauses.resume("celery", "mail")
     with redis.Redis.from_url(url) as client:
         for key in [*client.scan_iter(match=f"{current().families[0]}*j*"), *client.scan_iter(match=f"{current().families[0]}names*")]:
             client.delete(key)

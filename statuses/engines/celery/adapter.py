@@ -199,6 +199,7 @@ def install(
     tracing.connect()
     worker.connect()
     presence.connect()
+    app.steps["worker"].add(presence.Stopping)
     engine = Celery(adapter)
     registry.register(engine)
     return engine
@@ -206,10 +207,11 @@ def install(
 
 def uninstall(app: celery.Celery) -> None:
     """Stop tracking `app` in this process."""
-    from . import publishing
+    from . import presence, publishing
 
     adapter = _adapters.pop(app, None)
     if adapter is not None:
+        app.steps["worker"].discard(presence.Stopping)
         publishing.disconnect(adapter)
         registry.unregister(adapter.engine_name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,13 +15,14 @@ from kombu.utils.json import loads as kombu_loads
 import statuses
 from statuses import EngineCannot, State, Status
 
-from ... import clock, presence
+from ... import clock, pauses, presence
 from .. import attempts
 from ..base import Engine, Queue, Worker
 from . import publishing
 from .adapter import Adapter
 from .broker import Broker
 from .messages import USER
+from .pausing import LOOK
 
 #: Queues told of.
 MOST_QUEUES = 200
@@ -40,6 +41,9 @@ class Celery(Engine):
     has_workers = True
     has_queues = True
     can_tell_forgotten = True
+    can_stop_worker = True
+    can_restart_pool = True
+    can_pause_queue = True
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
@@ -130,7 +134,53 @@ class Celery(Engine):
         waiting = [found.value for found in statuses.where(engine=self.name, state=State.queued).counts_by("queue", MOST_QUEUES)]
         names = sorted({*self._known_queues(), *waiting})[:MOST_QUEUES]
         lengths = self._broker.lengths(names)
-        return [Queue(name=name, engine=self.name, depth=lengths.waiting[name] if lengths else None) for name in names]
+        paused = pauses.paused(self.name)
+        return [_queue(name, self.name, lengths.waiting[name] if lengths else None, paused.get(name)) for name in names]
+
+    def stop_worker(self, worker: Worker) -> None:
+        """Celery's warm shutdown, of this worker alone. One in a solo pool hears of it when its job has ended.
+        Raises: EngineCannot where the broker is away.  One message, no answer is waited for."""
+        self._order("stop_worker", worker, lambda: self.app.control.shutdown(destination=[worker.name]))
+
+    def restart_pool(self, worker: Worker) -> None:
+        """Celery's `pool_restart`: each process ends once its job has, a new one takes its place.
+        Raises: EngineCannot.  One message to that worker, waits at most 2 seconds for its answer."""
+        why = self.why_not("restart_pool", worker)
+        if why:
+            raise self.refusal("restart_pool", worker.name, why)
+
+        def order() -> Any:
+            return self.app.control.pool_restart(destination=[worker.name], reply=True, timeout=ANSWER_SECONDS, limit=1)
+
+        answers = [answer[worker.name] for answer in self._order("restart_pool", worker, order) or () if worker.name in answer]
+        if not answers:
+            raise self.refusal("restart_pool", worker.name, f"it did not answer within {ANSWER_SECONDS:g} s")
+        if answers[0].get("error"):
+            raise self.refusal("restart_pool", worker.name, f"it says: {answers[0]['error']}")
+
+    def _order(self, verb: str, worker: Worker, send: Callable[[], Any]) -> Any:
+        try:
+            return send()
+        except (kombu.exceptions.KombuError, OSError) as error:
+            raise self.refusal(verb, worker.name, f"the broker does not answer: {error}") from error
+
+    def pause_queue(self, queue: str, by: str | None = None) -> bool:
+        """Written down, and the workers of the queue that are known to live are asked to look at once; one that does not
+        hear it looks within ten seconds, one that starts before it takes anything."""
+        changed = pauses.pause(self.name, queue, by)
+        self._look(queue)
+        return changed
+
+    def resume_queue(self, queue: str, by: str | None = None) -> bool:
+        """The same the other way round."""
+        changed = pauses.resume(self.name, queue)
+        self._look(queue)
+        return changed
+
+    def _look(self, queue: str) -> None:
+        names = [worker.name for worker in self.workers() if worker.is_alive and queue in worker.queues]
+        if names:
+            self.adapter.guard.run("asking workers to look at a queue", lambda: self.app.control.broadcast(LOOK, destination=names))
 
     def _known_queues(self) -> set[str]:
         """Names that are certainly queues: elsewhere a status has the routing key only."""
@@ -168,8 +218,24 @@ def _worker(report: presence.Report) -> Worker:
         seen_at=report.seen_at,
         is_alive=report.is_alive,
         is_stopping=bool(facts.get("stopping")),
+        held=tuple(facts.get("held") or ()),
+        refuses=_refuses(facts),
         details={name: facts[name] for name in ("reserved", "accepted", "software") if name in facts},
     )
+
+
+def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What a worker cannot, as it said itself."""
+    if not facts.get("pool_can_restart", True):
+        return {"restart_pool": f"a pool of {facts.get('pool')} has no processes that could be replaced"}
+    if not facts.get("pool_restarts"):
+        return {"restart_pool": "its app does not set worker_pool_restarts = True"}
+    return {}
+
+
+def _queue(name: str, engine: str, depth: int | None, pause: pauses.Pause | None) -> Queue:
+    since, by = (pause.since, pause.by) if pause is not None else (None, None)
+    return Queue(name=name, engine=engine, depth=depth, is_paused=pause is not None, paused_at=since, paused_by=by)
 
 
 #: States a retry may leave: the job is over, or nobody knows.

@@ -13,12 +13,14 @@ import threading
 from typing import Any
 
 from celery import __version__ as celery_version
-from celery import signals
+from celery import bootsteps, signals
+from celery.concurrency.base import BasePool
 from celery.worker import state
 
 from ... import clock, presence
 from ...collection import server_time
 from . import adapter as adapters
+from . import pausing
 from .messages import read
 
 #: Ids told of in one report.
@@ -46,6 +48,10 @@ class Reporter:
     def stopping(self) -> None:
         """It takes no more jobs."""
         self.is_stopping = True
+        self.look()
+
+    def look(self) -> None:
+        """Report soon."""
         self._soon.set()
 
     def leave(self) -> None:
@@ -65,9 +71,16 @@ class Reporter:
     def _tell(self) -> None:
         if self._started_us is None:
             self._started_us = clock.to_us(server_time())
-        facts = {**facts_of(self.controller), "started_us": self._started_us, "stopping": self.is_stopping}
-        if not self._ended.is_set():
-            presence.tell(self.adapter.engine_name, self.controller.hostname, facts)
+        held = pausing.of(self.controller)
+        facts = facts_of(self.controller)
+        # What it leaves alone while that is paused is still its queue.
+        queues = sorted(held.queues.union(facts["queues"]))
+        facts |= {"queues": queues, "held": sorted(held.queues), "started_us": self._started_us, "stopping": self.is_stopping}
+        if self._ended.is_set():
+            return
+        paused = presence.tell(self.adapter.engine_name, self.controller.hostname, facts)
+        if not self.is_stopping:
+            held.follow(paused, self.look)
 
 
 def facts_of(controller: Any) -> dict[str, Any]:
@@ -84,6 +97,8 @@ def facts_of(controller: Any) -> dict[str, Any]:
         "reserved": len(state.reserved_requests),
         "accepted": state.all_total_count[0],
         "software": f"celery {celery_version}",
+        "pool_restarts": bool(controller.app.conf.worker_pool_restarts),
+        "pool_can_restart": isinstance(pool, BasePool) and type(pool).restart is not BasePool.restart,
     }
 
 
@@ -108,6 +123,21 @@ def connect() -> None:
     signals.worker_ready.connect(on_ready, weak=False, dispatch_uid="statuses.presence.ready")
     signals.worker_shutting_down.connect(on_stopping, weak=False, dispatch_uid="statuses.presence.stopping")
     signals.worker_shutdown.connect(on_shutdown, weak=False, dispatch_uid="statuses.presence.shutdown")
+    pausing.connect(look)
+
+
+class Stopping(bootsteps.StartStopStep):
+    """Hears that a worker ends, however it was asked to: `worker_shutting_down` tells of signals alone."""
+
+    def close(self, parent: Any) -> None:
+        on_stopping(parent.hostname)
+
+
+def look(controller: Any) -> None:
+    """Let the worker of this controller report soon."""
+    reporter = _reporters.get(id(controller))
+    if reporter is not None:
+        reporter.look()
 
 
 def on_ready(sender: Any = None, **_: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from dramatiq.message import Message, generate_unique_id
 
@@ -25,6 +25,11 @@ class Dramatiq(Engine):
     can_kill = False
     can_kill_queued = True
     can_retry = True
+    reasons: ClassVar = {
+        "stop_worker": "Dramatiq's workers hear nothing but signals on their own machine",
+        "restart_pool": "Dramatiq's workers hear nothing but signals on their own machine",
+        "pause_queue": "Dramatiq's workers hear nothing but signals on their own machine",
+    }
 
     def __init__(self, broker: Any, tracker: Tracker) -> None:
         self.broker = broker

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from huey.api import Task
 from huey.exceptions import HueyException
@@ -27,6 +27,11 @@ class Huey(Engine):
     can_kill_queued = True
     can_retry = True
     has_queues = True
+    reasons: ClassVar = {
+        "stop_worker": "Huey's consumer hears nothing but signals on its own machine",
+        "restart_pool": "Huey's consumer hears nothing but signals on its own machine",
+        "pause_queue": "Huey's consumer hears nothing but signals on its own machine",
+    }
 
     def __init__(self, huey: Any, tracker: Tracker) -> None:
         self.huey = huey

@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import rq
 import rq.job
-from rq.command import PUBSUB_CHANNEL_TEMPLATE, send_command
+from rq.command import PUBSUB_CHANNEL_TEMPLATE, send_command, send_shutdown_command
 from rq.exceptions import NoSuchJobError
 from rq.job import JobStatus
 from rq.registry import CanceledJobRegistry, FailedJobRegistry, FinishedJobRegistry
+from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import as_text, decode_redis_hash, utcparse
 
 from statuses import EngineCannot, State, Status
@@ -52,6 +53,10 @@ class RQ(Engine):
     has_workers = True
     has_queues = True
     can_tell_forgotten = True
+    can_stop_worker = True
+    can_pause_queue = True
+    pauses_all_queues = True
+    reasons: ClassVar = {"restart_pool": "RQ has no pool: its worker starts a process for each job"}
 
     def __init__(self, tracker: Tracker, connection: Redis | None) -> None:
         self.tracker = tracker
@@ -230,6 +235,7 @@ class RQ(Engine):
             seen_at=seen_at,
             is_alive=listens and (recent or not fields.get("current_job")),
             is_stopping=bool(fields.get("shutdown_requested_date")),
+            held=tuple(filter(None, fields.get("queues", "").split(","))) if fields.get("state") == "suspended" else (),
             details={
                 "state": fields.get("state"),
                 "succeeded": int(fields.get("successful_job_count") or 0),
@@ -260,13 +266,41 @@ class RQ(Engine):
         with connection.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.llen(key)
-            pipeline.get("rq:suspended")
+            pipeline.get(WORKERS_SUSPENDED)
             *depths, suspended = pipeline.execute()
         prefix = rq.Queue.redis_queue_namespace_prefix
         return [
             Queue(name=key.removeprefix(prefix), engine=self.name, depth=depth, is_paused=suspended is not None)
             for key, depth in zip(keys, depths, strict=True)
         ]
+
+    def stop_worker(self, worker: Worker) -> None:
+        """RQ's `send_shutdown_command`: the worker ends with the job it runs.
+        Raises: EngineCannot where it does not listen or Redis is away.  Two round trips to each Redis that RQ uses."""
+        channel = PUBSUB_CHANNEL_TEMPLATE % worker.name
+        try:
+            heard = [connection for connection in self._connections() if connection.pubsub_numsub(channel)[0][1]]
+            for connection in heard:
+                send_shutdown_command(connection, worker.name)
+        except Exception as error:
+            raise self.refusal("stop_worker", worker.name, f"RQ's Redis does not answer: {error}") from error
+        if not heard:
+            raise self.refusal("stop_worker", worker.name, "it does not listen: it is gone")
+
+    def pause_queue(self, queue: str, by: str | None = None) -> bool:
+        """RQ's suspension, which knows no queues: every worker on the Redis of this queue takes no more jobs. One that
+        waits for a job at this moment may still take the next."""
+        return self._suspend(queue, lambda connection: connection.set(WORKERS_SUSPENDED, 1, nx=True))
+
+    def resume_queue(self, queue: str, by: str | None = None) -> bool:
+        """The end of RQ's suspension."""
+        return self._suspend(queue, lambda connection: connection.delete(WORKERS_SUSPENDED))
+
+    def _suspend(self, queue: str, write: Callable[[Redis], object]) -> bool:
+        try:
+            return bool(write(self.connection(queue)))
+        except Exception as error:
+            raise self.refusal("pause_queue", queue, f"RQ's Redis does not answer: {error}") from error
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Those whose job is no longer in RQ's Redis, or is an other one by now. One round trip a thousand jobs."""

@@ -291,3 +291,63 @@ def _retry(times: int) -> Any:
     from rq import Retry
 
     return Retry(max=times)
+
+
+def told(project: Project, wanted: Any) -> Any:
+    """A worker that is as wanted, once there is one."""
+    return until(lambda: next((worker for worker in project.ask("seen")[0] if wanted(worker)), None), "a worker is so")
+
+
+def test_a_stopped_worker_says_so_finishes_its_job_and_is_gone(project: Project) -> None:
+    worker = project.start_worker("rqstop", "rqstop")
+    job = project.send("gated", "rq stop", to="rqstop")
+    project.began("rq stop")
+    name = told(project, lambda worker: worker.queues == ("rqstop",)).name
+
+    project.ask("control", "stop_worker", name)
+    told(project, lambda worker: worker.name == name and worker.is_stopping)
+    project.open("rq stop")
+    worker.process.wait(20)
+
+    assert project.ended(job).state is State.succeeded
+    assert name not in [worker.name for worker in project.ask("seen")[0]]
+
+
+def test_a_worker_that_is_gone_is_not_told_to_stop(project: Project) -> None:
+    worker = project.start_worker("rqgone", "rqgone")
+    name = told(project, lambda worker: worker.queues == ("rqgone",)).name
+    worker.kill()
+    told(project, lambda worker: worker.name == name and not worker.is_alive)
+
+    with pytest.raises(EngineCannot, match="it does not listen"):
+        project.ask("control", "stop_worker", name)
+
+
+def test_a_pause_holds_every_queue_of_rq_once_what_runs_has_ended(project: Project) -> None:
+    project.start_worker("rqheld", "rqheld")
+    running, waits = project.send("gated", "rq held", to="rqheld"), project.send("add", 1, 1, to="rqheld")
+    project.began("rq held")
+
+    first = project.ask("control", "pause_queue", "rqheld")
+    again = project.ask("control", "pause_queue", "rqheld")
+    try:
+        project.open("rq held")
+        held = told(project, lambda worker: worker.held == ("rqheld",))
+        lines = {queue.is_paused for queue in project.ask("seen")[1]}
+        states = running.reload().state, waits.reload().state
+    finally:
+        project.ask("control", "resume_queue", "rqheld")
+
+    assert (first, again) == (True, False)
+    assert held.queues == ("rqheld",) and held.is_alive
+    assert lines == {True}
+    assert states == (State.succeeded, State.queued)
+    assert project.ended(waits, 60).state is State.succeeded
+
+
+def test_rq_says_why_it_renews_no_pool(project: Project) -> None:
+    project.start_worker("rqpool", "rqpool")
+    name = told(project, lambda worker: worker.queues == ("rqpool",)).name
+
+    with pytest.raises(EngineCannot, match="RQ has no pool"):
+        project.ask("control", "restart_pool", name)

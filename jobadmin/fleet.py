@@ -25,8 +25,12 @@ class Fleet:
     silent: tuple[str, ...] = ()
     """Engines that tell of workers or queues, and could not now."""
 
+    def taking(self, queue: str) -> list[Worker]:
+        """Of those that serve it the ones that have not left it alone for being paused."""
+        return [worker for worker in self.serving(queue) if queue not in worker.held]
+
     def serving(self, queue: str) -> list[Worker]:
-        """Living workers that take jobs from this queue."""
+        """Living workers that take jobs from this queue, or will once it is resumed."""
         return [worker for worker in self.workers if worker.is_alive and not worker.is_stopping and queue in worker.queues]
 
     def is_unserved(self, queue: str, engines: Iterable[str | None], started_lately: int) -> bool:

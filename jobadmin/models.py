@@ -28,7 +28,7 @@ class Job(models.Model):
 
 
 class Operation(models.Model):
-    """One action on one job or on many: who, from where, which jobs, why, and what came of it."""
+    """One action on one job, on many, on a worker or a queue: who, from where, on what, why, and what came of it."""
 
     class Action(models.TextChoices):
         KILL = "kill", _("Request kill")
@@ -36,6 +36,10 @@ class Operation(models.Model):
         RETRY = "retry", _("Retry")
         REMOVE = "remove", _("Remove")
         RESTORE = "restore", _("Undo removal")
+        STOP_WORKER = "stop-worker", _("Stop worker")
+        RESTART_POOL = "restart-pool", _("Restart pool")
+        PAUSE_QUEUE = "pause-queue", _("Pause queue")
+        RESUME_QUEUE = "resume-queue", _("Resume queue")
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")

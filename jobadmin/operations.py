@@ -17,16 +17,17 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 import statuses
 from jobadmin import runner
+from jobadmin.controls import Control, Outcome
 from jobadmin.filters import JobFilter
 from jobadmin.formats import count
 from jobadmin.models import Job, Operation
 from jobadmin.plans import Plan, measure, plan
 from jobadmin.resolver import resolver
-from jobadmin.verbs import ALL, RESTORE, UNDO_FOR, Verb
+from jobadmin.verbs import ALL, CONTROLS, RESTORE, UNDO_FOR, Verb
 from statuses import Changed, Query
 
 #: A confirm page left open longer than this must be looked at again before it is sent.
@@ -188,6 +189,30 @@ def record(
     return operation
 
 
+def record_control(
+    *, request: HttpRequest, control: Control, engine: str, name: str, outcome: Outcome, reason: str = "", begun: datetime
+) -> Operation:
+    """Write down what was ordered of a worker or a queue: the same trail as for jobs. `begun`: when the order was given."""
+    reasons = {"ordered": 1} if outcome.is_done else {"cannot": 1} if outcome.error else {"already": 1}
+    operation = Operation.objects.create(
+        **_who(request),
+        action=control.slug,
+        reason=reason[:REASON_LENGTH],
+        description=f"{engine}: {name}",
+        announced=1,
+        state=Operation.State.FAILED if outcome.error else Operation.State.DONE,
+        done=1,
+        changed=int(outcome.is_done),
+        skipped=int(not outcome.is_done),
+        by_reason=reasons,
+        error=outcome.error,
+        started_at=begun,
+        ended_at=timezone.now(),
+    )
+    _log(operation)
+    return operation
+
+
 def which(selection: JobFilter) -> str:
     """The jobs of a filter in words; rows picked one by one are counted rather than listed."""
     ids = selected_ids(selection)
@@ -217,6 +242,10 @@ def _who(request: HttpRequest) -> dict[str, Any]:
     }
 
 
+_LOGGED = gettext_lazy("%(action)s, operation %(pk)s, %(count)s jobs. %(reason)s")
+_LOGGED_CONTROL = gettext_lazy("%(action)s, operation %(pk)s. %(reason)s")
+
+
 def _log(operation: Operation) -> None:
     """The same in Django's own log, where people look for who did what."""
     LogEntry.objects.create(
@@ -225,7 +254,7 @@ def _log(operation: Operation) -> None:
         object_id=operation.ids[0] if operation.ids and len(operation.ids) == 1 else "",
         object_repr=operation.description[:200],
         action_flag=DELETION if operation.action == Operation.Action.REMOVE else CHANGE,
-        change_message=_("%(action)s, operation %(pk)s, %(count)s jobs. %(reason)s")
+        change_message=(_LOGGED_CONTROL if operation.action in CONTROLS else _LOGGED)
         % {
             "action": ALL[operation.action].label,
             "pk": operation.pk,

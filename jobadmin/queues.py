@@ -6,6 +6,7 @@ from datetime import datetime
 
 import statuses
 from jobadmin import fleet
+from jobadmin.controls import Button, buttons
 from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
 from statuses import FacetCount, State
@@ -35,6 +36,13 @@ class QueueRow:
     is_unserved: bool
     """Jobs wait, and it is certain that no living worker takes them."""
     is_paused: bool
+    """By one of its engines at least."""
+    paused_at: datetime | None
+    paused_by: str | None
+    still_taking: int
+    """Workers of an engine that paused it which take from it all the same: they have not heard of it yet."""
+    buttons: list[Button]
+    """What can be done to it."""
     per_minute: float
     speed_url: str
     started: int
@@ -121,6 +129,8 @@ def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, depth: int | 
     waiting, started, serving = _total(counts.queued, name), counts.hour.get(name), told.serving(name)
     lately = _total(counts.lately, name)
     queues = [queue for queue in told.queues if queue.name == name]
+    paused = [queue for queue in queues if queue.is_paused]
+    pausing = {queue.engine for queue in paused}
     return QueueRow(
         name=name,
         engines=tuple(sorted({queue.engine for queue in queues} | {worker.engine for worker in serving})),
@@ -133,7 +143,11 @@ def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, depth: int | 
         workers=len(serving),
         workers_url=jobs.url("workers", queue=name),
         is_unserved=bool(waiting and not serving) and told.is_unserved(name, _engines_of(name), lately),
-        is_paused=any(queue.is_paused for queue in queues),
+        is_paused=bool(paused),
+        paused_at=next((queue.paused_at for queue in paused if queue.paused_at), None),
+        paused_by=next((queue.paused_by for queue in paused if queue.paused_by), None),
+        still_taking=sum(worker.engine in pausing for worker in told.taking(name)),
+        buttons=[button for queue in queues for button in buttons(queue)],
         per_minute=lately / SPEED_MINUTES,
         speed_url=_lately(jobs).with_(queue=name).url("list"),
         started=started.total if started else 0,

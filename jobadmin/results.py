@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -15,7 +16,7 @@ from jobadmin.models import Operation
 from jobadmin.plans import Line
 from jobadmin.redaction import redact_text
 from jobadmin.targets import counted_at, list_url, query_of
-from jobadmin.verbs import ALL, KILL, KILL_NOW, Verb
+from jobadmin.verbs import ALL, CONTROLS, KILL, KILL_NOW, Verb
 from statuses import State, StoreUnavailable
 
 #: Outcome -> symbol (empty: the job was skipped) and words, in the order they are shown.
@@ -23,6 +24,7 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
     "killed": ("killed", gettext_lazy("Killed before start")),
     "requested": ("killreq", gettext_lazy("Asked to stop")),
     "retried": ("queued", gettext_lazy("Sent again")),
+    "ordered": ("succeeded", gettext_lazy("Ordered")),
     "removed": ("trash", gettext_lazy("Removed")),
     "restored": ("succeeded", gettext_lazy("Brought back")),
     "lost": ("unknown", gettext_lazy("Done or changed when the process before broke off")),
@@ -40,6 +42,8 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
 _OWN_WORDS: Mapping[tuple[str, str], Promise] = {
     ("kill-now", "killed"): gettext_lazy("Killed"),
     ("kill-now", "requested"): gettext_lazy("Process told to end"),
+    **{(slug, "cannot"): gettext_lazy("Not done: the engine could not") for slug in CONTROLS},
+    **{(slug, "already"): gettext_lazy("Nothing to change") for slug in CONTROLS},
 }
 
 #: Outcomes that another try might mend.
@@ -112,6 +116,8 @@ class Result:
     @property
     def again(self) -> int:
         """Jobs that were not done and might be at another try."""
+        if self.is_control:
+            return 0
         return sum(self.operation.by_reason.get(name, 0) for name in _AGAIN)
 
     @cached_property
@@ -134,8 +140,15 @@ class Result:
 
     @property
     def url(self) -> str:
-        """The jobs it is about, as they are now."""
+        """The jobs it is about, as they are now; or the page of workers or queues."""
+        if self.is_control:
+            return reverse("jobadmin:workers" if self.operation.action in ("stop-worker", "restart-pool") else "jobadmin:queues")
         return list_url(self.operation)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is about a worker or a queue, not about jobs."""
+        return self.operation.action in CONTROLS
 
     @property
     def can_change(self) -> bool:

@@ -15,6 +15,7 @@ urlpatterns = [
     path("errors/", facets.errors, name="errors"),
     path("queues/", fleet.queues, name="queues"),
     path("workers/", fleet.workers, name="workers"),
+    path("control/<slug:verb>/", fleet.control, name="control"),
     path("resources/<path:resource>/", facets.resource, name="resource"),
     path("suggest/<slug:field>/", facets.suggest, name="suggest"),
     path("bulk/<slug:action>/", bulk.bulk, name="bulk"),

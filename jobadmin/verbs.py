@@ -221,8 +221,59 @@ RESTORE = Verb(
     did=ngettext_lazy("%(n)s job brought back", "%(n)s jobs brought back", "count"),
 )
 
+
+
+def _control(slug: str, icon: str, label: Promise, explanation: Promise, question: Promise, doing: Promise, did: Promise) -> Verb:
+    """An order to a worker or a queue: about one, and no job's."""
+    words = {"question": question, "question_some": question, "button": label, "doing": doing, "did": did}
+    return Verb(slug=slug, permission="control_workers", icon=icon, label=label, short=label, states=(), explanation=explanation, **words)
+
+
+STOP_WORKER = _control(
+    "stop-worker",
+    "stop",
+    _("Stop worker"),
+    _("It takes no more jobs, ends with those it runs, and is gone. Nothing starts it again from here."),
+    _("Stop this worker?"),
+    _("Asking a worker to stop"),
+    _("Worker asked to stop"),
+)
+RESTART_POOL = _control(
+    "restart-pool",
+    "retry",
+    _("Restart pool"),
+    _("Its processes are replaced by new ones, each when the job it runs has ended. The worker itself stays."),
+    _("Restart the pool of this worker?"),
+    _("Asking a worker to renew its pool"),
+    _("Pool asked to renew"),
+)
+PAUSE_QUEUE = _control(
+    "pause-queue",
+    "pause",
+    _("Pause queue"),
+    _(
+        "Its jobs wait until it is resumed, also when workers are started again. Those that run go on, and so does what "
+        "workers have taken ahead."
+    ),
+    _("Pause this queue?"),
+    _("Pausing a queue"),
+    _("Queue paused"),
+)
+RESUME_QUEUE = _control(
+    "resume-queue",
+    "play",
+    _("Resume queue"),
+    _("Its jobs start again."),
+    _("Resume this queue?"),
+    _("Resuming a queue"),
+    _("Queue resumed"),
+)
+
+#: What is done to workers and queues, not to jobs.
+CONTROLS: dict[str, Verb] = {verb.slug: verb for verb in (STOP_WORKER, RESTART_POOL, PAUSE_QUEUE, RESUME_QUEUE)}
+
 #: What `bulk/<action>/` takes, in the order of the bar.
 BULK: dict[str, Verb] = {verb.slug: verb for verb in (KILL, KILL_NOW, RETRY, REMOVE)}
 
 #: Everything an operation can be.
-ALL: dict[str, Verb] = {**BULK, RESTORE.slug: RESTORE}
+ALL: dict[str, Verb] = {**BULK, RESTORE.slug: RESTORE, **CONTROLS}

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import statuses
 from jobadmin import fleet
+from jobadmin.controls import Button, buttons
 from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
 from statuses import FacetCount, State, Status
@@ -44,6 +45,9 @@ class WorkerRow:
     succeeded_url: str
     failed: int
     failed_url: str
+
+    buttons: list[Button]
+    """What can be done to it."""
 
     @property
     def is_lost_with_jobs(self) -> bool:
@@ -112,6 +116,7 @@ def _row(
         name=name,
         about=about,
         condition=_condition(about, runs),
+        buttons=buttons(about) if about is not None else [],
         queues=[(queue, jobs.url("list", queue=queue, state="queued", span="all")) for queue in (about.queues if about else ())],
         url=listed.url("list"),
         running=runs,

@@ -1,19 +1,29 @@
-"""The pages of queues and workers: what stands and runs now, whatever the filter."""
+"""The pages of queues and workers: what stands and runs now, whatever the filter; and the orders given there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
+from jobadmin import controls, operations
 from jobadmin import queues as queues_page
 from jobadmin import workers as workers_page
+from jobadmin.controls import CONTROLS, Control, Target
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter
+from jobadmin.paths import safe_next
+from jobadmin.resolver import resolver
 from jobadmin.views.base import needs, page, render, wants_part
+from statuses.engines import registry
+from statuses.engines.base import Worker
 
 #: Seconds between two looks of a page that is live.
 REFRESH_SECONDS = 5
@@ -39,8 +49,60 @@ def workers(request: HttpRequest) -> HttpResponse:
     return _render(request, "workers", jobs, {"title": _("Workers"), "shown": workers_page.read(jobs, queue)})
 
 
+@require_POST
+@needs("view_job", "control_workers")
+@page
+def control(request: HttpRequest, verb: str) -> HttpResponse:
+    """Give one order to a worker or a queue, say what happened, and go back to where it was asked for.
+
+    One that asks before it acts answers with its confirm page until ``confirmed`` is sent along.
+    """
+    if verb not in CONTROLS:
+        raise Http404
+    chosen = CONTROLS[verb]
+    engine_name, name = request.POST.get("engine", ""), request.POST.get("name", "")
+    back = safe_next(request, reverse(f"jobadmin:{chosen.kind}s"))
+    found = controls.find(chosen, engine_name, name)
+    if found is None:
+        messages.warning(request, _("%(name)s is not there any more. Nothing was changed.") % {"name": name[:100]})
+        return redirect(back)
+    engine, target = found
+    if chosen.confirms and not chosen.why_not(engine, target) and "confirmed" not in request.POST:
+        return _confirm(request, chosen, target, back)
+    begun = timezone.now()
+    outcome = controls.give(chosen, engine, target, request.user.get_username())
+    reason = request.POST.get("reason", "").strip()
+    operations.record_control(
+        request=request, control=chosen, engine=engine.name, name=target.name, outcome=outcome, reason=reason, begun=begun
+    )
+    messages.add_message(request, messages.SUCCESS if outcome.is_done else messages.WARNING, outcome.message)
+    return redirect(back)
+
+
+def _confirm(request: HttpRequest, chosen: Control, target: Target, back: str) -> HttpResponse:
+    """The page that asks first; nothing has happened yet."""
+    engine = registry.get(target.engine)
+    context = {
+        "title": chosen.verb.question,
+        "control": chosen,
+        "target": target,
+        "holds_all": chosen is controls.PAUSE and engine is not None and engine.pauses_all_queues,
+        "runs": len(target.running) if isinstance(target, Worker) else 0,
+        "next": back,
+        "reason_length": operations.REASON_LENGTH,
+    }
+    return render(request, "jobadmin/control.html", context)
+
+
 def _render(request: HttpRequest, name: str, jobs: JobFilter, context: Mapping[str, Any]) -> HttpResponse:
     bar = FilterBar(jobs=jobs, view=name, matched=0, total=0)
-    frame = {"filter": jobs, "bar": bar, "view": name, "main": f"jobadmin/_{name}_main.html", "refresh_seconds": REFRESH_SECONDS}
+    frame = {
+        "filter": jobs,
+        "bar": bar,
+        "view": name,
+        "main": f"jobadmin/_{name}_main.html",
+        "refresh_seconds": REFRESH_SECONDS,
+        "may_control": resolver().may(request.user, controls.RIGHT),
+    }
     template = "jobadmin/_now_swap.html" if wants_part(request) else f"jobadmin/{name}.html"
     return render(request, template, {**frame, **context})

@@ -14,6 +14,7 @@ from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Worker
 from statuses.testing import make_status
 
+WHY = "its app does not set worker_pool_restarts = True"
 LONG = "a-worker-with-a-rather-long-name@ip-10-0-24-117.eu-central-1.compute.internal"
 
 
@@ -22,13 +23,14 @@ class Lines(Engine):
 
     name = "lines"
     has_workers = has_queues = True
+    can_stop_worker = can_restart_pool = can_pause_queue = True
 
     def __init__(self) -> None:
         now = statuses.server_time()
         common = {"started_at": now - timedelta(hours=26), "concurrency": 4, "host": "web-3", "pool": "prefork", "pid": 4711}
         self.there = [
             Worker(name="worker-1", queues=("mail", "reports"), seen_at=now, **common),
-            Worker(name=LONG, queues=("imports",), seen_at=now, **common),
+            Worker(name=LONG, queues=("imports", "held"), held=("held",), refuses={"restart_pool": WHY}, seen_at=now, **common),
             Worker(name="stopping@web-3", queues=("mail",), seen_at=now, is_stopping=True, **common),
             Worker(name="lost@web-4", queues=("mail",), seen_at=now - timedelta(minutes=4), is_alive=False, **common),
         ]
@@ -37,7 +39,11 @@ class Lines(Engine):
         return self.there
 
     def queues(self) -> list[Queue]:
-        return [Queue(name="mail", depth=1), Queue(name="imports", depth=0), Queue(name="held", depth=0, is_paused=True)]
+        held = Queue(name="held", depth=0, is_paused=True, paused_at=statuses.server_time(), paused_by="marta")
+        return [Queue(name="mail", depth=1), Queue(name="imports", depth=0), held]
+
+    def pause_queue(self, queue: str, by: str | None = None) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -92,3 +98,25 @@ def test_a_number_leads_to_its_jobs(page, engine):
     page.locator("#j-queues tbody tr", has_text="mail").get_by_role("link", name="3 waiting, mail").click()
 
     expect(page.locator("#j-count")).to_contain_text("3")
+
+
+def test_what_cannot_be_done_can_be_reached_by_keyboard_and_says_why(page, engine):
+    page.goto("/admin/jobs/workers/")
+
+    button = page.get_by_role("button", name=f"Restart pool: {LONG}"[:90])
+    button.focus()
+
+    expect(page.get_by_text(f"lines cannot: {WHY}.")).to_be_visible()
+    expect(button).to_have_attribute("aria-disabled", "true")
+
+
+def test_a_queue_is_paused_after_a_page_has_asked(page, engine):
+    page.goto("/admin/jobs/queues/")
+
+    page.get_by_role("button", name="Pause queue: mail").click()
+    expect(page.get_by_role("heading", name="Pause this queue?")).to_be_visible()
+    assert axe(page) == []
+    page.get_by_role("button", name="Pause queue").click()
+
+    expect(page.get_by_text("mail is paused, also for workers that start later.")).to_be_visible()
+    expect(page.locator("#j-tab-queues")).to_have_attribute("aria-current", "page")

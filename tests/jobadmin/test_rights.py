@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 import statuses
+from jobadmin.controls import CONTROLS
 from jobadmin.models import Operation
 from jobadmin.paths import action_url, job_url, quote
 from statuses.testing import make_status
@@ -75,6 +76,7 @@ ROWS = (
     *(act("bulk", action, needs=right, promise="none") for action, right in RIGHTS.items()),
     *(act("job_action", "{job}", action, needs=right, confirmed="1") for action, right in RIGHTS.items()),
     *(act(f"operation_{verb}", "{operation}", needs="remove_job") for verb in ("stop", "undo", "again")),
+    *(act("control", verb, needs="control_workers", engine="none", name="none") for verb in CONTROLS),
     act("times", times="utc"),
     act("view_save", name="mine", page="list", query="state=failed"),
     act("view_remove", view="1"),

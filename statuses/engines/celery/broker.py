@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import kombu.exceptions
 TIMEOUT_SECONDS = 1.0
 #: Seconds in which a broker that did not answer is not asked again.
 AWAY_SECONDS = 10.0
+_LIMITS = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS, "max_retries": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,17 @@ class Broker:
                 self._close(error)
         return None
 
+    @contextmanager
+    def ordering(self) -> Iterator[Any]:
+        """A connection for one message to workers. The app's own would try to connect for ever, and a person waits.
+        Raises: kombu's OperationalError."""
+        with self.app.connection_for_write(transport_options=dict(_LIMITS), connect_timeout=TIMEOUT_SECONDS) as connection:
+            connection.ensure_connection(max_retries=0, timeout=TIMEOUT_SECONDS)
+            try:
+                yield connection
+            except (*connection.connection_errors, *connection.channel_errors) as error:
+                raise kombu.exceptions.OperationalError(str(error)) from error
+
     def _read(self, queues: Sequence[str]) -> Lengths | None:
         connection = self._connected()
         if connection.transport.driver_type != "redis":
@@ -69,8 +82,7 @@ class Broker:
 
     def _connected(self) -> Any:
         if self._connection is None:
-            limits = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS, "max_retries": 0}
-            self._connection = self.app.connection_for_read(transport_options=limits, connect_timeout=TIMEOUT_SECONDS)
+            self._connection = self.app.connection_for_read(transport_options=dict(_LIMITS), connect_timeout=TIMEOUT_SECONDS)
             self._connection.ensure_connection(max_retries=0, timeout=TIMEOUT_SECONDS, reraise_as_library_errors=False)
         return self._connection
 

@@ -140,7 +140,7 @@ class Celery(Engine):
     def stop_worker(self, worker: Worker) -> None:
         """Celery's warm shutdown, of this worker alone. One in a solo pool hears of it when its job has ended.
         Raises: EngineCannot where the broker is away.  One message, no answer is waited for."""
-        self._order("stop_worker", worker, lambda: self.app.control.shutdown(destination=[worker.name]))
+        self._order("stop_worker", worker, lambda line: self.app.control.shutdown(destination=[worker.name], connection=line))
 
     def restart_pool(self, worker: Worker) -> None:
         """Celery's `pool_restart`: each process ends once its job has, a new one takes its place.
@@ -149,8 +149,10 @@ class Celery(Engine):
         if why:
             raise self.refusal("restart_pool", worker.name, why)
 
-        def order() -> Any:
-            return self.app.control.pool_restart(destination=[worker.name], reply=True, timeout=ANSWER_SECONDS, limit=1)
+        def order(line: Any) -> Any:
+            return self.app.control.pool_restart(
+                destination=[worker.name], connection=line, reply=True, timeout=ANSWER_SECONDS, limit=1
+            )
 
         answers = [answer[worker.name] for answer in self._order("restart_pool", worker, order) or () if worker.name in answer]
         if not answers:
@@ -158,9 +160,10 @@ class Celery(Engine):
         if answers[0].get("error"):
             raise self.refusal("restart_pool", worker.name, f"it says: {answers[0]['error']}")
 
-    def _order(self, verb: str, worker: Worker, send: Callable[[], Any]) -> Any:
+    def _order(self, verb: str, worker: Worker, send: Callable[[Any], Any]) -> Any:
         try:
-            return send()
+            with self._broker.ordering() as line:
+                return send(line)
         except (kombu.exceptions.KombuError, OSError) as error:
             raise self.refusal(verb, worker.name, f"the broker does not answer: {error}") from error
 
@@ -180,7 +183,11 @@ class Celery(Engine):
     def _look(self, queue: str) -> None:
         names = [worker.name for worker in self.workers() if worker.is_alive and queue in worker.queues]
         if names:
-            self.adapter.guard.run("asking workers to look at a queue", lambda: self.app.control.broadcast(LOOK, destination=names))
+            self.adapter.guard.run("asking workers to look at a queue", lambda: self._tell(names))
+
+    def _tell(self, names: list[str]) -> None:
+        with self._broker.ordering() as line:
+            self.app.control.broadcast(LOOK, destination=names, connection=line)
 
     def _known_queues(self) -> set[str]:
         """Names that are certainly queues: elsewhere a status has the routing key only."""

@@ -84,6 +84,11 @@ def _with_segment(name: str, text: str, *more: str) -> str:
     return page_url(name, _HERE, *more).replace(_HERE, percent_quote(quote(text), safe=_SAFE), 1)
 
 
+def queue_url(queue: str) -> str:
+    """Address of one queue's page."""
+    return reverse("jobadmin:queue", args=[quote(queue)])
+
+
 def safe_next(request: HttpRequest, fallback: str) -> str:
     """The ``next`` address the request carries if it stays on this site, else ``fallback``."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import statuses
-from jobadmin import fleet
+from jobadmin import depths, fleet
 from jobadmin.controls import Button, buttons
 from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
+from jobadmin.paths import queue_url
 from statuses import FacetCount, State
 
 #: Queues on the page; those with the most waiting jobs.
@@ -22,6 +23,11 @@ class QueueRow:
     """One queue. Every number comes with the link to what it counts."""
 
     name: str
+    url: str
+    """Its page."""
+    line: str
+    """Path of the small chart of the last day, 100 by 26; empty where nothing waited."""
+    area: str
     engines: tuple[str, ...]
     waiting: int
     waiting_url: str
@@ -81,9 +87,9 @@ class _Counts:
     waits: Mapping[str, statuses.Durations]
 
 
-def read(jobs: JobFilter) -> Queues:
-    """Every queue of every engine, those without a worker first. `jobs`: a filter that says which moment is now.
-    Source: what the engines tell; four counts by queue, no record; where nobody serves a queue one more."""
+def read(jobs: JobFilter, only: str | None = None) -> Queues:
+    """Every queue of every engine, those without a worker first; or one of them. `jobs`: a filter that says which moment is now.
+    Source: what the engines tell; four counts by queue, no record; where nobody serves a queue one more; samples of a day."""
     told = fleet.read()
     counts = _count(jobs)
     lengths: dict[str, int | None] = {}
@@ -91,8 +97,9 @@ def read(jobs: JobFilter) -> Queues:
         known = lengths.get(queue.name, 0)
         lengths[queue.name] = None if known is None or queue.depth is None else known + queue.depth
     names = {*lengths, *counts.queued, *counts.started, *counts.hour}
-    order = sorted(names, key=lambda name: (-_total(counts.queued, name), name))
-    rows = [_row(name, jobs, told, counts, lengths.get(name)) for name in order[:MOST]]
+    order = sorted(names, key=lambda name: (-_total(counts.queued, name), name))[:MOST] if only is None else [only] if only in names else []
+    drawn = depths.sparks(order)
+    rows = [_row(name, jobs, told, counts, lengths.get(name), drawn[name]) for name in order]
     return Queues(rows=sorted(rows, key=lambda row: not row.is_unserved), total=len(names), fleet=told)
 
 
@@ -124,7 +131,7 @@ def _lately(jobs: JobFilter) -> JobFilter:
     return jobs.with_(by="started_at", span=f"{SPEED_MINUTES}m")
 
 
-def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, depth: int | None) -> QueueRow:
+def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, depth: int | None, drawn: tuple[str, str]) -> QueueRow:
     listed, hour = jobs.with_(queue=name, span="all"), _hour(jobs).with_(queue=name)
     waiting, started, serving = _total(counts.queued, name), counts.hour.get(name), told.serving(name)
     lately = _total(counts.lately, name)
@@ -133,6 +140,9 @@ def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, depth: int | 
     pausing = {queue.engine for queue in paused}
     return QueueRow(
         name=name,
+        url=queue_url(name),
+        line=drawn[0],
+        area=drawn[1],
         engines=tuple(sorted({queue.engine for queue in queues} | {worker.engine for worker in serving})),
         waiting=waiting,
         waiting_url=listed.url("list", state="queued"),

@@ -14,6 +14,7 @@ urlpatterns = [
     path("names/", facets.names, name="names"),
     path("errors/", facets.errors, name="errors"),
     path("queues/", fleet.queues, name="queues"),
+    path("queues/<path:queue>/", fleet.queue, name="queue"),
     path("workers/", fleet.workers, name="workers"),
     path("control/<slug:verb>/", fleet.control, name="control"),
     path("resources/<path:resource>/", facets.resource, name="resource"),

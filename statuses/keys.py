@@ -45,6 +45,17 @@ def paused(tag: str) -> str:
     return f"{tag}paused"
 
 
+def depth_at(tag: str) -> str:
+    """string, decimal: microseconds of the last sample of all queues; in family 0 alone."""
+    return f"{tag}depth:at"
+
+
+def depth(tag: str, day: int) -> str:
+    """hash: queue -> cells of 8 bytes, one for each five minutes of a day (since 1970, UTC): the most jobs that waited + 1 and
+    the most seconds the oldest had waited + 1, u32 each, 0 none; ends with the last cell written; in family 0 alone."""
+    return f"{tag}depth:{day}"
+
+
 def seals(tag: str, dictionary: str) -> str:
     """string: 4 bytes a code, those of the write that made it: a reader whose last code has other ones was before a failover."""
     return f"{texts(tag, dictionary)}:seals"

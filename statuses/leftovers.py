@@ -17,6 +17,7 @@ _ROW = re.compile(r"[jldke](\d{1,5})")
 _ATTEMPT = re.compile(r"a(\d{1,5}):(\d{1,9})[de]?")
 #: Last parts of the keys that a segment has once.
 _WHOLE = frozenset({"n", "v", "z", "w", "b", "rows", *(column.key for column in COLUMNS), *POSTINGS})
+_DEPTH = re.compile(r"depth:(at|\d{1,6})")
 _PRESENCE = (keys.presence(""), keys.presence_order(""), keys.paused(""))
 _TEXTS = tuple(key("", name) for name in DICTIONARIES.values() for key in (keys.texts, keys.seals))
 _OF_FAMILY = frozenset({"meta", *_PRESENCE, *DICTIONARIES.values(), *_TEXTS})
@@ -50,7 +51,7 @@ def scan(store: Store, family: int) -> Iterator[list[Found]]:
 
 def _read(tag: str, key: str) -> Found:
     rest = key[len(tag) :]
-    if rest in _OF_FAMILY:
+    if rest in _OF_FAMILY or _DEPTH.fullmatch(rest):
         return Found(key)
     if rest.startswith("x:"):
         return Found(key, own_id=rest[2:])

@@ -105,7 +105,14 @@ def erase(store: Store) -> None:
         for segment in segments(store, family):
             drop_segment(store, family, segment)
         names = [make(tag, dictionary) for dictionary in DICTIONARIES.values() for make in (keys.codes, keys.texts, keys.seals)]
-        store.pipeline([("UNLINK", keys.meta(tag), keys.presence(tag), keys.presence_order(tag), keys.paused(tag), *names)], primary=True)
+        store.pipeline([("UNLINK", keys.meta(tag), keys.presence(tag), keys.presence_order(tag), keys.paused(tag), *_depths(store, tag), *names)], primary=True)
+
+
+def _depths(store: Store, tag: str) -> list[str]:
+    """Every day of which depths of queues may be kept."""
+    last = int(store.read("GET", keys.depth_at(tag)) or 0)
+    day = last // 86_400_000_000
+    return [keys.depth_at(tag), *(keys.depth(tag, number) for number in range(max(day - 31, 0), day + 1))]
 
 
 def drop_segment(store: Store, family: int, segment: int) -> None:

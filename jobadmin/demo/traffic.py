@@ -1,5 +1,5 @@
 """Sends the demo's jobs: a rush in the first minutes, so that there is something to look at, then a steady trickle.
-Beside it the reaper looks for jobs that a worker which was killed left behind."""
+Beside it the reaper looks for jobs that a worker which was killed left behind, and how deep the queues are is sampled."""
 
 import logging
 import random
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from celery.exceptions import OperationalError
 
 import statuses
+from statuses import sampling
 from statuses.engines import celery as tracking
 from statuses.reaper import Reaper
 
@@ -165,11 +166,12 @@ def run() -> None:
 
 
 def reap() -> None:
-    """Gives up lost jobs, for ever; a server that is away is waited for."""
+    """Gives up lost jobs and samples the queues, for ever; a server that is away is waited for."""
     reaper = Reaper()
     while True:
         try:
             reaper.look()
+            sampling.sample()
         except statuses.StoreUnavailable as error:
             logging.getLogger(__name__).warning("the reaper waits: %s", error)
         except Exception:

@@ -1,5 +1,7 @@
 """Tags of the pages of queues and workers."""
 
+from datetime import timedelta
+
 from django import template
 from django.utils.formats import number_format
 from django.utils.html import format_html
@@ -47,6 +49,12 @@ def speed(per_minute: float) -> str:
     """Jobs a minute: 0.07, 3.2, 148."""
     places = 2 if per_minute < 1 else 1 if per_minute < 10 else 0
     return number_format(per_minute, decimal_pos=places, force_grouping=True)
+
+
+@register.filter
+def every(step: timedelta) -> str:
+    """The width of a step in words: 5 minutes, 2 hours."""
+    return formats.every(step)
 
 
 @register.filter

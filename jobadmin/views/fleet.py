@@ -13,13 +13,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from jobadmin import controls, operations
+from jobadmin import controls, depths, operations
 from jobadmin import queues as queues_page
 from jobadmin import workers as workers_page
 from jobadmin.controls import CONTROLS, Control, Target
 from jobadmin.filterbar import FilterBar
-from jobadmin.filters import JobFilter
-from jobadmin.paths import safe_next
+from jobadmin.filters import BadFilter, JobFilter
+from jobadmin.paths import queue_url, quote, safe_next, unquote
 from jobadmin.resolver import resolver
 from jobadmin.views.base import needs, page, render, wants_part
 from statuses.engines import registry
@@ -36,6 +36,31 @@ def queues(request: HttpRequest) -> HttpResponse:
     """Every queue: what waits, since when, who takes it, how fast."""
     jobs = JobFilter()
     return _render(request, "queues", jobs, {"title": _("Queues"), "shown": queues_page.read(jobs)})
+
+
+@needs("view_job")
+@page
+@require_safe
+def queue(request: HttpRequest, queue: str) -> HttpResponse:
+    """One queue: what it is now, and how deep it was."""
+    name, jobs = unquote(queue), JobFilter()
+    span = request.GET.get("span", depths.DEFAULT)
+    if span not in depths.LENGTHS:
+        raise BadFilter("span", span[:100], ", ".join(depths.LENGTHS))
+    shown, chart = queues_page.read(jobs, name), depths.chart(name, depths.LENGTHS[span])
+    if not shown.rows and chart is None:
+        raise Http404
+    context = {
+        "title": name,
+        "queue": name,
+        "here": queue_url(name),
+        "shown": shown,
+        "chart": chart,
+        "span": depths.LENGTHS[span],
+        "lengths": depths.LENGTHS.values(),
+        "as_table": request.GET.get("chart") == "table",
+    }
+    return _render(request, "queue", jobs, context)
 
 
 @needs("view_job")
@@ -95,7 +120,8 @@ def _confirm(request: HttpRequest, chosen: Control, target: Target, back: str) -
 
 
 def _render(request: HttpRequest, name: str, jobs: JobFilter, context: Mapping[str, Any]) -> HttpResponse:
-    bar = FilterBar(jobs=jobs, view=name, matched=0, total=0)
+    path_args = (quote(context["queue"]),) if name == "queue" else ()
+    bar = FilterBar(jobs=jobs, view=name, path_args=path_args, matched=0, total=0)
     frame = {
         "filter": jobs,
         "bar": bar,

@@ -10,9 +10,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 import statuses
+from statuses import sampling
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Worker
-from statuses.testing import make_status
+from statuses.testing import frozen_clock, make_status
 
 WHY = "its app does not set worker_pool_restarts = True"
 LONG = "a-worker-with-a-rather-long-name@ip-10-0-24-117.eu-central-1.compute.internal"
@@ -120,3 +121,46 @@ def test_a_queue_is_paused_after_a_page_has_asked(page, engine):
 
     expect(page.get_by_text("mail is paused, also for workers that start later.")).to_be_visible()
     expect(page.locator("#j-tab-queues")).to_have_attribute("aria-current", "page")
+
+
+@pytest.fixture
+def past(engine):
+    """Three hours of samples, one in five minutes."""
+    with frozen_clock(statuses.server_time() - timedelta(hours=3)) as clock:
+        for number in range(37):
+            for _ in range(number % 9):
+                make_status("queued", queue="mail", engine="lines")
+            sampling.sample()
+            statuses.where(queue="mail", state="queued").kill_now_all() if number % 9 == 8 else None
+            clock.tick(300)
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")])
+def test_the_page_of_a_queue_draws_its_past(page, engine, past, width, theme):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=theme)
+
+    page.goto("/admin/jobs/queues/mail/")
+
+    expect(page.locator("#j-depth.is-drawn canvas")).to_be_visible()
+    page.locator("#j-depth .u-over").hover(position={"x": width / 2 - 60, "y": 60})
+    expect(page.locator("#j-depth .j-tip")).to_be_visible()
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        page.screenshot(path=f"{folder}/queue-{width}-{theme}.png", full_page=True)
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_past_of_a_queue_can_be_read_without_script(browser, live, past):
+    context = browser.new_context(base_url=live.url, java_script_enabled=False)
+    context.add_cookies([live.cookie()])
+    page = context.new_page()
+    page.goto("/admin/jobs/queues/mail/")
+
+    page.get_by_role("link", name="7d").click()
+    page.get_by_role("link", name="As table").click()
+
+    expect(page.locator("#j-depth-panel tbody tr")).not_to_have_count(0)
+    expect(page.locator("#j-depth-panel [aria-current]")).to_have_text("7d")
+    context.close()

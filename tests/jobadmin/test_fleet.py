@@ -14,9 +14,10 @@ from jobadmin import queues as queues_page
 from jobadmin import workers as workers_page
 from jobadmin.filters import JobFilter
 from jobadmin.paths import job_url
+from statuses import sampling
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Worker
-from statuses.testing import make_status
+from statuses.testing import frozen_clock, make_status
 
 pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
 
@@ -229,3 +230,54 @@ def test_pages_stand_without_any_engine(browse, name):
 
     assert page.status_code == 200
     assert "known" in page.content.decode()
+
+
+def test_a_queue_draws_the_last_day_in_its_row(engine):
+    engine.lines = [Queue(name="mail", depth=0), Queue(name="calm", depth=0)]
+    with frozen_clock() as clock:
+        job = make_status("queued", queue="mail")
+        sampling.sample()
+        job.started()
+        clock.tick(3600)
+        sampling.sample()
+
+        found = rows()
+
+    assert found["mail"].line and found["mail"].area
+    assert found["calm"].line == ""
+
+
+def test_the_page_of_a_queue_draws_how_deep_it_was_and_tells_the_same_as_a_table(admin_client, engine):
+    engine.lines = [Queue(name="a/b é", depth=0)]
+    for _ in range(3):
+        make_status("queued", queue="a/b é")
+    sampling.sample()
+    page = admin_client.get(reverse("jobadmin:queues")).content.decode()
+    url = re.search(r'class="j-drill j-mono j-breaks" href="([^"]+)"', page)[1]
+
+    chart = admin_client.get(url).content.decode()
+    table = unescape(admin_client.get(url, {"chart": "table", "span": "30d"}).content.decode())
+
+    assert 'id="j-depth"' in chart and "The most were 3" in chart
+    assert "<th scope=\"row\"><time" in table and ">3</td>" in table
+    assert "a/b é" in table
+
+
+def test_a_queue_without_samples_says_so_and_one_that_never_was_is_not_found(admin_client, engine):
+    engine.lines = [Queue(name="mail", depth=0)]
+
+    page = admin_client.get(reverse("jobadmin:queue", args=["mail"])).content.decode()
+
+    assert "No sample was taken in this time" in page
+    assert admin_client.get(reverse("jobadmin:queue", args=["nothing"])).status_code == 404
+    assert admin_client.get(reverse("jobadmin:queue", args=["mail"]), {"span": "1y"}).status_code == 400
+
+
+def test_a_queue_that_is_gone_is_drawn_while_its_samples_are_kept(admin_client, engine):
+    job = make_status("queued", queue="gone")
+    sampling.sample()
+    job.delete(force=True)
+
+    page = admin_client.get(reverse("jobadmin:queue", args=["gone"])).content.decode()
+
+    assert "No engine tells of it any more" in page and 'id="j-depth"' in page

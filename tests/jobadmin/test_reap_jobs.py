@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from jobadmin.management.commands import reap_jobs
+from statuses import sampling
 from statuses.reaper import Reaper
 from statuses.testing import frozen_clock, make_status
 
@@ -47,3 +48,14 @@ def test_the_command_has_nothing_to_do_when_all_is_well(store, at_once):
 def test_the_command_refuses_a_senseless_interval(every: Any, store):
     with pytest.raises(CommandError, match="seconds"):
         run("--every", every)
+
+
+def test_the_command_samples_how_deep_the_queues_are_and_a_dry_run_does_not(store):
+    make_status("queued", queue="mail")
+
+    run("--dry-run")
+    dry = sampling.depths(["mail"], timedelta(hours=1), timedelta(hours=1))["mail"][0].waiting
+    run()
+
+    assert dry is None
+    assert sampling.depths(["mail"], timedelta(hours=1), timedelta(hours=1))["mail"][0].waiting == 1

@@ -27,7 +27,7 @@ EVERY = ("view_job", "kill_job", "retry_job", "remove_job", "submit_job", "contr
 
 @pytest.fixture
 def job():
-    return make_status("failed", job_name="mail.send", job_args={"book": "Book:53"}, error=ValueError("no"))
+    return make_status("failed", job_name="mail.send", queue="mail", job_args={"book": "Book:53"}, error=ValueError("no"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,8 @@ ROWS = (
     *(look("overview", query=f"part={name}", part=True) for name in ("tiles", "activity", "durations", "names", "errors")),
     look("list", query="live=", part=True),
     look("errors", query="error=ValueError"),
+    look("queue", "mail"),
+    look("queue", "mail", query="chart=table"),
     look("resource", "{resource}"),
     look("resource", "{resource}", part=True),
     *(look("suggest", field) for field in ("name", "resource", "user", "queue", "error")),

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 import statuses
-from statuses import pauses, presence
+from statuses import pauses, presence, sampling
 from statuses.lua import source
 from statuses.store import current
 from statuses.testing import frozen_clock, make_status
@@ -124,6 +124,8 @@ def everything(url):
     presence.tell("celery", "w1", {"pid": 1})
     presence.reports("celery")
     presence.leave("celery", "w1")
+    sampling.sample()
+    sampling.depths(["mail"], timedelta(hours=24), timedelta(minutes=5))
     pauses.pause("celery", "mail")
     pauses.paused("celery")
     pauses.resume("celery", "mail")

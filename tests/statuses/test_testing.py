@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import statuses
-from statuses import clock, presence
+from statuses import clock, pauses, presence, sampling
 from statuses.testing import (
     assert_counts,
     assert_failed,
@@ -142,6 +142,8 @@ class TestStores:
             make_status("started", id="c", call={"args": ["x" * 99]}, job_args={"a": "Book:" + "1" * 99})
             make_status("failed").delete()
             presence.tell("e", "w", {})
+            pauses.pause("e", "q")
+            sampling.sample()
 
         assert set(store.keys("*")) == before
 

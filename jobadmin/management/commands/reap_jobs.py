@@ -1,4 +1,5 @@
-"""``reap_jobs``: marks failed what a lost worker left started, and unknown what an engine has forgotten."""
+"""``reap_jobs``: marks failed what a lost worker left started, and unknown what an engine has forgotten; and, as it runs all
+the time, samples how deep the queues are."""
 
 import signal
 import threading
@@ -9,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 import statuses
 from jobadmin.formats import count
+from statuses import sampling
 from statuses.reaper import Reaped, Reaper
 
 
@@ -29,7 +31,8 @@ class Command(BaseCommand):
     help = (
         "Give up jobs that nobody runs any more. A started job whose heartbeats stopped for longer than its grace (setting REAP_AFTER) is "
         "looked at again after 25 seconds; if it is as silent then, and no living worker says that it runs it, it is marked failed "
-        "(WorkerLost), and sent again as REAP_RETRIES allows. Queued jobs that their engine no longer has become unknown."
+        "(WorkerLost), and sent again as REAP_RETRIES allows. Queued jobs that their engine no longer has become unknown. "
+        "At most once a minute it also writes down how many jobs wait in each queue, for the chart of the last 30 days."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -48,6 +51,8 @@ class Command(BaseCommand):
                 ended.wait(reaper.confirm_seconds)
                 again = reaper.look(dry_run=dry_run)
                 found = again if dry_run else Reaped.total([found, again])
+            if not dry_run:
+                sampling.sample()
         except statuses.StoreUnavailable as error:
             raise CommandError(str(error)) from error
         self.stdout.write(_words(found, dry_run))
@@ -61,6 +66,8 @@ class Command(BaseCommand):
                 found = reaper.look(dry_run=dry_run)
                 if found.changed:
                     self.stdout.write(_words(found, dry_run))
+                if not dry_run:
+                    sampling.sample()
             except statuses.StoreUnavailable as error:
                 self.stderr.write(str(error))
             ended.wait(every)

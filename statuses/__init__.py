@@ -19,6 +19,7 @@ from .errors import (
     StoreCleared,
     StoreFormat,
     StoreUnavailable,
+    TooManyPauses,
 )
 from .health import Version, ping, version
 from .keeping import release
@@ -58,6 +59,7 @@ __all__ = [
     "StoreCleared",
     "StoreFormat",
     "StoreUnavailable",
+    "TooManyPauses",
     "Version",
     "Workflow",
     "all",

@@ -102,6 +102,15 @@ class EngineCannot(StatusesError):
         self.why = why
 
 
+class TooManyPauses(StatusesError):
+    """Raised when one more queue is to be paused than can be."""
+
+    def __init__(self, queue: str, most: int) -> None:
+        super().__init__(f"{most} queues are paused, {queue} would be one more")
+        self.queue = queue
+        self.most = most
+
+
 class StoreCleared(StatusesError):
     """Raised when everything is cleared while `load` writes: the rows it had reserved are gone."""
 

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from . import clock, keys
-from .errors import StatusesError
+from .errors import TooManyPauses
 from .store import current
 
 #: Queues that can be paused at once.
 MOST = 1_000
-
-
-class TooManyPauses(StatusesError):
-    """Raised when another queue is to be paused and MOST of them are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +42,7 @@ def _write(engine: str, queue: str, about: str) -> bool:
     store = current()
     changed = store.script("hold", [keys.paused(store.families[0])], [clock.argument(), _field(engine, queue), about, MOST])
     if changed == -1:
-        raise TooManyPauses(f"{MOST} queues are paused, {queue} would be one more")
+        raise TooManyPauses(queue, MOST)
     return changed == 1
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import statuses
-from statuses import EngineCannot, pauses
+from statuses import EngineCannot, TooManyPauses, pauses
 from statuses.engines import registry
 from statuses.engines.base import Worker
 from statuses.engines.celery import Celery
@@ -185,7 +185,7 @@ class TestPauses:
         pauses.pause("celery", "two")
 
         assert pauses.pause("celery", "two") is False
-        with pytest.raises(pauses.TooManyPauses):
+        with pytest.raises(TooManyPauses):
             pauses.pause("celery", "three")
 
     def test_resuming_what_is_not_paused_changes_nothing(self, store):

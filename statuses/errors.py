@@ -6,7 +6,18 @@ from .arguments import shown
 
 
 class StatusesError(Exception):
-    """Raised when the status service cannot do what was asked; root of all its errors."""
+    """Raised when the status service cannot do what was asked; root of all its errors. All of them can be pickled: pools of processes
+    hand them on."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[StatusesError], args: tuple[Any, ...], fields: dict[str, Any]) -> StatusesError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class ConfigurationError(StatusesError):
@@ -75,9 +86,6 @@ class KillRequested(StatusesError):
         self.by = by
         self.reason = reason
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.id, self.by, self.reason)
-
 
 class Superseded(KillRequested):
     """Raised when a message would start a job that was sent again since it ended: it must not run a second time."""
@@ -86,9 +94,6 @@ class Superseded(KillRequested):
         super().__init__(id)
         self.args = (f"attempt {attempt} of job {id} is over, and the job was sent again since",)
         self.attempt = attempt
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.id, self.attempt)
 
 
 class EngineCannot(StatusesError):

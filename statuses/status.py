@@ -40,6 +40,10 @@ class Status(transitions.Transitions):
         state = self._known.state if self._known else "not read"
         return f"<Status {self.id} {state}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A handle in another process, on the store that is configured there: what `spawn()` gives is handed on like this."""
+        return _in_this_process, (self.id, self._where, self.archived)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Status) and other.id == self.id
 
@@ -377,6 +381,15 @@ class Status(transitions.Transitions):
     @property
     def is_unknown(self) -> bool:
         return self.state is State.unknown
+
+
+def _in_this_process(id: str, place: Place | None, archived: bool) -> Status:
+    from .collection import find
+
+    found = find(id) if archived else Status(id, current(), place)
+    if found is None:
+        raise StatusNotFound(id)
+    return found
 
 
 def _number(text: str) -> float:

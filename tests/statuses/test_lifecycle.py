@@ -174,6 +174,13 @@ def test_an_archived_attempt_is_read_only():
         attempt.delete(force=True)
 
 
+def test_an_archived_attempt_stays_what_it_is_when_it_is_read_anew():
+    first = make_status("failed", error="e").started().prior_attempts[0]
+
+    assert first.reload() is first
+    assert (first.state, first.attempt, first.errors, first.prior_attempts, first.children.count()) == ("failed", 0, ["e"], [], 0)
+
+
 def test_a_restart_from_succeeded_leaves_no_ghost():
     status = make_status("succeeded")
 

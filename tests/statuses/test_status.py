@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 import statuses
+from statuses.engines import registry
+from statuses.engines.base import Engine
 from statuses.testing import frozen_clock, make_status
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -457,3 +459,86 @@ def test_a_call_can_come_after_the_job(store):
     assert (found.call, found.depends_on, found.data) == ({"args": ["Book:1"], "kwargs": {}}, ["one"], {"n": 1})
     with pytest.raises(TypeError, match="call"):
         status.set_call({"args": [object()]})
+
+
+def test_an_error_says_the_attempt_it_belongs_to():
+    status = make_status("failed", error=ValueError("one")).started().add_error(ValueError("two"))
+
+    assert [error["attempt"] for error in status.errors] == [1]
+    assert [error["attempt"] for error in status.prior_attempts[0].errors] == [0]
+
+
+def test_a_time_to_keep_and_an_instance_to_wait_for_exclude_each_other():
+    with pytest.raises(ValueError, match="exclude each other"):
+        statuses.create(job_args={"a": "Book:1"}, keep_until_deleted="Book:1", keep_for=timedelta(1))
+
+
+class Toy(Engine):
+    """Does what it says it can, and remembers it."""
+
+    name = "toy"
+
+    def __init__(self, can: bool) -> None:
+        self.can_kill = self.can_retry = can
+        self.did: list[tuple[str, str]] = []
+
+    def revoke(self, status):
+        self.did.append(("revoke", status.id))
+
+    def kill(self, status):
+        self.did.append(("kill", status.id))
+
+    def retry(self, status, by=None):
+        self.did.append(("retry", status.id))
+        return status.requeued()
+
+
+class TestThroughAnEngine:
+    @pytest.fixture(params=[True, False], ids=["able", "unable"])
+    def toy(self, request, no_engines):
+        made = Toy(request.param)
+        registry.register(made)
+        return made
+
+    def test_kill_now_drops_what_waits_once(self, toy):
+        status = make_status("queued", engine="toy").kill_now().kill_now()
+
+        assert (status.state, toy.did) == ("killed", [("revoke", status.id)])
+
+    def test_kill_now_ends_what_runs_where_its_engine_can(self, toy):
+        status = make_status("started", engine="toy")
+
+        if toy.can_kill:
+            status.kill_now(by="ann")
+        else:
+            with pytest.raises(statuses.EngineCannot, match="toy cannot kill"):
+                status.kill_now(by="ann")
+
+        assert (status.reload().state, status.kill_requested_by) == ("started", "ann")
+        assert toy.did == ([("kill", status.id)] if toy.can_kill else [])
+
+    @pytest.mark.parametrize("state", statuses.State)
+    def test_what_is_over_or_unknown_is_sent_again_where_its_engine_can(self, toy, state):
+        status = make_status(state.value, engine="toy")
+
+        if toy.can_retry and state in ("succeeded", "failed", "killed", "unknown"):
+            assert status.retry(by="ann").state == "queued"
+            assert toy.did == [("retry", status.id)]
+        else:
+            with pytest.raises(statuses.EngineCannot, match="cannot retry"):
+                status.retry(by="ann")
+            assert toy.did == []
+
+
+def test_exists_honours_limit_and_offset():
+    for _ in range(3):
+        make_status("failed")
+
+    assert [statuses.where(state="failed").offset(number).exists() for number in range(5)] == [True, True, True, False, False]
+    assert statuses.all()[1:1].exists() is False
+
+
+def test_a_request_that_was_there_changes_nothing():
+    status = make_status("started")
+
+    assert [status.request_kill().changed, status.request_kill().changed, status.failed().request_kill().changed] == [True, False, False]

@@ -34,7 +34,7 @@ class Tile:
 def tiles(reading: Reading, view: str, path_args: tuple[str, ...] = ()) -> dict[str, list[Tile]]:
     """The nine tiles, states and flags apart."""
     counts, flags = reading.tiles.counts, flag_counts(reading.tiles)
-    total, series = sum(counts.values()), series_by_state(reading.tiles)
+    total, series = sum(counts.values()), {**series_by_state(reading.tiles), **{flag: reading.of_flag(flag) for flag in FLAGS}}
     was = {**reading.before.counts, **flag_counts(reading.before)} if reading.before else {}
 
     def tile(parameter: str, name: str, number: int, share: str) -> Tile:

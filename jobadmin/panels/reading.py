@@ -86,6 +86,13 @@ class Reading:
         wider = self.jobs.with_(state=None, flag=None).query
         return wider.report(counts=True, flags=True, timeline=self._timeline)
 
+    def of_flag(self, flag: str) -> list[int]:
+        """The jobs that carry a flag, bucket by bucket.  Source: one question; none is asked where no job carries it."""
+        if self._timeline is None or not flag_counts(self.tiles)[flag]:
+            return []
+        query = self.jobs.with_(state=None, flag=flag, sort=None).query
+        return [sum(bucket.counts.values()) for bucket in query.timeline(**self._timeline)]
+
     @cached_property
     def before(self) -> Any | None:
         """The same counts in the stretch before; None where there is none."""

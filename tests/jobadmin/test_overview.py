@@ -159,6 +159,14 @@ def test_a_live_page_moves_no_address_and_says_when_nothing_changed(browse, some
     assert again.status_code == 304
 
 
+def test_a_flag_that_jobs_carry_has_its_line_and_one_that_none_carries_has_not(browse, some):
+    page = browse("view_job").get(reverse("jobadmin:overview") + "?span=24h").content.decode()
+
+    flag, other = (page.split(f'id="j-tile-{name}"', 1)[1].split("</div>", 1)[0] for name in ("kill_requested", "stale"))
+    assert 'class="j-spark__line"' in flag
+    assert 'class="j-spark__line"' not in other
+
+
 def test_without_jobs_the_page_says_so(browse):
     page = browse("view_job").get(reverse("jobadmin:overview")).content.decode()
 

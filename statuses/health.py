@@ -37,6 +37,9 @@ class Version:
     """Stays the same as long as every answer of every query does; equal in all processes."""
     at: datetime
     """The server's time."""
+    since: datetime | None
+    """No job that is there was recorded before; None where there never was one. Not the first job's own moment: when
+    its segment began."""
 
 
 def version() -> Version:
@@ -48,7 +51,9 @@ def version() -> Version:
     found, seen = look(current(), Lookup(now=True)), hashlib.sha1(usedforsecurity=False)
     for segment in found.segments:
         seen.update(repr((segment.key, segment.version)).encode())
-    return Version(text=seen.hexdigest(), at=clock.from_us(found.now_us))
+    earliest = [bounds[0] for segment in found.segments if (bounds := segment.bounds("recorded_at"))]
+    since = clock.from_us(min(earliest)) if earliest else None
+    return Version(text=seen.hexdigest(), at=clock.from_us(found.now_us), since=since)
 
 
 def _facts(text: bytes | str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,8 @@ PANELS = ("tiles", "activity", "durations", "names", "errors")
 TOP_NAMES, TOP_ERRORS = 10, 7
 #: Enough to hold every name: dictionaries are bounded.
 EVERY = 100_000
+#: A store is young where all its jobs lie in this part of the span.
+YOUNG = 12
 #: Bars of a histogram.
 BINS = 36
 #: Entered last of all: only jobs in these states have a run time.
@@ -43,10 +45,22 @@ class Reading:
     def grid(self) -> spans.Grid | None:
         """The buckets of the chart; None when there is nothing to draw."""
         window, preset = self.jobs.window, self.jobs.preset
+        if self.young is not None:
+            return spans.grid(*self.young)
         if window.after is not None and window.before is not None:
             return spans.grid(window.after, window.before, preset.step if preset else None)
         bounds = self._bounds
         return spans.grid(window.after or bounds[0], window.before or bounds[1]) if bounds else None
+
+    @cached_property
+    def young(self) -> tuple[datetime, datetime] | None:
+        """From when to when there are jobs, where the store is much younger than the span: a week's chart of its first hour
+        would be one bar. None where it is not.  Source: the versions of the segments."""
+        preset, now = self.jobs.preset, self.jobs.now
+        if preset is None or self.jobs.by != "recorded_at":
+            return None
+        since = statuses.version().since
+        return (since, now) if since and timedelta(0) <= now - since <= preset.length / YOUNG else None
 
     @property
     def _bounds(self) -> tuple[datetime, datetime] | None:

@@ -28,6 +28,8 @@ class Activity:
     mode: str
     step: str
     """Width of a bucket in words."""
+    is_young: bool
+    """Whether it begins with the first job of all, later than the span."""
     total: int
     layers: list[charts.Layer]
     width: int
@@ -75,6 +77,7 @@ def activity(reading: Reading, mode: str) -> Activity | None:
     return Activity(
         mode=mode,
         step=formats.every(grid.step),
+        is_young=reading.young is not None,
         total=sum(map(sum, series.values())),
         layers=charts.stack(values, highest),
         width=len(buckets) * charts.BUCKET,

@@ -11,7 +11,7 @@ from django.urls import reverse, set_script_prefix
 import statuses
 from jobadmin import panels
 from jobadmin.filters import JobFilter
-from jobadmin.panels import causes
+from jobadmin.panels import Reading, causes
 from jobadmin.paths import quote
 from jobadmin.views import overview as overview_view
 from statuses import State
@@ -157,6 +157,15 @@ def test_a_live_page_moves_no_address_and_says_when_nothing_changed(browse, some
 
     assert "HX-Push-Url" not in first
     assert again.status_code == 304
+
+
+def test_a_store_much_younger_than_the_span_is_drawn_from_its_beginning(browse, some):
+    young, old = (Reading(jobs=JobFilter.from_querystring(f"span={span}")) for span in ("7d", "15m"))
+
+    assert young.grid.step == timedelta(minutes=1)
+    assert young.grid.start <= NOW - timedelta(hours=3) < young.grid.start + young.grid.step
+    assert sum(sum(bucket.counts.values()) for bucket in young.report.timeline) == statuses.all().count()
+    assert old.grid.step == timedelta(seconds=15)
 
 
 def test_a_flag_that_jobs_carry_has_its_line_and_one_that_none_carries_has_not(browse, some):

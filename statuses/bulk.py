@@ -147,7 +147,7 @@ def _run(
     then: Callable[[Chunk, str, _Tally], None] | None = None,
 ) -> _Tally:
     tally, done, total = _Tally(), 0, selection.total
-    for chunk in selection.batches(scripts.BULK_ROWS[verb]):
+    for chunk in selection.batches(scripts.bulk_size(verb, arguments)):
         reply = scripts.bulk(selection.store, chunk.family, chunk.segment, verb, chunk.packed, sources, *arguments)
         results = reply.decode("ascii")
         if then is None:

@@ -304,6 +304,16 @@ def bulk_rows(pairs: Iterable[tuple[int, int]]) -> bytes:
     return b"".join(BULK_ROW.pack(row, random) for row, random in pairs)
 
 
+def _is_long(verb: str, arguments: Sequence[Any]) -> bool:
+    """Whether a kill has a reason that goes to the second hash of each row."""
+    return verb == "kill" and len(arguments) > 1 and len(arguments[1].encode()) > 64
+
+
+def bulk_size(verb: str, arguments: Sequence[Any] = ()) -> int:
+    """Rows one call takes."""
+    return BULK_ROWS[verb] // 2 if _is_long(verb, arguments) else BULK_ROWS[verb]
+
+
 def bulk_call(
     store: Store, family: int, segment: int, verb: str, rows: bytes, sources: str, arguments: Sequence[Any]
 ) -> tuple[list[str], list[Any]]:
@@ -312,6 +322,8 @@ def bulk_call(
     names = [*keys.frame(prefix), keys.last_call(prefix)]
     if verb in ("kill", "restore"):
         names += [keys.job(prefix, row) for row, _ in BULK_ROW.iter_unpack(rows)]
+        if _is_long(verb, arguments):
+            names += [keys.long(prefix, row) for row, _ in BULK_ROW.iter_unpack(rows)]
     elif verb in ("delete", "sweep"):
         names += keys.of_rows(prefix, [row for row, _ in BULK_ROW.iter_unpack(rows)])
     given = [*arguments, "", "", ""][:3]

@@ -1,5 +1,6 @@
 -- One verb on many rows of a segment, each checked again.
--- KEYS frame; +1 last call (string: its token and results); then, for kill and restore one key a row (j), for delete
+-- KEYS frame; +1 last call (string: its token and results); then, for kill and restore one key a row (j; for a kill with a
+-- reason of more than 64 bytes the l of each row after those), for delete
 -- and sweep five (j, l, d, k, e); remove touches cells only. Restore and sweep take removed rows, the others living ones.
 -- ARGV[1] frozen; [2] token; [3] verb: kill, remove, restore, delete, sweep; [4] state codes that may be left, as digits;
 -- [5] rows, ascending, packed: u16 row, 4 bytes rn; [6] kill: by; remove, restore: the moment from which it is gone for good;
@@ -32,13 +33,13 @@ if VERB == 'kill' then
   end
 end
 
-local function kill(row, state, job)
+local function kill(row, state, at)
   local asked = number(ASKED, row, 8) > 0
   local ends = ARGV[8] == '1' and state <= 2
   if asked and not ends then return '=' end
   if not asked then
-    if #asking > 0 then call('HSET', job, unpack(asking)) end
-    if #ARGV[7] > 64 then set_field(job, string.gsub(job, 'j(%d+)$', 'l%1'), 'y', ARGV[7]) end
+    if #asking > 0 then call('HSET', KEYS[at], unpack(asking)) end
+    if #ARGV[7] > 64 then set_field(KEYS[at], KEYS[at + #rows], 'y', ARGV[7]) end
     put_new(ASKED, row, 8, now)
   end
   if not ends then return '+' end
@@ -102,7 +103,7 @@ for index = 1, #rows do
   elseif not may_leave[removed and state - 8 or state] then
     result = string.char(64 + state)
   elseif VERB == 'kill' then
-    result = kill(row, state, KEYS[FRAME + index + 1])
+    result = kill(row, state, FRAME + index + 1)
   elseif VERB == 'remove' then
     result = remove(row, state)
   else

@@ -84,10 +84,11 @@ class _Missed:
     """Whether it was sent, and may have arrived all the same."""
 
     @property
-    def fields(self) -> frozenset[str] | None:
-        """The fields of a note that the next one with the same takes the place of; None for anything else."""
-        is_plain = self.action is scripts.note and self.more.get("data") is None
-        return frozenset(self.arguments[0]) if is_plain else None
+    def key(self) -> tuple[frozenset[str], bool, bool] | None:
+        """What the next one with the same takes the place of: the data, the progress, a heartbeat. None for what counts each time."""
+        if self.action is not scripts.note or self.more.get("unless_kept"):
+            return None
+        return frozenset(self.arguments[0]), self.more.get("data") is not None, bool(self.more.get("heartbeat"))
 
 
 class Tracked(Status):
@@ -154,8 +155,12 @@ class Tracked(Status):
         return None
 
     def _miss(self, missed: _Missed, error: StoreUnavailable | None) -> None:
-        if self._missed and missed.fields is not None and missed.fields == self._missed[-1].fields:
-            self._missed.pop()
+        for at in reversed(range(len(self._missed))):
+            if missed.key is None or self._missed[at].action in _ONCE:
+                break
+            if self._missed[at].key == missed.key:
+                del self._missed[at]
+                break
         self._missed.append(missed)
         self._untold(error)
 

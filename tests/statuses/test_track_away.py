@@ -255,3 +255,19 @@ def _removed(id: str) -> bool:
     except statuses.StoreUnavailable:
         return False
     return True
+
+
+def test_what_is_kept_for_later_is_bounded(server):
+    server.stop()
+    with statuses.track("a") as job:
+        for step in range(3000):
+            job.set_progress(step, 3000)
+            job.save({"step": step})
+        assert len(job._missed) <= 2
+        for step in range(3000):
+            job.add_error(f"error {step}")
+        assert len(job._missed) == 1000
+    server.start()
+    wait_for(ended)
+
+    assert assert_succeeded(job).errors[-1] == "error 2999"

@@ -46,6 +46,7 @@ def test_every_package_but_the_demo_is_built():
 
 
 @pytest.mark.full
+@pytest.mark.alone
 def test_an_installed_wheel_brings_templates_assets_and_scripts(tmp_path):
     wheels, site = tmp_path / "wheels", tmp_path / "site"
     source = tmp_path / "source"

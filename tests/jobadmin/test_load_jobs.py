@@ -180,6 +180,7 @@ def test_lines_are_read_as_they_come() -> None:
 
 
 @pytest.mark.full
+@pytest.mark.alone
 def test_a_second_takes_twenty_thousand_jobs(tmp_path: Path) -> None:
     lines = (line(number, user=f"user-{number % 300}", job_name=f"group-{number % 90}") for number in range(60_000))
     path = write(tmp_path / "log.gz", *lines)

@@ -91,7 +91,7 @@ def run_until_killed(tmp_path, kills: int, processes: int, writes: int) -> None:
         for _ in range(kills):
             lines, began = _lines(logs), time.time()
             # Long enough for many jobs to be older than what the file may lose.
-            until(lambda n=lines, t=began: _lines(logs) > n + writes and time.time() > t + PROMISE_SECONDS + 1, "writers are at work", 60)
+            until(lambda n=lines, t=began: _lines(logs) > n + writes and time.time() > t + PROMISE_SECONDS + 1, "writers are at work", 300)
             assert server.pid is not None
             os.kill(server.pid, signal.SIGKILL)
             killed_at.append(time.time())

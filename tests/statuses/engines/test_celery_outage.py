@@ -72,3 +72,24 @@ def test_a_retry_whose_requeue_was_lost_is_still_the_next_attempt(store_back: An
 
     world.ended(job)
     assert (job.state, job.attempt) == (State.succeeded, 1)
+
+
+@pytest.mark.full
+def test_a_store_that_is_away_for_a_minute_delays_no_task_and_hears_of_all_afterwards(store_back: Any) -> None:
+    world = store_back
+    sent, took = [], []
+    world.store.freeze()
+    away_until = time.monotonic() + 60
+    while time.monotonic() < away_until:
+        began = time.monotonic()
+        sent.append(world.tasks.add.delay(len(sent), 1))
+        assert sent[-1].get(timeout=20, interval=0.01) == len(sent)
+        took.append(time.monotonic() - began)
+        time.sleep(0.1)
+    world.store.thaw()
+
+    # The sender, the worker and its two processes each find out once, by waiting in vain.
+    assert sum(seconds > 1.0 for seconds in took) <= 8, sorted(took)[-12:]
+    until(lambda: all(statuses.find(result.id) for result in sent), "all of them are told", 60)
+    jobs = [world.ended(statuses.find(result.id), seconds=60) for result in sent]
+    assert [job.data["result"] for job in jobs] == list(range(1, len(sent) + 1))

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from jobadmin.actions import ACTIONS, Action
 from jobadmin.formats import NOTHING, brief, count, duration
 from jobadmin.paths import action_url, job_url, quote
-from jobadmin.redaction import redact_text
+from jobadmin.redaction import redact, redact_text
 from jobadmin.templatetags.jobadmin import flag_badge, icon, state_badge
 from jobadmin.verbs import KILL, RETRY, Verb
 from statuses import State, Status
@@ -98,6 +98,12 @@ def _number(value: float) -> str:
 def flat(values: Iterable[Any]) -> Iterator[str]:
     for value in values:
         yield from (str(one) for one in value) if isinstance(value, (list, tuple)) else (str(value),)
+
+
+def resources(job: Status) -> dict[str, str]:
+    """What the job works on -> how that is shown."""
+    given = ((str(name), text) for name, value in (job.job_args or {}).items() for text in flat([value]))
+    return {text: str(next(iter(redact({name: text}).values()))) for name, text in given}
 
 
 def cut(text: str, length: int) -> str:

@@ -26,6 +26,7 @@ from jobadmin.filters import JobFilter
 from jobadmin.formats import count
 from jobadmin.models import Job, Operation
 from jobadmin.plans import Plan, measure, plan
+from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.verbs import ALL, CONTROLS, RESTORE, UNDO_FOR, Verb
 from statuses import Changed, Query
@@ -102,7 +103,7 @@ def confirm(promise: Promise, *, request: HttpRequest, typed: str, reason: str) 
         action=verb.slug,
         filter=promise.filter,
         ids=selected_ids(selection),
-        description=which(selection),
+        description=redact_text(which(selection)),
         announced=promise.changes,
         plan={"at": promise.at.isoformat(), "counts": {str(state): number for state, number in counts.items()}},
         reason=reason,

@@ -75,8 +75,8 @@ LABELS = {
 
 #: Values one parameter may repeat; as many rows can be selected by id.
 MOST_VALUES = 200
-#: Characters one value may have: error groups and resources are cut far below this.
-LONGEST_VALUE = 1000
+#: Characters one value may have: the longest text a job can have, and the marks that may stand around it (``-``, ``\\``, ``*``).
+LONGEST_VALUE = 1_000 + 4
 
 
 _STEP = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?")
@@ -137,7 +137,7 @@ def _check(name: str, value: str) -> None:
     """Raises: BadFilter. What is right stays right: the hundreds of links of a page ask for the same few values."""
     if len(value) > LONGEST_VALUE:
         raise BadFilter(name, value[:100] + "…", _("at most %d characters") % LONGEST_VALUE)
-    if "\x00" in value and name not in (*FIELDS, "resource"):
+    if "\x00" in value and name not in (*FIELDS, *EXACT):
         raise BadFilter(name, value[:100], _("text without null characters"))
     allowed = {"span": spans.NAMES, "by": tuple(TIMES), "state": STATES, "flag": FLAGS, "sort": SORTS}.get(name)
     bare = value.removeprefix("-") if name in ("state", "flag", "sort") else value

@@ -168,6 +168,6 @@ def _requested(result: Result) -> str:
 
 _NOTES: Mapping[str, Callable[[Result], str]] = {
     "requested": _requested,
-    "failed": lambda result: result.operation.error or result.why_not,
+    "failed": lambda result: redact_text(result.operation.error) or result.why_not,
     "cannot": lambda result: result.why_not,
 }

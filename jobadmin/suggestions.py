@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from jobadmin.filters import EXACT, JobFilter
 from jobadmin.filters import FIELDS as TEXT_FIELDS
+from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
 
 #: Parameter -> what the library counts by.
@@ -44,7 +46,9 @@ def suggest(jobs: JobFilter, field: str, typed: str) -> list[Suggestion]:
     folded = typed.casefold()
     matching = [value for value in counts if folded in value.casefold()]
     matching.sort(key=lambda value: (not value.casefold().startswith(folded), -counts[value], value))
-    found = [_suggestion(str(Token(value)), value, typed, counts[value], on) for value in matching[:MOST]]
+    # A value that holds a secret is none to suggest: neither may stand in an address.
+    open_ones = islice((value for value in matching if redact_text(value) == value), MOST)
+    found = [_suggestion(str(Token(value)), value, typed, counts[value], on) for value in open_ones]
     pattern = _pattern(field, typed, counts, on)
     return [*found, pattern] if pattern else found
 

@@ -148,21 +148,24 @@ class ResourcesColumn(JobColumn):
     """What it works on, each a link to all jobs of it."""
 
     def cell(self, job: Status, table: JobTable) -> str:
-        found = list(dict.fromkeys(cells.flat((job.job_args or {}).values())))
-        chips = [
-            format_html(
-                '<a class="j-chip j-chip--res" href="{}" data-exclude="{}" title="{}">{}</a>',
-                table.link("resource", text),
-                table.link("resource", text, without=True),
-                _("Show jobs of %(resource)s; with Alt, the others") % {"resource": text},
-                cells.cut(text, 40),
-            )
-            for text in found[:_RESOURCES]
-        ]
+        found = cells.resources(job)
+        chips = [self._chip(text, shown, table) for text, shown in list(found.items())[:_RESOURCES]]
         if len(found) > _RESOURCES:
             more = _("%(n)s more") % {"n": count(len(found) - _RESOURCES)}
             chips.append(format_html('<a class="j-quiet" href="{}">+ {}</a>', job_url(job.id), more))
         return format_html_join(" ", "{}", ((chip,) for chip in chips)) if chips else cells.nothing()
+
+    def _chip(self, text: str, shown: str, table: JobTable) -> SafeString:
+        """A secret stands in no address either: what holds one leads nowhere."""
+        if shown != text:
+            return format_html('<span class="j-chip j-chip--res" title="{}">{}</span>', shown, cells.cut(shown, 40))
+        return format_html(
+            '<a class="j-chip j-chip--res" href="{}" data-exclude="{}" title="{}">{}</a>',
+            table.link("resource", text),
+            table.link("resource", text, without=True),
+            _("Show jobs of %(resource)s; with Alt, the others") % {"resource": text},
+            cells.cut(text, 40),
+        )
 
 
 class ValueColumn(JobColumn):

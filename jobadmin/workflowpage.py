@@ -111,7 +111,7 @@ class Box:
     def title(self) -> str:
         """All of it in one sentence, for hover and screen readers."""
         if self.step.job is not None:
-            resource = next(iter(resources(self.step.job)), "")
+            resource = next((shown for shown, _ in resources(self.step.job)), "")
             return ", ".join(filter(None, (f"{self.name}: {self.line}", resolver().redact_text(resource))))
         kind = _("%(n)s jobs in a row") if self.step.in_a_row else _("%(n)s jobs")
         return f"{self.name}, {kind % {'n': self.number}}: {', '.join(part.words for part in self.parts)}"

@@ -17,6 +17,8 @@ class ErrorRow:
     """One group of errors."""
 
     value: str
+    is_hidden: bool
+    """Whether the group holds a secret: then nothing leads to it, for its address would tell."""
     title: str
     """Type, or the text."""
     place: str
@@ -59,6 +61,7 @@ def error_row(jobs: JobFilter, facet: Any) -> ErrorRow:
     message = summary.removeprefix(title.rpartition(".")[2]).removeprefix(title).removeprefix(":").strip()
     return ErrorRow(
         value=facet.value,
+        is_hidden=redact_text(facet.value) != facet.value,
         title=redact_text(title),
         place=place,
         total=facet.total,

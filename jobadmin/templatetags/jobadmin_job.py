@@ -8,8 +8,9 @@ from django import template
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from jobadmin import formats
+from jobadmin import cells, formats
 from jobadmin.filters import JobFilter
+from jobadmin.paths import resource_url
 from jobadmin.resolver import resolver
 from statuses import Status
 
@@ -64,18 +65,15 @@ def listed(**values: str) -> str:
 
 
 @register.filter
-def resources(status: Status) -> list[str]:
-    """The resources a job works on, in the order of its arguments."""
-    found: list[str] = []
-    for value in (status.job_args or {}).values():
-        found += value if isinstance(value, list) else [value]
-    return found
+def resources(status: Status) -> list[tuple[str, str]]:
+    """The resources a job works on, in the order of its arguments: how each is shown, and its page. What holds a secret has none."""
+    return [(shown, resource_url(text) if shown == text else "") for text, shown in cells.resources(status).items()]
 
 
 @register.filter
 def label(status: Status) -> str:
     """What tells jobs of one name apart: the first resource, else the id."""
-    return next(iter(resources(status)), status.id)
+    return next((shown for shown, _ in resources(status)), status.id)
 
 
 @register.filter

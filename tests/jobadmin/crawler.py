@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -42,9 +43,10 @@ class _Addresses(HTMLParser):
                 self.links.append((given[name], posts or name in ("formaction", "hx-post")))
 
 
-def crawl(client: Client, starts: list[str], root: str) -> Found:
+def crawl(client: Client, starts: list[str], root: str, look: Callable[[str, str], None] = lambda address, text: None) -> Found:
     """Ask for what the pages below `root` lead to. Addresses that differ in values alone are of one kind; a few of each kind
-    are asked for, and a few pages of each view are searched. Addresses of forms that are posted have to exist."""
+    are asked for, and a few pages of each view are searched. Addresses of forms that are posted have to exist. `look` gets every answer's
+    address and text."""
     found, queue = Found(), deque((start, "(start)") for start in starts)
     seen, alike, searched = set(starts), Counter[str](), Counter[str]()
     while queue:
@@ -55,6 +57,7 @@ def crawl(client: Client, starts: list[str], root: str) -> Found:
             continue
         answer = client.get(_inner(address))
         found.visited.append(address)
+        look(address, b"".join(answer).decode())
         if answer.status_code >= 400:
             found.broken.append(f"{answer.status_code} {address} <- {page}")
             continue

@@ -20,11 +20,13 @@ PAGES = {
     "names": "names/?span=1h",
     "errors": "errors/?span=1h",
     "resource": "resources/Package:django/?span=1h",
+    "queues": "queues/",
+    "workers": "workers/",
     "operations": "operations/",
     "confirm": "bulk/remove/?span=1h&state=failed",
 }
 #: The one job that is shown: the first of this list. (Audits show licences, with names of people.)
-JOB = "list/?span=1h&name=search.index_package&sort=-run_time"
+JOB = "list/?span=1h&name=search.index_package&state=failed"
 #: The one workflow: of the first job of this list.
 WORKFLOW = "list/?span=1h&name=catalogue.choose"
 

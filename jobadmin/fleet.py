@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import statuses
 from statuses.engines import registry
-from statuses.engines.base import Engine, Queue, Worker
+from statuses.engines.base import Engine, Queue, Schedule, Worker
 
 logger = logging.getLogger(__name__)
 
-Told = TypeVar("Told", Worker, Queue)
+Told = TypeVar("Told", Worker, Queue, Schedule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,13 @@ def read(*, queues: bool = True) -> Fleet:
         knowing=frozenset(name for name, told in workers.items() if told is not None),
         silent=tuple(sorted({name for told in (workers, lines) for name, found in told.items() if found is None})),
     )
+
+
+def schedules() -> tuple[list[Schedule], list[str]]:
+    """The periodic jobs of every engine, and the engines that could not tell. Source: one or two round trips an engine.
+    Raises: StoreUnavailable."""
+    told = {engine.name: _told(engine, engine.schedules) for engine in registry.all() if engine.has_schedules}
+    return [schedule for found in told.values() for schedule in found or ()], [name for name, found in told.items() if found is None]
 
 
 def _told(engine: Engine, ask: Callable[[], list[Told]]) -> list[Told] | None:

@@ -16,6 +16,7 @@ urlpatterns = [
     path("queues/", fleet.queues, name="queues"),
     path("queues/<path:queue>/", fleet.queue, name="queue"),
     path("workers/", fleet.workers, name="workers"),
+    path("schedules/", fleet.schedules, name="schedules"),
     path("control/<slug:verb>/", fleet.control, name="control"),
     path("resources/<path:resource>/", facets.resource, name="resource"),
     path("suggest/<slug:field>/", facets.suggest, name="suggest"),

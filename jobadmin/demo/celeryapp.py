@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from celery import Celery, signals
+from celery.schedules import crontab
 
 from statuses.embedded import external_url, socket_url
 from statuses.engines import celery as tracking
@@ -25,6 +26,8 @@ ROUTES = {
     "catalogue.*": {"queue": "reports"},
     "jobs.*": {"queue": "reports"},
 }
+#: Who sends what beat sends.
+NIGHTLY = {"headers": {"user": "nightly"}}
 #: Seconds after which the broker hands out again what a killed worker held; longer than any job of the demo.
 VISIBILITY_SECONDS = 180
 #: Keys of broker and results, apart from those of the statuses and of anybody else on a server that is shared.
@@ -55,9 +58,15 @@ def _configure(app: Celery, url: str) -> None:
         task_routes=ROUTES,
         # A job that was running when the demo was ended runs again at the next start, as its next attempt.
         task_acks_late=True,
+        beat_schedule={
+            "room on the disk": {"task": "reports.disk", "schedule": 60.0, "options": NIGHTLY},
+            "clean every hour": {"task": "jobs.clean", "schedule": crontab(minute="17"), "options": NIGHTLY},
+        },
+        beat_schedule_filename=str(VAR / "beat"),
         worker_prefetch_multiplier=1,
         worker_soft_shutdown_timeout=1.0,
         worker_enable_remote_control=True,
+        worker_pool_restarts=True,
         worker_send_task_events=False,
         # A page that retries a job must not wait for a broker that is away.
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0.1},

@@ -5,6 +5,7 @@ import contextlib
 import csv
 import difflib
 import hashlib
+import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ import statuses
 
 from . import packages
 from .celeryapp import app
+from .places import VAR
 
 #: Seconds it rests at most after one step; so that it hears a kill request soon.
 LONGEST_REST_SECONDS = 2.0
@@ -98,6 +100,13 @@ def sizes() -> dict[str, Any]:
             job.set_progress(len(measured), len(found), message=package.name)
             job.check_kill()
     return {"bytes": sum(measured.values()), "largest": sorted(measured, key=lambda name: -measured[name])[:5]}
+
+
+@app.task(name="reports.disk")
+def disk() -> dict[str, int]:
+    """How much room the demo's disk has; beat sends it once a minute."""
+    usage = shutil.disk_usage(VAR)
+    return {"bytes": usage.total, "free": usage.free}
 
 
 @app.task(name="jobs.clean")

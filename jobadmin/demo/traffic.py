@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from celery.beat import EmbeddedService
 from celery.exceptions import OperationalError
 
 import statuses
@@ -105,9 +106,8 @@ TIMED: tuple[tuple[float, float, str, Send], ...] = (
     (3.0, 60.0, "nightly", _catalogue),
     (0.5, 75.0, "nightly", lambda rng: long_tasks.rebuild_index.delay()),
     (1.0, 90.0, "nightly", lambda rng: long_tasks.verify_all.delay()),
-    (1.5, 60.0, "reports", lambda rng: long_tasks.find_similar.delay(_large(rng).resource)),
     (2.0, 120.0, "reports", lambda rng: long_tasks.sizes.delay()),
-    (30.0, 3600.0, "nightly", lambda rng: long_tasks.clean_jobs.delay()),
+    (1.5, 60.0, "reports", lambda rng: long_tasks.find_similar.delay(_large(rng).resource)),
 )
 
 
@@ -182,4 +182,6 @@ def reap() -> None:
 if __name__ == "__main__":
     app.finalize()
     threading.Thread(target=reap, name="reaper", daemon=True).start()
+    # Beat, which sends what celeryapp schedules; it has so little to do that it needs no process of its own.
+    EmbeddedService(app, thread=True).start()
     run()

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from jobadmin import controls, depths, operations
 from jobadmin import queues as queues_page
+from jobadmin import schedules as schedules_page
 from jobadmin import workers as workers_page
 from jobadmin.controls import CONTROLS, Control, Target
 from jobadmin.filterbar import FilterBar
@@ -72,6 +73,15 @@ def workers(request: HttpRequest) -> HttpResponse:
     queue = tokens[0].value if len(tokens) == 1 and not tokens[0].negative and not tokens[0].prefix else ""
     jobs = JobFilter().with_(queue=queue or None)
     return _render(request, "workers", jobs, {"title": _("Workers"), "shown": workers_page.read(jobs, queue)})
+
+
+@needs("view_job")
+@page
+@require_safe
+def schedules(request: HttpRequest) -> HttpResponse:
+    """Every periodic job: its rule, when it comes next, what became of the last."""
+    jobs = JobFilter()
+    return _render(request, "schedules", jobs, {"title": _("Schedules"), "shown": schedules_page.read(jobs)})
 
 
 @require_POST

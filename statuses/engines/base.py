@@ -69,6 +69,32 @@ class Queue:
     """Who asked for it, where that is known."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A job that comes again by itself, as its engine tells it."""
+
+    name: str
+    """What the engine calls it."""
+    job_name: str
+    """What `Status.job_name` says of its jobs."""
+    engine: str = ""
+    """The engine's name."""
+    cron: str | None = None
+    """The rule as minute, hour, day of the month, month and day of the week, where it is one of these."""
+    every_seconds: float | None = None
+    """The rule as a distance in time, where it is one of these."""
+    rule: str = ""
+    """The rule in the engine's own words, where it is neither."""
+    time_zone: str | None = None
+    """The zone in which `cron` is meant, where the engine says."""
+    queue: str | None = None
+    """Where its jobs are sent, where the engine says."""
+    next_at: datetime | None = None
+    """When the next one comes. In the past: it is overdue. None: not known before the first one."""
+    is_enabled: bool = True
+    """Whether it comes at all at present."""
+
+
 #: Verb -> what it does, and to what.
 _CONTROLS = {"stop_worker": ("stop", "worker"), "restart_pool": ("restart the pool of", "worker"), "pause_queue": ("pause", "queue")}
 
@@ -86,6 +112,8 @@ class Engine:
     """Whether a job's call can be sent again (`retry`)."""
     has_workers: bool = False
     """Whether `workers` knows who runs jobs."""
+    has_schedules: bool = False
+    """Whether `schedules` knows which jobs come again by themselves."""
     has_queues: bool = False
     """Whether `queues` knows what waits."""
     can_tell_forgotten: bool = False
@@ -126,6 +154,11 @@ class Engine:
         """What waits now; one or two round trips, as `workers`. A broker that is away makes the depths None, it raises nothing.
         Raises: EngineCannot where `has_queues` is False; StoreUnavailable."""
         raise EngineCannot("*", self.name, "list the queues of", "it does not tell")
+
+    def schedules(self) -> list[Schedule]:
+        """The jobs that come again by themselves; what is configured here or kept somewhere, in one or two round trips. Nobody is asked.
+        Raises: EngineCannot where `has_schedules` is False; StoreUnavailable."""
+        raise EngineCannot("*", self.name, "list the schedules of", "it does not tell")
 
     def stop_worker(self, worker: Worker) -> None:
         """Ask a worker to take no more jobs and to end with those it runs. It has ended once it is told of no more.

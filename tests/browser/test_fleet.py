@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 import statuses
 from statuses import sampling
 from statuses.engines import registry
-from statuses.engines.base import Engine, Queue, Worker
+from statuses.engines.base import Engine, Queue, Schedule, Worker
 from statuses.testing import frozen_clock, make_status
 
 WHY = "its app does not set worker_pool_restarts = True"
@@ -23,7 +23,7 @@ class Lines(Engine):
     """An engine whose workers a test says."""
 
     name = "lines"
-    has_workers = has_queues = True
+    has_workers = has_queues = has_schedules = True
     can_stop_worker = can_restart_pool = can_pause_queue = True
 
     def __init__(self) -> None:
@@ -42,6 +42,15 @@ class Lines(Engine):
     def queues(self) -> list[Queue]:
         held = Queue(name="held", depth=0, is_paused=True, paused_at=statuses.server_time(), paused_by="marta")
         return [Queue(name="mail", depth=1), Queue(name="imports", depth=0), held]
+
+    def schedules(self) -> list[Schedule]:
+        now = statuses.server_time()
+        return [
+            Schedule(name="digest", job_name="mail.send_digest", cron="0 6 * * 1", time_zone="UTC", queue="mail", next_at=now + timedelta(hours=5)),
+            Schedule(name=LONG, job_name="covers.render", every_seconds=300.0, queue="imports", next_at=now - timedelta(hours=2)),
+            Schedule(name="never", job_name="never.ran", every_seconds=30.0),
+            Schedule(name="off", job_name="never.ran", cron="*/15 * * * *", next_at=now, is_enabled=False),
+        ]
 
     def pause_queue(self, queue: str, by: str | None = None) -> bool:
         return True
@@ -65,7 +74,7 @@ def axe(page: Any) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
 
-@pytest.mark.parametrize("name", ["queues", "workers"])
+@pytest.mark.parametrize("name", ["queues", "workers", "schedules"])
 @pytest.mark.parametrize(("width", "theme"), [(1360, "light"), (1360, "dark"), (820, "light"), (390, "light"), (390, "dark")])
 def test_the_page_can_be_read_at_every_width_and_in_both_themes(page, engine, name, width, theme):
     page.set_viewport_size({"width": width, "height": 900})

@@ -93,7 +93,7 @@ def test_the_first_cell_of_a_day_continues_the_last_of_the_day_before(clock):
 
 
 def test_wide_steps_hold_the_most_of_their_cells(clock):
-    for number in range(4):
+    for _ in range(4):
         make_status("queued", queue="mail")
         sampling.sample()
         clock.tick(300)

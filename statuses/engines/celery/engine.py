@@ -17,8 +17,8 @@ from statuses import EngineCannot, State, Status
 
 from ... import clock, pauses, presence
 from .. import attempts
-from ..base import Engine, Queue, Worker
-from . import publishing
+from ..base import Engine, Queue, Schedule, Worker
+from . import publishing, schedules
 from .adapter import Adapter
 from .broker import Broker
 from .messages import USER
@@ -41,6 +41,7 @@ class Celery(Engine):
     has_workers = True
     has_queues = True
     can_tell_forgotten = True
+    has_schedules = True
     can_stop_worker = True
     can_restart_pool = True
     can_pause_queue = True
@@ -136,6 +137,10 @@ class Celery(Engine):
         lengths = self._broker.lengths(names)
         paused = pauses.paused(self.name)
         return [_queue(name, self.name, lengths.waiting[name] if lengths else None, paused.get(name)) for name in names]
+
+    def schedules(self) -> list[Schedule]:
+        """What beat is configured to send. Whether a beat runs, nobody knows: one that does not leaves them overdue."""
+        return schedules.schedules(self.adapter)
 
     def stop_worker(self, worker: Worker) -> None:
         """Celery's warm shutdown, of this worker alone. One in a solo pool hears of it when its job has ended.

@@ -11,8 +11,9 @@ from huey.exceptions import HueyException
 from statuses import EngineCannot, State, Status
 
 from .. import attempts
-from ..base import Engine, Queue
+from ..base import Engine, Queue, Schedule
 from ..tracker import Tracker
+from . import schedules
 from .adapter import told_already
 from .messages import retry_id, task_of
 
@@ -27,6 +28,7 @@ class Huey(Engine):
     can_kill_queued = True
     can_retry = True
     has_queues = True
+    has_schedules = True
     reasons: ClassVar = {
         "stop_worker": "Huey's consumer hears nothing but signals on its own machine",
         "restart_pool": "Huey's consumer hears nothing but signals on its own machine",
@@ -67,6 +69,10 @@ class Huey(Engine):
             return task_of(self.huey._registry, json.loads(json.dumps(call)), retry_id(status.id, status.attempt + 1))
         except (HueyException, ValueError) as error:
             raise self._cannot(status, "retry", str(error)) from error
+
+    def schedules(self) -> list[Schedule]:
+        """Its periodic tasks, those that this process has imported. One question a task to its storage; none of one that is away."""
+        return self.tracker.guard.run("asking for Huey's periodic tasks", lambda: schedules.schedules(self.huey, self.name)) or []
 
     def queues(self) -> list[Queue]:
         """Huey's one queue. One question to its storage."""

@@ -21,8 +21,9 @@ from rq.utils import as_text, decode_redis_hash, utcparse
 from statuses import EngineCannot, State, Status
 
 from .. import attempts
-from ..base import Engine, Queue, Worker
+from ..base import Engine, Queue, Schedule, Worker
 from ..tracker import Tracker
+from . import schedules
 from .job import Job
 from .marks import FIELD, PID_FIELD, Mark, read
 
@@ -53,6 +54,7 @@ class RQ(Engine):
     has_workers = True
     has_queues = True
     can_tell_forgotten = True
+    has_schedules = True
     can_stop_worker = True
     can_pause_queue = True
     pauses_all_queues = True
@@ -273,6 +275,10 @@ class RQ(Engine):
             Queue(name=key.removeprefix(prefix), engine=self.name, depth=depth, is_paused=suspended is not None)
             for key, depth in zip(keys, depths, strict=True)
         ]
+
+    def schedules(self) -> list[Schedule]:
+        """What RQ's cron schedulers (`rq cron`) send. Two round trips to each Redis that RQ uses."""
+        return [schedule for connection in self._connections() for schedule in schedules.schedules(connection, self.name)]
 
     def stop_worker(self, worker: Worker) -> None:
         """RQ's `send_shutdown_command`: the worker ends with the job it runs.

@@ -1,0 +1,70 @@
+"""What Celery's beat sends again and again, from the configuration that beat reads itself: nobody is asked.
+
+Beat tells nobody when it sent what: the newest job of a task's name stands for its last run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from celery.schedules import crontab, maybe_schedule
+from celery.schedules import schedule as interval
+
+from ..base import Schedule
+from ..schedules import last_runs
+from .adapter import Adapter
+
+#: Schedules told of.
+MOST = 200
+_FIELDS = ("_orig_minute", "_orig_hour", "_orig_day_of_month", "_orig_month_of_year", "_orig_day_of_week")
+
+
+def schedules(adapter: Adapter) -> list[Schedule]:
+    """The entries of `beat_schedule`, by name. Raises: StoreUnavailable.  Source: the configuration; one count by job name."""
+    entries = sorted((adapter.app.conf.beat_schedule or {}).items())[:MOST]
+    last = last_runs([str(entry["task"]) for _, entry in entries if "task" in entry])
+    found = (adapter.guard.run(f"reading the schedule {name}", partial(_read, adapter, name, entry, last)) for name, entry in entries)
+    return [schedule for schedule in found if schedule is not None]
+
+
+def _read(adapter: Adapter, name: str, entry: Mapping[str, Any], last: Mapping[str, datetime]) -> Schedule:
+    task, options = str(entry["task"]), entry.get("options") or {}
+    rule = maybe_schedule(entry["schedule"], entry.get("relative", False), app=adapter.app)
+    return Schedule(
+        name=str(name),
+        job_name=task,
+        engine=adapter.engine_name,
+        **_words(rule),
+        queue=_queue(adapter.app, task, options),
+        next_at=_next(rule, last.get(task)),
+    )
+
+
+def _words(rule: Any) -> dict[str, Any]:
+    if isinstance(rule, crontab):
+        return {"cron": " ".join(str(getattr(rule, field)) for field in _FIELDS), "time_zone": str(rule.tz)}
+    if type(rule) is interval:
+        return {"every_seconds": rule.run_every.total_seconds()}
+    return {"rule": str(rule)}
+
+
+def _next(rule: Any, last: datetime | None) -> datetime | None:
+    """After the last run; of one that never ran the next moment of its rule, and of a distance in time nobody knows."""
+    if last is None and type(rule) is interval:
+        return None
+    now = datetime.now(UTC)
+    try:
+        left = rule.remaining_estimate(last or now)
+    except Exception:  # a rule of the project's own, or one that needs a package this process has not
+        return None
+    return now + left if isinstance(left, timedelta) else None
+
+
+def _queue(app: Any, task: str, options: Mapping[str, Any]) -> str | None:
+    """Where beat will send it."""
+    routed = app.amqp.router.route(dict(options), task, (), {})
+    queue = routed.get("queue")
+    return getattr(queue, "name", queue) or routed.get("routing_key")

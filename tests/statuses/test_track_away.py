@@ -130,13 +130,14 @@ def test_a_hanging_store_is_waited_for_once(server):
 
 def test_what_arrived_after_all_is_not_told_twice(server):
     with statuses.track("a") as job:
+        job.add_error("before")  # the server knows the script from now on
         with Frozen(server):
             job.add_error("once")
         wait_for(lambda: not job._guard.away)
         job.add_error("then")
     wait_for(ended)
 
-    assert assert_succeeded(job).errors == ["once", "then"]
+    assert assert_succeeded(job).errors == ["before", "once", "then"]
     assert job.attempt == 0
 
 

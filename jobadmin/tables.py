@@ -18,6 +18,7 @@ from jobadmin import cells
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.formats import count, machine, moment, when
 from jobadmin.paths import job_url
+from jobadmin.places import places
 from jobadmin.plans import applies
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
@@ -229,6 +230,9 @@ class OutcomeColumn(JobColumn):
         if job.state == State.started and job.progress is not None:
             return cells.progress(job, table.now)
         text, bad = cells.outcome(job, table.now)
+        place = table.places.get(job.id) if not text else None
+        if place:
+            text = _("next in line") if place == 1 else _("place %(n)s in line") % {"n": count(place)}
         if not text:
             return cells.nothing()
         shown = cells.cut(redact_text(text), 200)
@@ -307,6 +311,11 @@ class JobTable(tables.Table):
             shown.discard("check")
         hidden = tuple(name for name in type(self).base_columns if name not in shown)
         super().__init__(data, exclude=hidden, order_by=selection.sort)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Places in line of the rows that are queued; asked for where the column is shown."""
+        return places(self.data)
 
     @property
     def body(self) -> SafeString:

@@ -63,6 +63,17 @@ def test_an_error_and_a_kill_are_told_as_outcome(browse) -> None:
     assert "Killed by marta: too slow" in text
 
 
+def test_a_queued_job_tells_its_place_in_line(browse) -> None:
+    for _ in range(3):
+        make_status("queued", queue="bulk")
+
+    page = browse().get(url())
+
+    assert [words for words in ("place 3 in line", "place 2 in line", "next in line") if words in page.content.decode()] == [
+        "place 3 in line", "place 2 in line", "next in line",
+    ]  # fmt: skip
+
+
 def test_flags_stand_beside_the_state(browse) -> None:
     make_status("started").request_kill()
 

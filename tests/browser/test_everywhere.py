@@ -1,0 +1,63 @@
+"""Every page, light and dark, wide and narrow: nothing for assistive technology to stumble over, and nothing wider than the screen."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+
+from jobadmin.models import Operation
+from jobadmin.paths import job_url, quote
+from statuses.testing import make_status
+from tests.jobadmin.engines import toy_engine
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: What Django's own frame brings, above and beside our part of the page.
+DJANGOS = ["#header", ".breadcrumbs", ".messagelist"]
+
+
+@pytest.fixture
+def addresses() -> Iterator[list[str]]:
+    """One of each kind of page."""
+    with toy_engine():
+        parent = make_status("started", job_name="planning.rollup", queue="nightly", user="marta", job_args={"book": "Book:53"})
+        failed = parent.spawn("planning.plan", job_args={"book": "Book:53"}, queue="default", engine="toy").queued().started()
+        failed.add_error(ValueError("no")).failed().requeued().started().add_error(ValueError("no")).failed()
+        make_status("queued", job_name="mail.send", queue="mail", depends_on=[failed.id])
+        done = Operation.objects.create(
+            action="retry", username="marta", state="done", ids=[failed.id], announced=1, changed=1, reason="again"
+        )
+        plain = [reverse(f"jobadmin:{name}") for name in ("overview", "list", "names", "errors", "queues", "workers", "operations")]
+        yield [
+            *plain,
+            reverse("jobadmin:list") + "?name=nothing",
+            reverse("jobadmin:list") + "?state=nonsense",
+            reverse("jobadmin:errors") + "?error=builtins.ValueError",
+            reverse("jobadmin:resource", args=[quote("Book:53")]),
+            reverse("jobadmin:operation", args=[done.pk]),
+            *(reverse("jobadmin:bulk", args=[verb]) + "?span=all" for verb in ("kill", "kill-now", "retry", "remove")),
+            *(job_url(job.id) for job in (parent, failed)),
+            reverse("jobadmin:workflow", args=[quote(failed.id)]),
+            job_url("no-such-job"),
+        ]
+
+
+@pytest.mark.console_errors  # pages that say 400 and 404 are among them
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "dark")])
+def test_every_page_is_clean_and_fits(page: Any, addresses: list[str], scheme: str, width: int) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    found = []
+    for address in addresses:
+        page.goto(address)
+        for one in Axe().run(page, context={"exclude": [[part] for part in DJANGOS]}).response["violations"]:
+            if one["impact"] in ("serious", "critical"):
+                found.append(f"{address}: {one['id']}: {one['nodes'][0]['html'][:200]}")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        # The graph of a workflow is as wide as its steps.
+        if wide > width and "/workflow/" not in address:
+            found.append(f"{address}: {wide} px wide")
+
+    assert found == []

@@ -76,9 +76,11 @@ class Celery(Engine):
         if time.monotonic() < self._silent.get(worker, 0.0):
             raise silent
         try:
-            replies = self.app.control.revoke(
-                task_id, destination=[worker], terminate=True, signal="SIGKILL", reply=True, timeout=ANSWER_SECONDS, limit=1
-            )
+            with self._broker.ordering() as line:
+                replies = self.app.control.revoke(
+                    task_id, destination=[worker], terminate=True, signal="SIGKILL", connection=line,
+                    reply=True, timeout=ANSWER_SECONDS, limit=1,
+                )  # fmt: skip
         except (kombu.exceptions.KombuError, OSError) as error:
             raise self._cannot(status, "kill", f"the broker does not answer: {error}") from error
         for reply in replies or []:
@@ -91,7 +93,11 @@ class Celery(Engine):
         """Tell the workers to drop the message when they meet it; they refuse its start in any case."""
         task_id = status.provider_job_id
         if task_id:
-            self.adapter.guard.run("revoking", lambda: self.app.control.revoke(task_id))
+            self.adapter.guard.run("revoking", lambda: self._drop(task_id))
+
+    def _drop(self, task_id: str) -> None:
+        with self._broker.ordering() as line:
+            self.app.control.revoke(task_id, connection=line)
 
     def retry(self, status: Status, by: str | None = None) -> Status:
         """Send the call again under a new Celery id (a revoked one would be dropped), as the next attempt.

@@ -10,6 +10,7 @@ from statuses import EngineCannot, TooManyPauses, pauses
 from statuses.engines import registry
 from statuses.engines.base import Worker
 from statuses.engines.celery import Celery
+from statuses.testing import make_status
 from tests import servers
 from tests.servers import until
 
@@ -168,6 +169,19 @@ def test_a_broker_that_is_away_stops_no_worker_and_says_so(world, engine):
     resumed = engine.resume_queue("unheard")
 
     assert (paused, resumed) == (True, True)
+
+
+def test_a_broker_that_is_away_holds_up_no_kill(world, engine):
+    running, waiting = (make_status(state, engine="celery", queue="main", provider_job_id=state) for state in ("started", "queued"))
+    world.broker.stop()
+    try:
+        with pytest.raises(EngineCannot, match="the broker does not answer"):
+            engine.kill(running)
+        waiting.kill_now()
+    finally:
+        world.broker.start()
+
+    assert waiting.reload().is_killed
 
 
 class TestPauses:

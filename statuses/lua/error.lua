@@ -3,13 +3,11 @@
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] the error's JSON; [8] its group; [9] its summary;
 -- [10] dictionary limit; [11] the token as 16 hexadecimal digits; [12] attempt or ''.
 -- Returns 1; 0 another attempt; -1 no such job. Atomic: whoever else appends, no error is lost.
--- include frame
 -- include row
 -- include fields
 -- include codes
-local state = live()
 if not state then return -1 end
-if not allowed(state, ARGV[12], '') then return 0 end
+if not allowed(ARGV[12], '') then return 0 end
 if ARGV[6] == '1' and string.find(call('GET', E) or '', ARGV[11] .. ARGV[7] .. '\n', 1, true) then return 1 end
 local _, version = clock(FROZEN)
 touch(version, TOKEN)

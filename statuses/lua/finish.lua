@@ -5,32 +5,28 @@
 -- [14] dictionary limit; [15] the token as 16 hexadecimal digits; [16] '' or microseconds: only a job that gave a sign
 -- of life, and none for longer than that.
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt, sources or a sign of life; -1 no such job. Atomic.
--- include frame
 -- include row
 -- include once
 -- include fields
 -- include enter
 -- include codes
-local state, target = live(), tonumber(ARGV[7])
+local target = tonumber(ARGV[7])
 if not state then return -1 end
-if ARGV[6] == '1' and sent_before(ROW, TOKEN) then return 1 end
-if state == target or not allowed(state, ARGV[8], ARGV[9]) then return 0 end
+if ARGV[6] == '1' and sent_before() then return 1 end
+if state == target or not allowed(ARGV[8], ARGV[9]) then return 0 end
 local now, version = clock(FROZEN)
 if ARGV[16] ~= '' then
   local beat = number(HEARTBEAT, ROW, 8)
   if beat == 0 or now - beat <= tonumber(ARGV[16]) then return 0 end
 end
 touch(version, TOKEN)
-remember(ROW, TOKEN)
+remember()
 if ARGV[10] ~= '' then call('SETNX', D, ARGV[10]) end
 if ARGV[11] ~= '' then
   call('APPEND', E, ARGV[15] .. ARGV[11] .. '\n')
   set_field(J, L, 'o', ARGV[13])
   put_new(ER, ROW, 4, code(KEYS[FRAME + 6], KEYS[FRAME + 7], ARGV[12], ARGV[14]))
 end
-if target == 4 then
-  call('HSET', J, 'g', '1')
-  call('HDEL', L, 'g')
-end
+if target == 4 then call('HSET', J, 'g', '1') end
 enter(ROW, state, target, now)
 return 1

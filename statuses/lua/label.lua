@@ -4,11 +4,10 @@
 -- deletion the job is kept from now on, or '': no longer; with [6] '0' only where it is kept until that one's; then per text:
 -- the number of its column's key, the text ('' for none), the dictionary's limit.
 -- Returns 1; 0 it is not kept until the deletion of that; -1 no such job. Atomic.
--- include frame
 -- include row
 -- include fields
 -- include codes
-if not live() then return -1 end
+if not state then return -1 end
 if ARGV[6] == '0' and ARGV[7] ~= '' and get_field(J, L, 'K') ~= ARGV[7] then return 0 end
 local _, version = clock(FROZEN)
 touch(version, TOKEN)

@@ -2,22 +2,18 @@
 -- KEYS frame; +1..+5 the row's keys; +6 tokens.
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] target code; [8] attempt or ''; [9] sources or ''.
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt or sources; -1 no such job. Atomic.
--- include frame
 -- include row
 -- include once
 -- include enter
 -- include asked
-local state, target = live(), tonumber(ARGV[7])
+local target = tonumber(ARGV[7])
 if not state then return -1 end
-if ARGV[6] == '1' and sent_before(ROW, TOKEN) then return 1 end
-if state == target or not allowed(state, ARGV[8], ARGV[9]) then return 0 end
+if ARGV[6] == '1' and sent_before() then return 1 end
+if state == target or not allowed(ARGV[8], ARGV[9]) then return 0 end
 local now, version = clock(FROZEN)
 touch(version, TOKEN)
-remember(ROW, TOKEN)
-if target == 4 then
-  call('HSET', J, 'g', '1')
-  call('HDEL', L, 'g')
-end
-if not ended(target) and is_spent(ROW, state) then forget_request(ROW) end
+remember()
+if target == 4 then call('HSET', J, 'g', '1') end
+if not ended(target) and is_spent(ROW) then forget_request(ROW) end
 enter(ROW, state, target, now)
 return 1

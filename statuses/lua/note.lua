@@ -3,10 +3,9 @@
 -- KEYS frame; +1..+5 the row's keys.
 -- ARGV[1..5] see row.lua; [6] "1": heartbeat; [7] "1": data follows, "2": kept only where there is none; [8] data, '' for none; then pairs of field and value, k: the call.
 -- Returns 1; -1 no such job. Atomic.
--- include frame
 -- include row
 -- include fields
-if not live() then return -1 end
+if not state then return -1 end
 for i = 9, #ARGV, 2 do
   if ARGV[i] == 'k' then
     call('SET', C, ARGV[i + 1])

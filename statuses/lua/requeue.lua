@@ -4,25 +4,23 @@
 -- [10] code of the state it waits in: queued, or unqueued while it is not due;
 -- [11] "1": it ran, whether its start was told or not; [12] "1": it failed, unless it ended already.
 -- Returns {1 changed | 0 not | -1 no such job, attempt}. A job that neither started nor ended only enters that state. Atomic.
--- include frame
 -- include row
 -- include once
 -- include fields
 -- include enter
 -- include asked
 -- include archive
-local state = live()
 if not state then return { -1, 0 } end
-if ARGV[6] == '1' and sent_before(ROW, TOKEN) then return { 1, present_attempt() } end
-if not allowed(state, ARGV[7], ARGV[8]) then return { 0, present_attempt() } end
+if ARGV[6] == '1' and sent_before() then return { 1, present_attempt() } end
+if not allowed(ARGV[7], ARGV[8]) then return { 0, present_attempt() } end
 
 local ran = ARGV[11] == '1' or ended(state) or number(STARTED, ROW, 8) > 0
 local target = tonumber(ARGV[10])
 if not ran and state == target then return { 0, present_attempt() } end
 local now, version = clock(FROZEN)
-local spent = is_spent(ROW, state)
+local spent = is_spent(ROW)
 touch(version, TOKEN)
-remember(ROW, TOKEN)
+remember()
 if ran then
   if ARGV[12] == '1' and not ended(state) then enter(ROW, state, 5, now) end
   archive(ARGV[9], ROW)

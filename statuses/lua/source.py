@@ -9,14 +9,17 @@ FOLDER = Path(__file__).parent
 _INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
 
 
-@cache
+def _whole(path: Path) -> str:
+    return _INCLUDE.sub(lambda found: _whole(FOLDER / "shared" / f"{found[1]}.lua"), path.read_text())
+
+
+#: Read once, with the module: a process whose package is exchanged under it goes on with the scripts it was started with.
+_TEXTS = {path.stem: _whole(path) for path in sorted(FOLDER.glob("*.lua"))}
+
+
 def text(name: str) -> str:
-    """The script `<name>.lua`, every `-- include <part>` line replaced by `shared/<part>.lua`."""
-    return _INCLUDE.sub(lambda found: _shared(found[1]), (FOLDER / f"{name}.lua").read_text())
-
-
-def _shared(part: str) -> str:
-    return (FOLDER / "shared" / f"{part}.lua").read_text()
+    """The script `<name>.lua`, every `-- include <part>` line replaced by `shared/<part>.lua`, in these too."""
+    return _TEXTS[name]
 
 
 @cache
@@ -27,4 +30,4 @@ def sha(name: str) -> str:
 
 def names() -> list[str]:
     """Every script there is."""
-    return sorted(path.stem for path in FOLDER.glob("*.lua"))
+    return list(_TEXTS)

@@ -4,7 +4,6 @@
 -- [10] "1": a job that is killed or was asked to die does not start; [11] dictionary limit; [12] prefix;
 -- [13] "1": the start is a sign of life, more will follow.
 -- Returns {1 changed | 0 not | -1 no such job | -2 refused, attempt, state}. A refused queued job is killed. Atomic.
--- include frame
 -- include row
 -- include once
 -- include fields
@@ -12,12 +11,11 @@
 -- include codes
 -- include asked
 -- include archive
-local state = live()
 if not state then return { -1, 0, 0 } end
-if ARGV[6] == '1' and sent_before(ROW, TOKEN) then return { 1, present_attempt(), state } end
-if not allowed(state, ARGV[7], ARGV[8]) then return { 0, present_attempt(), state } end
+if ARGV[6] == '1' and sent_before() then return { 1, present_attempt(), state } end
+if not allowed(ARGV[7], ARGV[8]) then return { 0, present_attempt(), state } end
 
-local spent = is_spent(ROW, state)
+local spent = is_spent(ROW)
 if ARGV[10] == '1' and (state == 6 or number(ASKED, ROW, 8) > 0 and not spent) then
   if state <= 2 then
     local now, version = clock(FROZEN)
@@ -32,11 +30,11 @@ local again = number(STARTED, ROW, 8) > 0
 if again and ARGV[7] ~= '' then return { 0, present_attempt(), state } end
 local now, version = clock(FROZEN)
 touch(version, TOKEN)
-remember(ROW, TOKEN)
-if again then archive(ARGV[12], ROW) end
+remember()
+local attempt = again and archive(ARGV[12], ROW) or present_attempt()
 if spent then forget_request(ROW) end
 local worker = code(KEYS[FRAME + 6], KEYS[FRAME + 7], ARGV[9], ARGV[11])
 if worker > 0 then put_new(WK, ROW, 4, worker) end
-enter(ROW, state, 3, now)
+enter(ROW, state, 3, now, 0)
 if ARGV[13] == '1' then put_new(HEARTBEAT, ROW, 8, now) end
-return { 1, present_attempt(), 3 }
+return { 1, attempt, 3 }

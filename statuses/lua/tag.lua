@@ -3,10 +3,9 @@
 -- ARGV[1..5] see row.lua; [6] field; [7] its text as the caller knows it, or ''; [8] the new text, or '';
 -- [9] number of old tags; then 6 hash bytes per posting, in the order of the keys.
 -- Returns {1}; {2, text} the field holds another text; {-1} no such job. Atomic.
--- include frame
 -- include row
 -- include fields
-if not live() then return { -1 } end
+if not state then return { -1 } end
 local present = get_field(J, L, ARGV[6]) or ''
 if present ~= ARGV[7] then return { 2, present } end
 local packed, old = struct.pack('<I2', ROW), tonumber(ARGV[9])

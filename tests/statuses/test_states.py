@@ -29,7 +29,7 @@ def test_groups_name_states_only():
 
 
 def test_lua_names_the_columns_in_the_order_of_the_table():
-    lua = (source.FOLDER / "shared" / "frame.lua").read_text()
+    lua = (source.FOLDER / "shared" / "keys.lua").read_text()
     numbers = [int(number) for number in re.findall(r"KEYS\[(\d+)\]", lua)]
 
     assert numbers == list(range(1, len(COLUMNS) + 5))

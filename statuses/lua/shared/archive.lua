@@ -1,24 +1,15 @@
 -- What the present attempt was, kept under `<prefix>a<row>:<n>`, and a clean row for the next one.
--- Field c: the cells in the order below, raw. What survives stays in the row.
-local KEPT_4 = { NM, US, QU, WK, EN, ER }
-local KEPT_8 = { RECORDED, QUEUED, STARTED, SUCCEEDED, FAILED, KILLED, ASKED, HEARTBEAT, RUN, WAIT }
-local KEPT_FIELDS = { 'g', 'm', 'b', 'y', 'o', 'p' }
-local ANEW_4 = { WK, ER }
-local ANEW_8 = { STARTED, SUCCEEDED, FAILED, KILLED, HEARTBEAT, RUN, WAIT }
-
-local function cells(row)
-  local parts = { bytes_of(ST, row, 1) }
-  for _, key in ipairs(KEPT_4) do parts[#parts + 1] = struct.pack('<I4', number(key, row, 4)) end
-  for _, key in ipairs(KEPT_8) do parts[#parts + 1] = struct.pack('<I8', number(key, row, 8)) end
-  return table.concat(parts)
-end
-
--- Returns the number of the new attempt.
+-- Field c: the cells in the order below, raw. What survives stays in the row. Returns the number of the new attempt.
 local function archive(prefix, row)
   local attempt = present_attempt()
   local target = prefix .. 'a' .. string.format('%d:%d', row, attempt)
-  local record = { 'c', cells(row) }
-  for _, name in ipairs(KEPT_FIELDS) do
+  local cells = { bytes_of(ST, row, 1) }
+  for _, key in ipairs({ NM, US, QU, WK, EN, ER }) do cells[#cells + 1] = struct.pack('<I4', number(key, row, 4)) end
+  for _, key in ipairs({ RECORDED, QUEUED, STARTED, SUCCEEDED, FAILED, KILLED, ASKED, HEARTBEAT, RUN, WAIT }) do
+    cells[#cells + 1] = struct.pack('<I8', number(key, row, 8))
+  end
+  local record = { 'c', table.concat(cells) }
+  for _, name in ipairs({ 'g', 'm', 'b', 'y', 'o', 'p' }) do
     local value = get_field(J, L, name)
     if value then
       record[#record + 1] = name
@@ -30,8 +21,8 @@ local function archive(prefix, row)
   if call('EXISTS', E) == 1 then call('RENAME', E, target .. 'e') end
   call('HDEL', J, 'g', 'm', 'o')
   call('HDEL', L, 'g', 'm', 'o')
-  for _, key in ipairs(ANEW_4) do put_new(key, row, 4, 0) end
-  for _, key in ipairs(ANEW_8) do put_new(key, row, 8, 0) end
+  for _, key in ipairs({ WK, ER }) do put_new(key, row, 4, 0) end
+  for _, key in ipairs({ STARTED, SUCCEEDED, FAILED, KILLED, HEARTBEAT, RUN, WAIT }) do put_new(key, row, 8, 0) end
   call('HSET', J, 'n', attempt + 1)
   put_new(ATTEMPTS, row, 1, math.min(attempt + 1, 255))
   return attempt + 1

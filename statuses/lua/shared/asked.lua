@@ -1,8 +1,9 @@
 -- A kill request is spent once the job was killed after it. It stays with the ended job, as what led to its end,
 -- and goes when the job leaves its end: a killed job that goes on is not asked to die again.
-local function is_spent(row, state)
+local function is_spent(row)
+  if not ended(state) then return false end
   local asked = number(ASKED, row, 8)
-  return asked > 0 and ended(state) and number(KILLED, row, 8) >= asked
+  return asked > 0 and number(KILLED, row, 8) >= asked
 end
 
 local function forget_request(row)

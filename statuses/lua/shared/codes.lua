@@ -3,20 +3,17 @@
 -- with it and is looking again; who takes it takes the mark away, and the cleaner leaves it alone.
 -- Beside each new code stand 4 bytes of the write's token, its seal: after a failover that took codes back the same code
 -- may stand for another text.
-local function taken(codes, text, code)
-  code = tonumber(code)
-  if code < 0 then call('HSET', codes, text, -code) end
-  return math.abs(code)
-end
-
 local function code(codes, texts, text, limit)
   if text == '' then return 0 end
   local known = call('HGET', codes, text)
-  if known then return taken(codes, text, known) end
-  if call('HLEN', codes) >= tonumber(limit) then
+  if not known and call('HLEN', codes) >= tonumber(limit) then
     text = '(other)'
     known = call('HGET', codes, text)
-    if known then return taken(codes, text, known) end
+  end
+  if known then
+    known = tonumber(known)
+    if known < 0 then call('HSET', codes, text, -known) end
+    return math.abs(known)
   end
   local new = call('RPUSH', texts, text)
   call('HSET', codes, text, new)

@@ -1,0 +1,39 @@
+-- The cells of one row, ROW: `bytes_of`, `number`, `put` and `put_new` of frame.lua once more, for scripts on one row alone.
+-- AT: where its cells are, behind the last cell for a row that a packed segment no longer holds.
+local AT = ROW
+if PACKED then
+  local low, high = 0, CELLS
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if struct.unpack('<I2', PACKED, middle * 2 + 1) < ROW then low = middle + 1 else high = middle end
+  end
+  AT = string.sub(PACKED, low * 2 + 1, low * 2 + 2) == struct.pack('<I2', ROW) and low or CELLS
+end
+local AT_1, AT_4, AT_8 = string.format('%d', AT), string.format('%d', AT * 4), string.format('%d', AT * 8)
+
+-- The row's bytes in a column, '' where there are none.
+local function bytes_of(key, _, width)
+  return call('GETRANGE', key, width == 8 and AT_8 or width == 4 and AT_4 or AT_1, AT * width + width - 1)
+end
+
+local function number(key, _, width)
+  local bytes = bytes_of(key, ROW, width)
+  if #bytes < width then return 0 end
+  return (struct.unpack(width == 8 and '<I8' or width == 4 and '<I4' or '<I1', bytes))
+end
+
+local function put(key, _, width, value)
+  if width == 8 then return call('SETRANGE', key, AT_8, struct.pack('<I8', value)) end
+  if width == 4 then return call('SETRANGE', key, AT_4, struct.pack('<I4', value)) end
+  return call('SETRANGE', key, AT_1, struct.pack('<I1', value))
+end
+
+-- A column that is made on first use, in its full length: growing bit by bit would double its memory.
+local function put_new(key, row, width, value)
+  if value == 0 and call('STRLEN', key) == 0 then return end
+  if put(key, row, width, value) < CELLS * width then
+    call('UNLINK', key)
+    call('SETRANGE', key, CELLS * width - 1, '\0')
+    put(key, row, width, value)
+  end
+end

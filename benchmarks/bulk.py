@@ -108,7 +108,7 @@ def classics(client: Any, jobs: int) -> dict[str, float]:
 
     spent(lambda id, n, c: classic.create(id, now + n, f"n{n % 50}", f"q{n % 5}", f"u{n % 20}", f"Book:{n % 999}", f"{n:036d}", client=c))
     kill = spent(lambda id, n, c: classic.kill(id, now + n, client=c))
-    move = spent(lambda id, n, c: classic.move(id, now + n, "queued", "killed", client=c))
+    move = spent(lambda id, n, c: classic.move(id, now + n, "killed", client=c))
     return {"kill": kill, "end": kill + move, "remove": spent(lambda id, n, c: classic.remove(id, client=c))}
 
 

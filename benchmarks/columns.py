@@ -104,5 +104,3 @@ def _postings(which: Array, hashes: tuple[Array, Array]) -> Iterator[tuple[int, 
         part = entries[order[starts[bucket] : starts[bucket + 1]]]
         if len(part):
             yield bucket, part.astype("<u8").tobytes()
-
-

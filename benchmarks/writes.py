@@ -1,11 +1,14 @@
 """What writing costs: server time and rate of each verb and bytes a job, beside the classic design and a bare HSET.
 
-    python -m benchmarks.writes [--jobs 20000] [--redis-server] [--repeat 5]
+    python -m benchmarks.writes [--jobs 20000] [--fill 1000000] [--classic 1000000] [--redis-server] [--repeat 5]
 
 Bulk verbs: `python -m benchmarks.bulk`.
 
 Everything in one run, on one private server, in turns; medians of `--repeat` rounds. Server time is what the server itself counts
-for the command (INFO commandstats); the rate is one client, one call after the other, over a unix socket."""
+for the command (INFO commandstats); the rate is one client, one call after the other, over a unix socket. Before the first write
+both designs hold `--fill` finished jobs: an index of a few thousand members costs less to write to than one of a million. What the
+classic design keeps of each stands in `benchmarks/classic.py`; `--classic 0` leaves it out, beyond a few million jobs it needs more
+memory than most machines have."""
 
 import argparse
 import statistics
@@ -40,9 +43,11 @@ def timed(client: Any, work: Callable[[int], Any], count: int) -> tuple[float, f
     return spent / count, 1e6 * took / count
 
 
-def one_by_one(client: Any, jobs: int, repeat: int) -> Table:
-    """Create, start and finish: ours, the classic design's, and a bare HSET, in turns."""
+def one_by_one(client: Any, jobs: int, repeat: int, fill: int, beside: int) -> Table:
+    """Create, start and finish: ours with `fill` jobs there already, the classic design's with `beside`, and a bare HSET, in turns."""
     classic = Classic(client)
+    _fill_ours(client, fill)
+    _fill_classic(client, beside)
     rounds: dict[str, list[tuple[float, float]]] = {}
 
     def note(name: str, work: Callable[[int], Any]) -> None:
@@ -50,21 +55,27 @@ def one_by_one(client: Any, jobs: int, repeat: int) -> Table:
 
     for turn in range(repeat):
         made: list[Any] = []
+        ids = [f"{turn + 1:04x}{n:032x}" for n in range(jobs)]
         note("create", lambda n, made=made: made.append(_create(n)))
-        note("start", lambda n, made=made: made[n].started(worker="worker-1"))
+        note("start", lambda n, made=made: made[n].started(worker=f"w{n % 8}"))
         note("finish", lambda n, made=made: made[n].succeeded())
         now = time.time_ns() // 1000
-        name = f"{turn}-{{}}"
-        note("classic create", lambda n, i=name: classic.create(i.format(n), now + n, f"n{n % 50}", f"q{n % 5}", f"u{n % 20}", f"B:{n % 999}", i.format(n)))
-        note("classic start", lambda n, i=name: classic.move(i.format(n), now + n, "queued", "started"))
-        note("classic finish", lambda n, i=name: classic.move(i.format(n), now + n, "started", "succeeded"))
-        note("bare HSET", lambda n, i=name: client.hset(f"bare:{i.format(n)}", "state", "queued"))
+        if beside:
+            note(
+                "classic create",
+                lambda n, i=ids, now=now: classic.create(i[n], now + n, f"n{n % 50}", f"q{n % 5}", f"u{n % 20}", f"Book:{n % 999}", i[n]),
+            )
+            note("classic start", lambda n, i=ids, now=now: classic.move(i[n], now + n, "started", f"w{n % 8}"))
+            note("classic finish", lambda n, i=ids, now=now: classic.move(i[n], now + n, "succeeded"))
+        note("bare HSET", lambda n, i=ids: client.hset(f"bare:{i[n]}", "state", "queued"))
     medians = {name: (statistics.median(s for s, _ in found), statistics.median(c for _, c in found)) for name, found in rounds.items()}
     bare = medians["bare HSET"][1]
     table: Table = [("verb", "server us", "classic us", "ratio", "calls/s", "of a bare HSET")]
     for verb in ("create", "start", "finish"):
-        ours, theirs = medians[verb], medians[f"classic {verb}"]
-        table.append((verb, f"{ours[0]:.1f}", f"{theirs[0]:.1f}", f"{ours[0] / theirs[0]:.2f}", f"{1e6 / ours[1]:,.0f}", f"{bare / ours[1]:.2f}"))
+        ours, theirs = medians[verb], medians.get(f"classic {verb}", (float("nan"), 0))
+        table.append(
+            (verb, f"{ours[0]:.1f}", f"{theirs[0]:.1f}", f"{ours[0] / theirs[0]:.2f}", f"{1e6 / ours[1]:,.0f}", f"{bare / ours[1]:.2f}")
+        )
     return [*table, ("bare HSET", "", "", "", f"{1e6 / bare:,.0f}", "1.00")]
 
 
@@ -109,15 +120,7 @@ def _fill_ours(client: Any, jobs: int) -> None:
 
 
 def _fill_classic(client: Any, jobs: int) -> None:
-    classic, now = Classic(client), time.time_ns() // 1000 - jobs
-    for first in range(0, jobs, 500):
-        pipe = client.pipeline(transaction=False)
-        for n in range(first, min(first + 500, jobs)):
-            id = f"{n:036x}"
-            classic.create(id, now + n, f"n{n % 50}", f"q{n % 5}", f"u{n % 20}", f"Book:{n % 999}", f"{n:036d}", client=pipe)
-            classic.move(id, now + n, "queued", "started", client=pipe)
-            classic.move(id, now + n + 5, "started", "succeeded", client=pipe)
-        pipe.execute()
+    Classic(client).fill(jobs, time.time_ns() // 1000 - jobs)
 
 
 def show(title: str, table: Table) -> None:
@@ -133,6 +136,8 @@ def show(title: str, table: Table) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=20_000)
+    parser.add_argument("--fill", type=int, default=1_000_000, help="finished jobs that are there before")
+    parser.add_argument("--classic", type=int, help="the same for the classic design: as many unless given, 0 leaves it out")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--redis-server", action="store_true")
     options = parser.parse_args()
@@ -142,7 +147,9 @@ def main() -> None:
         client = redis.Redis.from_url(server.url)
         facts = statuses.ping()
         print(f"{facts['server']} {facts['version']}, unix socket, no append-only file")
-        show(f"One by one, {options.jobs:,} jobs, medians of {options.repeat}", one_by_one(client, options.jobs, options.repeat))
+        beside = options.fill if options.classic is None else options.classic
+        title = f"One by one, {options.jobs:,} jobs beside {options.fill:,} (classic: {beside:,}), medians of {options.repeat}"
+        show(title, one_by_one(client, options.jobs, options.repeat, options.fill, beside))
         show(f"Memory, {max(options.jobs, 100_000):,} finished jobs", memory(max(options.jobs, 100_000), binary))
 
 

@@ -1,7 +1,7 @@
 """Takes the pictures in docs/images from a running demo.
 
-    python3 manage.py demo                                    # in one shell; let it work for a few minutes
-    .venv/bin/python docs/screenshots.py ADDRESS PASSWORD     # in another one
+python3 manage.py demo                                    # in one shell; let it work for a few minutes
+.venv/bin/python docs/screenshots.py ADDRESS PASSWORD     # in another one
 """
 
 import argparse

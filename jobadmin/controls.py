@@ -154,8 +154,7 @@ STOP = Control(
     title=gettext_lazy("Takes no more jobs, ends with those it runs, and is gone."),
     order=_stop,
     said=lambda engine, name: (
-        _("%(worker)s was asked to stop. It is shown as stopping once it says so, and is gone when its jobs have ended.")
-        % {"worker": name}
+        _("%(worker)s was asked to stop. It is shown as stopping once it says so, and is gone when its jobs have ended.") % {"worker": name}
     ),
     confirms=True,
     danger=True,

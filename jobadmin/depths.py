@@ -132,4 +132,3 @@ def sparks(queues: Sequence[str]) -> dict[str, tuple[str, str]]:
     length = LENGTHS[DEFAULT]
     day = sampling.depths(list(queues), length.length, length.length / SPARK_POINTS)
     return {queue: charts.sparkline([step.waiting or 0 for step in steps], SPARK_POINTS) for queue, steps in day.items()}
-

@@ -143,10 +143,7 @@ class FilterBar:
     @property
     def spans(self) -> list[SpanLink]:
         labels = {name: preset.label for name, preset in spans.PRESETS.items()} | {spans.ALL: _("All")}
-        return [
-            SpanLink(name=name, label=label, url=self.url(span=name), is_on=self.jobs.span == name)
-            for name, label in labels.items()
-        ]
+        return [SpanLink(name=name, label=label, url=self.url(span=name), is_on=self.jobs.span == name) for name, label in labels.items()]
 
     @property
     def own_span(self) -> tuple[str, str] | None:

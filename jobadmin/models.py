@@ -74,9 +74,7 @@ class Operation(models.Model):
     #: Counts by state, as announced before the confirmation.
     plan = models.JSONField(_("plan"), default=dict, blank=True)
 
-    state = models.CharField(
-        _("state"), max_length=16, choices=State.choices, default=State.WAITING, db_index=True
-    )
+    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.WAITING, db_index=True)
     #: Jobs looked at so far; changed + skipped + missing once it is over.
     done = models.PositiveIntegerField(_("done"), default=0)
     changed = models.PositiveIntegerField(_("changed"), default=0)

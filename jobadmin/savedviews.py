@@ -77,9 +77,7 @@ def save(user: Any, *, name: str, page: str, query: str, shared: bool) -> tuple[
     own = SavedView.objects.filter(owner_id=user.pk)
     if own.count() >= MOST_VIEWS and not own.filter(name=name).exists():
         raise BadFilter("name", name[:100], _("the name of a view you have: there may be %d") % MOST_VIEWS)
-    return SavedView.objects.update_or_create(
-        owner_id=user.pk, name=name, defaults={"page": page, "querystring": kept, "shared": shared}
-    )
+    return SavedView.objects.update_or_create(owner_id=user.pk, name=name, defaults={"page": page, "querystring": kept, "shared": shared})
 
 
 def remove(user: Any, pk: str) -> SavedView | None:

@@ -112,7 +112,7 @@ CACHES = {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 2},
-    }
+    },
 }
 JOBADMIN = {"CACHE": "jobs", "NAMESPACE": "jobs"}
 

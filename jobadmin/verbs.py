@@ -222,7 +222,6 @@ RESTORE = Verb(
 )
 
 
-
 def _control(slug: str, icon: str, label: Promise, explanation: Promise, question: Promise, doing: Promise, did: Promise) -> Verb:
     """An order to a worker or a queue: about one, and no job's."""
     words = {"question": question, "question_some": question, "button": label, "doing": doing, "did": did}

@@ -106,9 +106,7 @@ def _is_shown(about: Worker | None, runs: bool, queue: str, now: datetime) -> bo
     return about.seen_at is None or now - about.seen_at <= LOST_FOR
 
 
-def _row(
-    name: str, about: Worker | None, jobs: JobFilter, running: Mapping[str, FacetCount], hour: Mapping[str, FacetCount]
-) -> WorkerRow:
+def _row(name: str, about: Worker | None, jobs: JobFilter, running: Mapping[str, FacetCount], hour: Mapping[str, FacetCount]) -> WorkerRow:
     listed, lately = jobs.with_(queue=None, worker=name, span="all"), jobs.with_(queue=None, worker=name, by="started_at", span="1h")
     did = hour.get(name)
     runs = running[name].total if name in running else 0

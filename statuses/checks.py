@@ -88,7 +88,7 @@ def _place(cache: Mapping[str, Any]) -> object:
 def _users(alias: str) -> list[str]:
     """Who else in the project uses a cache, as far as settings tell."""
     found = ["every caching part of Django uses"] if alias == "default" else []
-    if "cache" in settings.SESSION_ENGINE and settings.SESSION_CACHE_ALIAS == alias:
+    if "cache" in settings.SESSION_ENGINE and alias == settings.SESSION_CACHE_ALIAS:
         found.append("sessions are kept in")
     if settings.CACHE_MIDDLEWARE_ALIAS == alias != "default" and any("UpdateCacheMiddleware" in name for name in settings.MIDDLEWARE):
         found.append("pages are kept in")

@@ -85,12 +85,7 @@ def look(store: Store, lookup: Lookup) -> Listing:
     _run(store, calls)
     for meta in metas.values():
         store.check(*meta[3:])
-    missing = [
-        (number, segment)
-        for number in metas
-        for segment in _range(metas[number])
-        if (number, segment) not in heads
-    ]
+    missing = [(number, segment) for number in metas for segment in _range(metas[number]) if (number, segment) not in heads]
     if missing:
         calls = []
         for number in metas:

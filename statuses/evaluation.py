@@ -396,4 +396,3 @@ def _advance(number: int, answer: "Answer[Any]", found: Found | None, looks: dic
         looks[number] = next(answer) if found is None else answer.send(found)
     except StopIteration as stop:
         results[number] = stop.value
-

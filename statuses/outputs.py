@@ -100,7 +100,7 @@ def of(status: Status) -> list[Part]:
     if not status.is_ended or status.job_name is None:
         return []
     name = status.job_name
-    found = [one for key, known in _processors.items() if key == name or key.endswith("*") and name.startswith(key[:-1]) for one in known]
+    found = [one for key, known in _processors.items() if key == name or (key.endswith("*") and name.startswith(key[:-1])) for one in known]
     return [part for processor in dict.fromkeys(found) for part in _parts(processor, status)]
 
 

@@ -287,4 +287,3 @@ def decode(order: Order, cursor: str) -> Key:
     if name != str(order):
         raise ValueError(f"cursor is of the order {name!r}, not {str(order)!r}")
     return Key(rank, tie)
-

@@ -131,7 +131,8 @@ class Status(transitions.Transitions):
                 base = keys.attempt(prefix, place.row, self._record.attempt)
                 names = {"data": base + "d", "errors": base + "e", "call": keys.call(prefix, place.row)}
             else:
-                names = {"data": keys.data(prefix, place.row), "errors": keys.errors(prefix, place.row), "call": keys.call(prefix, place.row)}
+                makers = {"data": keys.data, "errors": keys.errors, "call": keys.call}
+                names = {name: make(prefix, place.row) for name, make in makers.items()}
             replies = self._store.pipeline([("GET", key) for key in names.values()], primary=True)
             self._texts.update(zip(names, replies, strict=True))
         return self._texts[name]

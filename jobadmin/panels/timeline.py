@@ -94,9 +94,7 @@ def activity(reading: Reading, mode: str) -> Activity | None:
     )
 
 
-def _scaled(
-    mode: str, series: Mapping[str, Sequence[int]], length: int
-) -> tuple[float, list[str], Sequence[tuple[str, Sequence[float]]]]:
+def _scaled(mode: str, series: Mapping[str, Sequence[int]], length: int) -> tuple[float, list[str], Sequence[tuple[str, Sequence[float]]]]:
     """Height of the axis, its labels from top to bottom, and the values to stack."""
     totals = [sum(values[i] for values in series.values()) for i in range(length)]
     if mode == "share":

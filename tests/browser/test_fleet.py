@@ -46,7 +46,14 @@ class Lines(Engine):
     def schedules(self) -> list[Schedule]:
         now = statuses.server_time()
         return [
-            Schedule(name="digest", job_name="mail.send_digest", cron="0 6 * * 1", time_zone="UTC", queue="mail", next_at=now + timedelta(hours=5)),
+            Schedule(
+                name="digest",
+                job_name="mail.send_digest",
+                cron="0 6 * * 1",
+                time_zone="UTC",
+                queue="mail",
+                next_at=now + timedelta(hours=5),
+            ),
             Schedule(name=LONG, job_name="covers.render", every_seconds=300.0, queue="imports", next_at=now - timedelta(hours=2)),
             Schedule(name="never", job_name="never.ran", every_seconds=30.0),
             Schedule(name="off", job_name="never.ran", cron="*/15 * * * *", next_at=now, is_enabled=False),

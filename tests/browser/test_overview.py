@@ -287,7 +287,7 @@ def test_a_live_page_shows_what_is_new_and_waits_while_one_types(page):
     load(6, hours=0.05)
     page.goto("/admin/jobs/?span=15m")
     expect(page.locator("#j-count")).to_contain_text("6 of 6")
-    page.locator("#j-live").click()                      # off, then on: on looks at once
+    page.locator("#j-live").click()  # off, then on: on looks at once
 
     make_status("failed", job_name="fresh.failure")
     page.locator("#j-live").click()

@@ -57,7 +57,7 @@ def test_what_cannot_be_mended_stays_an_error(store, prefix, capsys):
     make_status("succeeded")
     store.set(prefix + "future", "1")
 
-    with pytest.raises(CommandError, match="1 problems are left$"):
+    with pytest.raises(CommandError, match=r"1 problems are left$"):
         check(capsys, "--repair")
 
 

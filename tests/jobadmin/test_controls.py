@@ -155,7 +155,9 @@ def test_an_order_that_changes_nothing_says_so(controller, engine):
     assert (Operation.objects.get().changed, Operation.objects.get().skipped) == (0, 1)
 
 
-@pytest.mark.parametrize(("name", "why"), [("gone", "It is lost"), ("ends", "It is stopping already"), ("threads", "obeying cannot: it has none")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("gone", "It is lost"), ("ends", "It is stopping already"), ("threads", "obeying cannot: it has none")]
+)
 def test_what_is_not_possible_is_not_sent_whatever_the_page_showed(controller, engine, name, why):
     words = said(order(controller, "restart-pool", name, confirmed="yes"))
 

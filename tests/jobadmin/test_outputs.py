@@ -42,7 +42,9 @@ def words(html: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
 
 
-@pytest.mark.parametrize("url", ["https://example.org/a?b=1", "http://example.org", "/files/7", "report.pdf", "?part=data", "../up", "HTTPS://x.example"])
+@pytest.mark.parametrize(
+    "url", ["https://example.org/a?b=1", "http://example.org", "/files/7", "report.pdf", "?part=data", "../up", "HTTPS://x.example"]
+)
 def test_http_and_relative_addresses_are_followed(url: str) -> None:
     assert followed(url) == url
 

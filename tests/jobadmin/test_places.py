@@ -14,7 +14,9 @@ MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 def line(number: int, queue: str = "bulk") -> list[Any]:
     """So many queued jobs, first to start first."""
-    queued = [{"id": f"{queue}-{n:03}", "state": "queued", "queue": queue, "queued_at": MIDNIGHT + timedelta(seconds=n)} for n in range(number)]
+    queued = [
+        {"id": f"{queue}-{n:03}", "state": "queued", "queue": queue, "queued_at": MIDNIGHT + timedelta(seconds=n)} for n in range(number)
+    ]
     statuses.load(queued)
     return [statuses.find(record["id"]) for record in queued]
 

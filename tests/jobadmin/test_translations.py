@@ -27,7 +27,9 @@ SAME = re.compile(
     r"(?:job|jobs|live|worker|engine|name|id|utc|min|max|avg|p50|p95|csv|json|ms|µs|s|h|d|kb|mb|b|traceback|redis|django|toy|alt|esc|enter|pid|a|in"
     r"|15m|1h|24h|7d|30d|file|line|module|book|admin|administration|status|export)"
 )
-DATA = re.compile(r"mail\.\S*|planning\.\S*|marta\S*|no route|Book:\S*|\b(?:send|nightly|mail|planning|ValueError)\b|default\b|worker-\d+|01\S{20,}|sendet|\d[\d:.,]*\S*|What failed|state=failed\S*|recalculate\S*")
+DATA = re.compile(
+    r"mail\.\S*|planning\.\S*|marta\S*|no route|Book:\S*|\b(?:send|nightly|mail|planning|ValueError)\b|default\b|worker-\d+|01\S{20,}|sendet|\d[\d:.,]*\S*|What failed|state=failed\S*|recalculate\S*"
+)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +105,18 @@ class Seen(HTMLParser):
         for name, value in attrs:
             if name in ("title", "aria-label", "placeholder", "alt", "data-away") and value:
                 self.words.append(value)
-            if tag in ("rect", "path", "line", "svg", "input") and name in ("x", "y", "width", "height", "x1", "x2", "y1", "y2", "d", "points"):
+            if tag in ("rect", "path", "line", "svg", "input") and name in (
+                "x",
+                "y",
+                "width",
+                "height",
+                "x1",
+                "x2",
+                "y1",
+                "y2",
+                "d",
+                "points",
+            ):
                 self.numbers.append((name, value or ""))
 
     def handle_endtag(self, tag: str) -> None:

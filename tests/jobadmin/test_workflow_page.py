@@ -51,7 +51,11 @@ def boxes(html: str) -> list[str]:
 
 def link(html: str, words: str) -> str:
     """Where the link with this text leads."""
-    found = [address for address, inside in re.findall(r'<a [^>]*href="([^"]+)"[^>]*>(.*?)</a>', html, re.DOTALL) if words_of(inside).startswith(words)]
+    found = [
+        address
+        for address, inside in re.findall(r'<a [^>]*href="([^"]+)"[^>]*>(.*?)</a>', html, re.DOTALL)
+        if words_of(inside).startswith(words)
+    ]
     assert found, f"no link {words!r}"
     return unescape(found[0])
 

@@ -110,7 +110,7 @@ def test_a_user_with_the_rights_to_these_keys_alone_is_enough(make):
 def test_a_wrong_password_is_unavailable_and_says_why(make):
     server = make("--requirepass", "secret", client={"password": "secret"})
 
-    with use(f"redis://127.0.0.1:{server.port}/0", PASSWORD="wrong"), pytest.raises(statuses.StoreUnavailable, match="(?i)auth|pass"):
+    with use(f"redis://127.0.0.1:{server.port}/0", PASSWORD="wrong"), pytest.raises(statuses.StoreUnavailable, match=r"(?i)auth|pass"):
         statuses.create()
 
 
@@ -132,7 +132,7 @@ def test_an_encrypted_line_is_used_and_a_wrong_certificate_refused(make, tmp_pat
 
     with use(f"rediss://127.0.0.1:{server.port}/1", CONNECTION_POOL_KWARGS={"ssl_ca_certs": authority}):
         everything_works()
-    with use(f"rediss://127.0.0.1:{server.port}/1?other"), pytest.raises(statuses.StoreUnavailable, match="(?i)certificate"):
+    with use(f"rediss://127.0.0.1:{server.port}/1?other"), pytest.raises(statuses.StoreUnavailable, match=r"(?i)certificate"):
         statuses.create()
 
 

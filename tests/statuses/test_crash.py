@@ -109,7 +109,7 @@ def run_until_killed(tmp_path, kills: int, processes: int, writes: int) -> None:
         assert statuses.check().problems == ()
         whole = [status for status in map(statuses.find, told) if status is not None]
         assert len(whole) > 20
-        assert all(len(status.prior_attempts) == status.attempt and status.data is not None or status.attempt for status in whole)
+        assert all(len(status.prior_attempts) == status.attempt and (status.data is not None or status.attempt) for status in whole)
         assert statuses.all().counts() == {state: sum(status.state is state for status in whole) for state in statuses.State}
     finally:
         server.stop()

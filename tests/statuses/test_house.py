@@ -16,7 +16,10 @@ def imports(path: Path) -> set[str]:
     found: set[str] = set()
     tree = ast.parse(path.read_text())
     typing_only = {
-        id(inner) for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test) for inner in ast.walk(node)
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
         if id(node) in typing_only:
@@ -80,3 +83,12 @@ def test_a_worker_that_only_writes_loads_neither_numpy_nor_django(module):
     code = f"import statuses, statuses.track, sys; assert {module!r} not in sys.modules"
 
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("say", [("check",), ("format", "--check")], ids=" ".join)
+def test_the_linter_has_nothing_to_say(say):
+    pytest.importorskip("ruff")  # left out where it has no build for the machine
+
+    found = subprocess.run([sys.executable, "-m", "ruff", *say, "--no-cache", str(ROOT)], capture_output=True, text=True)
+
+    assert found.returncode == 0, found.stdout[-2000:]

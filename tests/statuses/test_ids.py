@@ -44,7 +44,9 @@ def test_what_is_no_generated_id_decodes_to_nothing(text):
     assert ids.decode(text) is None
 
 
-@pytest.mark.parametrize(("bad", "error"), [("", ValueError), ("x" * 201, ValueError), ("a:1", ValueError), (7, TypeError), ("\ud800", ValueError)])
+@pytest.mark.parametrize(
+    ("bad", "error"), [("", ValueError), ("x" * 201, ValueError), ("a:1", ValueError), (7, TypeError), ("\ud800", ValueError)]
+)
 def test_an_own_id_that_cannot_be_is_refused(bad, error):
     with pytest.raises(error, match="id"):
         ids.check_own(bad)

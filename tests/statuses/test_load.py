@@ -45,9 +45,32 @@ def test_loaded_statuses_are_as_they_were_given():
 
     [status] = statuses.all()
     assert statuses.find(status.id) == status
-    for name in ("job_name", "state", "recorded_at", "queued_at", "started_at", "failed_at", "job_args", "queue", "user", "worker", "engine"):
+    for name in (
+        "job_name",
+        "state",
+        "recorded_at",
+        "queued_at",
+        "started_at",
+        "failed_at",
+        "job_args",
+        "queue",
+        "user",
+        "worker",
+        "engine",
+    ):
         assert getattr(status, name) == records[0][name], name
-    for name in ("provider_job_id", "parent", "depends_on", "root", "call", "data", "errors", "kill_requested_at", "kill_requested_by", "progress_message"):
+    for name in (
+        "provider_job_id",
+        "parent",
+        "depends_on",
+        "root",
+        "call",
+        "data",
+        "errors",
+        "kill_requested_at",
+        "kill_requested_by",
+        "progress_message",
+    ):
         assert getattr(status, name) == records[0][name], name
     assert (status.wait_time, status.run_time, status.progress, status.error_group) == (3, 5, 0.5, "Boom")
     for clause in ({"parent": "above"}, {"depends_on": "two" * 40}, {"root": "zero"}, {"provider_job_id": "p"}):
@@ -65,7 +88,9 @@ def test_times_may_be_microseconds_and_ended_at_is_the_moment_of_the_state():
 
 
 def test_a_moment_that_is_missing_is_the_last_that_is_known():
-    statuses.load([{"state": "succeeded", "recorded_at": PAST, "started_at": PAST + timedelta(seconds=5)}, {"state": "queued", "recorded_at": PAST}])
+    statuses.load(
+        [{"state": "succeeded", "recorded_at": PAST, "started_at": PAST + timedelta(seconds=5)}, {"state": "queued", "recorded_at": PAST}]
+    )
 
     newest, oldest = sorted(statuses.all(), key=lambda status: status.state)
     assert newest.queued_at == PAST
@@ -115,7 +140,10 @@ def test_the_same_own_id_twice_in_one_load_is_refused():
 def test_loading_crosses_segments():
     count = SEGMENT_ROWS + 700
 
-    assert statuses.load({"job_name": f"n{number % 3}", "state": "succeeded", "recorded_at": 10**15 + number} for number in range(count)) == count
+    assert (
+        statuses.load({"job_name": f"n{number % 3}", "state": "succeeded", "recorded_at": 10**15 + number} for number in range(count))
+        == count
+    )
 
     assert statuses.all().count() == count
     assert statuses.where(job_name="n0").count() == (count + 2) // 3

@@ -119,7 +119,9 @@ def work(where: dict[str, object], ids: list[str], diary: str, seed: int, steps:
 def read(stop: threading.Event, answers: list[int], wrong: list[object]) -> None:
     """Ask until told to stop; what does not fit together is wrong."""
     while not stop.is_set():
-        found = statuses.all().report(counts=True, counts_by={"job_name": None, "queue": None}, timeline={"buckets": 7}, durations=("run_time",))
+        found = statuses.all().report(
+            counts=True, counts_by={"job_name": None, "queue": None}, timeline={"buckets": 7}, durations=("run_time",)
+        )
         total = sum(found.counts.values())
         answers.append(total)
         for facet in found.counts_by["job_name"] + found.counts_by["queue"]:
@@ -132,7 +134,10 @@ def read(stop: threading.Event, answers: list[int], wrong: list[object]) -> None
             wrong.append(page)
 
 
-@pytest.mark.parametrize(("hands", "steps", "families"), [(4, 150, 1), pytest.param(16, 600, 1, marks=pytest.mark.full), pytest.param(16, 600, 3, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    ("hands", "steps", "families"),
+    [(4, 150, 1), pytest.param(16, 600, 1, marks=pytest.mark.full), pytest.param(16, 600, 3, marks=pytest.mark.full)],
+)
 def test_processes_at_random_leave_a_consistent_store(server_url, hands, steps, families):
     where = {"url": server_url, "namespace": f"many{hands}x{families}", "families": families}
     statuses.configure(**where)

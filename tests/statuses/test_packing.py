@@ -191,7 +191,14 @@ class TestWriting:
         job.set_job_name("new").set_queue(None).set_user("u").set_worker("w").set_engine("e").keep_for(9 * DAY)
         job.set_job_args({"b": "Book:new"}).set_provider_job_id("new")
 
-        for clause in ({"job_name": "new"}, {"user": "u"}, {"worker": "w"}, {"engine": "e"}, {"job_arg": "Book:new"}, {"provider_job_id": "new"}):
+        for clause in (
+            {"job_name": "new"},
+            {"user": "u"},
+            {"worker": "w"},
+            {"engine": "e"},
+            {"job_arg": "Book:new"},
+            {"provider_job_id": "new"},
+        ):
             assert statuses.where(**clause).ids() == [job.id]
         assert statuses.where(job_arg="Book:300").count() == 0
         assert job.expires_at == job.ended_at + 9 * DAY

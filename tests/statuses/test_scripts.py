@@ -22,7 +22,14 @@ def here(store):
 
 
 def new(own_id: str | None = None, state: State = State.queued, **more) -> scripts.NewRow:
-    given = {"texts": ("a", None, None, None), "keep_for_us": None, "fields": {"i": own_id} if own_id else {}, "tags": [], "call": None, "data": None}
+    given = {
+        "texts": ("a", None, None, None),
+        "keep_for_us": None,
+        "fields": {"i": own_id} if own_id else {},
+        "tags": [],
+        "call": None,
+        "data": None,
+    }
     return scripts.NewRow(state=state, own_id=own_id, random=ids.new_random(), **{**given, **more})
 
 
@@ -84,7 +91,26 @@ class TestSegment:
 class TestCreate:
     def arguments(self, here, row, write_token, retry=""):
         random = struct.pack("<I", row.random if not row.own_id else 0)
-        return ["", write_token, retry, random, prefix(here), row.own_id or "", row.state.code, "a", "", "", "", 0, 65000, 65000, "", "", "", 0]
+        return [
+            "",
+            write_token,
+            retry,
+            random,
+            prefix(here),
+            row.own_id or "",
+            row.state.code,
+            "a",
+            "",
+            "",
+            "",
+            0,
+            65000,
+            65000,
+            "",
+            "",
+            "",
+            0,
+        ]
 
     def names(self, here, row):
         tag = here.families[0]

@@ -125,7 +125,9 @@ def test_labels_can_change():
     assert statuses.where(worker="d", engine="e").count() == 1
 
 
-@pytest.mark.parametrize("value", [{}, [], {"a": []}, 1.0, 1e300, 2**70, "x", True, None, {"deep": [{"er": None}]}, "\ud800", "\x00", "\u2028"])
+@pytest.mark.parametrize(
+    "value", [{}, [], {"a": []}, 1.0, 1e300, 2**70, "x", True, None, {"deep": [{"er": None}]}, "\ud800", "\x00", "\u2028"]
+)
 def test_data_is_read_back_as_json_says(value):
     status = statuses.create().save(value)
 
@@ -198,7 +200,9 @@ def test_an_exception_whose_message_cannot_be_made_is_kept_all_the_same():
     assert "could not be made" in status.errors[0]["message"]
 
 
-@pytest.mark.parametrize(("at", "out_of", "progress"), [(0, None, 0), (1, None, 1), (0.25, None, 0.25), (7, 10, 0.7), (0, 3, 0), (3, 3, 1), (0, 0, 1)])
+@pytest.mark.parametrize(
+    ("at", "out_of", "progress"), [(0, None, 0), (1, None, 1), (0.25, None, 0.25), (7, 10, 0.7), (0, 3, 0), (3, 3, 1), (0, 0, 1)]
+)
 def test_progress_is_a_share(at, out_of, progress):
     status = statuses.create().set_progress(at, out_of)
 
@@ -206,7 +210,9 @@ def test_progress_is_a_share(at, out_of, progress):
     assert (status.progress_at, status.progress_out_of) == (at, out_of)
 
 
-@pytest.mark.parametrize(("at", "out_of"), [(-0.1, None), (1.1, None), (11, 10), (-1, 10), (float("nan"), None), (1, float("inf")), (1, -1)])
+@pytest.mark.parametrize(
+    ("at", "out_of"), [(-0.1, None), (1.1, None), (11, 10), (-1, 10), (float("nan"), None), (1, float("inf")), (1, -1)]
+)
 def test_progress_out_of_bounds_is_refused(at, out_of):
     status = statuses.create().set_progress(0.5)
 
@@ -333,7 +339,9 @@ def test_delete_leaves_nothing_but_dictionaries(store):
     assert not [key for key in left if "}x:" in key]
 
 
-@pytest.mark.parametrize("verb", ["queued", "started", "succeeded", "heartbeat", "requeued", "request_kill", "check_kill", "reload", "delete"])
+@pytest.mark.parametrize(
+    "verb", ["queued", "started", "succeeded", "heartbeat", "requeued", "request_kill", "check_kill", "reload", "delete"]
+)
 def test_a_write_to_a_removed_job_revives_nothing(verb):
     status = make_status("failed")
     statuses.find(status.id).delete()

@@ -209,7 +209,12 @@ def test_depends_on_is_a_list_of_ids(wrong):
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real workflow runs are not here")
 def test_real_runs_are_found_whole_and_apart_from_each_other():
-    wanted = ("montage-chameleon-2mass-01d-001", "bacass-dirt02-001", "seismology-chameleon-100p-001", "epigenomics-chameleon-hep-1seq-50k-001")
+    wanted = (
+        "montage-chameleon-2mass-01d-001",
+        "bacass-dirt02-001",
+        "seismology-chameleon-100p-001",
+        "epigenomics-chameleon-hep-1seq-50k-001",
+    )
     runs: dict[str, list[dict]] = {name: [] for name in wanted}
     with gzip.open(REAL, "rt") as lines:
         for line in lines:

@@ -161,9 +161,7 @@ class Celery(Engine):
             raise self.refusal("restart_pool", worker.name, why)
 
         def order(line: Any) -> Any:
-            return self.app.control.pool_restart(
-                destination=[worker.name], connection=line, reply=True, timeout=ANSWER_SECONDS, limit=1
-            )
+            return self.app.control.pool_restart(destination=[worker.name], connection=line, reply=True, timeout=ANSWER_SECONDS, limit=1)
 
         answers = [answer[worker.name] for answer in self._order("restart_pool", worker, order) or () if worker.name in answer]
         if not answers:

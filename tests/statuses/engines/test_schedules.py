@@ -31,7 +31,11 @@ class TestCelery:
         app = celery.Celery("scheduled", broker="memory://", set_as_current=False)
         app.conf.task_routes = {"reports.*": {"queue": "slow"}}
         app.conf.beat_schedule = {
-            "digest": {"task": "mail.digest", "schedule": celery.schedules.crontab(minute="*/15", hour="8-18"), "options": {"queue": "mail"}},
+            "digest": {
+                "task": "mail.digest",
+                "schedule": celery.schedules.crontab(minute="*/15", hour="8-18"),
+                "options": {"queue": "mail"},
+            },
             "sync": {"task": "sync.all", "schedule": 30.0},
             "totals": {"task": "reports.totals", "schedule": timedelta(hours=6)},
             "broken": {"task": "x", "schedule": object()},

@@ -1,6 +1,7 @@
 """The dashboard as a Django app."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core.checks import Error, Tags, register
 from django.utils.translation import gettext_lazy as _
 
 
@@ -17,3 +18,11 @@ class JobadminConfig(AppConfig):
         from jobadmin import runner
 
         runner.follow_requests()
+        register(_check_apps, Tags.compatibility)
+
+
+def _check_apps(app_configs: object, **more: object) -> list[Error]:
+    """The dashboard reads what the app ``statuses`` is told by the settings."""
+    if apps.is_installed("statuses"):
+        return []
+    return [Error("INSTALLED_APPS has 'jobadmin' and not 'statuses'.", hint="Add 'statuses' before 'jobadmin'.", id="jobadmin.E001")]

@@ -1,6 +1,7 @@
 """The one door to Django and django-redis: reads `settings.JOBADMIN` and configures the status service."""
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -41,8 +42,11 @@ class StatusesConfig(AppConfig):
     verbose_name = "Job statuses"
 
     def ready(self) -> None:
+        given = getattr(settings, "JOBADMIN", {})
+        if not isinstance(given, Mapping):
+            raise ImproperlyConfigured(f"JOBADMIN must be a mapping of settings, not a {type(given).__name__}")
         try:
-            collection.configure(**configuration(getattr(settings, "JOBADMIN", {})))
+            collection.configure(**configuration(given))
         except ConfigurationError as error:
             raise ImproperlyConfigured(f"JOBADMIN: {error}") from error
         post_delete.connect(release, dispatch_uid="statuses.release")
@@ -82,7 +86,7 @@ def release(sender: Any, instance: Any, using: str, **more: Any) -> None:
         transaction.on_commit(_Deleted([text]), using=using)
 
 
-def configuration(given: dict[str, Any]) -> dict[str, Any]:
+def configuration(given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the status service in `settings.JOBADMIN`; the client of the CACHE alias unless URL is given."""
     made = {KEYS[key]: value for key, value in given.items() if key in KEYS}
     for key in ("stale_after",):

@@ -15,13 +15,15 @@ from .errors import StatusesError
 #: Keys of `settings.JOBADMIN` that the dashboard reads.
 DASHBOARD_KEYS = ("RESOLVER", "REDACT")
 _BACKEND = "django_redis.cache.RedisCache"
+#: The settings lead to no server at all.
+_NO_HOME = ("statuses.E002", "statuses.E003")
 _FLUSHES = "its clear() is a FLUSHDB, which takes every status with it."
 
 
 def check_settings(known: Iterable[str]) -> list[checks.CheckMessage]:
     """Keys nobody reads (`known`: those that are read), and caches that share the statuses' home."""
     given = getattr(settings, "JOBADMIN", {})
-    found = list(_unknown(given, [*known, "CACHE", *DASHBOARD_KEYS]))
+    found = [*_unknown(given, [*known, "CACHE", *DASHBOARD_KEYS]), *_dashboard(given)]
     return found if given.get("URL") else [*found, *_home(given.get("CACHE", "default"), settings.CACHES)]
 
 
@@ -29,6 +31,18 @@ def _unknown(given: Mapping[str, Any], known: list[str]) -> Iterator[checks.Chec
     for key in given:
         if key not in known:
             yield checks.Error(f"JOBADMIN knows no setting {key!r}.", hint=_nearest(key, known), id="statuses.E001")
+
+
+def _dashboard(given: Mapping[str, Any]) -> Iterator[checks.CheckMessage]:
+    """What the dashboard would find out with its first page."""
+    named, words = given.get("RESOLVER"), given.get("REDACT", ())
+    if isinstance(named, str):
+        try:
+            import_string(named)
+        except ImportError as error:
+            yield checks.Error(f"JOBADMIN['RESOLVER'] is {named!r}, which cannot be imported: {error}", id="statuses.E006")
+    if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+        yield checks.Error(f"JOBADMIN['REDACT'] must be a list of words, not {words!r:.100}", id="statuses.E007")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str | None:
@@ -96,7 +110,11 @@ def _users(alias: str) -> list[str]:
 
 
 def check_policy() -> list[checks.CheckMessage]:
-    """Whether the server may drop statuses when its memory is full. Says nothing while the store is away: pages do."""
+    """Whether the server may drop statuses when its memory is full. Says nothing while the store is away: pages do; nor
+    where the settings lead to none: that is told already."""
+    given = getattr(settings, "JOBADMIN", {})
+    if not given.get("URL") and any(found.id in _NO_HOME for found in _home(given.get("CACHE", "default"), settings.CACHES)):
+        return []
     try:
         facts = health.ping()
     except StatusesError:

@@ -9,6 +9,8 @@ from .arguments import nearest, shown
 from .errors import ConfigurationError
 from .states import State
 
+#: How an address begins.
+SCHEMES = ("redis://", "rediss://", "unix://")
 #: How long a status is kept after its end, by state.
 DEFAULT_RETENTION: Mapping[str, timedelta | None] = {"succeeded": timedelta(days=30), "*": timedelta(days=180)}
 
@@ -58,6 +60,8 @@ class Config:
         for setting in ("url", "read_url"):
             if not isinstance(getattr(self, setting), str | None):
                 raise ConfigurationError(f"{setting} must be an address or None, not {shown(getattr(self, setting))}")
+            if (getattr(self, setting) or SCHEMES[0]).partition("//")[0] + "//" not in SCHEMES:
+                raise ConfigurationError(f"{setting} must begin with {', '.join(SCHEMES)}, not be {shown(getattr(self, setting))}")
         if not _is_whole(self.families) or not 1 <= self.families <= 64:
             raise ConfigurationError(f"families must be 1 to 64, not {shown(self.families)}")
         if not _is_whole(self.cache_entries) or self.cache_entries < 0:

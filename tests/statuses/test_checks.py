@@ -2,8 +2,11 @@
 
 import pytest
 import redis
+from django.apps import apps
+from django.conf import settings
 from django.core import checks as django_checks
 from django.core.checks import Tags
+from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 import statuses
@@ -30,7 +33,7 @@ def ids(messages):
 def test_a_cache_of_ones_own_is_fine():
     caches = {"jobs": cache("redis://localhost/1"), "default": cache("redis://localhost/0"), "other": cache("redis://elsewhere/1")}
 
-    assert found({"CACHE": "jobs", "NAMESPACE": "jobs", "RESOLVER": "a.B"}, caches) == []
+    assert found({"CACHE": "jobs", "NAMESPACE": "jobs", "RESOLVER": "jobadmin.resolver.Resolver"}, caches) == []
     assert found({"URL": "redis://localhost"}, {}) == []
 
 
@@ -141,3 +144,40 @@ def test_django_runs_the_checks_and_the_demo_project_passes_them(store):
         assert "statuses.E001" in ids(django_checks.run_checks(tags=[Tags.caches]))
 
     assert [message for message in django_checks.run_checks() if message.id.startswith("statuses.")] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"CACHE": "nowhere"}, ["statuses.E002"]),
+        ({"CACHE": "default"}, ["statuses.E003"]),
+        ({}, ["statuses.E003"]),
+        ({"CACHE": "jobs", "RESOLVER": "nobody.knows.This"}, ["statuses.E006"]),
+        ({"CACHE": "jobs", "REDACT": "secret"}, ["statuses.E007"]),
+        ({"CACHE": "jobs", "REDACT": ["iban"], "RESOLVER": "jobadmin.resolver.Resolver"}, []),
+    ],
+)
+def test_what_the_first_page_would_find_out_is_told_when_django_starts(store, given, expected):
+    with override_settings(JOBADMIN=given):
+        assert ids(django_checks.run_checks(tags=[Tags.caches])) == expected
+
+
+def test_a_dashboard_without_its_service_is_told():
+    from jobadmin.apps import _check_apps
+
+    with override_settings(INSTALLED_APPS=[name for name in settings.INSTALLED_APPS if name != "statuses"]):
+        assert [error.id for error in _check_apps(None)] == ["jobadmin.E001"]
+    assert _check_apps(None) == []
+
+
+@pytest.mark.parametrize("url", ["foo", "http://localhost", "localhost:6379", "redis:/x"])
+def test_an_address_of_something_else_is_refused_at_once(url):
+    with pytest.raises(statuses.ConfigurationError, match="url must begin with redis://"):
+        statuses.configure(url=url)
+
+
+def test_settings_that_are_no_mapping_are_refused_by_name():
+    config = apps.get_app_config("statuses")
+
+    with override_settings(JOBADMIN=[]), pytest.raises(ImproperlyConfigured, match="JOBADMIN must be a mapping"):
+        config.ready()

@@ -10,16 +10,15 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from . import clock, collection, encoding, health, ids, scripts, transitions
+from . import clock, collection, encoding, health, ids, scripts, transitions, unanswered
 from .engines.guard import Guard
 from .errors import StatusesError, StatusExists, StatusNotFound, StoreUnavailable
 from .loading import load_one
-from .query import Query
 from .states import ENDED, State
 from .status import Status
 from .store import Store, current
@@ -27,8 +26,6 @@ from .store import Store, current
 log = logging.getLogger("statuses")
 #: What one job may say while the store is away; then the oldest is forgotten.
 REMEMBERED = 1000
-#: Microseconds by which the clock of the server may be behind that of the job.
-_BEHIND_US = 60_000_000
 #: Fields of a note that a loaded record can hold: progress and its message.
 _NOTED = frozenset("gm")
 #: What would start another attempt when it arrived twice.
@@ -237,20 +234,14 @@ class Tracked(Status):
         return (
             found is not None
             and found.job_name == self._as_create.get("job_name")
-            and found.recorded_at >= clock.from_us(self._begun_us - _BEHIND_US)
+            and found.recorded_at >= clock.from_us(self._begun_us - unanswered.BEHIND_US)
         )
 
     def _take_back(self) -> None:
         """Remove what came of the first try, where that arrived after all: nobody would ever end it."""
         if self._random is None or self._as_create.get("id") is not None:
             return
-        name, since = self._as_create.get("job_name"), (self._begun_us - _BEHIND_US, None)
-        asked = Query().where(recorded_at=since, state=self._as_create.get("state", State.started))
-        with suppress(ImportError):  # a worker without numpy asks no questions
-            for id in (asked.where(job_name=name) if name else asked).ids():
-                place = ids.decode(id)
-                if place is not None and place.random == self._random:
-                    collection.at(id).delete(force=True)
+        unanswered.take_back(self._random, self._as_create.get("state", State.started), self._as_create.get("job_name"), self._begun_us)
         self._random = None
 
     def _place(self) -> ids.Place:

@@ -4,16 +4,19 @@ Every write names the attempt it speaks of and the states it may leave. Where th
 to see why: an older attempt is left alone, a requeue that was missed is caught up with.
 """
 
+import time
 import zlib
 from typing import Any
 
 import statuses
-from statuses import KillRequested, State, Status
+from statuses import KillRequested, State, Status, StoreUnavailable
 
+from .. import clock, collection, unanswered
 from ..errors import Superseded
 from ..states import ENDED
 from ..store import current as current_store
 from . import calls
+from .guard import Guard
 
 #: States that the end of an attempt may leave. Not in it: the ends themselves, the first one told stays.
 OPEN = frozenset({State.unqueued, State.queued, State.started, State.unknown})
@@ -32,6 +35,21 @@ def is_tracked(job_name: str, provider_job_id: str) -> bool:
         return False
     share = config.sampled.get(job_name)
     return share is None or zlib.crc32(provider_job_id.encode(errors="replace")) < share * 2**32
+
+
+def create(guard: Guard, **as_create: Any) -> Status:
+    """A new status. Where its answer never comes, what arrived of it all the same is taken back once the store is there again:
+    the message left without its id, and the worker that met it made another one.
+    Raises: what `statuses.create` does.  One round trip."""
+    new = collection.prepare(**as_create)
+    since_us = clock.frozen_us() or time.time_ns() // 1000
+    try:
+        return collection.insert(new)
+    except StoreUnavailable:
+        if not new.own_id:
+            state, name = as_create.get("state", State.unqueued), as_create.get("job_name")
+            guard.later(f"taking back {name}", lambda: unanswered.take_back(new.random, state, name, since_us))
+        raise
 
 
 def start(status: Status, worker: str | None, attempt: int, redelivered: bool = False, sent_as: str | None = None) -> int | None:

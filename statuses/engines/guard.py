@@ -78,6 +78,10 @@ class Guard:
             self._said[topic] = now
             logger.log(level, "%s", text, exc_info=trace)
 
+    def later(self, what: str, write: Callable[[], Any]) -> None:
+        """Keep a write until the store, which did not answer just now, is back."""
+        self._late.append((what, write))
+
     def _remember(self, what: str, write: Callable[[], Any], remember: bool) -> None:
         if remember:
             self._late.append((what, write))

@@ -83,7 +83,8 @@ class Tracker:
         """A new status. `args` and `kwargs` are looked at for resources, `call` is what is kept of them.
         One round trip, one more where its user is that of the job it is sent by."""
         above = statuses.current()
-        return statuses.create(
+        return attempts.create(
+            self.guard,
             id=id,
             job_name=job_name[:NAME_LENGTH],
             job_args=self.job_args(job_name, function, args, kwargs),

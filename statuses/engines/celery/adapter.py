@@ -79,7 +79,8 @@ class Adapter:
         """A new status for a message whose request holds args and kwargs. One round trip."""
         request = message.request
         args, kwargs = request.get("args") or (), request.get("kwargs") or {}
-        return statuses.create(
+        return attempts.create(
+            self.guard,
             id=id,
             job_name=message.name,
             job_args=self.job_args(message, args, kwargs),
@@ -96,7 +97,8 @@ class Adapter:
 
     def plan(self, message: Message, *, parent: str | None, depends_on: Sequence[str], root: str | None, user: str | None) -> Status:
         """A new status for a job that is sent once others have succeeded; its arguments are not whole yet. One round trip."""
-        return statuses.create(
+        return attempts.create(
+            self.guard,
             job_name=message.name,
             engine=self.engine_name,
             provider_job_id=message.task_id,

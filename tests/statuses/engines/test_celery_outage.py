@@ -42,6 +42,17 @@ def test_running_jobs_go_on_without_delay_and_their_end_is_told_afterwards(store
     assert (job.state, job.attempt) == (State.succeeded, 0)
 
 
+def test_a_job_that_is_published_while_the_store_hangs_is_one_job(store_back: Any) -> None:
+    world = store_back
+    world.store.freeze()
+    sent = world.tasks.add.delay(1, 2)
+    assert sent.get(timeout=20) == 3
+    world.store.thaw()
+
+    until(lambda: not adapters.of(world.app).guard.away, "the publisher knows that the store is back")
+    until(lambda: [job.state for job in statuses.where(provider_job_id=sent.id)] == [State.succeeded], "one job, and it ended", 30)
+
+
 def test_what_is_published_meanwhile_runs_and_is_told_once_the_store_is_back(store_back: Any) -> None:
     world = store_back
     world.store.freeze()

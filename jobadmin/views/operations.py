@@ -72,7 +72,8 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
         "can_undo": service.can_undo(found) and resolver().may(request.user, ALL["restore"].permission),
         "may_act": resolver().may(request.user, ALL[found.action].permission),
     }
-    return render(request, "jobadmin/_operation.html" if wants_part(request) else "jobadmin/operation.html", context)
+    part = "jobadmin/_operation.html" if in_dialog else "jobadmin/_operation_swap.html"
+    return render(request, part if wants_part(request) else "jobadmin/operation.html", context)
 
 
 @require_POST

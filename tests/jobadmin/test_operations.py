@@ -385,6 +385,7 @@ def test_the_page_shows_progress_then_the_result_and_stops_looking(browse) -> No
     before = client.get(url).content.decode()
     runner.run_pending()
     after = client.get(url, headers={"HX-Request": "true"}).content.decode()
+    assert 'id="j-on-record" hx-swap-oob="true"' in after
 
     assert "Requesting kill for 2 jobs" in before and 'hx-trigger="every 1s"' in before
     assert "Kill requested for 2 jobs" in after and "hx-trigger" not in after

@@ -44,7 +44,7 @@ class Rows:
             yield (
                 f'<tr role="row"><th role="rowheader" scope="row"><a class="j-drill j-mono" href="{address}">{name}</a></th>'
                 f'<td role="cell" class="j-num" data-label="{self.total}"><a class="j-drill" href="{address}"><span class="j-withbar">'
-                f"{count(row.total)}{_bar(row.total, self.table.most_total)}</span></a></td>{cells}"
+                f"{count(row.total)}{bar_markup(row.total, self.table.most_total)}</span></a></td>{cells}"
                 f'<td role="cell" class="j-num" data-label="{self.rate}">{self._failure(row)}</td>'
                 f'<td role="cell" class="j-num" data-label="p95">{self._p95(row)}</td></tr>'
             )
@@ -58,7 +58,9 @@ class Rows:
         return f'{cell}<a class="j-drill" href="{address}" aria-label="{words} {self.spoken[state]}, {name}">{words}</a></td>'
 
     def _failure(self, row: NameRow) -> str:
-        inside = f'<span class="j-withbar">{escape(row.failure_words)}{_bar(row.failure, self.table.most_failure, " s-failed")}</span>'
+        inside = (
+            f'<span class="j-withbar">{escape(row.failure_words)}{bar_markup(row.failure, self.table.most_failure, " s-failed")}</span>'
+        )
         if not row.counts["failed"]:
             return f'<span class="j-drill is-nil">{inside}</span>'
         strong = " j-strong" if row.is_notable else ""
@@ -67,12 +69,12 @@ class Rows:
     def _p95(self, row: NameRow) -> str:
         if row.p95 is None:
             return f'<span class="is-nil">{NOTHING}</span>'
-        inside = f'<span class="j-withbar">{escape(duration(row.p95))}{_bar(row.p95_bar, 1)}</span>'
+        inside = f'<span class="j-withbar">{escape(duration(row.p95))}{bar_markup(row.p95_bar, 1)}</span>'
         return f'<a class="j-drill" href="{escape(self.by_run_time(row.value))}">{inside}</a>'
 
 
-def _bar(part: float, whole: float, colours: str = "") -> str:
-    """A small horizontal bar: its length is an attribute, so that no inline style is needed."""
+def bar_markup(part: float, whole: float, colours: str = "") -> str:
+    """A small horizontal bar: its length is an attribute, so that no inline style is needed. `colours`: more classes, escaped."""
     width = f"{min(100.0, 100 * part / whole) if whole else 0.0:.3f}".rstrip("0").rstrip(".")
     return (
         f'<svg class="j-bar{colours}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'

@@ -8,13 +8,13 @@ from typing import Any
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from jobadmin import formats, paths
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter
-from jobadmin.namerows import name_rows
+from jobadmin.namerows import bar_markup, name_rows
 from jobadmin.panels.ranking import NameTable
 from jobadmin.tokens import Token
 from jobadmin.viewing import Viewing, present
@@ -133,10 +133,8 @@ def viewing() -> Viewing:
 @register.simple_tag
 def bar(part: float, whole: float, state: str = "", kind: str = "") -> SafeString:
     """A small horizontal bar: its length is an attribute, so that no inline style is needed."""
-    width = plain(min(100.0, 100 * part / whole) if whole else 0.0)
-    classes = " ".join(filter(None, ("j-bar", kind and f"j-bar--{kind}", state and css_state(state))))
-    markup = '<svg class="{}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect width="{}" height="6"/></svg>'
-    return format_html(markup, classes, width)
+    colours = "".join(f" {name}" for name in (kind and f"j-bar--{kind}", state and css_state(state)) if name)
+    return mark_safe(bar_markup(part, whole, escape(colours)))
 
 
 @register.simple_tag

@@ -84,7 +84,7 @@ class Guard:
 
     def _remember(self, what: str, write: Callable[[], Any], remember: bool) -> None:
         if remember:
-            self._late.append((what, write))
+            self.later(what, write)
 
     def lost(self, error: StoreUnavailable) -> None:
         """The store did not answer: nobody asks it again until it is back."""

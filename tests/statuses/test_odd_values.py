@@ -130,7 +130,7 @@ CALLS = {
     "clean older_than": ("older_than", "None 0days ages", lambda v: statuses.clean(older_than=v, dry_run=True)),
     "clean progress": ("progress", "None|type", lambda v: statuses.clean(progress=v)),
     "namespace": ("namespace", "subclass", lambda v: statuses.config.make(namespace=v)),
-    "url": ("url", "None empty huge surrogate nul subclass newline attempt slashes", lambda v: statuses.config.make(url=v)),
+    "url": ("url", "None empty", lambda v: statuses.config.make(url=v)),
     "families": ("families", "7", lambda v: statuses.config.make(families=v)),
     "retention": ("retention", "{}", lambda v: statuses.config.make(retention=v)),
     "stale_after": ("stale_after", "ages", lambda v: statuses.config.make(stale_after=v, reap_after={})),

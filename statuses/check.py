@@ -188,7 +188,7 @@ class _Family:
                 continue
             if found and self.repair:
                 writes = [write for _, part in found for write in part]
-                if scripts.mend(self.store, self.family, column, writes, sizes) is None:
+                if scripts.mend(self.store, self.family, column, writes, sizes=sizes) is None:
                     continue
             for fault, _ in found:
                 self.tally.note(fault, self.repair)

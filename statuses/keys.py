@@ -16,7 +16,8 @@ def family(namespace: str, number: int) -> str:
 
 def meta(tag: str) -> str:
     """hash: `store` random id of this store, `format`, `families`, `first` and `current` segment, `stamp` of the last removal,
-    `dropped` when texts were last taken out, `until:<model>` for each model that jobs wait to see deleted."""
+    `dropped` when texts were last taken out, `cleaner` token of who last began to, `until:<model>` for each model that jobs wait to
+    see deleted."""
     return f"{tag}meta"
 
 

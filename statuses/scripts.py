@@ -443,12 +443,18 @@ def repair(
 
 
 def mend(
-    store: Store, family: int, dictionary: str, writes: Sequence[tuple[str, str, int]], sizes: tuple[int, int] | None = None
+    store: Store,
+    family: int,
+    dictionary: str,
+    writes: Sequence[tuple[str, str, int]],
+    *,
+    sizes: tuple[int, int] | None = None,
+    cleaner: str = "",
 ) -> int | None:
-    """Apply (what, text, code) to a dictionary; how many entries were dropped. sizes: texts and codes it must still have,
-    None when it has not; see `lua/mend.lua`."""
+    """Apply (what, text, code) to a dictionary; how many entries were dropped. sizes: texts and codes it must still have;
+    cleaner: the token of who marks and drops. None when it has not those sizes, or another cleaner marks; see `lua/mend.lua`."""
     tag = store.families[family]
-    arguments: list[Any] = [*(sizes or ("", ""))]
+    arguments: list[Any] = [*(sizes or ("", "")), cleaner]
     for write in writes:
         arguments += write
     dropped = store.script("mend", [*_dictionary(tag, dictionary), keys.meta(tag)], arguments)

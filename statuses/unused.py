@@ -3,8 +3,10 @@
 Nothing counts uses, so a text is looked for. While that goes on somebody may take its code for a new job: hence two
 looks with a mark between them. A code that no cell holds is marked; who takes a marked code takes the mark away, in the
 step that writes it into a cell; what is still marked after a look that began behind the mark can be nowhere. Its code
-never stands for another text: its place in the list stays empty."""
+never stands for another text: its place in the list stays empty. Cleaners that meet: the last to begin marks and drops, the
+others leave off."""
 
+import secrets
 from collections.abc import Callable, Mapping
 
 from . import dictionaries, scripts
@@ -24,11 +26,12 @@ def forget(store: Store, family: int, used: Used, look_again: Callable[[], Used]
     unused = {column: _unused(texts[family, column], used[column]) for column in DICTIONARIES}
     if not any(unused.values()):
         return 0
-    for column, entries in unused.items():
-        _mend(store, family, column, "mark", entries)
+    cleaner = _Cleaner(store, family)
+    if not all(cleaner.mend(column, "mark", entries) is not None for column, entries in unused.items()):
+        return 0
     now = look_again()
     return sum(
-        _mend(store, family, column, "drop", [(code, text) for code, text in entries if code not in now[column]])
+        cleaner.mend(column, "drop", [(code, text) for code, text in entries if code not in now[column]]) or 0
         for column, entries in unused.items()
     )
 
@@ -37,8 +40,20 @@ def _unused(texts: list[str], used: set[int]) -> list[tuple[int, str]]:
     return [(code, text) for code, text in enumerate(texts, start=1) if text and code not in used]
 
 
-def _mend(store: Store, family: int, column: str, what: str, entries: list[tuple[int, str]]) -> int:
-    done = 0
-    for first in range(0, len(entries), STEP):
-        done += scripts.mend(store, family, column, [(what, text, code) for code, text in entries[first : first + STEP]]) or 0
-    return done
+class _Cleaner:
+    """The one that marks from now on."""
+
+    def __init__(self, store: Store, family: int) -> None:
+        self._store, self._family, self._token = store, family, secrets.token_hex(8)
+        scripts.mend(store, family, next(iter(DICTIONARIES)), [("claim", "", 0)], cleaner=self._token)
+
+    def mend(self, column: str, what: str, entries: list[tuple[int, str]]) -> int | None:
+        """How many were dropped; None when another cleaner has begun."""
+        done = 0
+        for first in range(0, len(entries), STEP):
+            writes = [(what, text, code) for code, text in entries[first : first + STEP]]
+            dropped = scripts.mend(self._store, self._family, column, writes, cleaner=self._token)
+            if dropped is None:
+                return None if what == "mark" else done
+            done += dropped
+        return done

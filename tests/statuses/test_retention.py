@@ -278,15 +278,37 @@ def test_a_text_taken_for_a_new_job_while_it_is_being_forgotten_is_kept(clock, m
     clock.tick(2 * DAY)
     real, late = scripts.mend, []
 
-    def slow(store, family, column, writes, sizes=None):
+    def slow(store, family, column, writes, **options):
         if column == "job_name" and writes and writes[0][0] == "drop" and not late:
             late.append(make_status("queued", job_name="a"))
-        return real(store, family, column, writes, sizes)
+        return real(store, family, column, writes, **options)
 
     monkeypatch.setattr(scripts, "mend", slow)
     statuses.clean()
 
     assert late
+    assert late[0].reload().job_name == "a"
+    assert statuses.where(job_name="a").count() == 1
+    assert statuses.check().problems == ()
+
+
+def test_a_text_taken_between_two_cleaners_is_kept(clock, monkeypatch):
+    make_status("failed", job_name="a", keep_for=DAY)
+    make_status("failed", job_name="b")
+    clock.tick(2 * DAY)
+    real, late = scripts.mend, []
+
+    def slow(store, family, column, writes, **options):
+        if column == "job_name" and writes and writes[0][0] == "drop" and not late:
+            late.append(make_status("queued", job_name="a"))
+            # Another cleaner, whose first look was before that: it marks the text again.
+            claimed = real(store, family, column, [("claim", "", 0)], cleaner="another")
+            assert claimed == real(store, family, column, [("mark", "a", 1)], cleaner="another") == 0
+        return real(store, family, column, writes, **options)
+
+    monkeypatch.setattr(scripts, "mend", slow)
+    assert statuses.clean().forgotten == 0
+
     assert late[0].reload().job_name == "a"
     assert statuses.where(job_name="a").count() == 1
     assert statuses.check().problems == ()

@@ -41,6 +41,12 @@ def pytest_configure() -> None:
     django.setup()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    # Each process of a parallel run reads this file before the settings, as this one did, and has a server of its own.
+    os.environ.pop("DJANGO_SETTINGS_MODULE")
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(RUN_DIR, ignore_errors=True)
 

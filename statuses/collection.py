@@ -209,10 +209,8 @@ def _state(state: str) -> State:
 
 
 def _family(own_id: str | None) -> int:
-    families = len(store.current().families)
-    if families == 1:
-        return 0
-    return encoding.tag_hash(own_id)[0] % families if own_id else int.from_bytes(store.token()[:2], "big") % families
+    here = store.current()
+    return encoding.tag_hash(own_id)[0] % len(here.families) if own_id else here.some_family()
 
 
 def insert(new: scripts.NewRow) -> Status:

@@ -98,7 +98,7 @@ def _by_family(store: Store, rows: list["_Row"]) -> Iterable[tuple[int, list["_R
     if len(store.families) == 1:
         return [(0, rows)]
     grouped: dict[int, list[_Row]] = {}
-    spread = secrets.randbelow(len(store.families))
+    spread = store.some_family()
     for row in rows:
         grouped.setdefault(_family(row.own_id) if row.own_id else spread, []).append(row)
     return grouped.items()

@@ -44,6 +44,10 @@ class Store:
         """The hash tag of each family, by number."""
         return tuple(keys.family(self.config.namespace, number) for number in range(self.config.families))
 
+    def some_family(self) -> int:
+        """The number of a family for new jobs that have no ids of their own: any, each as often."""
+        return secrets.randbelow(len(self.families)) if len(self.families) > 1 else 0
+
     @cached_property
     def writer(self) -> redis.Redis | Cluster:
         return self._client(self.config.url, retries=0, read_size=65536)

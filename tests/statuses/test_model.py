@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import timedelta
+from functools import partial
 from random import Random
 
 import pytest
@@ -44,6 +45,8 @@ class Service(RuleBasedStateMachine):
         statuses.configure(url=self.url, namespace=next(_namespaces), families=self.families)
         # Segments are made in full length: those of earlier examples would fill the machine.
         current().writer.flushall()
+        # Which family a job falls into decides the order of answers: a failure could not be found again.
+        current().some_family = partial(Random(seed).randrange, self.families)
         self.clock = FrozenClock(clock.from_us(1_780_000_000_000_000))
         self.model, self.random, self.known = Model(), Random(seed), set()
         self.model.set_time(clock.frozen_us())
@@ -382,9 +385,9 @@ def test_the_service_is_what_a_naive_model_of_it_is(server_url, store):
 
 @pytest.mark.full
 def test_the_service_is_what_a_naive_model_of_it_is_for_long(server_url, store):
-    run(Service, server_url, examples=1500, steps=80, phases=tuple(Phase))
+    run(Service, server_url, examples=300, steps=80, phases=tuple(Phase))
 
 
 @pytest.mark.full
 def test_families_make_no_difference(server_url, store):
-    run(type("Families", (Service,), {"families": 3}), server_url, examples=300, steps=60, phases=tuple(Phase))
+    run(type("Families", (Service,), {"families": 3}), server_url, examples=120, steps=60, phases=tuple(Phase))

@@ -53,7 +53,7 @@ def nice_step(highest: float, steps: int = STEPS, *, whole: bool = True) -> floa
     power = 10 ** math.floor(math.log10(least))
     for factor in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
         step = factor * power
-        if step >= least * (1 - 1e-9) and (not whole or step == int(step)):
+        if (step == int(step) and step >= least) if whole else step >= least * (1 - 1e-9):
             return step
     return 10 * power
 

@@ -1,9 +1,10 @@
 """Partial results by segment, kept as long as the segment's version is the one they were computed from."""
 
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
+
+from . import forks
 
 #: Bytes of partial results a process keeps, as estimated.
 MAX_BYTES = 256 << 20
@@ -45,7 +46,7 @@ class Cache:
         self._bytes = 0
         self._hits = 0
         self._misses = 0
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     def get(self, key: Any, version: bytes) -> tuple[Any] | None:
         """The value in a tuple (it may itself be None), or None when there is none for this version."""

@@ -1,11 +1,10 @@
 """The texts behind the codes of the columns, as a reader keeps them: all of them, caught up from the end."""
 
-import threading
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from . import keys
+from . import forks, keys
 from .columns import DICTIONARIES
 from .store import Command, Store
 
@@ -85,7 +84,7 @@ class Texts:
         return dict(zip(pending, zip(texts, seals, strict=True), strict=True)), dict(zip(families, dropped, strict=True))
 
 
-_lock = threading.Lock()
+_lock = forks.lock()
 _of_store: "weakref.WeakKeyDictionary[Store, Texts]" = weakref.WeakKeyDictionary()
 
 

@@ -2,13 +2,12 @@
 question are called in the columns."""
 
 import struct
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import clock, ids, keys
+from . import clock, forks, ids, keys
 from .columns import BY_NAME, DICTIONARIES, SEGMENT_ROWS
 from .segments import Segment, head, newer
 from .store import Command, Store
@@ -63,7 +62,7 @@ class _Family:
 
 
 _Reply = Callable[[Any], None]
-_lock = threading.Lock()
+_lock = forks.lock()
 _known: "weakref.WeakKeyDictionary[Store, list[_Family]]" = weakref.WeakKeyDictionary()
 
 

@@ -4,13 +4,12 @@ Such a job says in its hash which resource that is, and is kept for ever until s
 `statuses.apps` does, for every model of a Django project. Labels of models that any job ever waited for stand in the
 store, so that the deletion of anything else costs nothing."""
 
-import threading
 import time
 import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from . import keys, resource, scripts
+from . import forks, keys, resource, scripts
 from .errors import StatusNotFound
 from .store import Store, current
 
@@ -21,7 +20,7 @@ BELIEVED = 5.0
 #: Resources one question asks for.
 STEP = 500
 
-_lock = threading.Lock()
+_lock = forks.lock()
 _labels: "weakref.WeakKeyDictionary[Store, tuple[float, frozenset[str]]]" = weakref.WeakKeyDictionary()
 
 

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from . import keys
+from . import forks, keys
 from .cluster import Cluster, is_cluster
 from .config import Config
 from .errors import ConfigurationError, StoreFormat, StoreUnavailable
@@ -34,7 +34,8 @@ class Store:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
+        _stores.add(self)
         self._shas: dict[str, str] = {}
         self.current: dict[int, int] = {}
         """Family -> the segment that took the last new row: a hint, every script checks it."""
@@ -173,6 +174,11 @@ class Store:
         if families is not None and int(families) != self.config.families:
             raise ConfigurationError(f"the store has {int(families)} families, the configuration says {self.config.families}")
 
+    def leave(self) -> None:
+        """Leave the connections to the parent of this process, untouched: to close a pool takes locks of its own, which a thread of
+        the parent may have held at the fork."""
+        _left.extend(client for name in ("writer", "reader") if (client := self.__dict__.pop(name, None)) is not None)
+
     def close(self) -> None:
         """Give the connections back."""
         for name in ("writer", "reader"):
@@ -236,8 +242,17 @@ class translated:
             raise StoreUnavailable(self.tried, error) from error
 
 
-_lock = threading.Lock()
+_lock = forks.lock()
 _store: Store | None = None
+_stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
+#: Clients of the parent, in a forked child: kept, for what is collected closes itself.
+_left: list[redis.Redis | Cluster] = []
+
+
+@forks.afterwards
+def _leave_to_parent() -> None:
+    for store in list(_stores):
+        store.leave()
 
 
 def use(config: Config) -> Store:

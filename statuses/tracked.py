@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from . import clock, collection, encoding, health, ids, scripts, transitions, unanswered
+from . import clock, collection, encoding, forks, health, ids, scripts, transitions, unanswered
 from .engines.guard import Guard
 from .errors import StatusesError, StatusExists, StatusNotFound, StoreUnavailable
 from .loading import load_one
@@ -50,7 +50,7 @@ class StoreGuard(Guard):
             super().say(topic, text, level=level, trace=trace)
 
 
-_lock = threading.Lock()
+_lock = forks.lock()
 _guards: "weakref.WeakKeyDictionary[Store, StoreGuard]" = weakref.WeakKeyDictionary()
 
 

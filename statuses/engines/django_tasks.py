@@ -14,7 +14,6 @@ import importlib
 import importlib.util
 import os
 import sys
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,7 +27,7 @@ from django.utils.module_loading import import_string
 import statuses
 from statuses import EngineCannot, KillRequested, State, Status, StatusExists
 
-from .. import failure
+from .. import failure, forks
 from . import attempts, calls, registry
 from .base import Engine
 from .heartbeats import EVERY_SECONDS
@@ -76,7 +75,7 @@ class Adapter:
         self.tracker = tracker
         self._runs: dict[str, Run] = {}
         self._refused: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     @_quiet
     def enqueued(self, sender: Any = None, task_result: Any = None, **_: Any) -> None:

@@ -6,7 +6,6 @@ of and the states it may leave, so a late one undoes nothing.
 """
 
 import logging
-import os
 import threading
 import time
 import weakref
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 import statuses
 
+from .. import forks
 from ..errors import KillRequested, StatusNotFound, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -149,10 +149,8 @@ class Guard:
 _guards: "weakref.WeakSet[Guard]" = weakref.WeakSet()
 
 
+@forks.afterwards
 def _after_fork() -> None:
     # The thread that looks for the store lives in the parent; so do the ends it will tell.
     for guard in list(_guards):
         guard._reset()
-
-
-os.register_at_fork(after_in_child=_after_fork)

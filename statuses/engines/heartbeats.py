@@ -3,11 +3,12 @@
 The thread lives where the job runs, not in a supervisor: it falls silent exactly when the job's process does.
 """
 
-import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable
+
+from .. import forks
 
 #: Seconds between two signs of life of a job; a quarter of the time after which it counts as stale.
 EVERY_SECONDS = 15.0
@@ -71,10 +72,8 @@ class Heartbeats:
 _all: "weakref.WeakSet[Heartbeats]" = weakref.WeakSet()
 
 
+@forks.afterwards
 def _after_fork() -> None:
     # Neither the thread nor the jobs it speaks for came along.
     for heartbeats in list(_all):
         heartbeats._reset()
-
-
-os.register_at_fork(after_in_child=_after_fork)

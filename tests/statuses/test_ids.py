@@ -39,7 +39,9 @@ def test_ids_of_one_millisecond_sort_by_row():
     assert made == sorted(made)
 
 
-@pytest.mark.parametrize("text", ["", "Book:53", "01a1fc99", "7f0f6a52-3a5b-4f0c-9d0e-2b6a5d1c8e4f", "01a1fc99-d5b0-8000-8000-000000000000"])
+@pytest.mark.parametrize(
+    "text", ["", "Book:53", "01a1fc99", "7f0f6a52-3a5b-4f0c-9d0e-2b6a5d1c8e4f", "01a1fc99-d5b0-8000-8000-000000000000"]
+)
 def test_what_is_no_generated_id_decodes_to_nothing(text):
     assert ids.decode(text) is None
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
+from statuses import dictionaries, directory, store, tracked
 from statuses.testing import make_status
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -61,6 +62,40 @@ def test_restarts_of_many_writers_are_archived_one_by_one():
 
     assert status.reload().attempt == 40
     assert len(status.prior_attempts) == 40
+
+
+def test_a_child_forked_while_others_hold_every_lock_writes(server_url):
+    """As a worker that forks while its heartbeats write: a lock held by a thread of the parent is nobody's in the child."""
+    here = statuses.create(job_name="parent")._store
+    held = [here._lock, here.writer.connection_pool._lock, directory._lock, dictionaries._lock, store._lock, tracked._lock]
+    holding, forked = threading.Event(), threading.Event()
+
+    def hold():
+        with contextlib.ExitStack() as locks:
+            for lock in held:
+                locks.enter_context(lock)
+            holding.set()
+            forked.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holding.wait(60)
+    child = multiprocessing.get_context("fork").Process(target=_child, args=(server_url, here.config.namespace))
+    child.start()
+    child.join(30)
+    forked.set()
+    thread.join()
+    child.kill()
+
+    assert child.exitcode == 0
+    assert len(statuses.all().counts_by("job_name")) == 3
+
+
+def _child(url: str, namespace: str) -> None:
+    statuses.create(job_name="as the parent")
+    statuses.configure(url=url, namespace=namespace)
+    with statuses.track("anew"):
+        assert statuses.all().count() == 3
 
 
 OWN = [f"own-{number}" for number in range(8)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import kombu.exceptions
+
+from ... import forks
 
 #: Seconds that connecting and one reply may take: a page waits for it.
 TIMEOUT_SECONDS = 1.0
@@ -33,7 +34,7 @@ class Broker:
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._connection: Any = None
         self._away_until = 0.0
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import socket
-import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +21,7 @@ from huey.exceptions import CancelExecution, HueyException, RetryTask
 import statuses
 from statuses import KillRequested, State, Status, StatusExists
 
+from ... import forks
 from .. import calls, registry
 from ..heartbeats import EVERY_SECONDS
 from ..runs import Run, of_message
@@ -67,7 +67,7 @@ class Adapter:
         self.tracker = tracker
         self._runs: dict[str, Run] = {}
         self._refused: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     def connect(self) -> None:
         """Receive what Huey tells. Our hook is the last before the execution: what another one cancels never started."""

@@ -1,0 +1,32 @@
+"""What a forked child must not take over: locks that a thread of its parent may have held, and would never give back there."""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+
+_locks: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
+_after: list[Callable[[], None]] = []
+
+
+def lock() -> threading.Lock:
+    """A lock that is free in a forked child, whoever held it."""
+    made = threading.Lock()
+    _locks.add(made)
+    return made
+
+
+def afterwards(act: Callable[[], None]) -> Callable[[], None]:
+    """Call `act` in every forked child, before anything else runs there; locks are free by then. A decorator."""
+    _after.append(act)
+    return act
+
+
+def _in_child() -> None:
+    for held in list(_locks):
+        held._at_fork_reinit()  # ty: ignore[unresolved-attribute]  # What `logging` and `threading` do with theirs.
+    for act in _after:
+        act()
+
+
+os.register_at_fork(after_in_child=_in_child)

@@ -33,6 +33,16 @@ class StoreUnavailable(StatusesError):
         self.why = str(why)
 
 
+class ScriptFailed(StatusesError):
+    """Raised when Redis is there and refuses what it was sent as wrong: a fault of a script, a key that something else wrote. It will
+    refuse it again; `tried` says what was attempted."""
+
+    def __init__(self, tried: str, why: object) -> None:
+        super().__init__(f"the status store refused {tried} as wrong: {why}")
+        self.tried = tried
+        self.why = str(why)
+
+
 class StoreFormat(ConfigurationError):
     """Raised when the store was written by a newer version of this library."""
 

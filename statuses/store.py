@@ -1,6 +1,7 @@
 """The one place that speaks to Redis: clients, scripts by name, and what its errors mean."""
 
 import os
+import re
 import secrets
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from redis.retry import Retry
 from . import forks, keys
 from .cluster import Cluster, is_cluster
 from .config import Config
-from .errors import ConfigurationError, StoreFormat, StoreUnavailable
+from .errors import ConfigurationError, ScriptFailed, StoreFormat, StoreUnavailable
 from .lua import source
 
 #: The layout of the keys; a store that says a higher one is refused.
@@ -225,18 +226,73 @@ def _like(client: redis.Redis, options: dict[str, Any]) -> redis.Redis:
     return redis.Redis(connection_pool=made)
 
 
+#: Script -> what its callers know it as; "a write" for the others.
+_KNOWN_AS = {
+    "bulk": "a change of many",
+    "create": "create()",
+    "drop": "clean()",
+    "error": "add_error()",
+    "finish": "a change of state",
+    "hold": "a pause of a queue",
+    "kill": "request_kill()",
+    "label": "a change of names",
+    "load": "load()",
+    "mend": "clean() or check()",
+    "move": "a change of state",
+    "note": "progress, data or a heartbeat",
+    "pack": "clean()",
+    "present": "news of a worker",
+    "read": "a read",
+    "repair": "check(repair=True)",
+    "requeue": "requeued()",
+    "reserve": "load()",
+    "sample": "a sample of the queues",
+    "segment": "the opening of a segment",
+    "stamp": "a removal",
+    "start": "started()",
+    "tag": "a change of arguments",
+}
+#: What the server answers, whatever it is asked, while it is as it is; inside a script it stands within the text.
+_REFUSALS = re.compile(
+    r"(?:^|[\s:-])(?:OOM|READONLY|LOADING|MASTERDOWN|NOAUTH|NOPERM|WRONGPASS|DENIED|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|TRYAGAIN)\s"
+    r"|ACL failure|DB index|Script killed"
+)
+_REFUSING = (
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.NoPermissionError,
+    redis.exceptions.NoScriptError,
+    redis.exceptions.AuthenticationWrongNumberOfArgsError,
+    redis.exceptions.AskError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.ClusterDownError,
+)
+
+
+def _is_fault(error: Exception) -> bool:
+    """Whether Redis is there and takes other commands than this one."""
+    if not isinstance(error, redis.ResponseError) or isinstance(error, _REFUSING):
+        return False
+    # A pipeline puts the command before what the server said to it, with texts of whoever called.
+    return _REFUSALS.search(str(error).rpartition("caused error: ")[2]) is None
+
+
 class translated:
-    """Turns what redis-py raises inside the block into StoreUnavailable, with what was tried."""
+    """Turns what redis-py raises inside the block into StoreUnavailable, or ScriptFailed, with what was tried."""
 
     def __init__(self, tried: str) -> None:
-        self.tried = tried
+        self._tried = tried
+
+    @property
+    def tried(self) -> str:
+        return self._tried if " " in self._tried else _KNOWN_AS.get(self._tried, "a write")
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, redis.RedisError) and not isinstance(error, redis.exceptions.DataError):
-            raise StoreUnavailable(self.tried, error) from error
+            raise (ScriptFailed if _is_fault(error) else StoreUnavailable)(self.tried, error) from error
         # What a cluster that cannot be reached raises is no RedisError.
         if isinstance(error, OSError | redis.exceptions.RedisClusterException):
             raise StoreUnavailable(self.tried, error) from error

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from . import clock, collection, encoding, forks, health, ids, scripts, transitions, unanswered
 from .engines.guard import Guard
-from .errors import StatusesError, StatusExists, StatusNotFound, StoreUnavailable
+from .errors import ScriptFailed, StatusesError, StatusExists, StatusNotFound, StoreUnavailable
 from .loading import load_one
 from .states import ENDED, State
 from .status import Status
@@ -101,10 +101,12 @@ class Tracked(Status):
     _is_remembered: bool
     """Whether the guard is to tell what was missed."""
     _warned: bool
+    _is_refused: bool
+    """Whether the store is there and does not take this job: nothing more is said of it."""
 
     @classmethod
     def begin(cls, as_create: Mapping[str, Any]) -> "Tracked":
-        """A job that is created now, or once its store is back. Raises what `create` does, but StoreUnavailable."""
+        """A job that is created now, or once its store is back. Raises what `create` does, but StoreUnavailable and ScriptFailed."""
         store, random, error = current(), None, None
         guard, began_us = guard_of(store), _now_us()
         if not guard.away:
@@ -115,6 +117,9 @@ class Tracked(Status):
             except StoreUnavailable as lost:
                 error = lost
                 guard.lost(lost)
+            except ScriptFailed as refused:
+                guard.refused(refused)
+                return cls._of(Status(as_create.get("id") or uuid4().hex, store, None), guard, as_create, began_us, is_refused=True)
         checked = collection.prepare(**{name: value for name, value in as_create.items() if name != "keep_until_deleted"})
         made = cls._of(Status(checked.own_id or uuid4().hex, store, None), guard, as_create, began_us)
         made._random = random
@@ -122,15 +127,19 @@ class Tracked(Status):
         return made
 
     @classmethod
-    def _of(cls, status: Status, guard: StoreGuard, as_create: Mapping[str, Any], began_us: int) -> "Tracked":
+    def _of(cls, status: Status, guard: StoreGuard, as_create: Mapping[str, Any], began_us: int, is_refused: bool = False) -> "Tracked":
         made = cls(status.id, status._store, status._where)
         made._guard, made._as_create, made._begun_us, made._random = guard, as_create, began_us, None
         made._missed = deque(maxlen=REMEMBERED)
         made._telling = threading.RLock()
         made._is_remembered = made._warned = False
+        made._is_refused = is_refused
         return made
 
     def _write(self, action: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        if self._is_refused:
+            self.changed = False
+            return None
         if self._where is not None and not self._missed and not self._guard.away:
             return self._say_now(action, arguments, more)
         with self._telling:
@@ -148,6 +157,8 @@ class Tracked(Status):
                 self._miss(_Missed(action, arguments, more, _now_us(), True), error)
         except StatusNotFound as error:
             self._say(error)
+        except ScriptFailed as error:
+            self._guard.refused(error)
         self.changed = False
         return None
 
@@ -193,10 +204,17 @@ class Tracked(Status):
                     self._load()
                 handle = Status(self.id, self._store, self._where)
                 while self._missed:
-                    _again(handle, self._missed[0])
+                    try:
+                        _again(handle, self._missed[0])
+                    except ScriptFailed as error:
+                        self._guard.refused(error)
                     self._missed.popleft()
             except StoreUnavailable:
                 raise
+            except ScriptFailed as error:
+                self._missed.clear()
+                self._is_refused = self._where is None
+                self._guard.refused(error)
             except (StatusesError, ValueError, TypeError) as error:
                 self._missed.clear()
                 self._say(error)
@@ -245,6 +263,8 @@ class Tracked(Status):
         self._random = None
 
     def _place(self) -> ids.Place:
+        if self._is_refused:
+            raise StatusNotFound(self.id)
         if self._where is None and (self._guard.away or not self._catch_up()):
             raise StoreUnavailable("a read", f"it was away when job {self.id} began")
         return super()._place()
@@ -256,13 +276,15 @@ class Tracked(Status):
 
     def check_kill(self) -> None:
         """Ask the store whether the job shall die; it goes on when the store does not know. Raises: KillRequested."""
-        if self._guard.away:
+        if self._guard.away or self._is_refused:
             return
         try:
             super().check_kill()
         except StoreUnavailable as error:
             self._guard.lost(error)
             self._say(error)
+        except ScriptFailed as error:
+            self._guard.refused(error)
         except StatusNotFound as error:
             self._say(error)
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import statuses
 
 from .. import forks
-from ..errors import KillRequested, StatusNotFound, StoreUnavailable
+from ..errors import KillRequested, ScriptFailed, StatusNotFound, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ REMEMBERED = 10_000
 LAST_WORDS_SECONDS = 3.0
 #: Seconds in which the same complaint is logged once.
 QUIET_SECONDS = 60.0
+#: Complaints that are known at once; beyond that, those that may be said again are let go.
+TOPICS = 1000
 
 
 class Guard:
@@ -76,7 +78,13 @@ class Guard:
         now = time.monotonic()
         if now - self._said.get(topic, -QUIET_SECONDS) >= QUIET_SECONDS:
             self._said[topic] = now
+            if len(self._said) > TOPICS:
+                self._said = {said: at for said, at in self._said.items() if now - at < QUIET_SECONDS}
             logger.log(level, "%s", text, exc_info=trace)
+
+    def refused(self, error: ScriptFailed) -> None:
+        """The store is there and will never take this write: it is dropped, and the job goes on."""
+        self.say(f"refused {error.tried}", f"{error}; this is lost, the job goes on", level=logging.ERROR, trace=True)
 
     def later(self, what: str, write: Callable[[], Any]) -> None:
         """Keep a write until the store, which did not answer just now, is back."""
@@ -117,7 +125,8 @@ class Guard:
         statuses.ping()
 
     def _tell(self) -> None:
-        """Do what was remembered, in its order; StoreUnavailable leaves the rest for later."""
+        """Do what was remembered, in its order; StoreUnavailable leaves the rest for later. What the store refuses is dropped: it would
+        refuse it for ever, and nothing else would be told."""
         with self._telling:
             while self._late:
                 what, write = self._late.popleft()
@@ -126,6 +135,8 @@ class Guard:
                 except StoreUnavailable:
                     self._late.appendleft((what, write))
                     raise
+                except ScriptFailed as error:
+                    self.refused(error)
                 except Exception as error:
                     self.say(what, f"{what}, told late: {error}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import StatusNotFound, StoreUnavailable
+from ..errors import ScriptFailed, StatusNotFound, StoreUnavailable
 from ..status import Status
 from .guard import Guard
 
@@ -30,6 +30,8 @@ class JobStatus(Status):
             self._guard.lost(error)
         except StatusNotFound as error:
             self._guard.say(f"gone {self.id}", f"{error}; the job goes on untracked")
+        except ScriptFailed as error:
+            self._guard.refused(error)
         return None
 
     def spawn(self, job_name: str | None, **as_create: Any) -> Status:
@@ -39,6 +41,8 @@ class JobStatus(Status):
                 return JobStatus.of(super().spawn(job_name, **as_create), self._guard)
             except StoreUnavailable as error:
                 self._guard.lost(error)
+            except ScriptFailed as error:
+                self._guard.refused(error)
         return JobStatus.of(Status("", self._store, None), self._guard)
 
     def check_kill(self) -> None:
@@ -49,5 +53,7 @@ class JobStatus(Status):
             super().check_kill()
         except StoreUnavailable as error:
             self._guard.lost(error)
+        except ScriptFailed as error:
+            self._guard.refused(error)
         except StatusNotFound:
             return

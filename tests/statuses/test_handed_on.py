@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("store")
 
 ERRORS = [
     statuses.StoreUnavailable("create", "it hangs"),
+    statuses.ScriptFailed("create", "WRONGTYPE"),
     statuses.StoreFormat(3, 1),
     statuses.StatusNotFound("x"),
     statuses.StatusExists("x"),

@@ -84,7 +84,7 @@ class Command(BaseCommand):
                 job_name=options["name"], queue=options["queue"], state=options["state"], older_than=options["older_than"],
                 dry_run=options["dry_run"], progress=go_on,
             )  # fmt: skip
-        except statuses.StoreUnavailable as error:
+        except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             raise CommandError(str(error)) from error
         if watched and cleaned.removed:
             self.stderr.write("")

@@ -69,7 +69,7 @@ class Command(BaseCommand):
             getattr(self, f"_{mode}", self._act)(mode=mode, **options)
         except BadFilter as error:
             raise CommandError(f"{error.parameter} cannot be {error.value!r}: expected {error.expected}") from error
-        except statuses.StoreUnavailable as error:
+        except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             raise CommandError(str(error)) from error
         except BrokenPipeError:
             if mode not in ("counts", "list", "show"):

@@ -53,7 +53,7 @@ class Command(BaseCommand):
             if not again:
                 loading.refuse_second_time(file)
             loading.run()
-        except statuses.StoreUnavailable as error:
+        except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             raise CommandError(str(error)) from error
         except (EOFError, OSError) as error:
             raise CommandError(f"{file}: {loading.broken(error)}") from error

@@ -53,7 +53,7 @@ class Command(BaseCommand):
                 found = again if dry_run else Reaped.total([found, again])
             if not dry_run:
                 sampling.sample()
-        except statuses.StoreUnavailable as error:
+        except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(_words(found, dry_run))
 
@@ -68,7 +68,7 @@ class Command(BaseCommand):
                     self.stdout.write(_words(found, dry_run))
                 if not dry_run:
                     sampling.sample()
-            except statuses.StoreUnavailable as error:
+            except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
                 self.stderr.write(str(error))
             ended.wait(every)
 

@@ -55,7 +55,7 @@ class Command(BaseCommand):
             found = retry_failed(_filter(words, acting=True).query, by="retry_jobs", **how)
         except BadFilter as error:
             raise CommandError(str(error)) from error
-        except statuses.StoreUnavailable as error:
+        except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             if raises:
                 raise CommandError(str(error)) from error
             self.stderr.write(str(error))

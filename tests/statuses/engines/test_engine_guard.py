@@ -56,6 +56,17 @@ def test_what_a_write_raises_is_logged_once_a_minute(error: Exception, caplog: p
     assert not guard.away
 
 
+def test_complaints_of_long_ago_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard, now = Guard(), [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    for number in range(2 * guards.TOPICS):
+        now[0] += 1
+        guard.say(f"gone {number}", "gone")
+
+    assert len(guard._said) <= guards.TOPICS + 1
+
+
 def test_a_kill_passes() -> None:
     def killed() -> None:
         raise KillRequested("x")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ PANELS = ("tiles", "activity", "durations", "names", "errors")
 TOP_NAMES, TOP_ERRORS = 10, 7
 #: Enough to hold every name: dictionaries are bounded.
 EVERY = 100_000
-#: A store is young where all its jobs lie in this part of the span.
+#: Jobs that all lie in this part of the span, at its end, are drawn from the first of them on.
 YOUNG = 12
 #: Bars of a histogram.
 BINS = 36
@@ -54,13 +54,23 @@ class Reading:
 
     @cached_property
     def young(self) -> tuple[datetime, datetime] | None:
-        """From when to when there are jobs, where the store is much younger than the span: a week's chart of its first hour
-        would be one bar. None where it is not.  Source: the versions of the segments."""
+        """From when to when there are jobs, where all that lie in the span are much younger than it: a week's chart of its last
+        hour would be one bar. None where they are not. What is older than the span, and what is filtered by, counts for nothing.
+        Source: the versions of the segments; the segments that hold the span's beginning, once it is known that there are any."""
         preset, now = self.jobs.preset, self.jobs.now
         if preset is None or self.jobs.by != "recorded_at":
             return None
-        since = statuses.version().since
-        return (since, now) if since and timedelta(0) <= now - since <= preset.length / YOUNG else None
+        recent = spans.floor(now - preset.length / YOUNG, preset.step)
+        every = statuses.all()
+        if self.since is None or (self.since < recent and every.where(recorded_at=(self.jobs.after, recent)).exists()):
+            return None
+        bounds = every.where(recorded_at=(recent, self.jobs.before)).report(bounds=True).bounds
+        return (bounds[0], now) if bounds and bounds[0] <= now else None
+
+    @cached_property
+    def since(self) -> datetime | None:
+        """When the first job of all was recorded; None without any.  Source: the versions of the segments."""
+        return statuses.version().since
 
     @property
     def _bounds(self) -> tuple[datetime, datetime] | None:
@@ -109,9 +119,12 @@ class Reading:
 
     @cached_property
     def before(self) -> Any | None:
-        """The same counts in the stretch before; None where there is none."""
+        """The same counts in the stretch before; None where there is none, or the first job came later than it begins: what is
+        compared with half a stretch grows of itself."""
         previous = self.jobs.with_(state=None, flag=None).previous()
-        return previous.query.report(counts=True, flags=True) if previous else None
+        if previous is None or self.since is None or self.since > previous.after:
+            return None
+        return previous.query.report(counts=True, flags=True)
 
     @cached_property
     def totals(self) -> tuple[int, int]:

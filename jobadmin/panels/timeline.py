@@ -29,7 +29,7 @@ class Activity:
     step: str
     """Width of a bucket in words."""
     is_young: bool
-    """Whether it begins with the first job of all, later than the span."""
+    """Whether it begins with the first job of the span, later than the span."""
     total: int
     layers: list[charts.Layer]
     width: int

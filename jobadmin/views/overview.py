@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from jobadmin import health, panels
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter, page_value
+from jobadmin.resolver import resolver
 from jobadmin.views.base import needs, page, render, render_filtered, wants_part
 from jobadmin.views.unchanged import unless_unchanged
 
@@ -34,6 +35,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "title": _("Jobs"),
         "panels": {name: panels.guarded(name, make) for name, make in makers(reading, mode, rank).items()},
         "tiles_matched": sum(reading.tiles.counts.values()),
+        "may_retry": resolver().may(request.user, "retry_job"),
         "stale": panels.stale(reading),
         "policy_notice": health.wrong_policy(),
     }
@@ -58,4 +60,5 @@ def one_panel(request: HttpRequest, jobs: JobFilter, name: str, mode: str, rank:
     panel = panels.guarded(name, makers(reading, mode, rank)[name])
     bar = FilterBar(jobs=jobs, view="overview", matched=0, total=0)
     context = {"filter": jobs, "bar": bar, "view": "overview", "panel": panel, "template": f"jobadmin/_{name}.html"}
+    context["may_retry"] = resolver().may(request.user, "retry_job")
     return render(request, "jobadmin/_panel.html", context)

@@ -87,6 +87,32 @@ def test_errors_link_to_the_jobs_of_their_group(browse, some):
     assert "no such book" in page
 
 
+def test_errors_of_some_states_lead_to_the_jobs_in_those_states(browse, some):
+    page = browse("view_job").get(reverse("jobadmin:overview"), {"state": "failed", "queue": "bulk"}).content.decode()
+
+    url = re.search(r'<li><a class="j-cut j-mono" href="([^"]*)"', page)[1]
+    assert "state=failed" in url
+    assert "queue=bulk" in url
+    assert listed(url) == 3
+
+
+def test_a_group_of_errors_tells_where_it_was_raised_and_can_be_retried_by_who_may(browse, some):
+    def boom():
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError), statuses.track("mail.send"):
+        boom()
+
+    url = reverse("jobadmin:overview")
+    page, without = browse().get(url).content.decode(), browse("view_job", name="looker").get(url).content.decode()
+
+    assert "test_overview.py:boom" in re.search(r'<span class="j-errors__place j-cut"[^>]*>([^<]*)<', page)[1]
+    retry = re.search(r'<a [^>]*j-errors__retry" href="([^"]*)"', page)[1]
+    assert retry.startswith("/admin/jobs/bulk/retry/?error=")
+    assert browse(name="third").get(unescape(retry)).status_code == 200
+    assert "j-errors__retry" not in without
+
+
 def test_tiles_look_past_the_states_that_are_asked_for(browse, some):
     page = browse("view_job").get(reverse("jobadmin:overview"), {"state": "failed"})
 
@@ -101,10 +127,22 @@ def test_changes_are_against_the_period_before(browse, some):
         fail("plan.rebuild")
 
     page = browse("view_job").get(reverse("jobadmin:overview"), {"span": "15m"})
-    before = browse("view_job", name="other").get(reverse("jobadmin:overview"), {"span": "24h"})
 
     assert "up 4 against the 15 minutes before" in text_of(page, "j-tile-failed")
-    assert "up 7 against the 24 hours before" in text_of(before, "j-tile-failed")
+
+
+def test_changes_against_a_period_that_the_store_has_seen_in_part_are_not_told(browse, some):
+    client, url = browse("view_job"), reverse("jobadmin:overview") + "?span=24h"
+    some.tick(timedelta(hours=30))
+    for _ in range(4):
+        fail("plan.rebuild")
+
+    young = client.get(url)
+    statuses.load([{"id": "old", "state": "succeeded", "recorded_at": NOW - timedelta(days=9)}])
+    old = client.get(url)
+
+    assert "against" not in text_of(young, "j-tile-failed")
+    assert "up 1 against the 24 hours before" in text_of(old, "j-tile-failed")
 
 
 def test_names_are_ranked_over_all_of_them_not_over_the_ten_that_are_shown(browse, some):
@@ -122,7 +160,12 @@ def test_one_page_asks_one_report_and_one_about_the_period_before(browse, some, 
     asked, real = [], statuses.Query.report
     monkeypatch.setattr(statuses.Query, "report", lambda self, **what: asked.append(what) or real(self, **what))
 
-    browse("view_job").get(reverse("jobadmin:overview"))
+    client, url = browse("view_job"), reverse("jobadmin:overview")
+    some.tick(timedelta(days=8))
+    make_status("failed", job_name="plan.rebuild")
+    statuses.load([{"state": "succeeded", "recorded_at": NOW + timedelta(days=days)} for days in (-30, 3)])
+
+    client.get(url)
 
     assert len(asked) == 2
     assert asked[1] == {"counts": True, "flags": True}
@@ -166,6 +209,18 @@ def test_a_store_much_younger_than_the_span_is_drawn_from_its_beginning(browse, 
     assert young.grid.start <= NOW - timedelta(hours=3) < young.grid.start + young.grid.step
     assert sum(sum(bucket.counts.values()) for bucket in young.report.timeline) == statuses.all().count()
     assert old.grid.step == timedelta(seconds=15)
+
+
+def test_new_jobs_beside_old_loaded_ones_are_drawn_from_the_first_of_the_span(browse, some):
+    statuses.load([{"state": "succeeded", "recorded_at": NOW - timedelta(days=days)} for days in (40, 60)])
+    reading = Reading(jobs=JobFilter())
+
+    assert reading.grid.step == timedelta(minutes=1)
+    assert sum(sum(bucket.counts.values()) for bucket in reading.report.timeline) == 12
+    assert "since the first job" in browse("view_job").get(reverse("jobadmin:overview")).content.decode()
+
+    statuses.load([{"state": "succeeded", "recorded_at": NOW - timedelta(days=6)}])
+    assert Reading(jobs=JobFilter()).grid.step == timedelta(hours=2)
 
 
 def test_a_flag_that_jobs_carry_has_its_line_and_one_that_none_carries_has_not(browse, some):

@@ -123,7 +123,7 @@ def _request_kill(status: Status, by: str, reason: str) -> Outcome:
     status.request_kill(by=by, reason=reason or None, end_queued=True)
     if not status.changed:
         why = may_request_kill(status) or _("It was asked to stop before and has not ended yet.")
-        return _skipped(why, "ended" if status.is_ended else "already")
+        return _skipped(why, _ended(status) or "already")
     if status.is_killed:
         return _changed(_("Killed: it had not started and never will."), "killed")
     return _changed(_("Asked to stop. It ends at its next checkpoint; the page shows it as killed once the job says so."), "requested")
@@ -139,7 +139,7 @@ def _kill_now(status: Status, by: str, reason: str) -> Outcome:
         return _changed(_("Killed."), "killed")
     if status.is_started:
         return _changed(_("Its process was told to end at once. The page shows it as killed once the engine says so."), "requested")
-    return _skipped(may_kill_now(status) or _("Nothing was changed."), "ended" if status.is_ended else "cannot")
+    return _skipped(may_kill_now(status) or _("Nothing was changed."), _ended(status) or "cannot")
 
 
 def _retry(status: Status, by: str, reason: str) -> Outcome:
@@ -171,7 +171,12 @@ def _skipped(message: str, why: str, *, error: str = "") -> Outcome:
 
 def refused(action: Action, status: Status, why: str) -> Outcome:
     """What is recorded when an action came too late: nothing changed, and why."""
-    return _skipped(why, "ended" if status.is_ended else "cannot")
+    return _skipped(why, _ended(status) or "cannot")
+
+
+def _ended(status: Status) -> str:
+    """The outcome of an action that the job's own end was faster than, as `results` has words for it; empty: it has not ended."""
+    return f"ended-{status.state}" if status.is_ended else ""
 
 
 #: The buttons, in the order they stand.

@@ -92,12 +92,14 @@ def _begun(attempt: Any, before: Any) -> datetime | None:
 
 def _done(operation: Operation, asked: Mapping[int, datetime]) -> Entry:
     """What somebody did, or tried to, when it began: it stands before what came of it. A kill request is dated by the store."""
-    text, icon, state = _DEEDS.get(operation.action, (operation.action, "job", ""))
+    text, icon, state = _DEEDS.get(operation.action, (lambda: operation.action, "job", ""))
+    is_in_vain = operation.announced <= 1 and not operation.changed and operation.is_over
+    text = _TRIED.get(operation.action, text) if is_in_vain else text
     details = [_("from %(address)s") % {"address": operation.address} if operation.address else ""]
     if (operation.announced or 0) > 1:
         details.append(_("with %(count)s other jobs") % {"count": operation.announced - 1})
-    elif not operation.changed and operation.is_over:
-        details.append(_("nothing was changed"))
+    elif is_in_vain:
+        details.append(next((str(words()) for name, words in _IN_VAIN.items() if name in operation.by_reason), _("nothing was changed")))
     return Entry(
         at=asked.get(operation.pk) or operation.started_at or operation.created_at,
         icon=icon,
@@ -122,6 +124,20 @@ _DEEDS = {
     "retry": (lambda: _("retried the job"), "retry", "unqueued"),
     "remove": (lambda: _("removed the job"), "trash", ""),
     "restore": (lambda: _("took the removal back"), "retry", ""),
+}
+
+#: The same where nothing came of it.
+_TRIED = {
+    "kill": lambda: _("wanted to request a kill"),
+    "kill-now": lambda: _("wanted to kill the job at once"),
+    "retry": lambda: _("wanted to retry the job"),
+    "remove": lambda: _("wanted to remove the job"),
+}
+#: Why nothing came of it, by the outcome that `actions` records.
+_IN_VAIN = {
+    "ended-succeeded": lambda: _("it had ended already: succeeded"),
+    "ended-failed": lambda: _("it had ended already: failed"),
+    "ended-killed": lambda: _("it had ended already: killed"),
 }
 
 

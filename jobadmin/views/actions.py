@@ -7,19 +7,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 import statuses
 from jobadmin import operations
 from jobadmin.actions import ACTIONS, Action, Outcome, refused
-from jobadmin.paths import action_url, job_url, safe_next, split_attempt, unquote
+from jobadmin.paths import RESERVED, action_url, job_url, safe_next, split_attempt, unquote
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
 from jobadmin.views.base import needs, page, render
 from statuses import Status, StatusNotFound
 
 
-@require_POST
 @needs("view_job")
 @page
 def job_action(request: HttpRequest, quoted: str, action: str) -> HttpResponse:
@@ -27,8 +25,10 @@ def job_action(request: HttpRequest, quoted: str, action: str) -> HttpResponse:
 
     An action that asks before it acts (kill now, remove) answers with its confirm page until ``confirmed`` is sent along.
     """
-    if action not in ACTIONS:
+    if action not in ACTIONS or quoted in RESERVED:  # an id that spells it is quoted otherwise
         raise Http404
+    if request.method != "POST":
+        return failures.not_allowed(request)
     chosen = ACTIONS[action]
     status = _find(unquote(quoted))
     if not resolver().may(request.user, chosen.verb.permission, status):

@@ -128,6 +128,21 @@ def not_found(request: HttpRequest, exc: Exception | None = None) -> HttpRespons
     )
 
 
+def not_allowed(request: HttpRequest) -> HttpResponse:
+    """405: the address of a button, asked for as if it were a page."""
+    return _respond(
+        request,
+        Failure(
+            status=405,
+            title=_("Nothing to look at"),
+            body=_("This address is where a button sends its order. It does nothing when it is opened."),
+            works=(_("Nothing was changed."),),
+            acts=_ways(request),
+            headers={"Allow": "POST"},
+        ),
+    )
+
+
 def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
     """503: the store does not answer. The page's frame stands, nothing is guessed, and it tries again."""
     return _respond(

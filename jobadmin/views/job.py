@@ -1,6 +1,6 @@
 """One job's page, its live fragment, and its long parts whole."""
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -10,7 +10,7 @@ import statuses
 from jobadmin import family, operations
 from jobadmin.filters import BadFilter
 from jobadmin.jobpage import JobPage
-from jobadmin.paths import job_url, safe_next, split_attempt, unquote, workflow_url
+from jobadmin.paths import RESERVED, job_url, safe_next, split_attempt, unquote, workflow_url
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
 from jobadmin.views.base import needs, page, render
@@ -33,6 +33,8 @@ def job(request: HttpRequest, quoted: str) -> HttpResponse:
     with that part alone, whole, as JSON; ``live=<fingerprint>`` with the changed page's inside, or with nothing when nothing
     changed.
     """
+    if quoted in RESERVED:  # an id that spells it is quoted otherwise
+        raise Http404
     job_id, number = split_attempt(unquote(quoted))
     status = statuses.find(job_id)
     if status is None:

@@ -51,6 +51,20 @@ def test_a_kill_ends_a_queued_job(client: Client) -> None:
     assert Operation.objects.get().by_reason == {"killed": 1}
 
 
+def test_a_kill_that_crosses_the_end_of_the_job_is_recorded_with_that_end(client: Client, engine: Any, monkeypatch: Any) -> None:
+    status = make_status("started", engine=engine.name)
+    monkeypatch.setattr(engine, "kill", lambda job: statuses.find(job.id).succeeded())
+
+    response = act(client, status, "kill-now")
+    page = client.get(job_url(status.id)).content.decode()
+    listed = client.get(reverse("jobadmin:operation", args=[Operation.objects.get().pk])).content.decode()
+
+    assert "It has ended already: it succeeded." in said(response)
+    assert Operation.objects.get().by_reason == {"ended-succeeded": 1}
+    assert "wanted to kill the job at once" in page and "it had ended already: succeeded" in page
+    assert "Had ended already: succeeded" in listed
+
+
 def test_a_kill_asks_a_running_job(client: Client) -> None:
     status = make_status("started")
 

@@ -142,3 +142,27 @@ def test_an_old_form_says_what_to_do(browse: Any) -> None:
     response = browse(enforce_csrf_checks=True).post(action_url(status.id, "kill"))
 
     assert response.status_code == 403 and "This form is out of date" in response.content.decode()
+
+
+@pytest.mark.parametrize("path", ["redis/", "api/", "operations/abc/", "operations/abc/stop/x/", "queues/workflow/x/y/z/", "control/", "bulk/abc/def/"])
+def test_what_cannot_be_a_job_is_not_called_one(client: Client, store: Any, path: str) -> None:
+    response = client.get(reverse("jobadmin:overview") + path)
+
+    assert response.status_code == 404
+    if path.count("/") < 3:
+        assert "There is nothing at this address." in response.content.decode()
+    assert "This job does not exist" not in response.content.decode()
+
+
+def test_a_job_whose_id_spells_a_page_has_its_own(client: Client, store: Any) -> None:
+    statuses.create(id="redis", state="queued")
+
+    assert client.get(job_url("redis")).status_code == 200
+    assert client.get(reverse("jobadmin:overview") + "redis/").status_code == 404
+
+
+def test_an_address_of_a_button_says_so(client: Client, store: Any) -> None:
+    response = client.get(action_url(make_status("queued").id, "kill"))
+
+    assert response.status_code == 405 and response["Allow"] == "POST"
+    assert "does nothing when it is opened" in response.content.decode()

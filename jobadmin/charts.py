@@ -230,15 +230,7 @@ def _landmarks(bins: Sequence[tuple[float, float, int]]) -> list[Tick]:
         if bins[0][0] <= seconds <= bins[-1][1] and seconds > 0:
             at = _place(bins, seconds)
             if at < 90 and (not ticks or at - ticks[-1].at >= 14):
-                ticks.append(Tick(at=at, label=_landmark(seconds)))
+                ticks.append(Tick(at=at, label=formats.landmark(seconds)))
     if not ticks:
         ticks = [Tick(at=0, label=formats.brief(bins[0][0]))]
     return ticks
-
-
-def _landmark(seconds: float) -> str:
-    """1 s, not 1.00 s."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if seconds >= size * (1 - 1e-9):
-            return f"{round(seconds / size)} {unit}"
-    return formats.brief(seconds)

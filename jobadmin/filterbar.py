@@ -177,6 +177,11 @@ class FilterBar:
         return self.jobs.preset.refresh_seconds if self.jobs.preset else spans.REFRESH_SECONDS
 
     @property
+    def live_words(self) -> str:
+        """What the live button does, for its tooltip."""
+        return _("Looks again every %(n)s s (L)") % {"n": self.refresh_seconds}
+
+    @property
     def overview_url(self) -> str:
         return self.jobs.url("overview")
 

@@ -109,6 +109,19 @@ def _unit(name: str) -> str:
     return str(_UNITS[name])
 
 
+def units() -> dict[str, str]:
+    """What units of time are called, for scripts that count on from what the server wrote."""
+    return {name: _unit(name) for name in _UNITS}
+
+
+def landmark(seconds: float) -> str:
+    """A round duration on an axis: 1 s, not 1.00 s."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= size * (1 - 1e-9):
+            return f"{count(round(seconds / size))} {_unit(unit)}"
+    return brief(seconds)
+
+
 def duration_parts(seconds: float | None, *, brief: bool = False) -> list[tuple[str, str]]:
     """A duration as (number, unit) pairs, three digits at most: ``[("4", _unit("min")), ("08", _unit("s"))]``; `brief`: one pair."""
     if seconds is None:
@@ -248,7 +261,7 @@ def every(step: timedelta) -> str:
         days = round(seconds / 86400)
         return ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
     size, unit = next((pair for pair in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= pair[0]), (0.001, "ms"))
-    return f"{_trimmed(seconds / size, 1)} {unit}"
+    return f"{_trimmed(seconds / size, 1)} {_unit(unit)}"
 
 
 @dataclass(frozen=True, kw_only=True)

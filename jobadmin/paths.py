@@ -18,7 +18,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 #: First path segments that are pages, now or in a later step: an id may never shadow them.
 RESERVED = frozenset({
     "list", "export.csv", "export.json", "names", "errors", "resources", "suggest", "bulk", "operations", "queues", "workers",
-    "redis", "api", "times", "views", "control", "schedules",
+    "redis", "api", "times", "views", "control", "schedules", "pulse",
 })  # fmt: skip
 
 #: Stands for an id or resource in an address that is kept; no address of a project holds it.

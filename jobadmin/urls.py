@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from jobadmin.views import actions, bulk, export, facets, fleet, job, listing, operations, overview, preferences, workflow
+from jobadmin.views import actions, bulk, export, facets, fleet, job, listing, operations, overview, preferences, unchanged, workflow
 
 app_name = "jobadmin"
 
@@ -26,6 +26,7 @@ urlpatterns = [
     path("operations/<int:pk>/stop/", operations.stop, name="operation_stop"),
     path("operations/<int:pk>/undo/", operations.undo, name="operation_undo"),
     path("operations/<int:pk>/again/", operations.again, name="operation_again"),
+    path("pulse/", unchanged.pulse, name="pulse"),
     path("times/", preferences.times, name="times"),
     path("views/", preferences.save_view, name="view_save"),
     path("views/remove/", preferences.remove_view, name="view_remove"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -128,6 +129,12 @@ def machine(value: datetime) -> str:
 def viewing() -> Viewing:
     """``{% viewing as viewing %}``: how this viewer reads times."""
     return present()
+
+
+@register.simple_tag
+def units() -> str:
+    """``{% units %}``: what units of time are called, as JSON for the scripts."""
+    return json.dumps(formats.units(), ensure_ascii=False)
 
 
 @register.simple_tag

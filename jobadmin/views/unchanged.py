@@ -14,6 +14,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.utils.translation import get_language
+from django.views.decorators.http import require_safe
 
 import statuses
 from jobadmin.filters import JobFilter
@@ -21,7 +22,7 @@ from jobadmin.models import Operation
 from jobadmin.resolver import resolver
 from jobadmin.verbs import BULK
 from jobadmin.viewing import present
-from jobadmin.views.base import wants_part
+from jobadmin.views.base import needs, page, wants_part
 
 #: Relative times ("4 min ago") are written anew at least this often, seconds.
 MOST_SECONDS = 60
@@ -50,6 +51,16 @@ def unless_unchanged(*, lists_jobs: bool) -> Callable[[View], View]:
         return answered
 
     return decorate
+
+
+@needs("view_job")
+@page
+@require_safe
+def pulse(request: HttpRequest) -> HttpResponse:
+    """204 while the store answers, 503 with the notice while it is away: what a page that looks seldom asks in between.
+    Source: the store's clock."""
+    statuses.server_time()
+    return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
 
 
 def _tag(request: HttpRequest, lists_jobs: bool) -> str | None:

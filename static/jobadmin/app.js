@@ -4,7 +4,7 @@
   "use strict";
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const main = () => $("#j-main");
+  const main = () => $("#j-main"), frame = $(".ja");
   const stored = (key, value) => {
     try { return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value); } catch { return null; }
   };
@@ -162,7 +162,9 @@
 
   // Live --------------------------------------------------------------------------------------------------------------
   const button = $("#j-live");
-  let live = stored("j-live") !== "off", fails = 0, timer = 0, lastTag = "";
+  let live = stored("j-live") !== "off", fails = 0, timer = 0, lastTag = "", pulse = 0, missed = 0;
+  /** Seconds between two looks that are soon enough to tell of an outage; a page that looks less often feels the pulse in between. */
+  const SOON = 15, PULSE = 8;
 
   /** Nothing moves under the reader's hand. */
   const busy = () => document.hidden || $("dialog[open], details.j-pop[open], .j-combo:not([hidden]), [data-busy], .j-check:checked:not(#j-keys-on)")
@@ -172,7 +174,20 @@
   const pause = () => Math.min(Number(main()?.dataset.refresh || 60) * 2 ** fails, 120) * 1000;
   function plan() {
     clearTimeout(timer);
-    if (live && main() && button) timer = setTimeout(refresh, pause());
+    clearTimeout(pulse);
+    if (!live || !main() || !button) return;
+    timer = setTimeout(refresh, pause());
+    if (pause() > SOON * 1000) pulse = setTimeout(feel, PULSE * 2 ** Math.min(missed, 3) * 1000);
+  }
+  /** Whether the store answers: a question that reads nothing. What became of an outage is looked at at once. */
+  async function feel() {
+    if (!busy()) {
+      const answer = await fetch(`${frame.dataset.root}pulse/`, { headers: { "HX-Request": "true" } }).catch(() => null);
+      if (answer?.ok && missed) return refresh();
+      if (!answer?.ok) { missed++; trouble(answer ? await answer.text() : ""); }
+    }
+    clearTimeout(pulse);
+    if (live) pulse = setTimeout(feel, PULSE * 2 ** Math.min(missed, 3) * 1000);
   }
   async function refresh() {
     if (!busy()) {
@@ -186,8 +201,8 @@
         if (away) { location.href = away; return; }
         const text = await response.text();
         if (!response.ok) { fails++; trouble(text); } else if (location.href === address && !busy()) {
-          if (fails) { $("#j-alert")?.replaceChildren(); main()?.classList.remove("j-stalewrap"); }
-          fails = 0;
+          if (fails || missed) { $("#j-alert")?.replaceChildren(); main()?.classList.remove("j-stalewrap"); }
+          fails = missed = 0;
           show(text, response);
         }
       } catch { fails++; trouble(""); }
@@ -212,8 +227,10 @@
     live = on;
     stored("j-live", on ? "on" : "off");
     button?.setAttribute("aria-pressed", on);
+    clearTimeout(pulse);
     if (on) refresh(); else clearTimeout(timer);
   }
+  document.addEventListener("htmx:afterSettle", () => { if (button && $("#j-updated")?.dataset.live) button.title = $("#j-updated").dataset.live; });
   if (button) {
     button.setAttribute("aria-pressed", live);
     button.addEventListener("click", () => setLive(!live));
@@ -223,7 +240,7 @@
 
   // The viewer's zone --------------------------------------------------------------------------------------------------
   // The server writes the times; it learns the browser's zone once, by a cookie, and writes this page again in it.
-  const frame = $(".ja"), zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (frame && zone && frame.dataset.told !== zone) {
     document.cookie = `ja_zone=${zone}; path=${frame.dataset.root}; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
     if (frame.dataset.times !== "utc" && frame.dataset.zone !== zone && document.cookie.includes("ja_zone=")) {

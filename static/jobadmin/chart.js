@@ -12,14 +12,15 @@
   /** The smallest round step of which four reach `highest`; as the server's `charts.nice_step`. */
   function niceStep(highest) {
     const least = Math.max(highest / 4, 1), power = 10 ** Math.floor(Math.log10(least));
-    return [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map(f => f * power).find(s => s >= least * (1 - 1e-9) && Number.isInteger(s)) || 10 * power;
+    return [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map(f => f * power).find(s => s >= least * (1 - 1e-12) && Number.isInteger(s)) || 10 * power;
   }
   function short(n) {
-    for (const [size, letter] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (n >= size) return +(n / size).toFixed(n / size < 9.95 ? 1 : 0) + letter;
-    return String(+n.toFixed(1));
+    for (const [size, letter] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (n >= size) return number.format(+(n / size).toFixed(n / size < 9.95 ? 1 : 0)) + letter;
+    return number.format(+n.toFixed(1));
   }
   const lang = document.documentElement.lang || "en";
-  const number = new Intl.NumberFormat(lang);
+  const number = new Intl.NumberFormat(lang, { maximumFractionDigits: 1 });
+  const units = JSON.parse($(".ja").dataset.units);      // as the server calls them
 
   class Chart {
     constructor(root) {
@@ -162,7 +163,7 @@
     length(count) {
       const seconds = this.data.step * count / 1000;
       const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"], [.001, "ms"]].find(([s]) => seconds >= s) || [.001, "ms"];
-      return `${+(seconds / size).toFixed(1)} ${unit}`;
+      return `${number.format(seconds / size)} ${units[unit]}`;
     }
     items(first, last) {
       return this.drawn().map(name => [name, this.data.series[name].slice(first, last + 1).reduce((a, b) => a + b, 0)]).filter(([, n]) => n).map(([name, n]) => {

@@ -3,13 +3,14 @@
 (() => {
   "use strict";
   const lang = document.documentElement.lang || "en";
-  const number = new Intl.NumberFormat(lang);
+  const number = new Intl.NumberFormat(lang, { maximumFractionDigits: 1 });
+  const units = JSON.parse(document.querySelector(".ja").dataset.units);      // as the server calls them
   let chart = null;
 
-  const short = n => n >= 1e6 ? `${+(n / 1e6).toFixed(1)}M` : n >= 1e3 ? `${+(n / 1e3).toFixed(1)}k` : String(+n.toFixed(1));
+  const short = n => n >= 1e6 ? `${number.format(n / 1e6)}M` : n >= 1e3 ? `${number.format(n / 1e3)}k` : number.format(n);
   function length(seconds) {
     const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([s]) => seconds >= s) || [1, "s"];
-    return `${+(seconds / size).toFixed(1)} ${unit}`;
+    return `${number.format(seconds / size)} ${units[unit]}`;
   }
 
   class Depth {

@@ -121,14 +121,16 @@
     });
   }
 
+  const units = JSON.parse($(".ja").dataset.units);      // as the server calls them
+
   function words(seconds) {
-    if (seconds < 59.95) return seconds.toLocaleString(document.documentElement.lang || undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 }) + " s";
+    if (seconds < 59.95) return seconds.toLocaleString(document.documentElement.lang || undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 }) + ` ${units.s}`;
     const two = number => String(number).padStart(2, "0"), whole = Math.round(seconds);
-    if (seconds < 3599.5) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+    if (seconds < 3599.5) return `${Math.floor(whole / 60)} ${units.min} ${two(whole % 60)} ${units.s}`;
     const minutes = Math.round(seconds / 60);
-    if (seconds < 86370) return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+    if (seconds < 86370) return `${Math.floor(minutes / 60)} ${units.h} ${two(minutes % 60)} ${units.min}`;
     const hours = Math.round(seconds / 3600);
-    return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+    return `${Math.floor(hours / 24)} ${units.d} ${hours % 24} ${units.h}`;
   }
 
   /* A page that could not be answered tries again by itself. */

@@ -356,6 +356,34 @@ def test_a_store_that_stops_leaves_the_numbers_dimmed_and_says_so(page, other_se
     assert page.locator("#j-tiles").is_visible()
 
 
+@pytest.mark.console_errors
+def test_a_page_that_looks_once_a_minute_tells_of_an_outage_within_seconds_and_of_its_end(page, other_server):
+    statuses.configure(url=other_server.url, namespace="stops")
+    load(9)
+    page.clock.install()
+    page.goto("/admin/jobs/")
+    assert page.locator("#j-live").get_attribute("title") == "Looks again every 60 s (L)"
+    other_server.stop()
+
+    page.clock.fast_forward(9_000)
+    expect(page.locator("#j-alert")).to_contain_text("Redis does not answer")
+    expect(page.locator("#j-main")).to_have_class(re.compile("j-stalewrap"))
+
+    other_server.start()
+    page.clock.fast_forward(17_000)
+    expect(page.locator("#j-alert")).to_be_empty()
+    expect(page.locator("#j-main")).not_to_have_class(re.compile("j-stalewrap"))
+
+
+def test_the_live_button_says_how_often_the_page_of_this_span_looks(page):
+    load(3)
+    page.goto("/admin/jobs/")
+
+    page.locator("#j-span-1h").click()
+
+    expect(page.locator("#j-live")).to_have_attribute("title", "Looks again every 5 s (L)")
+
+
 def test_everything_works_without_script(browser, live):
     load()
     context = browser.new_context(base_url=live.url, java_script_enabled=False)

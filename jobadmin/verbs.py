@@ -232,7 +232,10 @@ STOP_WORKER = _control(
     "stop-worker",
     "stop",
     _("Stop worker"),
-    _("It takes no more jobs, ends with those it runs, and is gone. Nothing starts it again from here."),
+    _(
+        "It takes no more jobs, ends with those it runs, and is gone. These pages cannot start it again: whatever started it, "
+        "such as systemd, Kubernetes or the demo, may do so by itself."
+    ),
     _("Stop this worker?"),
     _("Asking a worker to stop"),
     _("Worker asked to stop"),

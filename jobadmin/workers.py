@@ -10,6 +10,8 @@ from jobadmin import fleet
 from jobadmin.controls import Button, buttons
 from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
+from jobadmin.models import Operation
+from jobadmin.redaction import redact_text
 from statuses import FacetCount, State, Status
 from statuses.engines.base import Worker
 
@@ -19,6 +21,8 @@ MOST = 200
 MOST_NAMED, MOST_LOOKED_AT = 3, 500
 #: A lost worker that left nothing is told of this long.
 LOST_FOR = timedelta(hours=1)
+#: Stopped workers that did not come back are told of this long, and so many of them.
+STOPPED_FOR, MOST_STOPPED = timedelta(days=1), 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,18 @@ class WorkerRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """A worker that somebody stopped from here, and that is not there any more."""
+
+    name: str
+    at: datetime
+    by: str
+    reason: str
+    operation: int
+    """Where the record of it stands."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Workers:
     """What the page shows."""
 
@@ -64,6 +80,8 @@ class Workers:
     fleet: Fleet
     queue: str
     """Only those that take from this queue; empty: all."""
+    stopped: list[Stopped]
+    """Those that were stopped from here and did not come back, the last first."""
 
     @property
     def alive(self) -> int:
@@ -91,7 +109,19 @@ def read(jobs: JobFilter, queue: str = "") -> Workers:
     found.sort(key=lambda row: (not row.is_lost_with_jobs, _ORDER.index(row.condition), -row.running, row.name))
     rows = found[:MOST]
     _name_jobs(rows)
-    return Workers(rows=rows, total=len(found), fleet=told, queue=queue)
+    stopped = [] if queue else _stopped({worker.name for worker in told.workers if worker.is_alive}, jobs.now)
+    return Workers(rows=rows, total=len(found), fleet=told, queue=queue, stopped=stopped)
+
+
+def _stopped(alive: set[str], now: datetime) -> list[Stopped]:
+    """What the record of operations tells of workers that are gone.  Source: one query of the database."""
+    orders = Operation.objects.filter(action=Operation.Action.STOP_WORKER, changed=1, created_at__gte=now - STOPPED_FOR)
+    found: dict[str, Stopped] = {}
+    for order in orders.order_by("-created_at")[: 10 * MOST_STOPPED]:
+        name = order.description.partition(": ")[2]
+        if name not in alive and name not in found:
+            found[name] = Stopped(name=name, at=order.created_at, by=order.username, reason=redact_text(order.reason), operation=order.pk)
+    return list(found.values())[:MOST_STOPPED]
 
 
 def _by_value(found: list[FacetCount]) -> dict[str, FacetCount]:

@@ -243,3 +243,26 @@ def test_the_way_back_stays_on_this_site(controller, engine):
     )
 
     assert answer["Location"] == reverse("jobadmin:queues")
+
+
+def test_a_worker_that_was_stopped_is_told_of_until_it_is_back(browse, engine):
+    client = browse("view_job", "control_workers")
+    client.post(reverse("jobadmin:control", args=["stop-worker"]), {"engine": "obeying", "name": "w1", "confirmed": "1", "reason": "leaks"})
+    worker, engine.there = engine.there[0], []
+
+    page = client.get(reverse("jobadmin:workers")).content.decode()
+    engine.there = [worker]
+    back = client.get(reverse("jobadmin:workers")).content.decode()
+
+    assert "The worker w1 was stopped from here" in page and "by marta: leaks" in page
+    assert "No worker is left" in page and "No worker is known" not in page
+    assert reverse("jobadmin:operation", args=[Operation.objects.get().pk]) in page
+    assert "was stopped from here" not in back
+
+
+def test_the_question_before_a_stop_says_who_may_start_it_again(browse, engine):
+    page = browse("view_job", "control_workers").post(
+        reverse("jobadmin:control", args=["stop-worker"]), {"engine": "obeying", "name": "w1"}
+    )
+
+    assert "whatever started it, such as systemd, Kubernetes or the demo, may do so by itself" in page.content.decode()

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -144,18 +145,25 @@ class JobPage:
     # What went in, what came out
 
     @cached_property
+    def own_errors(self) -> list[Any]:
+        """Those of the present attempt; a status reads its own anew each time it is asked."""
+        return self.status.errors or []
+
+    @cached_property
+    def _recorded(self) -> dict[int, list[Any]]:
+        """Attempt -> its errors, of the newest attempts, the newest first."""
+        newest = reversed(self.attempts.newest)
+        return {one.attempt: self.own_errors if one is self.status else one.errors or [] for one in newest}
+
+    @cached_property
     def errors(self) -> list[Trace]:
         """Errors of the newest attempts, the newest first."""
-        found: list[Trace] = []
-        for attempt in reversed(self.attempts.newest):
-            for error in reversed(attempt.errors or []):
-                if len(found) < MOST_ERRORS:
-                    found.append(Trace.of(self._say.redact(bounded(error)), attempt=attempt.attempt))
-        return found
+        every = ((attempt, error) for attempt, errors in self._recorded.items() for error in reversed(errors))
+        return [Trace.of(self._say.redact(bounded(error)), attempt=attempt) for attempt, error in islice(every, MOST_ERRORS)]
 
     @cached_property
     def errors_total(self) -> int:
-        return sum(len(attempt.errors or ()) for attempt in self.attempts.newest)
+        return sum(map(len, self._recorded.values()))
 
     @cached_property
     def alike(self) -> tuple[str, int] | None:
@@ -245,7 +253,7 @@ class JobPage:
         seen = [
             str(status.state), status.attempt, status.progress_at, status.progress_out_of, status.progress_message,
             status.job_name, status.queue, status.user, status.worker, status.provider_job_id, status.job_args, status.data,
-            len(status.errors or ()), [str(getattr(status, name)) for name in _MOMENTS],
+            len(self.own_errors), [str(getattr(status, name)) for name in _MOMENTS],
             {str(state): number for state, number in self.children_counts.items()}, self._beat,
         ]  # fmt: skip
         return hashlib.blake2b(json.dumps(seen, default=str).encode(), digest_size=9).hexdigest()

@@ -12,6 +12,8 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from jobadmin.jsontext import trimmed
 
 #: Lines of one traceback that are parsed and shown: the first and the last ones of a longer text.
@@ -69,8 +71,10 @@ class Part:
         """Whose frames are folded: ``celery and django``."""
         names = list(dict.fromkeys(frame.package for frame in self.frames if frame.package))
         if len(names) > 3:
-            names = [*names[:3], "others"]
-        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1] if names else "")))
+            names = [*names[:3], _("others")]
+        if len(names) < 2:
+            return "".join(names)
+        return _("%(names)s and %(last)s") % {"names": ", ".join(names[:-1]), "last": names[-1]}
 
 
 @dataclass(frozen=True, kw_only=True)

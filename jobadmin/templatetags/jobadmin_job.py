@@ -1,6 +1,7 @@
 """Filters of the job page: hostile text made safe to show, moments of one day, names that may break."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from jobadmin import cells, formats
 from jobadmin.filters import JobFilter
 from jobadmin.paths import resource_url
 from jobadmin.resolver import resolver
+from jobadmin.tracebacks import Part
+from jobadmin.tracemarkup import parts_html
 from statuses import Status
 
 register = template.Library()
@@ -62,6 +65,12 @@ def day(value: datetime | None) -> str:
 def listed(**values: str) -> str:
     """``{% listed user="marta" %}``: address of the list of all jobs, of any time, with these values."""
     return JobFilter().with_(**values, span="all").url("list")
+
+
+@register.simple_tag
+def traceback(parts: Iterable[Part]) -> SafeString:
+    """``{% traceback trace.parts %}``: its lines, foreign frames folded."""
+    return parts_html(parts)
 
 
 @register.filter

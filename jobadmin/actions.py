@@ -101,22 +101,25 @@ def may_kill_now(status: Status) -> str:
 
 
 def _not_ended(status: Status, then: str) -> str:
-    words = {
-        "unqueued": _("Not queued yet."),
-        "queued": _("Still queued."),
-        "started": _("Still running."),
-        "unknown": _("Nobody knows whether it has ended."),
-    }
-    return f"{words[str(status.state)]} {then}"
+    return f"{_NOT_YET[str(status.state)]} {then}"
 
 
 def _already(status: Status) -> str:
-    words = {
-        "succeeded": _("It has ended already: it succeeded."),
-        "failed": _("It has ended already: it failed."),
-        "killed": _("It has ended already: it was killed."),
-    }
-    return words[str(status.state)]
+    return str(_ALREADY[str(status.state)])
+
+
+#: Tables of lazy words: a page of the list asks two hundred times, and one of each is translated.
+_NOT_YET = {
+    "unqueued": gettext_lazy("Not queued yet."),
+    "queued": gettext_lazy("Still queued."),
+    "started": gettext_lazy("Still running."),
+    "unknown": gettext_lazy("Nobody knows whether it has ended."),
+}
+_ALREADY = {
+    "succeeded": gettext_lazy("It has ended already: it succeeded."),
+    "failed": gettext_lazy("It has ended already: it failed."),
+    "killed": gettext_lazy("It has ended already: it was killed."),
+}
 
 
 def _request_kill(status: Status, by: str, reason: str) -> Outcome:

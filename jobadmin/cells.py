@@ -11,9 +11,9 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from jobadmin.actions import ACTIONS, Action
+from jobadmin.actions import ACTIONS
 from jobadmin.formats import NOTHING, brief, count, duration
-from jobadmin.paths import action_url, job_url, quote
+from jobadmin.paths import HERE, page_url, quote, segment
 from jobadmin.redaction import redact, redact_text
 from jobadmin.templatetags.jobadmin import flag_badge, icon, state_badge
 from jobadmin.verbs import KILL, RETRY, Verb
@@ -116,44 +116,51 @@ def actions(job: Status, verbs: Iterable[Verb], links: Iterable[tuple[str, str, 
     What is not possible now stays there and says why; `verbs` are those that are permitted, `links` lead to other lists:
     icon, address, words.
     """
-    allowed = [ACTIONS[verb.slug] for verb in verbs]
+    why_not = tuple((verb.slug, ACTIONS[verb.slug].why_not(job) or "") for verb in verbs)
     likely = KILL if job.state not in _ENDED else RETRY
-    first = next((action for action in allowed if action.verb is likely), None)
-    button = _button(job, first, small=True) if first else ""
-    items = format_html_join("", "<li>{}</li>", ((_button(job, action),) for action in allowed))
-    ways = format_html_join(
-        "", '<li><a class="j-btn j-btn--quiet" href="{}">{}{}</a></li>', ((url, icon(name), words) for name, url, words in links)
-    )
+    links = list(links)
+    ways = tuple((name, words) for name, _url, words in links)
+    markup = _menu(get_language(), page_url("job", HERE), likely.slug, why_not, ways).replace(HERE, escape(segment(job.id)))
+    for number, (_name, url, _words) in enumerate(links):
+        markup = markup.replace(f"{_LINK}{number}.", escape(url))
+    return mark_safe(markup.replace(_ANCHOR, anchor(job.id)).replace(_ID, escape(job.id)))
+
+
+#: Stand for what is a job's own in the markup that its menu shares with those of other jobs.
+_ID, _ANCHOR, _LINK = "\x01id\x01", "\x01anchor\x01", "\x01link\x01"
+
+
+@lru_cache(maxsize=1024)
+def _menu(language: str | None, address: str, likely: str, why_not: tuple[tuple[str, str], ...], ways: tuple[tuple[str, str], ...]) -> str:
+    """Button and menu in the words of `language`, `address` being that of the job: a page of the list has fifty, of a handful
+    of kinds."""
+    button = next((_button(slug, why, small=True) for slug, why in why_not if slug == likely), "")
+    items = format_html_join("", "<li>{}</li>", ((_button(slug, why),) for slug, why in why_not))
+    others = format_html_join(
+        "", '<li><a class="j-btn j-btn--quiet" href="{}">{}{}</a></li>',
+        ((f"{_LINK}{number}.", icon(name), words) for number, (name, words) in enumerate(ways)),
+    )  # fmt: skip
     return format_html(
         '{}<button type="button" class="j-btn j-btn--quiet j-btn--sm j-btn--icon" popovertarget="more-{}" '
         'aria-label="{}" title="{}">{}</button><ul class="j-menu j-rowmenu" id="more-{}" popover>'
         '<li><a class="j-btn j-btn--quiet" href="{}">{}{}</a></li>{}{}</ul>',
-        button, anchor(job.id), _("More actions for %(id)s") % {"id": job.id}, _("More actions"), icon("more"),
-        anchor(job.id), job_url(job.id), icon("right"), _("Open"), items, ways,
+        button, _ANCHOR, _("More actions for %(id)s") % {"id": _ID}, _("More actions"), icon("more"),
+        _ANCHOR, address, icon("right"), _("Open"), items, others,
     )  # fmt: skip
 
 
-def _button(job: Status, action: Action, *, small: bool = False) -> SafeString:
-    markup = _markup(get_language(), action.slug, action.why_not(job) or "", small)
-    return mark_safe(markup.replace(_ADDRESS, escape(action_url(job.id, action.slug))).replace(_ID, escape(job.id)))
-
-
-#: Stand for a job's own address and id in the markup that its button shares with those of other jobs.
-_ADDRESS, _ID = "\x01address\x01", "\x01id\x01"
-
-
-@lru_cache(maxsize=1024)
-def _markup(language: str | None, slug: str, why_not: str, small: bool) -> str:
-    """A button of one action, in the words of `language`: a page of the list has three hundred, of a dozen kinds."""
+def _button(slug: str, why_not: str, *, small: bool = False) -> SafeString:
+    """A button of one action."""
     action = ACTIONS[slug]
     label = str(action.verb.label)
     css = "j-btn j-btn--quiet j-btn--sm j-btn--icon" if small else "j-btn j-btn--quiet"
     if action.verb.risky and not small:
         css += " j-btn--risk"
+    address = page_url("job_action", HERE, slug)
     where = (
         format_html('type="button" aria-disabled="true" title="{}"', why_not)
         if why_not
-        else format_html('form="j-row" formaction="{}" title="{}"', _ADDRESS, action.title if not small else label)
+        else format_html('form="j-row" formaction="{}" title="{}"', address, action.title if not small else label)
     )
     if action.confirms and not why_not:
         where = format_html("{} data-asks", where)
@@ -162,6 +169,9 @@ def _markup(language: str | None, slug: str, why_not: str, small: bool) -> str:
     return format_html('<button {} class="{}"{}>{}{}</button>', where, css, spoken if small else "", icon(action.verb.icon), words)
 
 
+_BLANK = re.compile(r"\s")
+
+
 def anchor(job_id: str) -> str:
     """The job's id as part of an element's id: no blank in it, nothing that needs escaping, never the same for two jobs."""
-    return re.sub(r"\s", lambda blank: f"_{ord(blank[0]):02X}", quote(job_id))
+    return _BLANK.sub(lambda blank: f"_{ord(blank[0]):02X}", quote(job_id))

@@ -127,7 +127,7 @@ class FilterBar:
     @property
     def kept(self) -> Iterator[tuple[str, str]]:
         """Parameters that the form shows no field for: hidden inputs carry them along."""
-        single = {picker.parameter for picker in self.pickers if picker.value}
+        single = {parameter for parameter, *_rest in PICKERS if len(self.jobs.tokens(parameter)) == 1}
         toggles = {(toggle.parameter, toggle.name) for toggle in (*self.states, *self.flags)}
         for name, value in self.jobs.params:
             if name not in {"q", "by", "after", *single} and (name, value) not in toggles:

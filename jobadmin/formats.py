@@ -230,7 +230,7 @@ def moment(value: datetime | None) -> str:
     if value is None:
         return NOTHING
     local = timezone.localtime(value)
-    return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%Z}"
+    return f"{local.isoformat(' ', 'milliseconds')[:23]} {local.tzname()}"
 
 
 def moment_range(after: datetime | None, before: datetime | None) -> str:

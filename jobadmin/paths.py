@@ -22,7 +22,7 @@ RESERVED = frozenset({
 })  # fmt: skip
 
 #: Stands for an id or resource in an address that is kept; no address of a project holds it.
-_HERE = "-text-goes-here-"
+HERE = "-text-goes-here-"
 #: Characters that stand in a path as they are (RFC 3986), as `reverse` has it.
 _SAFE = "!$&'()*+,;=~:@"
 _ATTEMPT = re.compile(r"(.+):(\d{1,9})", re.DOTALL)
@@ -80,8 +80,13 @@ def resource_url(resource: str) -> str:
 
 
 def _with_segment(name: str, text: str, *more: str) -> str:
-    """Address of a page about `text`: that of the page about `_HERE`, with another segment in that one's place."""
-    return page_url(name, _HERE, *more).replace(_HERE, percent_quote(quote(text), safe=_SAFE), 1)
+    """Address of a page about `text`: that of the page about `HERE`, with another segment in that one's place."""
+    return page_url(name, HERE, *more).replace(HERE, segment(text), 1)
+
+
+def segment(text: str) -> str:
+    """An id or resource as it stands in an address."""
+    return percent_quote(quote(text), safe=_SAFE)
 
 
 def queue_url(queue: str) -> str:

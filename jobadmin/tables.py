@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property, lru_cache
+from html import escape
 from typing import Any
 
 import django_tables2 as tables
-from django.utils.html import conditional_escape, format_html, format_html_join
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -113,12 +114,11 @@ class CheckColumn(JobColumn):
     """The row's check box; works as a plain form field."""
 
     def cell(self, job: Status, table: JobTable) -> str:
-        return format_html(
-            '<input class="j-check" type="checkbox" name="id" value="{}" form="j-picked" data-can="{}" aria-label="{}"{}>',
-            Token(job.id),
-            " ".join(verb.slug for verb in table.verbs if applies(verb, job)),
-            _("Select job %(id)s") % {"id": job.id},
-            mark_safe(" checked") if job.id in table.picked else "",
+        can = " ".join(verb.slug for verb in table.verbs if applies(verb, job))
+        label = escape(table.words["select"] % {"id": job.id})
+        return mark_safe(
+            f'<input class="j-check" type="checkbox" name="id" value="{escape(str(Token(job.id)))}" form="j-picked" '
+            f'data-can="{can}" aria-label="{label}"{" checked" if job.id in table.picked else ""}>'
         )
 
 
@@ -126,7 +126,7 @@ class StateColumn(JobColumn):
     """State, and on top of it the flags."""
 
     def cell(self, job: Status, table: JobTable) -> str:
-        return format_html_join(" ", "{}", ((badge,) for badge in cells.badges(job, table.now)))
+        return mark_safe(" ".join(cells.badges(job, table.now)))
 
     def value(self, record: Status) -> str:
         return str(record.state)
@@ -141,8 +141,10 @@ class NameColumn(JobColumn):
         return mark_safe('<th role="rowheader" scope="row">')
 
     def cell(self, job: Status, table: JobTable) -> str:
-        shown = cells.cut(job.job_name or _("(no name)"), 64)
-        return format_html('<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), _titled(job), shown)
+        name = table.shown(job.job_name) if job.job_name else table.words["unnamed"]
+        # The whole name, where it is cut, and the id.
+        title = f"{name} {job.id}" if len(name) > 64 else job.id
+        return mark_safe(f'<a class="j-mono" href="{escape(job_url(job.id))}" title="{escape(title)}">{escape(cells.cut(name, 64))}</a>')
 
 
 class ResourcesColumn(JobColumn):
@@ -154,18 +156,16 @@ class ResourcesColumn(JobColumn):
         if len(found) > _RESOURCES:
             more = _("%(n)s more") % {"n": count(len(found) - _RESOURCES)}
             chips.append(format_html('<a class="j-quiet" href="{}">+ {}</a>', job_url(job.id), more))
-        return format_html_join(" ", "{}", ((chip,) for chip in chips)) if chips else cells.nothing()
+        return mark_safe(" ".join(chips)) if chips else cells.nothing()
 
     def _chip(self, text: str, shown: str, table: JobTable) -> SafeString:
         """A secret stands in no address either: what holds one leads nowhere."""
         if shown != text:
             return format_html('<span class="j-chip j-chip--res" title="{}">{}</span>', shown, cells.cut(shown, 40))
-        return format_html(
-            '<a class="j-chip j-chip--res" href="{}" data-exclude="{}" title="{}">{}</a>',
-            table.link("resource", text),
-            table.link("resource", text, without=True),
-            _("Show jobs of %(resource)s; with Alt, the others") % {"resource": text},
-            cells.cut(text, 40),
+        title = table.words["resource"] % {"resource": text}
+        return mark_safe(
+            f'<a class="j-chip j-chip--res" href="{escape(table.link("resource", text))}" '
+            f'data-exclude="{escape(table.link("resource", text, without=True))}" title="{escape(title)}">{escape(cells.cut(text, 40))}</a>'
         )
 
 
@@ -178,15 +178,7 @@ class ValueColumn(JobColumn):
 
     def cell(self, job: Status, table: JobTable) -> str:
         text = getattr(job, self.field)
-        if not text:
-            return cells.nothing()
-        return format_html(
-            '<a class="j-plain" href="{}" data-exclude="{}" title="{}">{}</a>',
-            table.link(self.parameter, text),
-            table.link(self.parameter, text, without=True),
-            _("Show these; with Alt, the others"),
-            cells.cut(text, 60),
-        )
+        return table.value(self.parameter, text) if text else cells.nothing()
 
 
 class MomentColumn(JobColumn):
@@ -200,7 +192,7 @@ class MomentColumn(JobColumn):
         at: datetime | None = getattr(job, self.field)
         if at is None:
             return cells.nothing()
-        return format_html('<time datetime="{}" title="{}">{}</time>', machine(at), moment(at), when(at, table.now))
+        return mark_safe(f'<time datetime="{machine(at)}" title="{escape(moment(at))}">{escape(when(at, table.now))}</time>')
 
 
 class WaitColumn(JobColumn):
@@ -258,11 +250,7 @@ class ActionsColumn(JobColumn):
     """What can be done to this job."""
 
     def cell(self, job: Status, table: JobTable) -> str:
-        name, ways = job.job_name, []
-        if name:
-            ways.append(("filter", table.link("name", name), _("Only this name")))
-            ways.append(("x", table.link("name", name, without=True), _("Without this name")))
-        return cells.actions(job, table.verbs, ways)
+        return cells.actions(job, table.verbs, table.ways(job.job_name) if job.job_name else ())
 
 
 class JobTable(tables.Table):
@@ -306,11 +294,45 @@ class JobTable(tables.Table):
     ) -> None:
         self.selection, self.now, self.verbs, self.picked = selection, now, verbs, picked
         self._links = lru_cache(lambda parameter: selection.links("list", parameter))
+        # A page has few names, queues and users, each of them many times.
+        self.shown, self.value, self.ways = lru_cache(redact_text), lru_cache(self._value), lru_cache(self._ways)
         shown = {*FIXED, *columns, selection.sort.removeprefix("-")}
         if not verbs:
             shown.discard("check")
         hidden = tuple(name for name in type(self).base_columns if name not in shown)
         super().__init__(data, exclude=hidden, order_by=selection.sort)
+
+    @cached_property
+    def words(self) -> dict[str, str]:
+        """What the cells say, translated once a table."""
+        return {
+            "select": _("Select job %(id)s"),
+            "unnamed": _("(no name)"),
+            "resource": _("Show jobs of %(resource)s; with Alt, the others"),
+            "value": _("Show these; with Alt, the others"),
+        }
+
+    def _value(self, parameter: str, text: str) -> SafeString:
+        """A value that a click filters by. A secret stands in no address either: what holds one leads nowhere."""
+        shown = self.shown(text)
+        if shown != text:
+            return format_html('<span title="{}">{}</span>', shown, cells.cut(shown, 60))
+        return format_html(
+            '<a class="j-plain" href="{}" data-exclude="{}" title="{}">{}</a>',
+            self.link(parameter, text),
+            self.link(parameter, text, without=True),
+            self.words["value"],
+            cells.cut(text, 60),
+        )
+
+    def _ways(self, name: str) -> Sequence[tuple[str, str, str]]:
+        """To the jobs of this name, and to the others."""
+        if self.shown(name) != name:
+            return ()
+        return (
+            ("filter", self.link("name", name), _("Only this name")),
+            ("x", self.link("name", name, without=True), _("Without this name")),
+        )
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -342,11 +364,6 @@ class JobTable(tables.Table):
         """The list sorted by a column: first descending, the other way round when it is already."""
         present = self.selection.sort
         return self.selection.url("list", sort=column if present == f"-{column}" else f"-{column}")
-
-
-def _titled(job: Status) -> str:
-    """The whole name, where it was cut, and the id."""
-    return f"{job.job_name} {job.id}" if len(job.job_name or "") > 64 else job.id
 
 
 def choosable() -> dict[str, Any]:

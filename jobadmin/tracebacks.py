@@ -174,7 +174,7 @@ def _read(text: str, own: dict[tuple[str, int], bool]) -> dict[str, Any]:
 
 def _parts(lines: list[str], own: dict[tuple[str, int], bool]) -> Iterator[Part]:
     """The text's parts, foreign frames next to each other folded into one."""
-    for _, run in groupby(_items(lines, own), key=type):
+    for _type, run in groupby(_items(lines, own), key=type):
         items = list(run)
         frames = [item for item in items if isinstance(item, Frame)]
         yield from (_folded(frames) if frames else (item for item in items if isinstance(item, Part)))

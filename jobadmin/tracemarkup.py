@@ -33,14 +33,13 @@ def _fold(part: Part) -> str:
     words = ngettext("%(n)s frame", "%(n)s frames", n) % {"n": n}
     if part.packages:
         words = f"{words} {_('inside %(packages)s') % {'packages': part.packages}}"
-    return (
-        f'<details class="j-fold"><summary><span class="dim">… {escape(words)}, </span><span class="j-fold__show">{escape(_("show"))}</span>'
-        f"</summary>{''.join(map(_frame, part.frames))}</details>"
-    )
+    frames, show = "".join(map(_frame, part.frames)), escape(_("show"))
+    summary = f'<summary><span class="dim">… {escape(words)}, </span><span class="j-fold__show">{show}</span></summary>'
+    return f'<details class="j-fold">{summary}{frames}</details>'
 
 
 def _frame(frame: Frame) -> str:
-    where = f', in {escape(frame.function)}' if frame.function else ""
+    where = f", in {escape(frame.function)}" if frame.function else ""
     css = "" if frame.own else ' class="dim"'
     before, after = ('<span class="hot">', "</span>") if frame.own else ("", "")
     code = "".join(f"<div{css}>    {before}{escape(line)}{after}</div>" for line in frame.code)

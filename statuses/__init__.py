@@ -22,7 +22,7 @@ from .errors import (
     StoreUnavailable,
     TooManyPauses,
 )
-from .health import Version, ping, version
+from .health import Version, ping, preload, version
 from .keeping import release
 from .loading import load
 from .query import Query
@@ -78,6 +78,7 @@ __all__ = [
     "load",
     "outputs",
     "ping",
+    "preload",
     "release",
     "restore",
     "running",

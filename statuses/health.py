@@ -4,6 +4,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 from . import clock
@@ -54,6 +55,13 @@ def version() -> Version:
     earliest = [bounds[0] for segment in found.segments if (bounds := segment.bounds("recorded_at"))]
     since = clock.from_us(min(earliest)) if earliest else None
     return Version(text=seen.hexdigest(), at=clock.from_us(found.now_us), since=since)
+
+
+def preload() -> None:
+    """Import what answers are made with, numpy among it, which otherwise waits for the first question: for a process that is
+    about to answer people.  Source: nothing is asked of the store."""
+    for name in ("evaluation", "facets", "pages", "reports", "resources", "stats", "timeseries", "children", "bulk"):
+        import_module(f".{name}", __package__)
 
 
 def _facts(text: bytes | str) -> dict[str, str]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .arguments import shown
 from .columns import SPANS, TIMESTAMPS
-from .evaluation import COUNTS, Evaluation, Found, Hits, Look, Selection
+from .evaluation import COUNTS, Answer, Evaluation, Found, Hits, Look, Selection
 from .masks import ENDED_COLUMNS, FALSE, I64_MAX, TRUE, Test, ended_at
 from .segments import Array, Segment, View
 from .store import Store
@@ -206,6 +206,13 @@ def _best(order: Order, need: int | None, hits: Hits) -> Block | None:
         rows, ranks, ties = rows[chosen], ranks[chosen], ties[chosen]
     block = Block(ranks, ties, *(hits.view.column(name)[rows] for name in ("random", "recorded_at", "state")))
     return _sorted(block, need)
+
+
+def first(evaluation: Evaluation, order: Order) -> Answer[Block]:
+    """The first matching row, as a block of at most one; where it lies the selection says, or all segments are looked at."""
+    columns = columns_of(order.column) | {"state", "random", "recorded_at"}
+    found = yield Look(("best", str(order), order.backward, 1), partial(_best, order, 1), columns)
+    return _sorted(join([block for _, block in found]), 1)
 
 
 def in_order(store: Store, selection: Selection, order: Order, need: int | None) -> Iterator[Block]:

@@ -289,6 +289,20 @@ class Query:
         texts = sorted({text for known in found.values() for text in known if text and text.startswith(prefix)})
         return texts[: _most(limit)]
 
+    def newest_by(self, field: Field, found: Collection[FacetCount]) -> dict[str, Status]:
+        """The last recorded job of each value that `counts_by` (or a report) found; left out where it has changed since.
+        Raises: ValueError, LimitedQuery, StoreUnavailable. Source: one read for all of them, of the segments that hold
+        those moments; one record each."""
+        from . import evaluation, pages
+
+        _known("newest_by", field, DICTIONARIES)
+        self._refuse_limited("newest_by")
+        store, order = current(), pages.Order()
+        narrowed = (self.where(**{field: one.value, "recorded_at": (one.last, one.last)}) for one in found)
+        tasks: list[evaluation.Task] = [(query._selection(), lambda evaluation: pages.first(evaluation, order)) for query in narrowed]
+        loaded = _load(store, pages.join(evaluation.run(store, tasks)), slice(None)) if tasks else []
+        return {str(status._record.texts[field]): status for status in loaded}
+
     def _blocks(self, store: Store, extra: int = 0) -> Iterator["Block"]:
         """Matching rows within limit and offset, in order (from the cursor backwards for `before`)."""
         from . import pages

@@ -1,6 +1,6 @@
 """What the panels of the overview show, made from one reading of the store."""
 
-from jobadmin.panels.causes import error_row, errors
+from jobadmin.panels.causes import error_rows, errors
 from jobadmin.panels.counts import stale, tiles
 from jobadmin.panels.guard import guarded
 from jobadmin.panels.ranking import names, ranks
@@ -17,7 +17,7 @@ __all__ = [
     "Reading",
     "activity",
     "durations",
-    "error_row",
+    "error_rows",
     "errors",
     "flag_counts",
     "guarded",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from jobadmin.filters import JobFilter
 from jobadmin.panels.reading import Reading
 from jobadmin.redaction import redact_text
+from statuses import Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class ErrorTable:
 
 def errors(reading: Reading) -> ErrorTable:
     """The errors panel; the message is that of the newest job of each group."""
-    rows = [error_row(reading.jobs, facet) for facet in reading.report.counts_by["error"]]
+    rows = error_rows(reading.jobs, reading.report.counts_by["error"])
     return ErrorTable(rows=rows, distinct=reading.report.distinct["error"])
 
 
@@ -53,10 +55,14 @@ def _parts(group: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else (group, "")
 
 
-def error_row(jobs: JobFilter, facet: Any) -> ErrorRow:
-    """A group with the message of its newest job.  Source: one page of one job."""
+def error_rows(jobs: JobFilter, facets: Collection[Any]) -> list[ErrorRow]:
+    """Groups, each with the message of its newest job.  Source: one page of as many jobs."""
+    newest = jobs.query.newest_by("error", facets)
+    return [_row(facet, newest.get(facet.value)) for facet in facets]
+
+
+def _row(facet: Any, newest: Status | None) -> ErrorRow:
     title, place = _parts(facet.value)
-    newest = jobs.query.where(error=facet.value).first()
     summary = (newest.error_summary or "") if newest else ""
     message = summary.removeprefix(title.rpartition(".")[2]).removeprefix(title).removeprefix(":").strip()
     return ErrorRow(

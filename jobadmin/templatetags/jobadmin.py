@@ -11,6 +11,7 @@ from django import template
 from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 
 from jobadmin import formats, paths
 from jobadmin.filterbar import FilterBar
@@ -48,6 +49,11 @@ def state_word(name: str) -> str:
 @register.simple_tag
 def state_badge(name: str, large: bool = False) -> SafeString:
     """A state as icon, word and colour."""
+    return _badge(name, large, get_language())
+
+
+@lru_cache(maxsize=128)
+def _badge(name: str, large: bool, language: str | None) -> SafeString:
     classes = f"j-badge {'j-badge--lg ' if large else ''}{css_state(name)}"
     return format_html('<span class="{}">{}{}</span>', classes, icon(name), state_word(name))
 

@@ -56,7 +56,7 @@ def errors(request: HttpRequest) -> HttpResponse:
     context = {
         "title": _("Errors"),
         "rows": groups,
-        "table": [panels.error_row(jobs, facet) for facet in groups],
+        "table": panels.error_rows(jobs, list(groups)),
         "distinct": reading.report.distinct["error"],
         "may_retry": resolver().may(request.user, "retry_job"),
     }
@@ -71,7 +71,7 @@ def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpRespo
     newest = jobs.query.first() if facet else None
     context = {
         "title": _("Error"),
-        "group": panels.error_row(jobs, facet) if facet else None,
+        "group": panels.error_rows(jobs, [facet])[0] if facet else None,
         "value": value,
         "newest": newest,
         "trace": _trace(newest),

@@ -144,7 +144,9 @@ def test_an_old_form_says_what_to_do(browse: Any) -> None:
     assert response.status_code == 403 and "This form is out of date" in response.content.decode()
 
 
-@pytest.mark.parametrize("path", ["redis/", "api/", "operations/abc/", "operations/abc/stop/x/", "queues/workflow/x/y/z/", "control/", "bulk/abc/def/"])
+@pytest.mark.parametrize(
+    "path", ["redis/", "api/", "operations/abc/", "operations/abc/stop/x/", "queues/workflow/x/y/z/", "control/", "bulk/abc/def/"]
+)
 def test_what_cannot_be_a_job_is_not_called_one(client: Client, store: Any, path: str) -> None:
     response = client.get(reverse("jobadmin:overview") + path)
 

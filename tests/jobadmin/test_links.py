@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
 #: Views that show nothing to a walk: files, posts, parts.
 NOT_PAGES = {
     "job_action", "operation_stop", "operation_undo", "operation_again", "times", "view_save", "view_remove",
-    "export_csv", "export_json", "suggest", "control",
+    "export_csv", "export_json", "suggest", "control", "pulse",
 }  # fmt: skip
 
 

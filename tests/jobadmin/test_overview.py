@@ -485,7 +485,7 @@ def test_every_state_has_a_colour_an_icon_and_a_word(browse, some):
     from jobadmin.formats import STATE_WORDS
 
     root = Path(__file__).parents[2]
-    tokens, sprite = (root / "static/jobadmin/tokens.css").read_text(), (root / "templates/jobadmin/_icons.html").read_text()
+    tokens, sprite = (root / "static/jobadmin/jobadmin.css").read_text(), (root / "templates/jobadmin/_icons.html").read_text()
     for state in State:
         assert f"--{state.value}: light-dark(" in tokens
         assert f'id="j-{state.value}"' in sprite

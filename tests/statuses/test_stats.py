@@ -120,6 +120,27 @@ def test_many_values_each_with_durations_of_its_own():
     assert found["n250"] == Durations(n=2, min=250 / 1e6, avg=252.5 / 1e6, p50=250 / 1e6, p95=255 / 1e6, p99=255 / 1e6, max=255 / 1e6)
 
 
+def test_the_newest_job_of_each_value_is_the_first_of_its_own_page():
+    for number in range(12):
+        statuses.load([{"state": "failed", "job_name": f"n{number % 3}", "queue": "ab"[number % 2], "recorded_at": PAST + number // 4}])
+    query = statuses.where(queue="a")
+
+    found = query.newest_by("job_name", query.counts_by("job_name"))
+
+    assert {name: job.id for name, job in found.items()} == {name: query.where(job_name=name).first().id for name in ("n0", "n1", "n2")}
+
+
+def test_a_value_whose_newest_job_has_changed_since_is_left_out():
+    kept, changed = (statuses.create(job_name=name) for name in ("kept", "changed"))
+    found = statuses.all().counts_by("job_name")
+    changed.set_job_name("other")
+
+    assert {name: job.id for name, job in statuses.all().newest_by("job_name", found).items()} == {"kept": kept.id}
+    assert statuses.all().newest_by("job_name", []) == {}
+    with pytest.raises(ValueError, match="newest_by knows"):
+        statuses.all().newest_by("job_arg", found)
+
+
 def test_facets_say_when_the_first_and_last_of_a_value_was_recorded():
     days = [datetime(2026, 1, day, tzinfo=UTC) for day in (5, 2, 9)]
     statuses.load({"job_name": "x", "recorded_at": day, "state": "queued"} for day in days)

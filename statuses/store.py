@@ -17,6 +17,7 @@ from . import forks, keys
 from .cluster import Cluster, is_cluster
 from .config import Config
 from .errors import ConfigurationError, ScriptFailed, StoreFormat, StoreUnavailable
+from .lines import Lines
 from .lua import source
 
 #: The layout of the keys; a store that says a higher one is refused.
@@ -35,9 +36,7 @@ class Store:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._lock = forks.lock()
         _stores.add(self)
-        self._shas: dict[str, str] = {}
         self.current: dict[int, int] = {}
         """Family -> the segment that took the last new row: a hint, every script checks it."""
 
@@ -57,6 +56,14 @@ class Store:
     @cached_property
     def reader(self) -> redis.Redis | Cluster:
         return self._client(self.config.read_url or self.config.url, retries=1, read_size=READ_SIZE)
+
+    @cached_property
+    def _writing(self) -> Lines:
+        return Lines(self.writer)
+
+    @cached_property
+    def _reading(self) -> Lines:
+        return Lines(self.reader)
 
     def _client(self, url: str | None, *, retries: int, read_size: int) -> redis.Redis | Cluster:
         options: dict[str, Any] = {
@@ -94,10 +101,7 @@ class Store:
             client = self.writer if primary else self.reader
             if isinstance(client, Cluster):
                 return client.replies(commands)
-            pipe = client.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)
-            return pipe.execute()
+            return _raised((self._writing if primary else self._reading).calls([*commands], again=True))
 
     def transaction(self, commands: Iterable[Command]) -> list[Any]:
         """The replies to reading commands on keys of one family, from the primary, all of one moment; one round trip."""
@@ -113,36 +117,41 @@ class Store:
         """Run `lua/<name>.lua`, atomic, one round trip. For scripts that may be applied twice without harm:
         sent a second time when the connection was lost or the server became a replica, not when the time ran out."""
         with translated(name):
-            client = self.writer if primary else self.reader
             try:
-                return self._evalsha(client, name, script_keys, arguments)
+                return self._evalsha(name, script_keys, arguments, primary)
             except _ELSEWHERE as error:
-                _leave(client, error)
-                return self._evalsha(client, name, script_keys, arguments)
+                self._leave(error, primary)
+                return self._evalsha(name, script_keys, arguments, primary)
 
     def script_once(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Any:
         """Like `script`, and the second sending has `arguments[retry_flag]` = "1", which tells the script
         to look first whether the first one arrived."""
         with translated(name):
             try:
-                return self._evalsha(self.writer, name, script_keys, arguments)
+                return self._evalsha(name, script_keys, arguments)
             except _ELSEWHERE as error:
-                _leave(self.writer, error)
+                self._leave(error)
                 again = [*arguments]
                 again[retry_flag] = "1"
-                return self._evalsha(self.writer, name, script_keys, again)
+                return self._evalsha(name, script_keys, again)
 
-    def _evalsha(self, client: redis.Redis | Cluster, name: str, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        sha = self._shas.get(name)
-        if sha is None:
-            sha = self._shas[name] = source.sha(name)
+    def _evalsha(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], primary: bool = True) -> Any:
+        client = self.writer if primary else self.reader
         if isinstance(client, Cluster):
-            return client.evalsha(sha, lambda: source.text(name), script_keys, arguments)
+            return client.evalsha(source.sha(name), lambda: source.text(name), script_keys, arguments)
+        lines = self._writing if primary else self._reading
         try:
-            return client.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
+            return lines.call("EVALSHA", source.sha(name), len(script_keys), *script_keys, *arguments)
         except redis.exceptions.NoScriptError:
-            client.execute_command("SCRIPT", "LOAD", source.text(name))
-            return client.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
+            lines.call("SCRIPT", "LOAD", source.text(name))
+            return lines.call("EVALSHA", source.sha(name), len(script_keys), *script_keys, *arguments)
+
+    def _leave(self, error: Exception, primary: bool = True) -> None:
+        """Lines to a primary that became a replica do not break by themselves; the address may lead to the new one."""
+        client = self.writer if primary else self.reader
+        if isinstance(error, redis.exceptions.ReadOnlyError) and isinstance(client, redis.Redis):
+            (self._writing if primary else self._reading).drop()
+            client.connection_pool.disconnect(inuse_connections=False)
 
     def scripts(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]], *, primary: bool = True) -> list[Any]:
         """The replies of one script run for each of (keys, arguments), in one round trip (two the first time); each
@@ -150,22 +159,17 @@ class Store:
         if len(calls) == 1:
             return [self.script(name, *calls[0], primary=primary)]
         with translated(name):
-            client = self.writer if primary else self.reader
-            if isinstance(client, Cluster):
-                return [self._evalsha(client, name, script_keys, arguments) for script_keys, arguments in calls]
+            if isinstance(self.writer if primary else self.reader, Cluster):
+                return [self._evalsha(name, script_keys, arguments, primary) for script_keys, arguments in calls]
+            lines, sha = self._writing if primary else self._reading, source.sha(name)
+            commands = [("EVALSHA", sha, len(script_keys), *script_keys, *arguments) for script_keys, arguments in calls]
             try:
-                return self._evalshas(client, name, calls)
+                return _raised(lines.calls(commands))
             except redis.exceptions.NoScriptError:
-                client.execute_command("SCRIPT", "LOAD", source.text(name))
+                lines.call("SCRIPT", "LOAD", source.text(name))
             except _ELSEWHERE as error:
-                _leave(client, error)
-            return self._evalshas(client, name, calls)
-
-    def _evalshas(self, client: redis.Redis, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-        pipe, sha = client.pipeline(transaction=False), source.sha(name)
-        for script_keys, arguments in calls:
-            pipe.execute_command("EVALSHA", sha, len(script_keys), *script_keys, *arguments)
-        return pipe.execute()
+                self._leave(error, primary)
+            return _raised(lines.calls(commands))
 
     def check(self, format: int | bytes | None, families: int | bytes | None) -> None:
         """StoreFormat when the store was written in a newer format than this library writes; ConfigurationError when it
@@ -178,14 +182,20 @@ class Store:
     def leave(self) -> None:
         """Leave the connections to the parent of this process, untouched: to close a pool takes locks of its own, which a thread of
         the parent may have held at the fork."""
-        _left.extend(client for name in ("writer", "reader") if (client := self.__dict__.pop(name, None)) is not None)
+        _left.extend(self.__dict__.pop(name) for name in _CONNECTED if name in self.__dict__)
 
     def close(self) -> None:
         """Give the connections back."""
-        for name in ("writer", "reader"):
-            client = self.__dict__.pop(name, None)
-            if client is not None:
-                client.close()
+        connected = [self.__dict__.pop(name) for name in _CONNECTED if name in self.__dict__]
+        for lines in connected:
+            if isinstance(lines, Lines):
+                lines.drop()
+            else:
+                lines.close()
+
+
+#: What of a store is connections, lines before the clients whose they are.
+_CONNECTED = ("_writing", "_reading", "writer", "reader")
 
 
 def token() -> bytes:
@@ -197,10 +207,12 @@ def token() -> bytes:
 _ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
 
 
-def _leave(client: redis.Redis | Cluster, error: Exception) -> None:
-    """Lines to a primary that became a replica do not break by themselves; the address may lead to the new one."""
-    if isinstance(error, redis.exceptions.ReadOnlyError) and isinstance(client, redis.Redis):
-        client.connection_pool.disconnect(inuse_connections=False)
+def _raised(replies: list[Any]) -> list[Any]:
+    """The replies; the first error among them is raised."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 def _of_nodes(options: dict[str, Any]) -> dict[str, Any]:
@@ -302,7 +314,7 @@ _lock = forks.lock()
 _store: Store | None = None
 _stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
 #: Clients of the parent, in a forked child: kept, for what is collected closes itself.
-_left: list[redis.Redis | Cluster] = []
+_left: list[Any] = []
 
 
 @forks.afterwards

@@ -133,7 +133,6 @@ def everything(url):
         for key in [*client.scan_iter(match=f"{current().families[0]}*j*"), *client.scan_iter(match=f"{current().families[0]}names*")]:
             client.delete(key)
     statuses.check(repair=True)
-    current()._shas.clear()
     statuses.clear_all()
 
 

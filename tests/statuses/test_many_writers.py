@@ -67,7 +67,7 @@ def test_restarts_of_many_writers_are_archived_one_by_one():
 def test_a_child_forked_while_others_hold_every_lock_writes(server_url):
     """As a worker that forks while its heartbeats write: a lock held by a thread of the parent is nobody's in the child."""
     here = statuses.create(job_name="parent")._store
-    held = [here._lock, here.writer.connection_pool._lock, directory._lock, dictionaries._lock, store._lock, tracked._lock]
+    held = [here.writer.connection_pool._lock, directory._lock, dictionaries._lock, store._lock, tracked._lock]
     holding, forked = threading.Event(), threading.Event()
 
     def hold():

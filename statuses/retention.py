@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import encoding, keys, removal
-from .arguments import callback, shown
+from .arguments import callback, flag, shown
 from .columns import DICTIONARIES
 from .states import State
 from .store import Store, current
@@ -31,6 +31,8 @@ class Cleaned:
     """Earlier removals that could no longer be taken back, now gone for good."""
     by_state: dict[State, int] = field(default_factory=dict)
     """The removed ones per state."""
+    promised: int = 0
+    """Statuses left, though old enough, because they were promised longer (`keep_for`, `keep_until_deleted`)."""
     dropped: int = 0
     """Segments in which no job was left, gone with all their keys."""
     packed: int = 0
@@ -47,11 +49,13 @@ def clean(
     queue: str | Sequence[str] | None = None,
     state: str | Sequence[str] | None = None,
     older_than: timedelta | None = None,
+    break_promises: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Cleaned:
     """Remove what retention says is due; with `older_than` what ended (else was recorded) longer ago than that,
-    whatever retention says. `job_name`, `queue` and `state` narrow both. Jobs that run are left alone with `older_than`.
+    whatever the policy says. `job_name`, `queue` and `state` narrow both. With `older_than` jobs that run are left alone, and
+    those that were promised longer themselves (`keep_for`, `keep_until_deleted`), unless `break_promises`.
 
     Then, unless it is a dry run: removals that can no longer be taken back become final, dead segments are dropped, sparse
     ones packed, texts that no job has any more forgotten. `progress(removed so far)` is called after every batch.
@@ -60,7 +64,9 @@ def clean(
     script per 100 rows. Each row is removed only if its state is still the one that was read. Safe while others write."""
     if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta(0)):
         raise ValueError(f"older_than must be a timedelta that is not negative, not {shown(older_than)}")
-    criteria = Criteria(_texts(job_name, "job_name"), _texts(queue, "queue"), _states(state), older_than)
+    if flag("break_promises", break_promises) and older_than is None:
+        raise ValueError("break_promises says what older_than may remove: it goes with that alone")
+    criteria = Criteria(_texts(job_name, "job_name"), _texts(queue, "queue"), _states(state), older_than, break_promises)
     callback("progress", progress)
     here, tally = current(), _Tally(progress)
     for family in range(len(here.families)):
@@ -101,6 +107,7 @@ class Criteria:
     queues: list[str] | None = None
     states: list[State] | None = None
     older_than: timedelta | None = None
+    break_promises: bool = False
 
     @property
     def are_the_policy(self) -> bool:
@@ -116,6 +123,7 @@ class _Stopped(Exception):
 class _Tally:
     progress: Progress | None
     by_state: Counter[State] = field(default_factory=Counter)
+    promised: int = 0
     swept: int = 0
     dropped: int = 0
     packed: int = 0
@@ -135,6 +143,7 @@ class _Tally:
             removed=self.by_state.total(),
             swept=self.swept,
             by_state=dict(self.by_state),
+            promised=self.promised,
             dropped=self.dropped,
             packed=self.packed,
             forgotten=self.forgotten,
@@ -216,7 +225,7 @@ class Cleaner:
         return census.expiry(found, self.store.config.retention, self._policy_names)
 
     def _due(self, found: "Snapshot") -> "Array":
-        """The cells of jobs to remove."""
+        """The cells of jobs to remove; those that only a promise spares are counted."""
         import numpy as np
 
         from . import census, faults
@@ -237,6 +246,10 @@ class Cleaner:
                 chosen &= np.isin(found.column(column), list(codes.values()))
         if self.criteria.states is not None:
             chosen &= np.isin(states, [state.code for state in self.criteria.states])
+        if older_than is not None and not self.criteria.break_promises:
+            promised = chosen & (found.column("keep_for") > 0) & (self._expiry(found) > self.now_us)
+            self.tally.promised += int(np.count_nonzero(promised))
+            chosen &= ~promised
         return np.flatnonzero(chosen)
 
     def _delete(self, found: "Snapshot", cells: "Array") -> None:

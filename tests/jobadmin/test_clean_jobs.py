@@ -57,6 +57,20 @@ def test_criteria_narrow_what_goes(clock):
     assert [(status.job_name, status.state) for status in statuses.all()] == [("a", "succeeded")]
 
 
+def test_jobs_that_were_promised_longer_stay_until_that_is_said(clock):
+    make_status("failed", keep_for=30 * DAY)
+    clock.tick(2 * DAY)
+
+    assert "1 left, promised to be kept longer" in clean("--older-than", "1d")
+    assert statuses.all().count() == 1
+    assert clean("--older-than", "1d", "--break-promises").startswith("1 removed: 1 failed")
+
+
+def test_breaking_promises_is_said_with_an_age_alone(store):
+    with pytest.raises(CommandError, match="--older-than"):
+        clean("--break-promises")
+
+
 def test_what_a_cleaning_tidied_up_is_told(clock):
     make_status("succeeded", job_name="old")
     statuses.all().delete_all(undo_for=timedelta(minutes=10))

@@ -84,6 +84,44 @@ def test_criteria_remove_what_they_name_and_nothing_else(clock):
     assert statuses.where(state="started").count() == 4
 
 
+def test_an_age_breaks_no_promise_and_tells_how_many_it_left(clock):
+    promised = make_status("failed", job_name="a", keep_for=30 * DAY)
+    awaited = make_status("succeeded", job_name="a", job_args={"book": "Book:1"}, keep_until_deleted="Book:1")
+    make_status("failed", job_name="a", keep_for=2 * DAY)
+    make_status("failed", job_name="a")
+    make_status("failed", job_name="b", keep_for=30 * DAY)
+    make_status("started", job_name="a", keep_for=30 * DAY)
+    clock.tick(3 * DAY)
+
+    dry = statuses.clean(job_name="a", older_than=DAY, dry_run=True)
+    cleaned = statuses.clean(job_name="a", older_than=DAY)
+
+    assert (dry.removed, dry.promised) == (cleaned.removed, cleaned.promised) == (2, 2)
+    assert set(statuses.where(job_name="a", state="ended").ids()) == {promised.id, awaited.id}
+
+
+def test_promises_are_broken_when_that_is_said(clock):
+    make_status("failed", keep_for=30 * DAY)
+    make_status("succeeded", job_args={"book": "Book:1"}, keep_until_deleted="Book:1")
+    clock.tick(3 * DAY)
+
+    cleaned = statuses.clean(older_than=DAY, break_promises=True)
+
+    assert (cleaned.removed, cleaned.promised, statuses.all().count()) == (2, 0, 0)
+
+
+def test_a_promise_that_is_over_is_none(clock):
+    make_status("failed", keep_for=DAY)
+    clock.tick(DAY)
+
+    assert statuses.clean(older_than=timedelta(hours=1)).removed == 1
+
+
+def test_breaking_promises_without_an_age_is_refused(store):
+    with pytest.raises(ValueError, match="break_promises"):
+        statuses.clean(break_promises=True)
+
+
 @pytest.mark.parametrize("bad", [{"older_than": 5}, {"older_than": -DAY}, {"state": "running"}, {"job_name": 7}])
 def test_bad_criteria_are_refused(clock, bad):
     make_status("failed")

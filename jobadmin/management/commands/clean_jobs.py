@@ -46,12 +46,18 @@ class Command(BaseCommand):
 
     help = (
         "Remove statuses that retention says are due. With --older-than remove what ended (or, never ended, was recorded) longer ago "
-        "than that, whatever retention says; running jobs stay. --name, --queue and --state narrow both. Final: nothing is taken back. "
+        "than that, whatever the policy says; running jobs stay, and those that were promised longer. "
+        "--name, --queue and --state narrow both. Final: nothing is taken back. "
         "Then drop and pack what holds little, and forget names that no job has any more."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--older-than", type=age, metavar="AGE", help="such as 90d, 12h, 15min")
+        parser.add_argument(
+            "--break-promises",
+            action="store_true",
+            help="with --older-than, also jobs that were promised longer (keep_for, keep_until_deleted)",
+        )
         parser.add_argument("--name", action="append", metavar="JOB_NAME", help="only jobs of this name; may be repeated")
         parser.add_argument("--queue", action="append", help="only jobs of this queue; may be repeated")
         parser.add_argument("--state", action="append", choices=[str(state) for state in statuses.State], help="may be repeated")
@@ -59,6 +65,8 @@ class Command(BaseCommand):
         parser.add_argument("--every", type=seconds, metavar="SECONDS", help="again and again, until SIGTERM, which ends it at once")
 
     def handle(self, *args: object, every: float | None, **options: Any) -> None:
+        if options["break_promises"] and options["older_than"] is None:
+            raise CommandError("--break-promises goes with --older-than alone")
         with _Ending(every is not None) as ending:
             while not ending.asked:
                 try:
@@ -82,7 +90,7 @@ class Command(BaseCommand):
         try:
             cleaned = statuses.clean(
                 job_name=options["name"], queue=options["queue"], state=options["state"], older_than=options["older_than"],
-                dry_run=options["dry_run"], progress=go_on,
+                break_promises=options["break_promises"], dry_run=options["dry_run"], progress=go_on,
             )  # fmt: skip
         except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             raise CommandError(str(error)) from error
@@ -97,6 +105,8 @@ def _lines(cleaned: statuses.Cleaned, dry_run: bool) -> Iterator[str]:
     by_state = ", ".join(f"{count(number)} {state}" for state, number in cleaned.by_state.items() if number)
     verb = "would be removed" if dry_run else "removed"
     yield f"{count(cleaned.removed)} {verb}" + (f": {by_state}" if by_state else "")
+    if cleaned.promised:
+        yield f"{count(cleaned.promised)} left, promised to be kept longer: --break-promises removes them too"
     if cleaned.swept:
         yield f"{count(cleaned.swept)} earlier removals are final now"
     told = {"segments dropped": cleaned.dropped, "segments packed": cleaned.packed, "unused names forgotten": cleaned.forgotten}

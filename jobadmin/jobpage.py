@@ -23,7 +23,6 @@ from jobadmin.paths import action_url, resource_url
 from jobadmin.resolver import resolver
 from jobadmin.tracebacks import Trace, bounded
 from statuses import State, Status
-from statuses.children import roll_up
 from statuses.engines import registry
 
 #: Errors of all attempts together that are shown.
@@ -239,7 +238,7 @@ class JobPage:
         if not self.children_counts[State.started]:
             total = sum(self.children_counts.values())
             return sum(self.children_counts[state] for state in _ENDED) / total if total else None
-        return roll_up(self.status).progress
+        return self.status.roll_up().progress
 
     @property
     def is_final(self) -> bool:

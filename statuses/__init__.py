@@ -4,6 +4,7 @@ from . import outputs
 from .answers import Bin, Bucket, Durations, FacetCount, Report
 from .bulk import Changed
 from .check import Checked, Problem, check
+from .children import RollUp
 from .collection import Statuses, at, configure, create, find, find_by, find_or_create, server_time, where
 from .collection import all as all
 from .errors import (
@@ -51,6 +52,7 @@ __all__ = [
     "Query",
     "ReadOnlyAttempt",
     "Report",
+    "RollUp",
     "ScriptFailed",
     "State",
     "Status",

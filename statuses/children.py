@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from .query import Query
 from .states import ENDED, State
-from .status import Status
 
 #: Children whose progress is read one by one; of more only the states count.
 MOST_READ = 1000
@@ -25,9 +25,8 @@ class RollUp:
         return sum(self.counts[state] for state in ENDED)
 
 
-def roll_up(status: Status) -> RollUp:
-    """States and progress of a job's children. Source: one count; and one read of the children that run, up to 1,000."""
-    children = status.children
+def roll_up(children: Query) -> RollUp:
+    """States and progress of some jobs together. Source: one count; and one read of those that run, up to 1,000."""
     counts = children.counts()
     total = sum(counts.values())
     if not total:

@@ -64,17 +64,15 @@ def test_register_needs_a_name():
 
 
 def test_a_roll_up_counts_states_and_means_progress():
-    from statuses.children import roll_up
-
     parent = make_status("started")
-    assert roll_up(parent).progress is None
+    assert parent.roll_up() == statuses.RollUp(total=0, counts=parent.children.counts(), progress=None)
     parent.spawn("c").started().set_progress(0.5)
     parent.spawn("c").started().succeeded()
     parent.spawn("c")
     parent.spawn("c").started().failed()
     statuses.create(job_name="stranger")
 
-    rolled = roll_up(parent)
+    rolled = parent.roll_up()
 
     assert (rolled.total, rolled.ended, rolled.progress) == (4, 2, 0.625)
     assert rolled.counts["started"] == 1

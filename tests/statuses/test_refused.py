@@ -133,12 +133,12 @@ def test_a_tracked_block_goes_on_without_what_is_refused(store, caplog) -> None:
 def test_a_block_whose_job_is_refused_goes_on_untracked_and_is_tried_once(store, monkeypatch, caplog) -> None:
     tried: list[str] = []
 
-    def refuse(here: Any, client: Any, name: str, *rest: Any) -> Any:
+    def refuse(here: Any, name: str, *rest: Any, **more: Any) -> Any:
         tried.append(name)
-        raise redis.ResponseError("user_script:3: attempt to index nil value")
+        _refuse()
 
     make_status("started")
-    monkeypatch.setattr(stores.Store, "_evalsha", refuse)
+    monkeypatch.setattr(stores.Store, "script_once", refuse)
     with statuses.track("a") as job:
         job.set_progress(0.5).save([1])
         job.check_kill()

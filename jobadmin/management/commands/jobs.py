@@ -1,4 +1,4 @@
-"""``jobs``: counts, list, show, kill, retry and remove from a shell, with the words of the page's URL."""
+"""``jobs``: counts, list, show, workers, queues, kill, retry and remove from a shell, with the words of the page's URL."""
 
 import getpass
 import json
@@ -14,7 +14,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 import statuses
-from jobadmin import exports, formats, plans, verbs
+from jobadmin import exports, fleetrows, formats, plans, verbs
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
 from jobadmin.models import Operation
 from jobadmin.paths import split_attempt
@@ -40,16 +40,18 @@ def _number(text: str) -> int:
 class Command(BaseCommand):
     """Looks at jobs and acts on them without a browser."""
 
-    help = "Count, list, show, kill, retry or remove jobs, with the filter words of the page's address."
+    help = "Count, list, show, kill, retry or remove jobs, with the filter words of the page's address; tell of workers and queues."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        modes = parser.add_subparsers(dest="mode", required=True, metavar="counts|list|show|kill|retry|remove")
+        modes = parser.add_subparsers(dest="mode", required=True, metavar="counts|list|show|workers|queues|kill|retry|remove")
         self._add(modes, "counts", "how many, by state")
         listing = self._add(modes, "list", "the newest ones (sort=-run_time for others)")
         listing.add_argument("--limit", type=_number, default=50, metavar="N", help="at most this many (50)")
         show = modes.add_parser("show", help="everything about one job")
         show.add_argument("id", help="id of the job, or of an attempt: <id>:<n>")
         show.add_argument("--json", action="store_true", dest="as_json", help="as JSON")
+        for mode, does in (("workers", "who runs jobs, and on what"), ("queues", "what waits, since when, and who takes it")):
+            modes.add_parser(mode, help=does).add_argument("--json", action="store_true", dest="as_json", help="as JSON")
         for mode, does in (("kill", "ask to stop; what waits is killed"), ("retry", "send again"), ("remove", "remove what has ended")):
             acting = self._add(modes, mode, does)
             acting.add_argument("--reason", default="", help="kept in the audit trail")
@@ -72,7 +74,7 @@ class Command(BaseCommand):
         except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             raise CommandError(str(error)) from error
         except BrokenPipeError:
-            if mode not in ("counts", "list", "show"):
+            if mode not in ("counts", "list", "show", "workers", "queues"):
                 raise
             # Whoever reads has seen enough (`| head`); nothing is to be flushed to it at the end either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -114,6 +116,24 @@ class Command(BaseCommand):
             if value not in (None, [], {}) and name not in ("errors", "data", "call", "prior_attempts"):
                 self.stdout.write(f"{name:<18} {_plain(value)}")
         self._show_long(found)
+
+    def _workers(self, *, as_json: bool, **_: Any) -> None:
+        found = fleetrows.workers()
+        self._table(found, ("condition", "worker", "queues", "running", "started", "failed"), as_json)
+
+    def _queues(self, *, as_json: bool, **_: Any) -> None:
+        found = fleetrows.queues()
+        self._table(found, ("condition", "queue", "waiting", "oldest_at", "running", "workers", "per_minute", "wait_p95"), as_json)
+
+    def _table(self, found: fleetrows.Rows, columns: Sequence[str], as_json: bool) -> None:
+        if as_json:
+            return self._json({"rows": found.rows, "silent_engines": found.silent})
+        lines = [columns, *([_plain_cell(row[name]) for name in columns] for row in found.rows)]
+        widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
+        for line in lines:
+            self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        for warning in found.warnings:
+            self.stderr.write(warning)
 
     def _show_long(self, found: dict[str, Any]) -> None:
         for attempt in found.get("prior_attempts", ()):
@@ -238,6 +258,14 @@ def _cell(job: Status, name: str) -> str:
     if name == "recorded_at":
         return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}"
     return redact_text(str(value)).replace("\n", " ").replace("\r", " ") if value is not None else formats.NOTHING
+
+
+def _plain_cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or formats.NOTHING
+    if value is None:
+        return formats.NOTHING
+    return f"{value:g}" if isinstance(value, float) else _plain(value).replace("\n", " ").replace("\r", " ")
 
 
 def _plain(value: Any) -> str:

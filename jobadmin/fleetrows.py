@@ -1,0 +1,82 @@
+"""Workers and queues as plain rows: what their pages show, for a shell and for programs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext, ngettext
+
+from jobadmin import queues as queues_page
+from jobadmin import workers as workers_page
+from jobadmin.filters import JobFilter
+from jobadmin.fleet import Fleet
+from jobadmin.redaction import redact_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of one kind."""
+
+    rows: list[dict[str, Any]]
+    silent: list[str]
+    """Engines that could not tell now."""
+    warnings: list[str]
+    """What somebody has to look after."""
+
+
+def workers() -> Rows:
+    """Every worker there is, those that were lost with jobs first.  Source: see `workers.read`.  Raises: StoreUnavailable."""
+    found = workers_page.read(JobFilter())
+    rows = [
+        {
+            "worker": redact_text(row.name),
+            "condition": row.condition,
+            "engine": row.about.engine if row.about else None,
+            "host": row.about.host if row.about else None,
+            "pid": row.about.pid if row.about else None,
+            "pool": row.about.pool if row.about else None,
+            "concurrency": row.about.concurrency if row.about else None,
+            "up_since": row.about.started_at if row.about else None,
+            "seen_at": row.about.seen_at if row.about else None,
+            "queues": [redact_text(name) for name, _ in row.queues],
+            "running": row.running,
+            "jobs": [status.id for status in row.named],
+            "started": row.started,
+            "succeeded": row.succeeded,
+            "failed": row.failed,
+        }
+        for row in found.rows
+    ]
+    lost = ngettext("%(count)d lost worker left jobs behind.", "%(count)d lost workers left jobs behind.", len(found.lost))
+    warnings = [lost % {"count": len(found.lost)}] if found.lost else []
+    return Rows(rows=rows, silent=list(found.fleet.silent), warnings=[*warnings, *_of_silent(found.fleet)])
+
+
+def queues() -> Rows:
+    """Every queue there is, those that nobody takes from first.  Source: see `queues.read`.  Raises: StoreUnavailable."""
+    found = queues_page.read(JobFilter())
+    rows = [
+        {
+            "queue": redact_text(row.name),
+            "condition": "unserved" if row.is_unserved else "paused" if row.is_paused else "open",
+            "engines": list(row.engines),
+            "waiting": row.waiting,
+            "oldest_at": row.oldest_at,
+            "running": row.running,
+            "workers": row.workers,
+            "paused_at": row.paused_at,
+            "per_minute": round(row.per_minute, 2),
+            "started": row.started,
+            "failed": row.failed,
+            "wait_p95": row.wait_p95,
+        }
+        for row in found.rows
+    ]
+    warnings = [
+        gettext("Queue %(queue)s: %(count)d jobs wait, and no worker takes them.") % {"queue": redact_text(row.name), "count": row.waiting}
+        for row in found.unserved
+    ]
+    return Rows(rows=rows, silent=list(found.fleet.silent), warnings=[*warnings, *_of_silent(found.fleet)])
+
+
+def _of_silent(told: Fleet) -> list[str]:
+    return [gettext("The engine %(engine)s could not tell of its workers and queues.") % {"engine": name} for name in told.silent]

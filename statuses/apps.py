@@ -8,11 +8,10 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import Tags, register
-from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models.signals import post_delete
 
-from . import collection, keeping, resource
+from . import collection, keeping, resource, store
 from .errors import ConfigurationError, StatusesError
 
 log = logging.getLogger("statuses")
@@ -42,18 +41,25 @@ class StatusesConfig(AppConfig):
     verbose_name = "Job statuses"
 
     def ready(self) -> None:
-        given = getattr(settings, "JOBADMIN", {})
-        if not isinstance(given, Mapping):
-            raise ImproperlyConfigured(f"JOBADMIN must be a mapping of settings, not a {type(given).__name__}")
-        try:
-            collection.configure(**configuration(given))
-        except ConfigurationError as error:
-            raise ImproperlyConfigured(f"JOBADMIN: {error}") from error
+        refused = configure(getattr(settings, "JOBADMIN", {}))
         post_delete.connect(release, dispatch_uid="statuses.release")
         from . import checks
 
-        register(lambda app_configs, **more: checks.check_settings(KEYS), Tags.caches)
-        register(lambda app_configs, **more: checks.check_policy(), Tags.caches)
+        register(lambda app_configs, **more: checks.check_settings(KEYS, refused), Tags.caches)
+        register(lambda app_configs, **more: [] if refused else checks.check_policy(), Tags.caches)
+
+
+def configure(given: Any) -> str:
+    """Configure `statuses` by `settings.JOBADMIN`; why that cannot be, empty where it can. Nothing can be asked of `statuses` then: it
+    says the same, to processes that run no system checks too."""
+    try:
+        if not isinstance(given, Mapping):
+            raise ConfigurationError(f"it must be a mapping of settings, not a {type(given).__name__}")
+        collection.configure(**configuration(given))
+    except ConfigurationError as error:
+        store.refuse(f"JOBADMIN: {error}")
+        return str(error)
+    return ""
 
 
 class _Deleted:

@@ -9,6 +9,9 @@ from typing import Any
 #: Characters of a wrong value that a message shows.
 SHOWN = 100
 
+#: What a call holds: arguments, what the engine needs to send it again, and why that cannot be (see `engines.calls`).
+_CALL: dict[str, tuple[type, ...]] = {"args": (list, tuple), "kwargs": (dict, Mapping), "options": (dict, Mapping), "not_kept": (str,)}
+
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = _short.maxlong = SHOWN
 
@@ -40,6 +43,18 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False, not {shown(value)}")
     return value
+
+
+def checked_call(call: object) -> dict[str, Any]:
+    """An engine's call. ValueError or TypeError naming it."""
+    if not isinstance(call, Mapping):
+        raise TypeError(f"call must be a mapping with args and kwargs, not {shown(call)}")
+    for key, value in call.items():
+        if key not in _CALL:
+            raise ValueError(f"call knows {', '.join(_CALL)}, not {shown(key)}{nearest(key, _CALL)}")
+        if not isinstance(value, _CALL[key]):
+            raise TypeError(f"call: {key} must be a {_CALL[key][0].__name__}, not {shown(value)}")
+    return dict(call)
 
 
 def callback(name: str, value: Any) -> Callable[..., Any] | None:

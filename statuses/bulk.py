@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import clock, encoding, record, scripts
+from .arguments import shown
 from .engines import registry
 from .errors import EngineCannot, NotCompleted, StatusesError, StatusNotFound
 from .states import COMPLETED, ENDED, State
@@ -233,7 +234,7 @@ def delete(
     if undo_for is None:
         return _run(selection, "delete", sources, (), word, progress).changed()
     if not isinstance(undo_for, timedelta) or undo_for <= timedelta(0):
-        raise ValueError(f"undo_for must be a positive timedelta, not {undo_for!r}")
+        raise ValueError(f"undo_for must be a positive timedelta, not {shown(undo_for)}")
     families = sorted({chunk.family for chunk in selection.chunks})
     moment = max((scripts.stamp(store, family, undo_for // clock.MICROSECOND) for family in families), default=0)
     return _run(selection, "remove", sources, (moment,), word, progress).changed(undo=str(moment))

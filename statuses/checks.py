@@ -10,7 +10,8 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from . import health
-from .errors import StatusesError
+from .errors import ConfigurationError, StoreUnavailable
+from .store import current
 
 #: Keys of `settings.JOBADMIN` that the dashboard reads.
 DASHBOARD_KEYS = ("RESOLVER", "REDACT")
@@ -20,9 +21,15 @@ _NO_HOME = ("statuses.E002", "statuses.E003")
 _FLUSHES = "its clear() is a FLUSHDB, which takes every status with it."
 
 
-def check_settings(known: Iterable[str]) -> list[checks.CheckMessage]:
-    """Keys nobody reads (`known`: those that are read), and caches that share the statuses' home."""
+def check_settings(known: Iterable[str], refused: str = "") -> list[checks.CheckMessage]:
+    """What `statuses` refused when it was configured, keys nobody reads (`known`: those that are read), and caches that share the
+    statuses' home."""
     given = getattr(settings, "JOBADMIN", {})
+    wrong = [checks.Error(f"JOBADMIN: {refused}", id="statuses.E008")] if refused else []
+    return wrong if not isinstance(given, Mapping) else [*wrong, *_given(given, known)]
+
+
+def _given(given: Mapping[str, Any], known: Iterable[str]) -> list[checks.CheckMessage]:
     found = [*_unknown(given, [*known, "CACHE", *DASHBOARD_KEYS]), *_dashboard(given)]
     return found if given.get("URL") else [*found, *_home(given.get("CACHE", "default"), settings.CACHES)]
 
@@ -110,15 +117,18 @@ def _users(alias: str) -> list[str]:
 
 
 def check_policy() -> list[checks.CheckMessage]:
-    """Whether the server may drop statuses when its memory is full. Says nothing while the store is away: pages do; nor
-    where the settings lead to none: that is told already."""
+    """Whether the store is one that this library and these settings can read, and whether its server may drop statuses when its
+    memory is full. Says nothing while the store is away: pages do; nor where the settings lead to none: that is told already."""
     given = getattr(settings, "JOBADMIN", {})
     if not given.get("URL") and any(found.id in _NO_HOME for found in _home(given.get("CACHE", "default"), settings.CACHES)):
         return []
     try:
         facts = health.ping()
-    except StatusesError:
+        current().check_layout()
+    except StoreUnavailable:
         return []
+    except ConfigurationError as error:
+        return [checks.Error(f"JOBADMIN: {error}", id="statuses.E009")]
     policy = facts["policy"]
     if policy.startswith("volatile-"):
         message = f"The statuses' server has maxmemory-policy {policy}: it drops what expires. No status does, but others' keys."

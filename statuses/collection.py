@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
 
 from . import config, encoding, ids, keys, record, resource, scripts, store, transitions
-from .arguments import callback, flag, shown
+from .arguments import callback, checked_call, flag, shown
 from .clock import from_us
 from .columns import KEPT_FOR_EVER
 from .errors import StatusExists, StatusNotFound
@@ -125,11 +125,7 @@ def create(
 
 
 def _extra(call: Mapping[str, Any] | None) -> str | None:
-    if call is None:
-        return None
-    if not isinstance(call, Mapping):
-        raise TypeError(f"call must be a mapping with args and kwargs, not {type(call).__name__}")
-    return encoding.dumps({"call": call}, "call")
+    return None if call is None else encoding.dumps({"call": checked_call(call)}, "call")
 
 
 def _awaited(depends_on: Sequence[str] | None) -> list[str]:
@@ -243,7 +239,8 @@ def _by_alias(here: store.Store, own_id: str) -> Status | None:
 
 def find(id: str) -> Status | None:
     """The status with this id, an archived attempt for `"<id>:<n>"`, None when there is none.
-    One round trip; two for own ids, and for attempts."""
+    One round trip; two for own ids, and for attempts. Raises: ConfigurationError where the store has another number of families,
+    among which the id was not looked for."""
     if not isinstance(id, str):
         raise TypeError(f"id must be a string, not {type(id).__name__}")
     base, attempt = ids.split_attempt(id)
@@ -262,9 +259,10 @@ def _find(id: str) -> Status | None:
         known = record.read_rows(here, place.family, place.segment, [place.row], primary=True)[0]
         if known is not None and not known.removed and known.id == id:
             return Status.of_record(known, here)
-    if not 1 <= len(id) <= ids.OWN_ID_LENGTH or not _is_utf8(id):
-        return None
-    return _by_alias(here, id)
+    found = _by_alias(here, id) if 1 <= len(id) <= ids.OWN_ID_LENGTH and _is_utf8(id) else None
+    if found is None:
+        here.check_layout()
+    return found
 
 
 def _is_utf8(text: str) -> bool:

@@ -88,7 +88,7 @@ class Config:
     def _check_retention(self) -> None:
         for key, kept in self.retention.items():
             if not isinstance(key, str) or (key != "*" and not key.startswith("name:") and key not in set(State)):
-                raise ConfigurationError(f"retention knows state names, 'name:<job name>' and '*', not {shown(key)}")
+                raise ConfigurationError(f"retention knows state names, 'name:<job name>' and '*', not {shown(key)}{_nearest_kept(key)}")
             if kept is not None and (not isinstance(kept, timedelta) or kept <= timedelta(0)):
                 raise ConfigurationError(f"retention[{key!r}] must be a positive timedelta or None, not {shown(kept)}")
 
@@ -107,6 +107,12 @@ class Config:
         for name, times in self.reap_retries.items():
             if isinstance(times, bool) or not isinstance(times, int) or times < 0:
                 raise ConfigurationError(f"reap_retries[{name!r}] must be a whole number from 0, not {times!r}")
+
+
+def _nearest_kept(key: object) -> str:
+    """The key of `retention` that was meant, with the job name that was given."""
+    kind, colon, name = key.partition(":") if isinstance(key, str) else ("", "", "")
+    return nearest(f"{kind}:{name}" if colon else kind, [f"name:{name}"] if colon else [*map(str, State), "*"])
 
 
 def _is_whole(number: object) -> bool:

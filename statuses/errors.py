@@ -63,9 +63,11 @@ class StatusNotFound(StatusesError, LookupError):
 class StatusExists(StatusesError, ValueError):
     """Raised when a caller's own id is taken already."""
 
-    def __init__(self, id: str) -> None:
-        super().__init__(f"a status with id {id!r} exists already")
+    def __init__(self, id: str, index: int | None = None) -> None:
+        super().__init__(("" if index is None else f"record {index}: ") + f"a status with id {shown(id)} exists already")
         self.id = id
+        self.index = index
+        """Of the record that `load` was given; None elsewhere."""
 
 
 class NotCompleted(StatusesError):

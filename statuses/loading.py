@@ -34,8 +34,9 @@ def load(records: Iterable[Mapping[str, Any]]) -> int:
     """Load statuses from mappings with the names of Status attributes; how many.
 
     Times are aware datetimes or integer microseconds; `ended_at` stands for the moment of the state. `errors` is a list.
-    Raises: ValueError that starts with the index of a bad record, StatusExists for an own id that is taken; batches of 500
-    before the bad one are loaded then, nothing of its own batch is. Cost: two round trips a batch, packed while the last one is written."""
+    Raises: ValueError that starts with the index of a bad record, StatusExists with it (`index`) for an own id that is taken; batches of
+    500 before the bad one are loaded then, nothing of its own batch is. Cost: two round trips a batch, packed while the last one is
+    written."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="statuses-load") as sender:
         return _load(records, sender)
 
@@ -58,12 +59,13 @@ def _load(records: Iterable[Mapping[str, Any]], sender: ThreadPoolExecutor | Non
                 while part:
                     segment, first, given = scripts.reserve(here, family, len(part))
                     batch = _Batch(part[:given], first).packed(family, segment)
+                    indexes = {row.own_id: row.index for row in part[:given]}
                     if sent is not None:
                         sent.result()
                     if sender is None:
-                        _send(here, batch)
+                        _send(here, batch, indexes)
                     else:
-                        sent = sender.submit(_send, here, batch)
+                        sent = sender.submit(_send, here, batch, indexes)
                     part = part[given:]
             total += len(rows)
     finally:
@@ -72,25 +74,26 @@ def _load(records: Iterable[Mapping[str, Any]], sender: ThreadPoolExecutor | Non
     return total
 
 
-def _send(store: Store, batch: scripts.NewRows) -> None:
+def _send(store: Store, batch: scripts.NewRows, indexes: Mapping[str | None, int]) -> None:
+    """indexes: own id -> which record it came with."""
     dead: dict[str, str] = {}
     while taken := scripts.load(store, batch, dead):
         living = next((own_id for own_id in taken if _by_alias(store, own_id) is not None), None)
         if living is not None:
-            raise StatusExists(living)
+            raise StatusExists(living, indexes[living])
         dead |= taken
 
 
 def _refuse_taken(store: Store, rows: list["_Row"]) -> None:
     """Own ids that are given twice or taken already: looked for before any part of a batch is written, as it may go to
     several segments and families. One that is taken right now the script of its part refuses."""
-    own_ids = [row.own_id for row in rows if row.own_id]
-    aliases = [keys.alias(store.families[_family(own_id)], own_id) for own_id in own_ids]
+    own = [(row.own_id, row.index) for row in rows if row.own_id]
+    aliases = [keys.alias(store.families[_family(own_id)], own_id) for own_id, _ in own]
     values = store.pipeline([("GET", alias) for alias in aliases], primary=True) if aliases else []
     seen: set[str] = set()
-    for own_id, value in zip(own_ids, values, strict=True):
+    for (own_id, index), value in zip(own, values, strict=True):
         if own_id in seen or ((value is not None or ids.decode(own_id)) and find(own_id) is not None):
-            raise StatusExists(own_id)
+            raise StatusExists(own_id, index)
         seen.add(own_id)
 
 
@@ -107,9 +110,10 @@ def _by_family(store: Store, rows: list["_Row"]) -> Iterable[tuple[int, list["_R
 class _Row:
     """One record, checked. ValueError with its index when it is bad."""
 
-    __slots__ = ("data", "errors", "extra", "fields", "group", "keep", "own_id", "run", "state", "tags", "texts", "times", "wait")
+    __slots__ = ("data", "errors", "extra", "fields", "group", "index", "keep", "own_id", "run", "state", "tags", "texts", "times", "wait")
 
     def __init__(self, index: int, found: Mapping[str, Any], now_us: int) -> None:
+        self.index = index
         try:
             self._read(found, now_us)
         except (TypeError, ValueError, AttributeError) as error:

@@ -37,6 +37,7 @@ class Store:
     def __init__(self, config: Config) -> None:
         self.config = config
         _stores.add(self)
+        self._is_checked = False
         self.current: dict[int, int] = {}
         """Family -> the segment that took the last new row: a hint, every script checks it."""
 
@@ -179,6 +180,12 @@ class Store:
         if families is not None and int(families) != self.config.families:
             raise ConfigurationError(f"the store has {int(families)} families, the configuration says {self.config.families}")
 
+    def check_layout(self) -> None:
+        """`check` of what the store says itself, once in the life of this object. One round trip."""
+        if not self._is_checked:
+            self.check(*self.pipeline([("HMGET", keys.meta(self.families[0]), "format", "families")], primary=True)[0])
+            self._is_checked = True
+
     def leave(self) -> None:
         """Leave the connections to the parent of this process, untouched: to close a pool takes locks of its own, which a thread of
         the parent may have held at the fork."""
@@ -312,6 +319,8 @@ class translated:
 
 _lock = forks.lock()
 _store: Store | None = None
+_refused = ""
+"""Why what was configured last cannot be; empty where it can."""
 _stores: "weakref.WeakSet[Store]" = weakref.WeakSet()
 #: Clients of the parent, in a forked child: kept, for what is collected closes itself.
 _left: list[Any] = []
@@ -325,12 +334,19 @@ def _leave_to_parent() -> None:
 
 def use(config: Config) -> Store:
     """Make the store of `config` the one that `current()` gives from now on."""
-    global _store
+    global _store, _refused
     with _lock:
-        old, _store = _store, Store(config)
+        old, _store, _refused = _store, Store(config), ""
     if old is not None:
         old.close()
     return _store
+
+
+def refuse(why: str) -> None:
+    """Have no store, and say why whenever one is asked for, until something is configured."""
+    global _store, _refused
+    with _lock:
+        _store, _refused = None, why
 
 
 @contextmanager
@@ -351,6 +367,8 @@ def set_aside() -> Iterator[None]:
 def current() -> Store:
     """The configured store; without configuration the one at the environment's `REDIS_URL`."""
     if _store is None:
+        if _refused:
+            raise ConfigurationError(_refused)
         url = os.environ.get("REDIS_URL")
         if not url:
             raise ConfigurationError("statuses is not configured: call statuses.configure(url=...), or set REDIS_URL")

@@ -41,7 +41,8 @@ class track:
 
     The job ends as failed with the error (raised again) when the block raises, as killed when it raises
     KillRequested (swallowed), else as succeeded. A store that is away is logged once; the block runs all the same, waits for
-    it once (`timeout_seconds`), and what it said is told once the store is back. One object may track many blocks at once.
+    it once (`timeout_seconds`), and what it said is told once the store is back. One object may track many blocks at once. With
+    an `id` of its own the body runs once: where that is taken, StatusExists is raised instead (a store that is away cannot tell).
     Raises: TypeError for an argument that `create` does not know, and for what is no function that runs when it is called."""
 
     def __init__(self, job_name: str | None = None, **as_create: Any) -> None:

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 from . import clock, encoding, failure, keeping, resource, scripts
-from .arguments import flag, natural, shown, span
+from .arguments import checked_call, flag, natural, shown, span
 from .columns import KEPT_FOR_EVER
 from .engines import registry
 from .errors import EngineCannot, KillRequested, NotCompleted, ReadOnlyAttempt, StatusNotFound
@@ -210,7 +210,7 @@ class Transitions:
     def set_call(self, call: Mapping[str, Any]) -> Self:
         """Replace the engine's call, `{"args": [...], "kwargs": {...}}` and what it needs to send it again: for a job that was
         there before its call was known."""
-        self._write(scripts.note, {"k": encoding.dumps({"call": dict(call)}, "call")})
+        self._write(scripts.note, {"k": encoding.dumps({"call": checked_call(call)}, "call")})
         return self
 
     def _retag(self, field: str, text: str, tags: Sequence[scripts.Tag]) -> None:

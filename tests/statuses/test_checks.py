@@ -1,17 +1,21 @@
 """Settings that would lose statuses are told when Django starts."""
 
+import os
+import subprocess
+import sys
+from contextlib import suppress
+
 import pytest
 import redis
-from django.apps import apps
 from django.conf import settings
 from django.core import checks as django_checks
 from django.core.checks import Tags
-from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 import statuses
 from statuses import checks
-from statuses.apps import KEYS
+from statuses import store as stores
+from statuses.apps import KEYS, configure
 
 REDIS = "django_redis.cache.RedisCache"
 LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
@@ -176,8 +180,56 @@ def test_an_address_of_something_else_is_refused_at_once(url):
         statuses.configure(url=url)
 
 
-def test_settings_that_are_no_mapping_are_refused_by_name():
-    config = apps.get_app_config("statuses")
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([], "it must be a mapping of settings, not a list"),
+        ({"URL": "http://x"}, "url must begin with redis://"),
+        ({"URL": "redis://x", "RETENTION": {"succeded": None}}, "did you mean 'succeeded'?"),
+        ({"URL": "redis://x", "STALE_AFTER": 0}, "stale_after must be a positive timedelta"),
+    ],
+)
+def test_what_is_refused_is_a_system_check_in_words_and_nothing_can_be_asked(given, words):
+    before = stores.current().config
+    try:
+        (message,) = refused(given)
 
-    with override_settings(JOBADMIN=[]), pytest.raises(ImproperlyConfigured, match="JOBADMIN must be a mapping"):
-        config.ready()
+        assert message.id == "statuses.E008" and words in message.msg
+        with pytest.raises(statuses.ConfigurationError, match="JOBADMIN: ") as asked:
+            statuses.all().count()
+        assert words in str(asked.value)
+    finally:
+        stores.use(before)
+    assert stores.current().config is before
+
+
+def refused(given):
+    with override_settings(JOBADMIN=given):
+        return checks.check_settings(KEYS, configure(given))
+
+
+def test_a_process_of_django_with_wrong_settings_ends_without_a_traceback(tmp_path):
+    (tmp_path / "wrong.py").write_text("from jobadmin.settings import *\nJOBADMIN = {'URL': 'redis://x', 'RETENTION': {'nme:x': None}}\n")
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "wrong", "PYTHONPATH": f"{tmp_path}{os.pathsep}{settings.BASE_DIR}"}
+
+    ended = subprocess.run([sys.executable, "-m", "django", "clean_jobs"], env=environment, capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 1
+    assert "statuses.E008" in ended.stderr and "did you mean 'name:x'?" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_store_with_another_number_of_families_is_told_when_django_starts(server_url, store):
+    statuses.configure(url=server_url, namespace="wide", families=4)
+    ids_ = [statuses.create(id=f"own-{number}").id for number in range(8)] + [statuses.create().id for _ in range(8)]
+    statuses.configure(url=server_url, namespace="wide")
+
+    assert ids(checks.check_policy()) == ["statuses.E009"]
+    for id in [*ids_, "nobody"]:
+        # What is found is there; nothing is said not to be.
+        with suppress(statuses.ConfigurationError):
+            assert statuses.find(id).id == id
+    for ask in (lambda: statuses.find("nobody"), lambda: statuses.at("nobody"), statuses.all().count, statuses.create):
+        statuses.configure(url=server_url, namespace="wide")
+        with pytest.raises(statuses.ConfigurationError, match="4 families"):
+            ask()

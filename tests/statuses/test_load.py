@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import statuses
+from statuses import loading
 from statuses.columns import SEGMENT_ROWS
 from statuses.testing import frozen_clock
 
@@ -123,8 +124,9 @@ def test_a_bad_record_is_named_by_its_index_and_its_batch_is_not_loaded(bad, why
 def test_an_own_id_that_is_taken_is_refused():
     statuses.create(id="own")
 
-    with pytest.raises(statuses.StatusExists, match="own"):
+    with pytest.raises(statuses.StatusExists, match=r"record 1: .*own") as taken:
         statuses.load([{"id": "new"}, {"id": "own"}])
+    assert (taken.value.index, taken.value.id) == (1, "own")
 
     assert statuses.all().count() == 1
     assert statuses.find("new") is None
@@ -133,8 +135,23 @@ def test_an_own_id_that_is_taken_is_refused():
 
 
 def test_the_same_own_id_twice_in_one_load_is_refused():
-    with pytest.raises(statuses.StatusExists, match="twice"):
-        statuses.load([{"id": "twice"}, {"id": "twice"}])
+    with pytest.raises(statuses.StatusExists, match=r"record 601: .*twice") as taken:
+        statuses.load([{}] * 600 + [{"id": "twice"}, {"id": "twice"}])
+    assert taken.value.index == 601
+
+
+def test_an_own_id_that_is_taken_meanwhile_is_named_with_its_index(monkeypatch):
+    really = loading._refuse_taken
+
+    def look_and_be_overtaken(here, rows):
+        really(here, rows)
+        statuses.create(id="own")
+
+    monkeypatch.setattr(loading, "_refuse_taken", look_and_be_overtaken)
+
+    with pytest.raises(statuses.StatusExists) as taken:
+        statuses.load([{}, {}, {"id": "own"}])
+    assert taken.value.index == 2
 
 
 def test_loading_crosses_segments():

@@ -45,6 +45,7 @@ ODD = {
 TEXT = "None nul subclass newline attempt slashes"
 JSON = "None empty huge surrogate nul True 7 -1 bigint half list texts surrogates nones dict {} [] tuple newline attempt slashes subclass"
 JSON = JSON + "|dict of 1"
+JSON_LISTS = "list texts surrogates nones [] tuple"
 IDS = "None nul subclass newline slashes"
 TEXTS = "empty huge surrogate nul subclass [] newline attempt slashes texts surrogates generator"
 MOMENT = "None 7 -1 bigint min max"
@@ -61,7 +62,9 @@ CALLS = {
     "create parent": ("parent", TEXT, lambda v: statuses.create(parent=v)),
     "create depends_on": ("depends_on", "None texts []", lambda v: statuses.create(depends_on=v)),
     "create job_args": ("job_args", "None {}", lambda v: statuses.create(job_args=v)),
-    "create call": ("call", "None dict {}|dict of 1", lambda v: statuses.create(call=v)),
+    "create call": ("call", "None {}", lambda v: statuses.create(call=v)),
+    "create call args": ("call", JSON_LISTS, lambda v: statuses.create(call={"args": v})),
+    "create call kwargs": ("call", "dict {}|dict of 1", lambda v: statuses.create(call={"kwargs": v})),
     "create data": ("data", JSON, lambda v: statuses.create(data=v)),
     "create keep_for": ("keep_for", "None 0days ages", lambda v: statuses.create(keep_for=v)),
     "create keep_until_deleted": ("keep_until_deleted", "None", lambda v: statuses.create(keep_until_deleted=v)),
@@ -75,6 +78,7 @@ CALLS = {
     "load state": ("state", "None", lambda v: statuses.load([{"state": v}])),
     "load job_args": ("job_args", "None {}", lambda v: statuses.load([{"job_args": v}])),
     "load depends_on": ("depends_on", "None texts []", lambda v: statuses.load([{"depends_on": v}])),
+    "load call": ("call", "None {}", lambda v: statuses.load([{"call": v}])),
     "load errors": ("error", "None [] list tuple nones texts surrogates", lambda v: statuses.load([{"errors": v}])),
     "load progress": ("progress", "None half", lambda v: statuses.load([{"progress": v}])),
     "load keep_for": ("keep_for", "None 0days ages", lambda v: statuses.load([{"keep_for": v}])),
@@ -94,6 +98,7 @@ CALLS = {
     "set_progress message": ("message", "None empty huge surrogate nul subclass newline attempt slashes", lambda v: make_status().set_progress(1, message=v)),
     "save": ("data", JSON, lambda v: make_status().save(v)),
     "add_error": ("error", JSON, lambda v: make_status("started").add_error(v)),
+    "set_call": ("call", "{}", lambda v: make_status().set_call(v)),
     "keep_for": ("keep_for", "None 0days ages", lambda v: make_status().keep_for(v)),
     "keep_until_deleted": ("keep_until_deleted", "", lambda v: make_status().keep_until_deleted(v)),
     "request_kill by": ("by", TEXT, lambda v: make_status().request_kill(by=v)),
@@ -123,11 +128,13 @@ CALLS = {
     "retry by": ("by", TEXT, lambda v: statuses.all().retry_all(by=v)),
     "delete_all force": ("force", "True", lambda v: statuses.all().limit(0).delete_all(force=v)),
     "delete_all only_ended": ("only_ended", "True", lambda v: statuses.all().limit(0).delete_all(only_ended=v)),
+    "delete_all undo_for": ("undo_for", "None ages", lambda v: statuses.all().limit(0).delete_all(force=True, undo_for=v)),
     "page force": ("force", "True", lambda v: statuses.Statuses().delete_all(force=v)),
     "page progress": ("progress", "None|type", lambda v: statuses.Statuses().kill_now_all(progress=v)),
     "clean job_name": ("job_name", "None empty huge nul subclass [] newline attempt slashes texts", lambda v: statuses.clean(job_name=v)),
     "clean state": ("state", "None []", lambda v: statuses.clean(state=v)),
     "clean older_than": ("older_than", "None 0days ages", lambda v: statuses.clean(older_than=v, dry_run=True)),
+    "clean break_promises": ("break_promises", "True", lambda v: statuses.clean(older_than=timedelta(9999), break_promises=v)),
     "clean progress": ("progress", "None|type", lambda v: statuses.clean(progress=v)),
     "namespace": ("namespace", "subclass", lambda v: statuses.config.make(namespace=v)),
     "url": ("url", "None empty", lambda v: statuses.config.make(url=v)),

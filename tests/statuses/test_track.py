@@ -234,3 +234,30 @@ def test_everything_else_says_that_the_store_is_away():
     for action in (statuses.create, statuses.all().count, lambda: statuses.find("x"), statuses.ping, lambda: statuses.load([{}])):
         with pytest.raises(statuses.StoreUnavailable):
             action()
+
+
+def test_a_block_with_an_id_of_its_own_runs_once_only(store):
+    ran = []
+    for _ in range(2):
+        with contextlib.suppress(statuses.StatusExists), statuses.track("a", id="nightly-2026-10-31"):
+            ran.append(1)
+
+    assert (len(ran), statuses.find("nightly-2026-10-31").state, statuses.all().count()) == (1, "succeeded", 1)
+    with pytest.raises(statuses.StatusExists, match="nightly-2026-10-31"), statuses.track("a", id="nightly-2026-10-31"):
+        pytest.fail("it ran again")
+
+
+def test_a_function_with_an_id_of_its_own_runs_once_only_even_where_it_failed(store):
+    ran = []
+
+    @statuses.track("a", id="once")
+    def work():
+        ran.append(1)
+        raise KeyError("own")
+
+    with pytest.raises(KeyError):
+        work()
+    with pytest.raises(statuses.StatusExists):
+        work()
+
+    assert (len(ran), statuses.find("once").state, statuses.find("once").attempt) == (1, "failed", 0)

@@ -215,8 +215,8 @@ def test_an_end_whose_reply_was_lost_is_sent_again_and_applied_once(
     names: list[str] = []
     original = here._evalsha
 
-    def lose_the_first_reply(client: object, name: str, *rest: object) -> object:
-        reply = original(client, name, *rest)  # ty: ignore[invalid-argument-type]
+    def lose_the_first_reply(name: str, *rest: object) -> object:
+        reply = original(name, *rest)  # ty: ignore[invalid-argument-type]
         names.append(name)
         if len(names) == 1:
             import redis

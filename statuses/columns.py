@@ -1,6 +1,6 @@
 """The packed columns of a segment: one fixed-width cell a row.
 
-The order of `COLUMNS` is the order in which every script receives their keys (`lua/shared/frame.lua`).
+The order of `COLUMNS` is the order in which scripts on many rows receive their keys (`lua/shared/keys.lua`).
 """
 
 from dataclasses import dataclass

@@ -151,5 +151,5 @@ def attempt(prefix: str, row: int, number: int) -> str:
 
 @lru_cache(maxsize=4096)
 def frame(prefix: str) -> tuple[str, ...]:
-    """Rows, version, zone, every column and the row numbers of a segment: what each script on rows declares first."""
-    return (rows(prefix), version(prefix), zone(prefix), *(column(prefix, c.key) for c in COLUMNS), numbers(prefix))
+    """Version, rows, zone, every column and the row numbers of a segment: what each script on many rows declares first."""
+    return (version(prefix), rows(prefix), zone(prefix), *(column(prefix, c.key) for c in COLUMNS), numbers(prefix))

@@ -6,10 +6,11 @@ Everything here is one round trip and atomic; what a script promises stands in i
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from . import clock, keys
-from .columns import COLUMNS, DICTIONARIES, DICTIONARY_LIMITS
+from .columns import BY_NAME, COLUMNS, DICTIONARIES, DICTIONARY_LIMITS
 from .encoding import tag_hash
 from .errors import KillRequested, StatusNotFound, StoreCleared
 from .ids import Place
@@ -67,17 +68,25 @@ def _dictionary(tag: str, *names: str) -> list[str]:
     return found
 
 
-def _row_keys(prefix: str, row: int) -> list[str]:
-    return [*keys.frame(prefix), *keys.of_rows(prefix, [row])]
+def _names(store: Store, place: Place, dictionaries: Sequence[str] = (), more: Sequence[str] = ()) -> list[str]:
+    """Keys of a script on one row, as its header names them."""
+    tag = store.families[place.family]
+    prefix = keys.segment(tag, place.segment)
+    named = [keys.version(prefix), *(keys.codes(tag, DICTIONARIES[name]) for name in dictionaries), *more]
+    return [*named, *_unnamed(tag, prefix, dictionaries, [place.row])] if store.is_cluster else named
 
 
-def _once(prefix: str, row: int, *more: str) -> list[str]:
-    """Keys of a script on one row that is told when it is sent a second time (`lua/shared/once.lua`)."""
-    return [*_row_keys(prefix, row), *more, keys.tokens(prefix)]
+def _unnamed(tag: str, prefix: str, dictionaries: Sequence[str], rows: Sequence[int]) -> list[str]:
+    """What a script on one row may touch beside the keys it names (`lua/shared/keys.lua`): to be declared on a cluster."""
+    texts = [key(tag, DICTIONARIES[name]) for name in dictionaries for key in (keys.texts, keys.seals)]
+    return [*keys.frame(prefix)[1:], keys.tokens(prefix), *texts, *keys.of_rows(prefix, rows)]
+
+
+_RANDOM = struct.Struct("<I")
 
 
 def _row(place: Place, write_token: bytes) -> list[Any]:
-    return [clock.argument(), write_token, place.row, struct.pack("<I", place.random), place.own_id or ""]
+    return [clock.argument(), write_token, place.row, _RANDOM.pack(place.random), place.own_id or ""]
 
 
 def open_segment(store: Store, family: int, number: int) -> int:
@@ -116,24 +125,36 @@ def next_segment(store: Store, family: int, after: int) -> int:
     return present if present != after else open_segment(store, family, present + 1)
 
 
+#: Columns with a dictionary that a new row may have a text in.
+_CREATED = ("job_name", "user", "queue", "engine")
+
+
+@lru_cache(maxsize=256)
+def _created_codes(tag: str) -> tuple[str, ...]:
+    return tuple(keys.codes(tag, DICTIONARIES[name]) for name in _CREATED)
+
+
 def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tuple[Place, int]:
     """Make a status; its place and its recording time (microseconds). Raises: AliasTaken."""
     write_token = token()
     segment = current_segment(store, family)
     tag = store.families[family]
-    random = struct.pack("<I", 0 if new.own_id else new.random)
+    random = _RANDOM.pack(0 if new.own_id else new.random)
     hashes = [(kind, *tag_hash(text)) for kind, text in new.tags]
     flat = [part for pair in new.fields.items() for part in pair]
-    dictionaries = _dictionary(tag, "job_name", "user", "queue", "engine")
+    dictionaries = _created_codes(tag)
     while True:
         prefix = keys.segment(tag, segment)
-        alias = keys.alias(tag, new.own_id) if new.own_id else keys.rows(prefix)
-        postings = [keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes]
-        names = [*keys.frame(prefix), *dictionaries, alias, *postings]
-        arguments: list[Any] = [clock.argument(), write_token, "", random, prefix, new.own_id or "", new.state.code]
-        arguments += [text or "" for text in new.texts]
-        arguments += [0 if new.keep_for_us is None else new.keep_for_us + 1, LIMIT, DICTIONARY_LIMITS["user"], dead_alias]
-        arguments += [new.call or "", new.data or "", len(flat), *flat, *(entry for _, _, entry in hashes)]
+        version = keys.version(prefix)
+        alias = keys.alias(tag, new.own_id) if new.own_id else version
+        names = [version, *dictionaries, alias, *(keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes)]
+        if store.is_cluster:
+            names += _unnamed(tag, prefix, _CREATED, ())
+        name, user, queue, engine = new.texts
+        arguments: list[Any] = [clock.argument(), write_token, "", random, segment, new.own_id or "", new.state.code]
+        arguments += (name or "", user or "", queue or "", engine or "", 0 if new.keep_for_us is None else new.keep_for_us + 1, LIMIT)
+        arguments += (DICTIONARY_LIMITS["user"], dead_alias, new.call or "", new.data or "", len(flat), *flat)
+        arguments += [entry for _, _, entry in hashes]
         reply = store.script_once("create", names, arguments, retry_flag=2)
         if reply[0] == 1:
             place = Place(family, segment, reply[1], 0 if new.own_id else new.random, new.own_id)
@@ -159,7 +180,7 @@ Guards = tuple[int | None, Sequence[State] | None]
 def move(store: Store, place: Place, id: str, target: State, guards: Guards) -> bool:
     """Enter a state other than started; whether anything changed."""
     arguments = [*_row(place, token()), "", target.code, *_guards(*guards)]
-    return _changed(store.script_once("move", _once(_prefix(store, place), place.row), arguments, retry_flag=5), id)
+    return _changed(store.script_once("move", _names(store, place), arguments, retry_flag=5), id)
 
 
 def finish(
@@ -174,7 +195,7 @@ def finish(
 ) -> bool:
     """End an attempt, with its error (JSON, group, summary) and data (kept where there is none); whether anything changed.
     silent_us: only where its last heartbeat is older than that."""
-    names = _once(_prefix(store, place), place.row, *_dictionary(store.families[place.family], "error"))
+    names = _names(store, place, ("error",))
     write_token = token()
     arguments = [
         *_row(place, write_token),
@@ -194,8 +215,7 @@ def start(
     store: Store, place: Place, id: str, worker: str | None, guards: Guards, refuse_killed: bool, alive: bool = False
 ) -> tuple[bool, int]:
     """Start or restart; whether anything changed, and the present attempt. Raises: KillRequested where it is refused."""
-    prefix = _prefix(store, place)
-    names = _once(prefix, place.row, *_dictionary(store.families[place.family], "worker"))
+    names = _names(store, place, ("worker",))
     arguments = [
         *_row(place, token()),
         "",
@@ -203,7 +223,6 @@ def start(
         worker or "",
         "1" if refuse_killed else "",
         LIMIT,
-        prefix,
         "1" if alive else "",
     ]
     changed, attempt, _ = store.script_once("start", names, arguments, retry_flag=5)
@@ -216,9 +235,8 @@ def requeue(
     store: Store, place: Place, id: str, guards: Guards, target: State = State.queued, ran: bool = False, failed: bool = False
 ) -> tuple[bool, int]:
     """Archive what ran and queue again; whether anything changed, and the present attempt."""
-    prefix = _prefix(store, place)
-    arguments = [*_row(place, token()), "", *_guards(*guards), prefix, target.code, "1" if ran else "", "1" if failed else ""]
-    changed, attempt = store.script_once("requeue", _once(prefix, place.row), arguments, retry_flag=5)
+    arguments = [*_row(place, token()), "", *_guards(*guards), target.code, "1" if ran else "", "1" if failed else ""]
+    changed, attempt = store.script_once("requeue", _names(store, place), arguments, retry_flag=5)
     return _changed(changed, id), attempt
 
 
@@ -231,7 +249,7 @@ def request_kill(
 ) -> str:
     """Ask a job to die; one of the words of KILL_RESULTS."""
     arguments = [*_row(place, token()), "", by or "", reason or "", "1" if end_queued else "", *_guards(*guards)]
-    reply = store.script_once("kill", _once(_prefix(store, place), place.row), arguments, retry_flag=5)
+    reply = store.script_once("kill", _names(store, place), arguments, retry_flag=5)
     if reply == -1:
         raise StatusNotFound(id)
     return KILL_RESULTS[reply]
@@ -248,18 +266,18 @@ def note(
         data or "",
     ]
     arguments += [part for pair in fields.items() for part in pair]
-    _changed(store.script("note", _row_keys(_prefix(store, place), place.row), arguments), id)
+    _changed(store.script("note", _names(store, place), arguments), id)
 
 
 def heartbeats(store: Store, places: Sequence[Place]) -> list[bool]:
     """A heartbeat for each place, in one round trip; False where no such job is."""
-    calls = [(_row_keys(_prefix(store, p), p.row), [*_row(p, token()), "1", "", ""]) for p in places]
+    calls = [(_names(store, p), [*_row(p, token()), "1", "", ""]) for p in places]
     return [reply == 1 for reply in store.scripts("note", calls)] if calls else []
 
 
 def add_error(store: Store, place: Place, id: str, text: str, group: str, summary: str, attempt: int | None = None) -> bool:
     """Append an error; False when `attempt` is given and no longer the present one."""
-    names = [*_row_keys(_prefix(store, place), place.row), *_dictionary(store.families[place.family], "error")]
+    names = _names(store, place, ("error",))
     write_token = token()
     arguments = [*_row(place, write_token), "", text, group, summary, LIMIT, write_token.hex(), "" if attempt is None else attempt]
     return _changed(store.script_once("error", names, arguments, retry_flag=5), id)
@@ -268,24 +286,24 @@ def add_error(store: Store, place: Place, id: str, text: str, group: str, summar
 def label(store: Store, place: Place, id: str, texts: dict[str, str | None], keep_for_us: int | str | None = "", until: str = "") -> bool:
     """Set texts by column name (None: none); keep_for_us None: the policy's, "": as it is. until: the resource whose deletion
     ends that time; with the policy's only where that is so, False where it is not."""
-    names = [*_row_keys(_prefix(store, place), place.row), *_dictionary(store.families[place.family], *texts)]
+    names = _names(store, place, tuple(texts))
     keep = "" if keep_for_us == "" else 0 if keep_for_us is None else int(keep_for_us) + 1
     arguments: list[Any] = [*_row(place, token()), keep, until]
     for name, text in texts.items():
-        arguments += [_KEY_NUMBER[name], text or "", DICTIONARY_LIMITS[name]]
+        arguments += [BY_NAME[name].key, text or "", DICTIONARY_LIMITS[name]]
     return _changed(store.script("label", names, arguments), id)
 
 
 def retag(store: Store, place: Place, id: str, field: str, old: tuple[str, Sequence[Tag]], new: tuple[str, Sequence[Tag]]) -> None:
     """Replace an indexed field and its tags. Raises: FieldMoved when it no longer holds `old`."""
     prefix = _prefix(store, place)
-    names, hashes = _row_keys(prefix, place.row), []
+    postings, hashes = [], []
     for kind, text in [*old[1], *new[1]]:
         bucket, entry = tag_hash(text)
-        names.append(keys.posting(prefix, kind, bucket))
+        postings.append(keys.posting(prefix, kind, bucket))
         hashes.append(entry)
     arguments = [*_row(place, token()), field, old[0], new[0], len(old[1]), *hashes]
-    reply = store.script("tag", names, arguments)
+    reply = store.script("tag", _names(store, place, (), postings), arguments)
     if reply[0] == 2:
         raise FieldMoved(reply[1].decode())
     _changed(reply[0], id)

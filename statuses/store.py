@@ -54,6 +54,11 @@ class Store:
     def writer(self) -> redis.Redis | Cluster:
         return self._client(self.config.url, retries=0, read_size=65536)
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether slots may move while one writes: then a script's caller declares every key that it touches."""
+        return isinstance(self.writer, Cluster)
+
     @cached_property
     def reader(self) -> redis.Redis | Cluster:
         return self._client(self.config.read_url or self.config.url, retries=1, read_size=READ_SIZE)

@@ -17,7 +17,7 @@ if ARGV[9] == '1' then
   local last = call('GET', LAST) or ''
   if string.sub(last, 1, 8) == ARGV[2] then return string.sub(last, 9) end
 end
-if call('EXISTS', ST) == 0 then return string.rep('.', #GIVEN / 6) end
+if call('EXISTS', P .. ST) == 0 then return string.rep('.', #GIVEN / 6) end
 local now, version = clock(ARGV[1])
 local rows, results, changed = {}, {}, false
 for at = 1, #GIVEN, 6 do rows[#rows + 1] = struct.unpack('<I2', GIVEN, at) end
@@ -63,7 +63,7 @@ local gone = {}
 local function delete(row, at)
   local known = call('HMGET', KEYS[at], 'n', 'i')
   for n = 0, tonumber(known[1] or '0') - 1 do
-    local target = ARGV[8] .. 'a' .. string.format('%d:%d', row, n)
+    local target = P .. 'a' .. string.format('%d:%d', row, n)
     call('UNLINK', target, target .. 'd', target .. 'e')
   end
   if known[2] then

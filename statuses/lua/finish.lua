@@ -1,5 +1,5 @@
 -- Ends an attempt, with what it ends with: nobody sees a failed job without its error, or a result of another attempt.
--- KEYS frame; +1..+5 the row's keys; +6, +7 codes and texts of error groups; +8 tokens.
+-- KEYS[1] the segment's version (string); [2] codes of error groups (hash).
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] target code; [8] attempt or ''; [9] sources or '';
 -- [10] data or '', kept only where there is none; [11] the error's JSON or ''; [12] its group; [13] its summary;
 -- [14] dictionary limit; [15] the token as 16 hexadecimal digits; [16] '' or microseconds: only a job that gave a sign
@@ -21,11 +21,11 @@ if ARGV[16] ~= '' then
 end
 touch(version, TOKEN)
 remember()
-if ARGV[10] ~= '' then call('SETNX', D, ARGV[10]) end
+if ARGV[10] ~= '' then call('SETNX', P .. 'd' .. ARGV[3], ARGV[10]) end
 if ARGV[11] ~= '' then
-  call('APPEND', E, ARGV[15] .. ARGV[11] .. '\n')
-  set_field(J, L, 'o', ARGV[13])
-  put_new(ER, ROW, 4, code(KEYS[FRAME + 6], KEYS[FRAME + 7], ARGV[12], ARGV[14]))
+  call('APPEND', P .. 'e' .. ARGV[3], ARGV[15] .. ARGV[11] .. '\n')
+  set_field(J, P .. 'l' .. ARGV[3], 'o', ARGV[13])
+  put_new(ER, ROW, 4, code(KEYS[2], ARGV[12], ARGV[14]))
 end
 if target == 4 then call('HSET', J, 'g', '1') end
 enter(ROW, state, target, now)

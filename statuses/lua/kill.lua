@@ -1,5 +1,5 @@
 -- Asks a job to die; the state changes only where the job waits and ARGV[9] says so.
--- KEYS frame; +1..+5 the row's keys; +6 tokens.
+-- KEYS[1] the segment's version (string).
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] by or ''; [8] reason or '';
 -- [9] "1": a job that waits is killed at once; [10] attempt or ''; [11] sources or ''.
 -- Returns 1 asked; 2 killed; 0 was asked before; 3 has ended; 4 not allowed; -1 no such job. Atomic.
@@ -8,6 +8,7 @@
 -- include fields
 -- include enter
 if not state then return -1 end
+local L = P .. 'l' .. ARGV[3]
 if ARGV[6] == '1' and sent_before() then return state == 6 and 2 or 1 end
 if ended(state) then return 3 end
 if not allowed(ARGV[10], ARGV[11]) then return 4 end

@@ -12,7 +12,7 @@
 -- include frame
 -- include codes
 local first, count, PREFIX = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-if call('STRLEN', ST) ~= ROWS then return { 0 } end
+if call('STRLEN', P .. ST) ~= ROWS then return { 0 } end
 if ARGV[8] == '1' and number(LOADED, first, 8) > 0 then return { 1 } end
 local ALIASES = FRAME + 13
 local taken = { -2 }
@@ -48,12 +48,12 @@ local dictionaries = { { NM, ARGV[6] }, { US, ARGV[7] }, { QU, ARGV[6] }, { WK, 
 for d, dictionary in ipairs(dictionaries) do
   local codes = { [0] = '\0\0\0\0' }
   for i = 1, tonumber(take()) do
-    codes[i] = struct.pack('<I4', code(KEYS[FRAME - 1 + 2 * d], KEYS[FRAME + 2 * d], take(), dictionary[2]))
+    codes[i] = struct.pack('<I4', code(KEYS[FRAME - 1 + 2 * d], take(), dictionary[2]))
   end
   if #codes > 0 then
     local which, cells = take(), {}
     for i = 1, count do cells[i] = codes[struct.unpack('<I2', which, 2 * i - 1)] end
-    column(dictionary[1], 4, table.concat(cells))
+    column(P .. dictionary[1], 4, table.concat(cells))
   end
 end
 
@@ -75,12 +75,12 @@ end
 for i = 0, 7 do
   local low, high = struct.unpack('<I8I8', ARGV[10], i * 16 + 1)
   if high > 0 then
-    local old_low, old_high = struct.unpack('<I8I8', call('GETRANGE', Z, 8 + i * 16, 23 + i * 16))
+    local old_low, old_high = struct.unpack('<I8I8', call('GETRANGE', P .. Z, 8 + i * 16, 23 + i * 16))
     if old_high > 0 then low, high = math.min(low, old_low), math.max(high, old_high) end
-    call('SETRANGE', Z, 8 + i * 16, struct.pack('<I8I8', low, high))
+    call('SETRANGE', P .. Z, 8 + i * 16, struct.pack('<I8I8', low, high))
   end
 end
-column(LOADED, 8, string.rep(struct.pack('<I8', now), count))
+column(P .. LOADED, 8, string.rep(struct.pack('<I8', now), count))
 touch(version, ARGV[2])
-call('SETRANGE', ST, first, ARGV[9])
+call('SETRANGE', P .. ST, first, ARGV[9])
 return { 1 }

@@ -1,5 +1,5 @@
 -- Enters a state (any but started, see start.lua).
--- KEYS frame; +1..+5 the row's keys; +6 tokens.
+-- KEYS[1] the segment's version (string).
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] target code; [8] attempt or ''; [9] sources or ''.
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt or sources; -1 no such job. Atomic.
 -- include row

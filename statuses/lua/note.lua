@@ -1,11 +1,12 @@
 -- What only the job's own page shows: fields, data, a heartbeat. No answer of a query is cached
 -- that depends on them, so the segment's version stays.
--- KEYS frame; +1..+5 the row's keys.
+-- KEYS[1] the segment's version (string).
 -- ARGV[1..5] see row.lua; [6] "1": heartbeat; [7] "1": data follows, "2": kept only where there is none; [8] data, '' for none; then pairs of field and value, k: the call.
 -- Returns 1; -1 no such job. Atomic.
 -- include row
 -- include fields
 if not state then return -1 end
+local L, D, C = P .. 'l' .. ARGV[3], P .. 'd' .. ARGV[3], P .. 'k' .. ARGV[3]
 for i = 9, #ARGV, 2 do
   if ARGV[i] == 'k' then
     call('SET', C, ARGV[i + 1])

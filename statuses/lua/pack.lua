@@ -7,7 +7,7 @@
 -- Returns 1; 0 the segment is another by now. Atomic.
 -- include frame
 if (call('GET', V) or '') ~= ARGV[3] then return 0 end
-if (call('GET', HEARTBEAT) or '') ~= ARGV[6] then return 0 end
+if (call('GET', P .. HEARTBEAT) or '') ~= ARGV[6] then return 0 end
 local _, version = clock(ARGV[1])
 
 local function keep(key, bytes)
@@ -17,7 +17,7 @@ end
 for i = 4, FRAME - 1 do keep(KEYS[i], ARGV[i + 3]) end
 for i = FRAME + 2, #KEYS do keep(KEYS[i], ARGV[i + 1]) end
 if ARGV[5] == '1' then call('UNLINK', KEYS[FRAME + 1]) end
-call('SET', NUMBERS, ARGV[4])
-call('SETRANGE', Z, 136, struct.pack('<I8', #ARGV[4] / 2))
+call('SET', P .. NUMBERS, ARGV[4])
+call('SETRANGE', P .. Z, 136, struct.pack('<I8', #ARGV[4] / 2))
 touch(version, ARGV[2])
 return 1

@@ -14,8 +14,8 @@ local found = open(rows)
 local side_by_side = found == #rows and last - first + 1 == found
 
 local function cells_of(key, width)
-  if side_by_side then return call('GETRANGE', key, first * width, (last + 1) * width - 1) end
-  if call('STRLEN', key) == 0 then return '' end
+  if side_by_side then return call('GETRANGE', P .. key, first * width, (last + 1) * width - 1) end
+  if call('STRLEN', P .. key) == 0 then return '' end
   local cells = {}
   for i = 1, #rows do
     local bytes = bytes_of(key, rows[i], width)

@@ -19,12 +19,12 @@ end
 
 local time = call('TIME')
 local now = ARGV[1] ~= '' and tonumber(ARGV[1]) or time[1] * 1000000 + time[2]
-call('SETRANGE', ST, ROWS - 1, '\0')
-for _, key in ipairs({ RN, NM, US, QU }) do call('SETRANGE', key, ROWS * 4 - 1, '\0') end
-for _, key in ipairs({ RECORDED, QUEUED, STARTED, SUCCEEDED, RUN, WAIT }) do call('SETRANGE', key, ROWS * 8 - 1, '\0') end
-call('SET', Z, struct.pack('<I8', now) .. string.rep('\0', 128))
+call('SETRANGE', P .. ST, ROWS - 1, '\0')
+for _, key in ipairs({ RN, NM, US, QU }) do call('SETRANGE', P .. key, ROWS * 4 - 1, '\0') end
+for _, key in ipairs({ RECORDED, QUEUED, STARTED, SUCCEEDED, RUN, WAIT }) do call('SETRANGE', P .. key, ROWS * 8 - 1, '\0') end
+call('SET', P .. Z, struct.pack('<I8', now) .. string.rep('\0', 128))
 call('SET', V, struct.pack('<I8', now) .. ARGV[2])
 call('SETRANGE', KEYS[FRAME + 2], 4096 * 8 - 1, '\0')
-call('SET', N, 0)
+call('SET', P .. N, 0)
 call('HSET', META, 'current', wanted)
 return { wanted, families, format }

@@ -1,8 +1,8 @@
 -- Starts a job; one that already started is restarted: its attempt is archived in the same step.
--- KEYS frame; +1..+5 the row's keys; +6, +7 codes and texts of workers; +8 tokens.
+-- KEYS[1] the segment's version (string); [2] codes of workers (hash).
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or ''; [9] worker or '';
--- [10] "1": a job that is killed or was asked to die does not start; [11] dictionary limit; [12] prefix;
--- [13] "1": the start is a sign of life, more will follow.
+-- [10] "1": a job that is killed or was asked to die does not start; [11] dictionary limit;
+-- [12] "1": the start is a sign of life, more will follow.
 -- Returns {1 changed | 0 not | -1 no such job | -2 refused, attempt, state}. A refused queued job is killed. Atomic.
 -- include row
 -- include once
@@ -31,10 +31,10 @@ if again and ARGV[7] ~= '' then return { 0, present_attempt(), state } end
 local now, version = clock(FROZEN)
 touch(version, TOKEN)
 remember()
-local attempt = again and archive(ARGV[12], ROW) or present_attempt()
+local attempt = again and archive(ROW) or present_attempt()
 if spent then forget_request(ROW) end
-local worker = code(KEYS[FRAME + 6], KEYS[FRAME + 7], ARGV[9], ARGV[11])
+local worker = code(KEYS[2], ARGV[9], ARGV[11])
 if worker > 0 then put_new(WK, ROW, 4, worker) end
 enter(ROW, state, 3, now, 0)
-if ARGV[13] == '1' then put_new(HEARTBEAT, ROW, 8, now) end
+if ARGV[12] == '1' then put_new(HEARTBEAT, ROW, 8, now) end
 return { 1, attempt, 3 }

@@ -1,11 +1,12 @@
 -- Replaces an indexed field (job_args, provider job id) and its postings.
--- KEYS frame; +1..+5 the row's keys; +6.. postings of the old tags, then of the new ones.
+-- KEYS[1] the segment's version (string); [2..] postings (strings) of the old tags, then of the new ones.
 -- ARGV[1..5] see row.lua; [6] field; [7] its text as the caller knows it, or ''; [8] the new text, or '';
 -- [9] number of old tags; then 6 hash bytes per posting, in the order of the keys.
 -- Returns {1}; {2, text} the field holds another text; {-1} no such job. Atomic.
 -- include row
 -- include fields
 if not state then return { -1 } end
+local L = P .. 'l' .. ARGV[3]
 local present = get_field(J, L, ARGV[6]) or ''
 if present ~= ARGV[7] then return { 2, present } end
 local packed, old = struct.pack('<I2', ROW), tonumber(ARGV[9])
@@ -26,9 +27,8 @@ local function bury(key, entry)
   end
 end
 
-local first = FRAME + 6
-for i = first, first + old - 1 do bury(KEYS[i], packed .. ARGV[10 + i - first]) end
-for i = first + old, #KEYS do call('APPEND', KEYS[i], packed .. ARGV[10 + i - first]) end
+for i = 10, 9 + old do bury(KEYS[i - 8], packed .. ARGV[i]) end
+for i = 10 + old, #ARGV do call('APPEND', KEYS[i - 8], packed .. ARGV[i]) end
 if ARGV[8] == '' then
   call('HDEL', J, ARGV[6])
   call('HDEL', L, ARGV[6])

@@ -1,5 +1,6 @@
 """Each script, code by code, as its header promises."""
 
+import re
 import struct
 
 import pytest
@@ -96,7 +97,7 @@ class TestCreate:
             write_token,
             retry,
             random,
-            prefix(here),
+            0,
             row.own_id or "",
             row.state.code,
             "a",
@@ -114,8 +115,8 @@ class TestCreate:
 
     def names(self, here, row):
         tag = here.families[0]
-        alias = keys.alias(tag, row.own_id) if row.own_id else keys.rows(prefix(here))
-        return [*keys.frame(prefix(here)), *scripts._dictionary(tag, "job_name", "user", "queue", "engine"), alias]
+        version = keys.version(prefix(here))
+        return [version, *scripts._created_codes(tag), keys.alias(tag, row.own_id) if row.own_id else version]
 
     def test_a_segment_that_is_not_there_is_code_0(self, here):
         assert here.script("create", self.names(here, new()), self.arguments(here, new(), token())) == [0]
@@ -205,11 +206,8 @@ class TestStartAndRequeue:
         place, _ = scripts.create(here, 0, new())
         scripts.start(here, place, "x", None, ANY, False)
         row = scripts._row(place, token())
-        more = ["", "", "", 65000, prefix(here), ""] if script == "start" else [prefix(here), 2]
-        names = scripts._once(prefix(here), 0)
-        if script == "start":
-            names = scripts._once(prefix(here), 0, *scripts._dictionary(here.families[0], "worker"))
-            more = ["", "", 65000, prefix(here), ""]
+        more = ["", "", 65000, ""] if script == "start" else [2]
+        names = scripts._names(here, place, ("worker",) if script == "start" else ())
 
         here.script(script, names, [*row, "", "", "", *more])
         here.script(script, names, [*row, "1", "", "", *more])
@@ -229,7 +227,7 @@ class TestStartAndRequeue:
 class TestError:
     def test_sent_twice_it_is_kept_once_and_twice_the_same_is_kept_twice(self, here):
         place, _ = scripts.create(here, 0, new())
-        names = [*scripts._row_keys(prefix(here), 0), *scripts._dictionary(here.families[0], "error")]
+        names = scripts._names(here, place, ("error",))
         write_token = token()
         tail = ['"e"', "e", "e", 65000, write_token.hex(), ""]
 
@@ -318,3 +316,35 @@ def test_a_dropped_segment_never_comes_back(here, store):
             write()
 
     assert not [key for key in store.keys("*") if b"}0:" in key]
+
+
+def test_on_a_cluster_each_script_on_one_row_declares_what_it_touches(here, store, monkeypatch):
+    monkeypatch.setattr(stores.Store, "is_cluster", True)
+    resources = {"job_args": {"book": "Book:1"}, "provider_job_id": "p", "call": {"args": []}, "data": [1]}
+    status = statuses.create(**resources)
+    declared, touched = set(), set()
+    send = here._evalsha
+    monkeypatch.setattr(here, "_evalsha", lambda name, given, *more: declared.update(given) or send(name, given, *more))
+
+    with store.monitor() as monitor:
+        statuses.create(job_name="a", queue="q", user="u", engine="e")
+        status.queued().started(worker="w", alive=True).set_progress(1, message="m" * 100).add_error("e" * 100).save([2])
+        status.set_queue("r").keep_for(None).set_provider_job_id("o").set_call({"args": [1]}).heartbeat().failed(error=ValueError("x"))
+        status.started().request_kill(by="b", reason="r" * 100).killed().queued().requeued(ran=True, failed=True)
+        store.echo("that is all")
+        while (heard := monitor.next_command())["command"] != "ECHO that is all":
+            if heard["client_type"] == "lua":
+                touched.update(word for word in heard["command"].split(" ") if word.startswith(here.families[0]))
+
+    attempts = {name for name in touched if re.fullmatch(rf"{re.escape(prefix(here))}a\d+:\d+[de]?", name)}
+    assert len(touched) > 40 and len(attempts) > 3
+    assert touched - attempts - declared == set()
+
+
+def test_elsewhere_a_write_sends_the_few_keys_that_are_no_part_of_the_segment(here, monkeypatch):
+    send, sent = here._evalsha, {}
+    monkeypatch.setattr(here, "_evalsha", lambda name, given, *more: sent.update({name: len(given)}) or send(name, given, *more))
+
+    statuses.create(job_name="a", job_args={"book": "Book:1"}, provider_job_id="p").started(worker="w").succeeded()
+
+    assert sent == {"segment": 28, "create": 8, "start": 2, "move": 1}

@@ -2,6 +2,7 @@
 
 import re
 
+from statuses import keys
 from statuses.columns import COLUMNS, SEGMENT_ROWS
 from statuses.lua import source
 from statuses.states import BY_CODE, CODES, ENDED, GROUPS, MOMENTS, State
@@ -30,9 +31,10 @@ def test_groups_name_states_only():
 
 def test_lua_names_the_columns_in_the_order_of_the_table():
     lua = (source.FOLDER / "shared" / "keys.lua").read_text()
-    numbers = [int(number) for number in re.findall(r"KEYS\[(\d+)\]", lua)]
+    named = re.findall(r"'(\w+)'", lua)
 
-    assert numbers == list(range(1, len(COLUMNS) + 5))
+    assert named == ["n", "z", *(column.key for column in COLUMNS), "rows"]
+    assert [f"P{name}" for name in named] == [*keys.frame("P")[1:]]
     assert f"ROWS = {SEGMENT_ROWS}" in lua
     assert f"FRAME = {len(COLUMNS) + 4}" in lua
 

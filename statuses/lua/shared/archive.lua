@@ -1,8 +1,9 @@
--- What the present attempt was, kept under `<prefix>a<row>:<n>`, and a clean row for the next one.
+-- What the present attempt was, kept under `P a<row>:<n>`, and a clean row for the next one.
 -- Field c: the cells in the order below, raw. What survives stays in the row. Returns the number of the new attempt.
-local function archive(prefix, row)
+local function archive(row)
   local attempt = present_attempt()
-  local target = prefix .. 'a' .. string.format('%d:%d', row, attempt)
+  local L, D, E = P .. 'l' .. ARGV[3], P .. 'd' .. ARGV[3], P .. 'e' .. ARGV[3]
+  local target = P .. 'a' .. string.format('%d:%d', row, attempt)
   local cells = { bytes_of(ST, row, 1) }
   for _, key in ipairs({ NM, US, QU, WK, EN, ER }) do cells[#cells + 1] = struct.pack('<I4', number(key, row, 4)) end
   for _, key in ipairs({ RECORDED, QUEUED, STARTED, SUCCEEDED, FAILED, KILLED, ASKED, HEARTBEAT, RUN, WAIT }) do

@@ -9,5 +9,5 @@ end
 local function forget_request(row)
   put(ASKED, row, 8, 0)
   call('HDEL', J, 'b', 'y')
-  call('HDEL', L, 'b', 'y')
+  call('HDEL', P .. 'l' .. ARGV[3], 'b', 'y')
 end

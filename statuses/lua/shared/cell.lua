@@ -10,10 +10,18 @@ if PACKED then
   AT = string.sub(PACKED, low * 2 + 1, low * 2 + 2) == struct.pack('<I2', ROW) and low or CELLS
 end
 local AT_1, AT_4, AT_8 = string.format('%d', AT), string.format('%d', AT * 4), string.format('%d', AT * 8)
+-- Where the cells end, once they are read.
+local END_4, END_8
 
 -- The row's bytes in a column, '' where there are none.
 local function bytes_of(key, _, width)
-  return call('GETRANGE', key, width == 8 and AT_8 or width == 4 and AT_4 or AT_1, AT * width + width - 1)
+  if width == 8 then
+    END_8 = END_8 or string.format('%d', AT * 8 + 7)
+    return call('GETRANGE', P .. key, AT_8, END_8)
+  end
+  if width == 1 then return call('GETRANGE', P .. key, AT_1, AT_1) end
+  END_4 = END_4 or string.format('%d', AT * 4 + 3)
+  return call('GETRANGE', P .. key, AT_4, END_4)
 end
 
 local function number(key, _, width)
@@ -23,17 +31,17 @@ local function number(key, _, width)
 end
 
 local function put(key, _, width, value)
-  if width == 8 then return call('SETRANGE', key, AT_8, struct.pack('<I8', value)) end
-  if width == 4 then return call('SETRANGE', key, AT_4, struct.pack('<I4', value)) end
-  return call('SETRANGE', key, AT_1, struct.pack('<I1', value))
+  if width == 8 then return call('SETRANGE', P .. key, AT_8, struct.pack('<I8', value)) end
+  if width == 4 then return call('SETRANGE', P .. key, AT_4, struct.pack('<I4', value)) end
+  return call('SETRANGE', P .. key, AT_1, struct.pack('<I1', value))
 end
 
 -- A column that is made on first use, in its full length: growing bit by bit would double its memory.
 local function put_new(key, row, width, value)
-  if value == 0 and call('STRLEN', key) == 0 then return end
+  if value == 0 and call('STRLEN', P .. key) == 0 then return end
   if put(key, row, width, value) < CELLS * width then
-    call('UNLINK', key)
-    call('SETRANGE', key, CELLS * width - 1, '\0')
+    call('UNLINK', P .. key)
+    call('SETRANGE', P .. key, CELLS * width - 1, '\0')
     put(key, row, width, value)
   end
 end

@@ -1,5 +1,6 @@
 -- A segment and its cells, by row: of any row. For one row cell.lua is quicker, for many span.lua.
 -- include keys
+-- include head
 local found_row, found_cell
 
 -- Where a row's cells are; behind the last cell for a row that a packed segment no longer holds.
@@ -26,7 +27,7 @@ end
 -- A row's bytes in a column, '' where there are none.
 local function bytes_of(key, row, width)
   local first = cell(row) * width
-  return call('GETRANGE', key, first, first + width - 1)
+  return call('GETRANGE', P .. key, first, first + width - 1)
 end
 
 local function number(key, row, width)
@@ -36,16 +37,16 @@ local function number(key, row, width)
 end
 
 local function put(key, row, width, value)
-  call('SETRANGE', key, cell(row) * width, struct.pack('<I' .. width, value))
+  call('SETRANGE', P .. key, cell(row) * width, struct.pack('<I' .. width, value))
 end
 
 -- A column that is made on first use, in its full length: growing bit by bit would double its memory.
 local made = {}
 local function put_new(key, row, width, value)
   if not made[key] then
-    if call('STRLEN', key) == 0 then
+    if call('STRLEN', P .. key) == 0 then
       if value == 0 then return end
-      call('SETRANGE', key, CELLS * width - 1, '\0')
+      call('SETRANGE', P .. key, CELLS * width - 1, '\0')
     end
     made[key] = true
   end

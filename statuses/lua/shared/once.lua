@@ -1,10 +1,10 @@
 -- A write whose reply was lost is sent a second time. The token of a row's last write stands in one of 4096 cells
--- that the rows of a segment share (the script's last key): two rows meet in one only when they lie a multiple
+-- that the rows of a segment share: two rows meet in one only when they lie a multiple
 -- of 4096 apart and are written between one sending and the next.
-local TOKENS, SLOT = KEYS[#KEYS], ROW % 4096 * 8
+local TOKENS, SLOT = P .. 'w', ROW % 4096 * 8
 
 local function remember()
-  call('SETRANGE', TOKENS, SLOT, TOKEN)
+  call('SETRANGE', TOKENS, string.format('%d', SLOT), TOKEN)
 end
 
 local function sent_before()

@@ -1,13 +1,14 @@
--- One live row: KEYS[FRAME + 1..5] are its j (hash), l (hash), d, k and e (strings).
+-- One live row. Its own keys are P j (hash), l (hash), d, k and e (strings), each with the row's number; J is the first.
 -- Every script on one row takes ARGV[1] frozen microseconds or '', [2] token (8 bytes), [3] row,
 -- [4] rn (4 bytes), [5] own id or ''.
 -- include keys
-local J, L, D, C, E = KEYS[FRAME + 1], KEYS[FRAME + 2], KEYS[FRAME + 3], KEYS[FRAME + 4], KEYS[FRAME + 5]
+-- include head
 local FROZEN, TOKEN, ROW, RANDOM, OWN = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local J = P .. 'j' .. ARGV[3]
 -- include cell
 
 -- The state's code, or nil when the job is not (or no longer) in this row.
-local state = string.byte(call('GETRANGE', ST, AT_1, AT_1))
+local state = string.byte(call('GETRANGE', P .. ST, AT_1, AT_1))
 if state and (state < 1 or state > 7 or bytes_of(RN, ROW, 4) ~= RANDOM or OWN ~= '' and call('HGET', J, 'i') ~= OWN) then state = nil end
 
 local function present_attempt()

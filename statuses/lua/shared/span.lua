@@ -36,7 +36,7 @@ end
 local function span(key, width)
   local found = { width = width, runs = 0 }
   if dense then
-    local text, size = call('GETRANGE', key, first * width, (last + 1) * width - 1), (last + 1 - first) * width
+    local text, size = call('GETRANGE', P .. key, first * width, (last + 1) * width - 1), (last + 1 - first) * width
     found.text = #text == size and text or text .. string.rep('\0', size - #text)
   end
   spanned[key] = found
@@ -48,7 +48,7 @@ local function bytes_of(key, row, width)
   if not at then return '' end
   local text = (spanned[key] or span(key, width)).text
   if text then return sub(text, (at - first) * width + 1, (at - first + 1) * width) end
-  return call('GETRANGE', key, at * width, (at + 1) * width - 1)
+  return call('GETRANGE', P .. key, at * width, (at + 1) * width - 1)
 end
 
 local function number(key, row, width)
@@ -80,7 +80,7 @@ local function write_column(key)
   if not column or column.runs == 0 then return end
   local width, text, starts, values, lengths = column.width, column.text, column.starts, column.values, column.lengths
   local gap, from, parts, number_of_parts = dense and GAP or 0, starts[1], {}, 0
-  if call('STRLEN', key) == 0 then call('SETRANGE', key, CELLS * width - 1, '\0') end
+  if call('STRLEN', P .. key) == 0 then call('SETRANGE', P .. key, CELLS * width - 1, '\0') end
   local bytes = setmetatable({}, { __index = function(known, value)
     known[value] = struct.pack(FORMATS[width], value)
     return known[value]
@@ -91,7 +91,7 @@ local function write_column(key)
     number_of_parts = number_of_parts + 1
     local after, following = starts[i] + length, starts[i + 1]
     if not following or following > after + gap then
-      call('SETRANGE', key, from * width, table.concat(parts))
+      call('SETRANGE', P .. key, from * width, table.concat(parts))
       from, parts, number_of_parts = following, {}, 0
     elseif following > after then
       number_of_parts = number_of_parts + 1

@@ -331,7 +331,7 @@ def test_rows_of_a_bulk_call_that_do_not_ascend_are_refused():
     first, second = (make_status("failed")._place() for _ in range(2))
     rows = scripts.bulk_rows([(second.row, second.random), (first.row, first.random)])
 
-    with pytest.raises(statuses.StoreUnavailable, match="ascend"):
+    with pytest.raises(statuses.ScriptFailed, match="ascend"):
         scripts.bulk(current(), 0, 0, "delete", rows, "5")
 
     assert statuses.all().count() == 2

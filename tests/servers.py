@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 import redis
 
+from statuses.engines import base
+from statuses.engines.base import Engine
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -85,6 +88,15 @@ def until(true: Callable[[], Any], what: str, seconds: float = 20) -> Any:
             return found
         time.sleep(0.01)
     pytest.fail(f"waited {seconds} s in vain: {what}")
+
+
+def told(engine: Engine, name: str, wanted: Callable[[base.Worker], Any] = lambda worker: True) -> base.Worker:
+    """The worker of this name, once what it reports is as wanted."""
+
+    def found() -> base.Worker | None:
+        return next((worker for worker in engine.workers() if worker.name == name and wanted(worker)), None)
+
+    return until(found, f"{name} reports itself so")
 
 
 class Worker:

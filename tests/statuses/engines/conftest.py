@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ sys.path.insert(0, str(ROOT))
 
 import statuses  # noqa: E402
 from statuses import Status, clock  # noqa: E402
+from statuses.engines import registry  # noqa: E402
+from statuses.engines.celery import Celery  # noqa: E402
 from statuses.engines.celery.messages import HEADER  # noqa: E402
 from tests.projects.running import CONTRACT, Process, Project, need  # noqa: E402
 from tests.servers import Server, Worker, until  # noqa: E402
@@ -48,6 +50,25 @@ def worker(environment: dict[str, str]) -> Iterator[Worker]:
     worker = Worker(environment, "shared")
     yield worker
     worker.stop()
+
+
+Start = Callable[..., Worker]
+
+
+@pytest.fixture
+def start_worker(environment: dict[str, str]) -> Iterator[Start]:
+    """Starts Celery workers that end with the test."""
+    workers: list[Worker] = []
+
+    def start(name: str, *, extra: dict[str, str] | None = None, **how: Any) -> Worker:
+        workers.append(Worker({**environment, **(extra or {})}, name, **how))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.kill()
+        # Shown with a test that failed.
+        print(worker.log.read_text(errors="replace")[-8000:])
 
 
 class World:
@@ -113,6 +134,14 @@ def world(servers: tuple[Server, Server], environment: dict[str, str]) -> Iterat
     signals.after_task_publish.connect(remember, weak=False, dispatch_uid="tests.remember")
     yield world
     signals.after_task_publish.disconnect(dispatch_uid="tests.remember")
+
+
+@pytest.fixture
+def engine(world: World) -> Celery:
+    """The engine of the Celery project."""
+    engine = registry.get("celery")
+    assert isinstance(engine, Celery)
+    return engine
 
 
 @pytest.fixture(scope="session", params=CONTRACT)

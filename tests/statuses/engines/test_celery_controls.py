@@ -1,51 +1,14 @@
 """Workers that are stopped and renewed, and queues that are paused, with workers that really run."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import statuses
 from statuses import EngineCannot, TooManyPauses, pauses
-from statuses.engines import registry
 from statuses.engines.base import Worker
-from statuses.engines.celery import Celery
 from statuses.testing import make_status
-from tests import servers
-from tests.servers import until
-
-Start = Callable[..., servers.Worker]
-
-
-@pytest.fixture
-def start_worker(environment: dict[str, str]) -> Iterator[Start]:
-    """Starts workers that end with the test."""
-    workers: list[servers.Worker] = []
-
-    def start(name: str, *, extra: dict[str, str] | None = None, **how: Any) -> servers.Worker:
-        workers.append(servers.Worker({**environment, **(extra or {})}, name, **how))
-        return workers[-1]
-
-    yield start
-    for worker in workers:
-        worker.kill()
-        print(worker.log.read_text(errors="replace")[-8000:])
-
-
-@pytest.fixture
-def engine(world: Any) -> Celery:
-    engine = registry.get("celery")
-    assert isinstance(engine, Celery)
-    return engine
-
-
-def told(engine: Celery, name: str, wanted: Callable[[Worker], Any] = lambda worker: True) -> Worker:
-    """The worker of this name, once what it reports is as wanted."""
-
-    def found() -> Worker | None:
-        return next((worker for worker in engine.workers() if worker.name == name and wanted(worker)), None)
-
-    return until(found, f"{name} reports itself so")
+from tests.servers import told, until
 
 
 def test_a_stopped_worker_says_that_it_stops_finishes_its_job_and_is_gone(world, engine, start_worker):

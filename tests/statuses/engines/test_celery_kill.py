@@ -4,7 +4,7 @@ import importlib.util
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,24 +15,6 @@ from statuses import EngineCannot, State
 from statuses.retries import retry_failed
 from tests.servers import Worker, until
 
-Start = Callable[..., Worker]
-
-
-@pytest.fixture
-def start_worker(environment: dict[str, str]) -> Iterator[Start]:
-    """Starts workers that end with the test."""
-    workers: list[Worker] = []
-
-    def start(name: str, **how: Any) -> Worker:
-        workers.append(Worker(environment, name, **how))
-        return workers[-1]
-
-    yield start
-    for worker in workers:
-        worker.kill()
-        # Shown with a test that failed.
-        print(worker.log.read_text(errors="replace")[-8000:])
-
 
 def result_of(world: Any, job: statuses.Status) -> str:
     return world.app.AsyncResult(job.provider_job_id).state
@@ -40,7 +22,7 @@ def result_of(world: Any, job: statuses.Status) -> str:
 
 @pytest.mark.parametrize("how", ["kill now", "request", "request that ends what waits"])
 def test_a_job_killed_while_it_waits_never_starts_not_even_at_a_worker_that_knows_of_no_revoke(
-    world: Any, start_worker: Start, how: str
+    world: Any, start_worker: Callable[..., Worker], how: str
 ) -> None:
     job = world.send(world.tasks.count.s(how), queue="later")
     other = world.send(world.tasks.count.s(f"other {how}"), queue="later")
@@ -122,7 +104,9 @@ def test_kill_now_ends_the_process_of_a_running_job_and_only_that(world: Any, wo
     assert world.ended(other).state is State.succeeded
 
 
-def test_a_killed_job_that_is_retried_runs_under_a_new_id_and_its_old_message_does_not(world: Any, start_worker: Start) -> None:
+def test_a_killed_job_that_is_retried_runs_under_a_new_id_and_its_old_message_does_not(
+    world: Any, start_worker: Callable[..., Worker]
+) -> None:
     job = world.send(world.tasks.count.s("again"), queue="again", headers={"user": "deploy", "tenant": "north"})
     first_id = job.provider_job_id
     job.kill_now()
@@ -216,7 +200,7 @@ def test_a_retry_that_cannot_be_sent_leaves_a_failed_attempt(world: Any, monkeyp
     assert job.error_summary.endswith(": no broker here")
 
 
-def test_a_worker_that_is_killed_leaves_jobs_that_become_stale(world: Any, start_worker: Start) -> None:
+def test_a_worker_that_is_killed_leaves_jobs_that_become_stale(world: Any, start_worker: Callable[..., Worker]) -> None:
     statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=1.5))
     victim = start_worker("victim", queues="victims", count=1)
     job = world.send(world.tasks.gated.s("stale"), queue="victims")
@@ -237,7 +221,7 @@ def test_a_worker_that_is_killed_leaves_jobs_that_become_stale(world: Any, start
     assert time.monotonic() - began < 1, "a worker that did not answer is asked once"
 
 
-def test_a_job_handed_out_again_after_its_worker_died_runs_as_the_next_attempt(world: Any, start_worker: Start) -> None:
+def test_a_job_handed_out_again_after_its_worker_died_runs_as_the_next_attempt(world: Any, start_worker: Callable[..., Worker]) -> None:
     first = start_worker("dies", queues="late", count=1)
     job = world.send(world.tasks.gated_late.s("late"), queue="late")
     world.began("late")
@@ -257,7 +241,7 @@ def test_a_job_handed_out_again_after_its_worker_died_runs_as_the_next_attempt(w
     assert [(a.state, a.worker) for a in job.prior_attempts] == [(State.started, "dies@tests")]
 
 
-def test_a_job_revoked_by_somebody_else_is_killed_when_a_worker_meets_it(world: Any, start_worker: Start) -> None:
+def test_a_job_revoked_by_somebody_else_is_killed_when_a_worker_meets_it(world: Any, start_worker: Callable[..., Worker]) -> None:
     start_worker("told", queues="told", count=1)
     busy, job = world.send(world.tasks.gated.s("told"), queue="told"), world.send(world.tasks.count.s("told"), queue="told")
     world.began("told")
@@ -271,7 +255,9 @@ def test_a_job_revoked_by_somebody_else_is_killed_when_a_worker_meets_it(world: 
 
 
 @pytest.mark.parametrize(("pool", "why"), [("threads", "in threads, which nothing can end"), ("solo", "did not answer within 2 s")])
-def test_a_pool_without_processes_says_why_it_cannot_kill_and_still_asks(world: Any, start_worker: Start, pool: str, why: str) -> None:
+def test_a_pool_without_processes_says_why_it_cannot_kill_and_still_asks(
+    world: Any, start_worker: Callable[..., Worker], pool: str, why: str
+) -> None:
     start_worker(pool, pool=pool, queues=pool, count=1)
     gate = f"asked in {pool}"
     job = world.send(world.tasks.looks_at_the_gate.s(gate), queue=pool)
@@ -296,7 +282,7 @@ def _lacks(pool: str) -> bool:
 
 
 @pytest.mark.parametrize("pool", pools("gevent", "eventlet"))
-def test_kill_now_ends_the_greenlet_of_a_running_job_and_only_that(world: Any, start_worker: Start, pool: str) -> None:
+def test_kill_now_ends_the_greenlet_of_a_running_job_and_only_that(world: Any, start_worker: Callable[..., Worker], pool: str) -> None:
     worker = start_worker(f"{pool}-kill", pool=pool, queues=f"{pool}-kill", count=5)
     until(lambda: worker.said("pidbox: Connected"), "it hears commands")
     victim, bystander = f"{pool} victim", f"{pool} bystander"
@@ -316,7 +302,7 @@ def test_kill_now_ends_the_greenlet_of_a_running_job_and_only_that(world: Any, s
 
 
 @pytest.mark.parametrize("pool", pools("gevent", "eventlet"))
-def test_jobs_that_run_in_one_process_find_each_its_own_status(world: Any, start_worker: Start, pool: str) -> None:
+def test_jobs_that_run_in_one_process_find_each_its_own_status(world: Any, start_worker: Callable[..., Worker], pool: str) -> None:
     start_worker(f"{pool}-many", pool=pool, queues=f"{pool}-many", count=20)
     gates = [f"{pool} {number}" for number in range(10)]
     jobs = [world.send(world.tasks.looks_at_the_gate.s(gate), queue=f"{pool}-many") for gate in gates]
@@ -332,7 +318,7 @@ def test_jobs_that_run_in_one_process_find_each_its_own_status(world: Any, start
 
 
 @pytest.mark.parametrize("pool", pools("threads", "solo", "gevent", "eventlet"))
-def test_every_outcome_is_told_by_pools_without_processes(world: Any, start_worker: Start, pool: str) -> None:
+def test_every_outcome_is_told_by_pools_without_processes(world: Any, start_worker: Callable[..., Worker], pool: str) -> None:
     start_worker(pool, pool=pool, queues=pool, count=2)
     tasks = world.tasks
     calls = [tasks.add.s(1, 2), tasks.fail.s("x"), tasks.fail_twice.s("y"), tasks.with_progress.s(2), tasks.nothing.s()]
@@ -345,7 +331,7 @@ def test_every_outcome_is_told_by_pools_without_processes(world: Any, start_work
 
 
 @pytest.mark.parametrize("pool", pools("threads", "gevent", "eventlet"))
-def test_a_killed_queued_job_is_refused_by_pools_without_processes_too(world: Any, start_worker: Start, pool: str) -> None:
+def test_a_killed_queued_job_is_refused_by_pools_without_processes_too(world: Any, start_worker: Callable[..., Worker], pool: str) -> None:
     queue = f"{pool}-refuses"
     job = world.send(world.tasks.count.s(queue), queue=queue)
     job.kill_now()

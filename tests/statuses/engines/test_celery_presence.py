@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,46 +11,11 @@ import pytest
 import statuses
 from statuses import keys, presence
 from statuses import store as stores
-from statuses.engines import registry
-from statuses.engines.base import Queue, Worker
+from statuses.engines.base import Queue
 from statuses.engines.celery import Celery
 from statuses.reaper import Reaper
 from statuses.testing import frozen_clock
-from tests import servers
-from tests.servers import until
-
-Start = Callable[..., servers.Worker]
-
-
-@pytest.fixture
-def start_worker(environment: dict[str, str]) -> Iterator[Start]:
-    """Starts workers that end with the test."""
-    workers: list[servers.Worker] = []
-
-    def start(name: str, **how: Any) -> servers.Worker:
-        workers.append(servers.Worker(environment, name, **how))
-        return workers[-1]
-
-    yield start
-    for worker in workers:
-        worker.kill()
-        print(worker.log.read_text(errors="replace")[-8000:])
-
-
-@pytest.fixture
-def engine(world: Any) -> Celery:
-    engine = registry.get("celery")
-    assert isinstance(engine, Celery)
-    return engine
-
-
-def told(engine: Celery, name: str, wanted: Callable[[Worker], Any] = lambda worker: True) -> Worker:
-    """The worker of this name, once what it reports is as wanted."""
-
-    def found() -> Worker | None:
-        return next((worker for worker in engine.workers() if worker.name == name and wanted(worker)), None)
-
-    return until(found, f"{name} reports itself so")
+from tests.servers import told, until
 
 
 def queue(engine: Celery, name: str) -> Queue | None:

@@ -51,6 +51,11 @@ class Run:
         return self._known.id if self._known is not None else None
 
     @property
+    def root(self) -> str | None:
+        """What its workflow began with: its root, or it itself. One round trip where the status was not read."""
+        return (self._known.root or self._known.id) if self._known is not None else None
+
+    @property
     def tracked(self) -> bool:
         """Whether there is anything to tell: not of a job that was removed, or whose attempt is over."""
         return self.told or self.tracker.guard.away

@@ -81,7 +81,7 @@ class Tracker:
         id: str | None = None,
     ) -> Status:
         """A new status. `args` and `kwargs` are looked at for resources, `call` is what is kept of them.
-        One round trip, one more where its user is that of the job it is sent by."""
+        One round trip, one more where a job sends it: its user and its root are that one's, unless the engine says otherwise."""
         above = statuses.current()
         return attempts.create(
             self.guard,
@@ -96,8 +96,19 @@ class Tracker:
             user=self.user_of(user, above),
             parent=(above.id or None) if above is not None else parent,
             depends_on=depends_on,
-            root=root,
+            root=root or self.root_here(),
         )
+
+    def root_here(self) -> str | None:
+        """What the workflow of a job began with that is sent here: the root of the job that sends it, or that job; None
+        outside of any.  One round trip."""
+        above = statuses.current()
+        if above is None or not above.id:
+            return None
+        try:
+            return above.root or above.id
+        except StatusNotFound:
+            return None
 
     def user_of(self, said: object, above: Status | None) -> str | None:
         """What the call says, else `as_user`'s, else the project's say, else that of the job that sends."""

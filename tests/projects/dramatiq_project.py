@@ -6,6 +6,8 @@ from typing import Any
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import GroupCallbacks
+from dramatiq.rate_limits.backends import RedisBackend
 
 import statuses
 from statuses.engines import dramatiq as tracking
@@ -17,6 +19,7 @@ client = redis.Redis(unix_socket_path=os.environ["TEST_BROKER"], db=4)
 # A worker that is gone is noticed after a minute; here at once.
 _soon = {"heartbeat_timeout": 1000, "maintenance_chance": 1_000_000} if os.environ.get("TEST_HANDED_OUT_AGAIN") else {}
 broker = RedisBroker(client=client, **_soon)
+broker.add_middleware(GroupCallbacks(RedisBackend(client=client)))
 dramatiq.set_broker(broker)
 statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=1.0, connect_timeout_seconds=1.0)
 tracking.install(broker, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "0.5")))
@@ -53,6 +56,41 @@ def send_piped(first: int, second: int) -> str:
     """Send a pipeline; the id of its first message."""
     steps = dramatiq.pipeline([actors["add"].message(first, 1), actors["add"].message(second)])
     return steps.run().messages[0].message_id
+
+
+def send_steps(*numbers: int) -> str:
+    """Send a pipeline that adds one number after the other; the id of its first message."""
+    first, *rest = numbers
+    return (
+        dramatiq.pipeline([actors["add"].message(first, 0), *(actors["add"].message(number) for number in rest)])
+        .run()
+        .messages[0]
+        .message_id
+    )
+
+
+def send_group(*names: str, then: str = "", to: str = "main") -> list[str]:
+    """Send a message for each name: one that stands at a gate of this name, the last one behind another; and, if so, one that
+    follows all of them. Their ids, that of the last one's first step and of what follows at the end."""
+    *single, last = [actors["gated"].message(name).copy(queue_name=to) for name in names]
+    first = actors["add"].message_with_options(args=(1, 1), pipe_ignore=True).copy(queue_name=to)
+    last = last.copy(options={"pipe_ignore": True})
+    members = dramatiq.group([*single, dramatiq.pipeline([first, last])])
+    after = actors["count"].message(then).copy(queue_name=to)
+    if then:
+        members.add_completion_callback(after)
+    members.run()
+    return [message.message_id for message in (*single, last, first, *([after] if then else []))]
+
+
+def send_group_of_unreliable(name: str, then: str) -> list[str]:
+    """Send two messages, one of which fails the first time, and one that follows both; their ids."""
+    members = [actors["add"].message(1, 1), actors["fail_first"].message(name, 1)]
+    after = actors["count"].message(then)
+    made = dramatiq.group(members)
+    made.add_completion_callback(after)
+    made.run()
+    return [message.message_id for message in (*members, after)]
 
 
 def send_unknown() -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import redis
-from huey import CancelExecution, RedisHuey
+from huey import CancelExecution, RedisHuey, group
 from huey.exceptions import RetryTask
 
 import statuses
@@ -51,7 +51,11 @@ def with_child() -> str:
     return send("add", 1, 1)
 
 
-OWN = (poll, give_up, with_child)
+def pair(x: int, y: int) -> None:
+    """Gives nothing to what follows it."""
+
+
+OWN = (poll, give_up, with_child, pair)
 huey = huey_of(os.environ.get("TEST_QUEUE", "main"))
 
 READY = "Huey consumer started"
@@ -109,6 +113,37 @@ def send_chain(first: int, second: int) -> str:
     steps = tasks["main"]["add"].s(first, 1).then(tasks["main"]["add"], second)
     huey.enqueue(steps)
     return steps.id
+
+
+def send_steps(*numbers: int) -> str:
+    """Enqueue a pipeline that adds one number after the other; the id of its first task."""
+    huey_of("main")
+    first, *rest = numbers
+    steps = tasks["main"]["add"].s(first, 0)
+    for number in rest:
+        steps.then(tasks["main"]["add"], number)
+    huey.enqueue(steps)
+    return steps.id
+
+
+def send_group(*names: str) -> list[str]:
+    """Enqueue tasks that each stand at a gate of this name; their ids."""
+    huey_of("main")
+    members = [tasks["main"]["gated"].s(name) for name in names]
+    huey.enqueue(group(members))
+    return [member.id for member in members]
+
+
+def send_chord(*names: str) -> list[str]:
+    """Enqueue tasks that each stand at a gate of this name, one after another task, and one that is given what all of them gave; the
+    ids of these, that of the other task, and of what follows."""
+    huey_of("main")
+    first, *rest = (tasks["main"]["gated"].s(name) for name in names)
+    before = tasks["main"]["pair"].s(1, 1)
+    before.then(first)
+    after = tasks["main"]["take"].s()
+    huey.enqueue(group([before, *rest]).then(after))
+    return [first.id, *(member.id for member in rest), before.id, after.id]
 
 
 def send_and_revoke(task: str, *args: Any, queue: str) -> str:

@@ -15,6 +15,7 @@ from statuses import State
 from .. import registry
 from ..heartbeats import EVERY_SECONDS
 from ..tracker import Resources, Tracker
+from . import groups
 from .engine import Dramatiq
 from .middleware import Tracking, sending
 
@@ -51,6 +52,7 @@ def install(
         folders=(_FOLDER,),
     )
     broker.add_middleware(Tracking(tracker))
+    groups.connect()
     _watch(broker, tracker)
     engine = Dramatiq(broker, tracker)
     registry.register(engine)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from dramatiq.common import q_name
 from dramatiq.middleware import Middleware, SkipMessage
@@ -44,6 +45,8 @@ class Processing:
 _after: ContextVar[tuple[Any, Processing] | None] = ContextVar("statuses_dramatiq_after", default=None)
 #: Whether the message enqueued here is told already.
 _told: ContextVar[bool] = ContextVar("statuses_dramatiq_told", default=False)
+#: The group in which the message enqueued here is sent.
+_group: ContextVar[str | None] = ContextVar("statuses_dramatiq_group", default=None)
 #: Ids of the statuses that were made for the message enqueued here.
 _made: ContextVar[list[str] | None] = ContextVar("statuses_dramatiq_made", default=None)
 
@@ -92,13 +95,38 @@ class Tracking(Middleware):
             write(message, None)
         if not tracked:
             return
-        status = self._create(broker, message, later, above=before.run.status_id if before is not None else None)
+        above = before.run.status_id if before is not None else None
+        root = before.run.root if before is not None else self.root_of_group(_group.get())
+        status = self._create(broker, message, later, above=above, root=root)
         write(message, status.id)
         made = _made.get()
         if made is not None:
             made.append(status.id)
 
-    def _create(self, broker: Any, message: Any, later: bool, id: str | None = None, above: str | None = None) -> Status:
+    def root_of_group(self, group: str | None) -> str | None:
+        """The root of what is sent in a group: that of the job which sends it, else the group."""
+        return group and (self.tracker.root_here() or group)
+
+    def plan(self, broker: Any, message: Any, awaited: list[str], group: str) -> Status | None:
+        """A status for a message that is sent once those of these ids have succeeded; None where it is not tracked.
+        The message gets its mark. One or two round trips."""
+        if not self.tracker.tracks(message.actor_name, message.message_id):
+            return None
+        root = self.root_of_group(group)
+        status = self._create(broker, message, later=True, root=root, awaited=awaited)
+        write(message, status.id)
+        return status
+
+    def _create(
+        self,
+        broker: Any,
+        message: Any,
+        later: bool,
+        id: str | None = None,
+        above: str | None = None,
+        root: str | None = None,
+        awaited: list[str] | None = None,
+    ) -> Status:
         actor = broker.actors.get(message.actor_name)
         return self.tracker.create(
             id=id,
@@ -112,7 +140,8 @@ class Tracking(Middleware):
             state=State.unqueued if later else State.queued,
             user=message.options.get(USER),
             parent=above,
-            depends_on=[above] if above else None,
+            depends_on=awaited or ([above] if above else None),
+            root=root,
         )
 
     def _handle(self, broker: Any, message: Any) -> Status:
@@ -208,6 +237,16 @@ class Tracking(Middleware):
         if not processing.over:
             processing.over = True
             processing.run.end(State.failed, error=processing.error)
+
+
+@contextmanager
+def grouped() -> Iterator[str]:
+    """Gives the id of the group that the messages enqueued inside the block are members of; of groups within each other the outermost."""
+    token = _group.set(group := _group.get() or str(uuid4()))
+    try:
+        yield group
+    finally:
+        _group.reset(token)
 
 
 @contextmanager

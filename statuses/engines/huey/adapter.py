@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import huey as huey_package
 from huey import signals
+from huey.api import group
 from huey.exceptions import CancelExecution, HueyException, RetryTask
 
 import statuses
@@ -26,6 +27,7 @@ from .. import calls, registry
 from ..heartbeats import EVERY_SECONDS
 from ..runs import Run, of_message
 from ..tracker import Resources, Tracker, own_id
+from . import chords
 from .messages import first_id, function_of, kept_call, name_of
 
 if TYPE_CHECKING:
@@ -80,12 +82,16 @@ class Adapter:
         @functools.wraps(original)
         def enqueue(task: Any) -> Any:
             try:
+                if isinstance(task, group):
+                    with chords.grouped():
+                        return original(task)
                 return original(task)
             except Exception as error:
-                self._could_not_leave(task, error)
+                self.could_not_leave(task, error)
                 raise
 
         self.huey.enqueue = enqueue
+        chords.watch(self)
         self._watch_what_is_taken()
 
     def _watch_what_is_taken(self) -> None:
@@ -110,7 +116,7 @@ class Adapter:
         self.huey.disconnect_signal(self.on_signal)
         for unregister in (self.huey.unregister_pre_execute, self.huey.unregister_post_execute, self.huey.unregister_on_shutdown):
             unregister(_HOOK)
-        for name in ("enqueue", "dequeue", "read_schedule", "deserialize_task"):
+        for name in ("enqueue", "_enqueue_chord", "dequeue", "read_schedule", "deserialize_task"):
             self.huey.__dict__.pop(name, None)
 
     def _unknown(self, data: Any, error: HueyException) -> None:
@@ -157,18 +163,24 @@ class Adapter:
             after[1].requeue(error, scheduled=later)
 
     def _queued(self, task: Task) -> None:
-        """A new job; or one for later that Huey's scheduler found due."""
+        """A new job; one for later that Huey's scheduler found due; or the callback of a chord, which has its arguments now."""
         after = _after.get()
-        above = after[1].status_id if after is not None else None
+        above, root = (after[1].status_id, after[1].root) if after is not None else (None, None)
         if first_id(task.id) != task.id:
             self._status(task).queued(sources={State.unqueued})
             return
         try:
-            self._create(task, above)
+            self.create(task, above, root=root)
         except StatusExists:
-            self._status(task).queued(sources={State.unqueued})
+            status = self._status(task)
+            if after is not None:
+                status.set_call(kept_call(task))
+            status.queued(sources={State.unqueued})
 
-    def _create(self, task: Task, above: str | None = None) -> Status:
+    def create(
+        self, task: Task, above: str | None = None, *, state: State | None = None, awaited: list[str] | None = None, root: str | None = None
+    ) -> Status:
+        """A new status. `awaited`: the jobs it waits for; else it waits for `above`."""
         return self.tracker.create(
             id=own_id(self.tracker.name, task.id),
             job_name=name_of(task),
@@ -178,9 +190,10 @@ class Adapter:
             call=kept_call(task),
             function=function_of(task),
             queue=self.huey.name,
-            state=State.queued if self.huey.ready_to_run(task) else State.unqueued,
+            state=state or (State.queued if self.huey.ready_to_run(task) else State.unqueued),
             parent=above,
-            depends_on=[above] if above else None,
+            depends_on=awaited or ([above] if above else None),
+            root=root or chords.root(self),
         )
 
     def _status(self, task: Task) -> Status:
@@ -189,7 +202,7 @@ class Adapter:
         if found is not None:
             return of_message(found, task.id)
         try:
-            return self._create(task)
+            return self.create(task)
         except StatusExists:
             return statuses.at(own_id(self.tracker.name, task.id))
 
@@ -267,7 +280,7 @@ class Adapter:
         run.told = True  # there is no start to tell
         run.end(State.killed, error=why)
 
-    def _could_not_leave(self, task: Any, error: BaseException) -> None:
+    def could_not_leave(self, task: Any, error: BaseException) -> None:
         """The storage did not take the task, or it cannot be serialised: its status must not stay queued."""
         if hasattr(task, "revoke_id") and self.tracker.tracks(name_of(task), task.id):
             run = self._run(task)

@@ -103,6 +103,7 @@ class Tracking:
         if not tracked:
             return
         before = self._before()
+        self.root = self.root or self.adapter.root_here()
         self.waits = State.queued if job._status not in (JobStatus.SCHEDULED, JobStatus.DEFERRED) else State.unqueued
         status = self.adapter.create(
             job_name=name,

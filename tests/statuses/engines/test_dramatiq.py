@@ -3,11 +3,17 @@
 import pytest
 
 import statuses
-from statuses import State
+from statuses import State, Status, Workflow
 from tests.projects.running import Project
 from tests.servers import until
 
 pytestmark = pytest.mark.parametrize("running", ["dramatiq"], indirect=True)
+
+
+def whole(job: Status, number: int) -> Workflow | None:
+    """Its workflow, once so many jobs of it have ended."""
+    found = statuses.workflow(job)
+    return found if len(found.jobs) == number and all(one.is_ended for one in found.jobs) else None
 
 
 @pytest.mark.usefixtures("shared")
@@ -30,7 +36,69 @@ class TestWithAWorker:
     def test_what_an_actor_sends_is_its_child(self, project: Project) -> None:
         job = project.ended(project.status(project.ask("send_with_child")))
 
-        assert project.ended(project.status(job.data["result"])).parent == job.id
+        child = project.ended(project.status(job.data["result"]))
+        assert (child.parent, child.root) == (job.id, job.id)
+
+    def test_a_pipeline_is_one_workflow_with_one_root(self, project: Project) -> None:
+        first = project.status(project.ask("send_steps", 1, 2, 3))
+
+        found = until(lambda: whole(first, 3), "three steps have ended")
+
+        assert [job.data for job in found.jobs] == [{"result": number} for number in (1, 3, 6)]
+        assert found.depths == [0, 1, 2]
+        assert [job.root for job in found.jobs] == [None, first.id, first.id]
+        assert [job.parent for job in found.jobs] == [None, first.id, found.jobs[1].id]
+
+    def test_the_members_of_a_group_are_one_workflow(self, project: Project) -> None:
+        ids = project.ask("send_group", "one", "two")
+        for gate in ("one", "two"):
+            project.open(gate)
+
+        single, last, before = (project.ended(until(lambda id=id: statuses.find_by(provider_job_id=id), "it is sent")) for id in ids)
+
+        found = statuses.workflow(last)
+        assert {job.id for job in found.jobs} == {single.id, last.id, before.id}
+        assert {(found.jobs[edge.before].id, found.jobs[edge.after].id) for edge in found.edges} == {(before.id, last.id)}
+        assert len({job.root for job in found.jobs}) == 1
+
+    def test_what_follows_a_group_waits_for_all_of_its_members_from_the_beginning(self, project: Project) -> None:
+        *ids, _, after = project.ask("send_group", "first", "second", then="both are through")
+        body = project.status(after)
+        project.began("second")
+        before = (body.state, body.job_name, sorted(statuses.workflow(body).depths))
+        project.open("first")
+        project.open("second")
+
+        project.ended(body)
+
+        assert before == (State.unqueued, "count", [0, 0, 1, 2])
+        assert set(body.depends_on) == set(ids)
+        assert (body.state, body.data, body.attempt) == (State.succeeded, {"result": "both are through"}, 0)
+        assert body.started_at > max(project.ended(project.status(id)).started_at for id in ids)
+
+    def test_a_member_that_is_retried_lets_go_what_waits_for_the_group(self, project: Project) -> None:
+        *ids, after = project.ask("send_group_of_unreliable", "unreliable member", "then it goes on")
+        failed, body = project.ended(project.status(ids[1])), project.status(after)
+        project.ended(project.status(ids[0]))
+        stopped, waits = statuses.workflow(body).stopped, body.state
+
+        project.retry(failed)
+
+        assert (stopped, waits) == ([failed], State.unqueued)
+        assert (project.ended(body).state, project.noted("then it goes on")) == (State.succeeded, 1)
+
+    def test_what_follows_a_group_is_not_sent_once_it_was_killed(self, project: Project) -> None:
+        *_, after = project.ask("send_group", "killed one", "killed two", then="never follows")
+        body = project.status(after)
+
+        body.request_kill(by="ops", end_queued=True)
+        project.open("killed one")
+        project.open("killed two")
+        for job in statuses.workflow(body).jobs:
+            project.ended(job)
+
+        assert project.ended(project.send("count", "after it")).is_succeeded
+        assert (body.reload().state, project.noted("never follows")) == (State.killed, 0)
 
     def test_a_message_of_an_untracked_publisher_appears_at_the_worker(self, project: Project) -> None:
         id = project.ask("send_untracked", "read_book", "Book:7")

@@ -6,11 +6,17 @@ import signal
 import pytest
 
 import statuses
-from statuses import State
+from statuses import State, Status, Workflow
 from tests.projects.running import Project
 from tests.servers import until
 
 pytestmark = pytest.mark.parametrize("running", ["huey"], indirect=True)
+
+
+def whole(job: Status, number: int) -> Workflow | None:
+    """Its workflow, once so many jobs of it have ended."""
+    found = statuses.workflow(job)
+    return found if len(found.jobs) == number and all(one.is_ended for one in found.jobs) else None
 
 
 @pytest.mark.usefixtures("shared")
@@ -34,7 +40,57 @@ class TestWithAConsumer:
     def test_what_a_task_sends_is_its_child(self, project: Project) -> None:
         job = project.ended(project.send("with_child"))
 
-        assert project.ended(project.status(job.data["result"])).parent == job.id
+        child = project.ended(project.status(job.data["result"]))
+        assert (child.parent, child.root) == (job.id, job.id)
+
+    def test_a_pipeline_is_one_workflow_with_one_root(self, project: Project) -> None:
+        first = project.status(project.ask("send_steps", 1, 2, 3))
+
+        found = until(lambda: whole(first, 3), "three steps have ended")
+
+        assert [job.data for job in found.jobs] == [{"result": number} for number in (1, 3, 6)]
+        assert found.depths == [0, 1, 2]
+        assert [job.root for job in found.jobs] == [None, first.id, first.id]
+        assert [job.parent for job in found.jobs] == [None, first.id, found.jobs[1].id]
+
+    def test_the_members_of_a_group_are_one_workflow(self, project: Project) -> None:
+        ids = project.ask("send_group", "huey one", "huey two")
+        for gate in ("huey one", "huey two"):
+            project.open(gate)
+
+        members = [project.ended(project.status(id)) for id in ids]
+
+        assert {job.id for job in statuses.workflow(members[1]).jobs} == set(ids)
+        assert len({job.root for job in members}) == 1
+
+    def test_the_callback_of_a_chord_waits_for_all_of_its_members_from_the_beginning(self, project: Project) -> None:
+        *ids, _, after = project.ask("send_chord", "huey first", "huey second")
+        body = project.status(after)
+        project.began("huey first")
+        before = (body.state, body.job_name.rpartition(".")[2], sorted(statuses.workflow(body).depths))
+        project.open("huey first")
+        project.open("huey second")
+
+        project.ended(body)
+
+        assert before == (State.unqueued, "take", [0, 0, 1, 2])
+        assert set(body.depends_on) == set(ids)
+        assert (body.state, body.data, body.attempt) == (State.succeeded, {"result": "list"}, 0)
+        assert body.call["args"] == [["through", "through"]]
+        assert body.started_at > max(project.ended(project.status(id)).started_at for id in ids)
+
+    def test_the_callback_of_a_chord_is_not_run_once_it_was_killed(self, project: Project) -> None:
+        *ids, _, after = project.ask("send_chord", "huey killed one", "huey killed two")
+        body = project.status(after)
+
+        body.request_kill(by="ops", end_queued=True)
+        project.open("huey killed one")
+        project.open("huey killed two")
+        for id in ids:
+            project.ended(project.status(id))
+
+        assert project.ended(project.send("count", "after the chord")).is_succeeded
+        assert (body.reload().state, body.started_at) == (State.killed, None)
 
     def test_a_task_that_asks_to_run_again_keeps_its_attempts_without_an_error(self, project: Project) -> None:
         job = project.send("poll", "huey polls", 2)

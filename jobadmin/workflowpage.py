@@ -254,7 +254,12 @@ class WorkflowPage:
     @cached_property
     def behind(self) -> int:
         """Jobs that failed, were killed or got lost, and stand behind others that did not go well."""
-        return sum(step.failed for step in self.graph.steps) - len(self.workflow.stopped)
+        return sum(step.failed for step in self.graph.steps) - len(self.workflow.stopped) - len(self.unsure)
+
+    @cached_property
+    def unsure(self) -> list[Status]:
+        """Those of which nobody has looked at all that is tied to them: the workflow is too large."""
+        return [self.workflow.jobs[number] for number in sorted(self.workflow.rim) if self.workflow.jobs[number].state in RETRY.states]
 
     @cached_property
     def buttons(self) -> list[Button]:

@@ -53,6 +53,8 @@ class Workflow:
     """Each pair once."""
     is_whole: bool
     """False: there are more jobs than were looked at; then those nearest to the first one are here."""
+    rim: frozenset[int] = frozenset()
+    """Indexes of jobs that may be tied to some that were not looked at; none where it is whole."""
 
     @cached_property
     def query(self) -> Query:
@@ -99,15 +101,15 @@ class Workflow:
         """Where it came to a halt: jobs that failed, were killed or got lost, while all that stands before them went well and
         nothing that waits for them has begun. These can be sent again, and nothing runs twice: what comes after them is
         sent by their engine, or stands behind them. A job that was sent by one which runs counts too, unless that one has
-        begun anew since: it may send it again itself."""
+        begun anew since: it may send it again itself. One on the rim does not count: nobody has looked at all that is tied to it."""
         well = [False] * len(self.jobs)
         went_on = {edge.before for edge in self.edges if edge.waits and self.jobs[edge.after].started_at is not None}
         found = []
         for number in self.order:
             job = self.jobs[number]
             ready = all(self._lets(edge, well) for edge in self.before[number])
-            well[number] = ready and (job.state is State.succeeded or job.state is State.started)
-            if ready and job.state in RETRIED and number not in went_on:
+            well[number] = (ready or number in self.rim) and (job.state is State.succeeded or job.state is State.started)
+            if ready and number not in self.rim and job.state in RETRIED and number not in went_on:
                 found.append(job)
         return found
 
@@ -131,7 +133,8 @@ def workflow(job: Status | str, most: int = MOST) -> Workflow:
     if status is not None:
         walk.begin(status)
     jobs = sorted(walk.jobs.values(), key=lambda found: (found.recorded_at, found.id))
-    return Workflow(jobs=tuple(jobs), edges=tuple(_edges(jobs, walk.awaited)), is_whole=walk.is_whole)
+    rim = frozenset(number for number, found in enumerate(jobs) if found.id in walk.rim)
+    return Workflow(jobs=tuple(jobs), edges=tuple(_edges(jobs, walk.awaited)), is_whole=walk.is_whole, rim=rim)
 
 
 class _Walk:
@@ -144,6 +147,8 @@ class _Walk:
         self.awaited: dict[str, list[str]] = {}
         """Id -> what the job waits for."""
         self.is_whole = True
+        self.rim: set[str] = set()
+        """Ids of jobs of which not all neighbours were loaded."""
         self._named: set[str] = set()
         self._asked: dict[str, set[str]] = {"depends_on": set(), "parent": set(), "root": set(), "id": set(), "provider_job_id": set()}
 
@@ -156,11 +161,15 @@ class _Walk:
             places = self._step(fresh)
             room = self.most - len(self.jobs)
             if len(places) > room:
-                self.is_whole = False
+                self._cut(fresh)
             if not places or not room:
                 return
             fresh = self._load(places[:room])
+        self._cut(fresh)
+
+    def _cut(self, fresh: Sequence[Status]) -> None:
         self.is_whole = False
+        self.rim.update(job.id for job in fresh)
 
     def _step(self, fresh: Sequence[Status]) -> list[_Place]:
         """Where the jobs next to these are, without those that are known."""

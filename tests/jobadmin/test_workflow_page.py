@@ -190,6 +190,25 @@ def test_only_what_failed_first_is_retried_what_stands_behind_is_told(client: Cl
         assert "1 more stands behind a job that did not succeed" in words_of(html)
 
 
+def test_a_workflow_that_is_too_large_says_what_is_not_shown_and_retries_only_what_is_certain(client: Client, monkeypatch: Any) -> None:
+    monkeypatch.setattr(statuses.workflow, "__defaults__", (4,))
+    with toy_engine():
+        row = [make_status("succeeded", job_name="pkg.step", engine="toy")]
+        for _ in range(5):
+            row.append(make_status("succeeded", job_name="pkg.step", engine="toy", depends_on=[row[-1].id]))
+        row[3].failed()
+        html = html_of(client, row[1])
+
+        assert "More than 4 jobs belong to it." in words_of(html)
+        assert "1 that did not succeed is not sent again from here" in words_of(html)
+        assert "where it stopped" not in re.sub(r'<span class="j-act">.*?</span></span>', "", html, flags=re.DOTALL)
+        assert len(JobFilter.from_querystring(urlsplit(workflow_url(row[1].id)).query).with_(workflow=row[1].id).query.ids()) == 4
+
+
+def test_a_workflow_that_is_whole_says_nothing_of_that(client: Client) -> None:
+    assert 'id="flow-cut"' not in html_of(client, run_of(2)["split"])
+
+
 def test_without_rights_there_are_no_buttons(browse: Any) -> None:
     made = run_of(2, failed=1)
 

@@ -123,6 +123,30 @@ def test_a_large_one_is_cut_and_says_so():
     assert statuses.workflow(root, most=21).is_whole
 
 
+def test_what_was_not_looked_at_is_no_reason_to_run_anything_again():
+    before = make_status("succeeded", job_name="0")
+    row = [before]
+    for number in range(1, 6):
+        before = make_status("succeeded", job_name=str(number), depends_on=[before.id])
+        row.append(before)
+    row[3].failed()
+
+    cut, whole = statuses.workflow(row[1], most=4), statuses.workflow(row[1])
+
+    assert names(cut) == ["0", "1", "2", "3"]
+    assert [cut.jobs[number].job_name for number in cut.rim] == ["3"]
+    assert (cut.stopped, whole.stopped, whole.rim) == ([], [], frozenset())
+
+
+def test_the_members_of_a_large_group_are_retried_however_many_there_are():
+    members = [make_status("failed" if number % 2 else "succeeded", job_name="member", root="group") for number in range(10)]
+
+    found = statuses.workflow(members[0], most=6)
+
+    assert (len(found.jobs), found.is_whole) == (6, False)
+    assert {job.id for job in found.stopped} == {job.id for job in found.jobs if job.is_failed}
+
+
 def test_a_long_row_is_found_in_one_look_where_its_jobs_have_a_root(store):
     before = make_status("succeeded", job_name="0")
     root = before.id

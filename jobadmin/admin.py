@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
 
 from jobadmin.models import Job, Operation
+from jobadmin.redaction import redact, redact_text
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -37,8 +41,33 @@ class JobAdmin(ReadOnlyAdmin):
 class OperationAdmin(ReadOnlyAdmin):
     """The audit trail as Django's admin shows it."""
 
-    list_display = ("created_at", "action", "username", "announced", "changed", "state", "reason")
+    list_display = ("created_at", "action", "username", "announced", "changed", "state", "why")
     list_filter = ("action", "state")
     search_fields = ("username", "reason", "description")
     date_hierarchy = "created_at"
-    exclude = ("undo_token",)
+    fields = (
+        "action", "user", "username", "address", "why", "which", "selected", "announced", "counted", "state", "done", "changed", "skipped",
+        "missing", "by_reason", "went_wrong", "undo_until", "undone_at", "created_at", "started_at", "ended_at", "heartbeat_at",
+    )  # fmt: skip
+
+    # What people typed and engines said, without secrets: as everywhere else.
+
+    @admin.display(description=_("reason"))
+    def why(self, operation: Operation) -> str:
+        return redact_text(operation.reason)
+
+    @admin.display(description=_("which jobs"))
+    def which(self, operation: Operation) -> str:
+        return redact_text(operation.description)
+
+    @admin.display(description=_("selected jobs"))
+    def selected(self, operation: Operation) -> str:
+        return redact_text(", ".join(operation.ids or ()))
+
+    @admin.display(description=_("plan"))
+    def counted(self, operation: Operation) -> str:
+        return json.dumps(redact(operation.plan), ensure_ascii=False)
+
+    @admin.display(description=_("error"))
+    def went_wrong(self, operation: Operation) -> str:
+        return redact_text(operation.error)

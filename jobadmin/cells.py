@@ -12,7 +12,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from jobadmin.actions import ACTIONS
-from jobadmin.formats import NOTHING, brief, count, duration
+from jobadmin.formats import NOTHING, brief, count, cut, duration
 from jobadmin.paths import HERE, page_url, quote, segment
 from jobadmin.redaction import redact, redact_text
 from jobadmin.templatetags.jobadmin import flag_badge, icon, state_badge
@@ -104,10 +104,6 @@ def resources(job: Status) -> dict[str, str]:
     """What the job works on -> how that is shown."""
     given = ((str(name), text) for name, value in (job.job_args or {}).items() for text in flat([value]))
     return {text: str(next(iter(redact({name: text}).values()))) for name, text in given}
-
-
-def cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def actions(job: Status, verbs: Iterable[Verb], links: Iterable[tuple[str, str, str]] = ()) -> SafeString:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 import statuses
 from jobadmin import spans
 from jobadmin.filters import FIELDS, FLAGS, LABELS, TIMES, Chip, JobFilter
+from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
 
 #: Fields with suggestions, in the order of the bar: parameter, icon, what several values are called.
@@ -104,7 +105,7 @@ class FilterBar:
 
     def _picker(self, parameter: str, icon: str, several: str) -> Picker:
         tokens = self.jobs.tokens(parameter)
-        known = statuses.all().values(FIELDS[parameter], limit=OFFERED)
+        known = [text for text in statuses.all().values(FIELDS[parameter], limit=OFFERED) if redact_text(text) == text]
         return Picker(
             parameter=parameter,
             icon=icon,

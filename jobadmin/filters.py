@@ -34,6 +34,7 @@ from jobadmin.parameters import (
     page_value,
 )
 from jobadmin.paths import page_url
+from jobadmin.redaction import redact_text
 from jobadmin.spans import Window
 from jobadmin.tokens import Token
 from statuses import Workflow
@@ -282,7 +283,7 @@ class JobFilter:
         """The active filters that no toggle of the bar shows already."""
         chips = [self._chip(parameter) for parameter in REPEATED if self._is_chip(parameter)]
         if self.q:
-            chips.append(Chip(parameter="q", label=str(LABELS["q"]), values=(self.q,), without=(), removes={"q": None}))
+            chips.append(Chip(parameter="q", label=str(LABELS["q"]), values=(redact_text(self.q),), without=(), removes={"q": None}))
         if not self.span:
             words = moment_range(self.after, self.before)
             chips.append(Chip(parameter="span", label=str(TIMES[self.by]), values=(words,), without=(), removes={"span": None}))
@@ -310,8 +311,8 @@ class JobFilter:
         return Chip(
             parameter=parameter,
             label=str(LABELS[parameter]),
-            values=tuple(str(words.get(token.value, token.words)) for token in tokens if not token.negative),
-            without=tuple(str(words.get(token.value, token.words)) for token in tokens if token.negative),
+            values=tuple(redact_text(str(words.get(token.value, token.words))) for token in tokens if not token.negative),
+            without=tuple(redact_text(str(words.get(token.value, token.words))) for token in tokens if token.negative),
             removes={parameter: None, **({"step": None} if parameter == "workflow" else {})},
         )
 
@@ -338,7 +339,7 @@ class JobFilter:
         """All of it in words, for a confirmation or the audit trail."""
         parts = [f"{chip.label} {chip.words}" for chip in map(self._chip, REPEATED) if chip.values or chip.without]
         if self.q:
-            parts.append(f"{LABELS['q']} {self.q}")
+            parts.append(f"{LABELS['q']} {redact_text(self.q)}")
         # Where this is kept, a database, null characters may not be.
         return " · ".join([*parts, capfirst(self.span_words())]).replace("\x00", "␀")
 

@@ -2,12 +2,23 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import statuses
+from jobadmin.redaction import redact_text
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Schedule, Worker
+
+Row = TypeVar("Row", bound="_Named")
+
+
+class _Named(Protocol):
+    """A row of a page about queues or workers, a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    name: str
+
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +72,15 @@ def schedules() -> tuple[list[Schedule], list[str]]:
     Raises: StoreUnavailable."""
     told = {engine.name: _told(engine, engine.schedules) for engine in registry.all() if engine.has_schedules}
     return [schedule for found in told.values() for schedule in found or ()], [name for name, found in told.items() if found is None]
+
+
+def without_secrets(row: Row) -> Row:
+    """The row; where its name holds a secret with that hidden, and without the links and buttons that would carry it."""
+    shown = redact_text(row.name)
+    if shown == row.name:
+        return row
+    closed: dict[str, Any] = {field.name: "" for field in fields(row) if field.name.endswith("url")}
+    return replace(row, name=shown, buttons=[], **closed)
 
 
 def _told(engine: Engine, ask: Callable[[], list[Told]]) -> list[Told] | None:

@@ -55,6 +55,11 @@ def _decimal(number: float, places: int) -> str:
     return number_format(Decimal(f"{number:.{places}f}"), decimal_pos=places)
 
 
+def cut(text: str, length: int) -> str:
+    """`text` with at most so many characters, the last of them telling that there were more."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def number(value: float) -> str:
     """A number of any kind, whole or with the decimals it has, as the reader's language writes it."""
     if isinstance(value, int):

@@ -5,9 +5,13 @@ The jobs themselves live in Redis and are read through `statuses`.
 
 from __future__ import annotations
 
+from urllib.parse import unquote_plus
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from jobadmin.redaction import redact_text
 
 
 class Job(models.Model):
@@ -100,7 +104,7 @@ class Operation(models.Model):
         verbose_name_plural = _("operations")
 
     def __str__(self) -> str:
-        return f"{self.get_action_display()}: {self.description or self.filter}"
+        return redact_text(f"{self.get_action_display()}: {self.description or unquote_plus(self.filter)}")
 
     @property
     def is_over(self) -> bool:

@@ -6,15 +6,15 @@ Everything a job carries is escaped where it enters: the name once a row, the ad
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from jobadmin.filters import JobFilter
-from jobadmin.formats import NOTHING, STATE_WORDS, count, duration
+from jobadmin.formats import NOTHING, STATE_WORDS, count, cut, duration
 from jobadmin.panels.ranking import NAME_STATES, NameRow, NameTable
+from jobadmin.redaction import redact_text
 
 #: Characters of a name that are shown.
 LONGEST_NAME = 80
@@ -33,44 +33,53 @@ class Rows:
         self.of_name = jobs.links("list", "name")
         self.of_state = {state: jobs.links("list", "name", state=state) for state in NAME_STATES}
         self.by_run_time = jobs.links("list", "name", sort="-run_time")
-        self.words = {state: escape(STATE_WORDS[state]) for state in NAME_STATES}
+        self.words = {state: escape(str(STATE_WORDS[state])) for state in NAME_STATES}
         self.spoken = {state: word.lower() for state, word in self.words.items()}
         self.total, self.rate = escape(_("Total")), escape(_("Failure rate"))
 
     def html(self) -> Iterator[str]:
         for row in self.table.rows:
-            name, address = escape(Truncator(row.value).chars(LONGEST_NAME)), escape(self.of_name(row.value))
-            cells = "".join(self._count(row, state, number, name) for state, number in row.cells)
+            shown = redact_text(row.value)
+            is_open, name = shown == row.value, escape(cut(shown, LONGEST_NAME))
+            address = self.of_name(row.value) if is_open else ""
+            cells = "".join(self._count(row, state, number, name, is_open) for state, number in row.cells)
+            total = f'<span class="j-withbar">{count(row.total)}{bar_markup(row.total, self.table.most_total)}</span>'
             yield (
-                f'<tr role="row"><th role="rowheader" scope="row"><a class="j-drill j-mono" href="{address}">{name}</a></th>'
-                f'<td role="cell" class="j-num" data-label="{self.total}"><a class="j-drill" href="{address}"><span class="j-withbar">'
-                f"{count(row.total)}{bar_markup(row.total, self.table.most_total)}</span></a></td>{cells}"
-                f'<td role="cell" class="j-num" data-label="{self.rate}">{self._failure(row)}</td>'
-                f'<td role="cell" class="j-num" data-label="p95">{self._p95(row)}</td></tr>'
+                f'<tr role="row"><th role="rowheader" scope="row">{_link(address, name, "j-drill j-mono")}</th>'
+                f'<td role="cell" class="j-num" data-label="{self.total}">{_link(address, total)}</td>{cells}'
+                f'<td role="cell" class="j-num" data-label="{self.rate}">{self._failure(row, is_open)}</td>'
+                f'<td role="cell" class="j-num" data-label="p95">{self._p95(row, is_open)}</td></tr>'
             )
 
-    def _count(self, row: NameRow, state: str, number: int, name: str) -> str:
+    def _count(self, row: NameRow, state: str, number: int, name: str, is_open: bool) -> str:
         cell = f'<td role="cell" class="j-num" data-label="{self.words[state]}">'
         if not number:
             return cell + '<span class="is-nil">0</span></td>'
         words = count(number)
-        address = escape(self.of_state[state](row.value))
-        return f'{cell}<a class="j-drill" href="{address}" aria-label="{words} {self.spoken[state]}, {name}">{words}</a></td>'
+        address = self.of_state[state](row.value) if is_open else ""
+        return f"{cell}{_link(address, words, label=f'{words} {self.spoken[state]}, {name}')}</td>"
 
-    def _failure(self, row: NameRow) -> str:
+    def _failure(self, row: NameRow, is_open: bool) -> str:
         inside = (
             f'<span class="j-withbar">{escape(row.failure_words)}{bar_markup(row.failure, self.table.most_failure, " s-failed")}</span>'
         )
         if not row.counts["failed"]:
             return f'<span class="j-drill is-nil">{inside}</span>'
-        strong = " j-strong" if row.is_notable else ""
-        return f'<a class="j-drill{strong}" href="{escape(self.of_state["failed"](row.value))}">{inside}</a>'
+        return _link(self.of_state["failed"](row.value) if is_open else "", inside, "j-drill j-strong" if row.is_notable else "j-drill")
 
-    def _p95(self, row: NameRow) -> str:
+    def _p95(self, row: NameRow, is_open: bool) -> str:
         if row.p95 is None:
             return f'<span class="is-nil">{NOTHING}</span>'
         inside = f'<span class="j-withbar">{escape(duration(row.p95))}{bar_markup(row.p95_bar, 1)}</span>'
-        return f'<a class="j-drill" href="{escape(self.by_run_time(row.value))}">{inside}</a>'
+        return _link(self.by_run_time(row.value) if is_open else "", inside)
+
+
+def _link(address: str, inside: str, css: str = "j-drill", *, label: str = "") -> str:
+    """`inside`, which is markup, as a link; without an address, which would hold a secret, as it is."""
+    if not address:
+        return f'<span class="{css}">{inside}</span>'
+    spoken = f' aria-label="{label}"' if label else ""
+    return f'<a class="{css}" href="{escape(address)}"{spoken}>{inside}</a>'
 
 
 def bar_markup(part: float, whole: float, colours: str = "") -> str:

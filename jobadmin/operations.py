@@ -260,7 +260,7 @@ def _log(operation: Operation) -> None:
             "action": ALL[operation.action].label,
             "pk": operation.pk,
             "count": operation.announced,
-            "reason": operation.reason,
+            "reason": redact_text(operation.reason),
         },
     )
 

@@ -100,7 +100,8 @@ def read(jobs: JobFilter, only: str | None = None) -> Queues:
     order = sorted(names, key=lambda name: (-_total(counts.queued, name), name))[:MOST] if only is None else [only] if only in names else []
     drawn = depths.sparks(order)
     rows = [_row(name, jobs, told, counts, lengths.get(name), drawn[name]) for name in order]
-    return Queues(rows=sorted(rows, key=lambda row: not row.is_unserved), total=len(names), fleet=told)
+    rows = [fleet.without_secrets(row) for row in sorted(rows, key=lambda row: not row.is_unserved)]
+    return Queues(rows=rows, total=len(names), fleet=told)
 
 
 def _count(jobs: JobFilter) -> _Counts:

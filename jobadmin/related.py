@@ -97,9 +97,11 @@ def alike(status: Status) -> tuple[str, int] | None:
     if not group:
         return None
     total = statuses.where(error=group).count() - 1
-    return (listed("error", group) if redact_text(group) == group else "", total) if total > 0 else None
+    return (listed("error", group), total) if total > 0 else None
 
 
 def listed(parameter: str, value: str) -> str:
-    """Address of the list of all jobs, of any time, with one value."""
+    """Address of the list of all jobs, of any time, with one value; empty where it would hold a secret."""
+    if redact_text(value) != value:
+        return ""
     return JobFilter().with_(**{parameter: value}, span="all").url("list")

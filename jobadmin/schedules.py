@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.utils.dates import WEEKDAYS
@@ -12,6 +12,7 @@ import statuses
 from jobadmin import fleet, formats
 from jobadmin.filters import JobFilter
 from jobadmin.paths import queue_url
+from jobadmin.redaction import redact_text
 from statuses import FacetCount, State, Status
 from statuses.engines.base import Schedule
 
@@ -79,19 +80,25 @@ def _row(schedule: Schedule, jobs: JobFilter, day: Mapping[str, FacetCount], new
     listed, lately = jobs.with_(name=schedule.job_name, span="all"), jobs.with_(name=schedule.job_name, span="24h")
     counted = day.get(schedule.job_name)
     rule, exact = words(schedule)
+    is_open = redact_text(schedule.job_name) == schedule.job_name  # a secret stands in no address
     return ScheduleRow(
-        about=schedule,
+        about=_shown(schedule),
         rule=rule,
         exact=exact,
-        url=listed.url("list"),
-        queue_url=queue_url(schedule.queue) if schedule.queue else "",
+        url=listed.url("list") if is_open else "",
+        queue_url=queue_url(schedule.queue) if schedule.queue and redact_text(schedule.queue) == schedule.queue else "",
         last=newest[schedule.job_name],
         is_overdue=bool(schedule.is_enabled and schedule.next_at and schedule.next_at < jobs.now - GRACE),
         day=counted.total if counted else 0,
-        day_url=lately.url("list"),
+        day_url=lately.url("list") if is_open else "",
         failed=counted.by_state[State.failed] if counted else 0,
-        failed_url=lately.url("list", state="failed"),
+        failed_url=lately.url("list", state="failed") if is_open else "",
     )
+
+
+def _shown(schedule: Schedule) -> Schedule:
+    queue = redact_text(schedule.queue) if schedule.queue else schedule.queue
+    return replace(schedule, name=redact_text(schedule.name), job_name=redact_text(schedule.job_name), queue=queue)
 
 
 def words(schedule: Schedule) -> tuple[str, str]:

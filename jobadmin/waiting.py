@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 import statuses
 from jobadmin import fleet
 from jobadmin.filters import JobFilter
+from jobadmin.redaction import redact_text
 from statuses import Status
 
 #: How far back the speed of a queue is measured; the words on the page say the same.
@@ -67,13 +68,14 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
     in_queue, listed = statuses.where(queue=status.queue), JobFilter().with_(queue=status.queue, span="all")
     running = in_queue.where(state="started").report(count=True, counts_by={"worker": 1})
     started = in_queue.where(started_at=(now - DRAIN_SPAN, None)).count()
+    is_open = redact_text(status.queue) == status.queue  # a secret stands in no address
     before = status.queued_at - timedelta(microseconds=1) if status.queued_at else None
     return Waiting(
         awaited=still,
         ahead=in_queue.where(state="queued", queued_at=(None, before)).count() if before else None,
-        ahead_url=listed.url("list", state="queued", by="queued_at", to=before) if before else "",
+        ahead_url=listed.url("list", state="queued", by="queued_at", to=before) if before and is_open else "",
         running=running.total or 0,
-        running_url=listed.url("list", state="started"),
+        running_url=listed.url("list", state="started") if is_open else "",
         workers=running.distinct["worker"],
         per_second=started / DRAIN_SPAN.total_seconds(),
         is_unserved=status.is_queued and fleet.read(queues=False).is_unserved(status.queue, [status.engine], started),

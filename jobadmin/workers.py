@@ -109,6 +109,7 @@ def read(jobs: JobFilter, queue: str = "") -> Workers:
     found.sort(key=lambda row: (not row.is_lost_with_jobs, _ORDER.index(row.condition), -row.running, row.name))
     rows = found[:MOST]
     _name_jobs(rows)
+    rows = [fleet.without_secrets(row) for row in rows]
     stopped = [] if queue else _stopped({worker.name for worker in told.workers if worker.is_alive}, jobs.now)
     return Workers(rows=rows, total=len(found), fleet=told, queue=queue, stopped=stopped)
 
@@ -120,7 +121,9 @@ def _stopped(alive: set[str], now: datetime) -> list[Stopped]:
     for order in orders.order_by("-created_at")[: 10 * MOST_STOPPED]:
         name = order.description.partition(": ")[2]
         if name not in alive and name not in found:
-            found[name] = Stopped(name=name, at=order.created_at, by=order.username, reason=redact_text(order.reason), operation=order.pk)
+            found[name] = Stopped(
+                name=redact_text(name), at=order.created_at, by=order.username, reason=redact_text(order.reason), operation=order.pk
+            )
     return list(found.values())[:MOST_STOPPED]
 
 
@@ -145,7 +148,7 @@ def _row(name: str, about: Worker | None, jobs: JobFilter, running: Mapping[str,
         about=about,
         condition=_condition(about, runs),
         buttons=buttons(about) if about is not None else [],
-        queues=[(queue, jobs.url("list", queue=queue, state="queued", span="all")) for queue in (about.queues if about else ())],
+        queues=[_queue(queue, jobs) for queue in (about.queues if about else ())],
         url=listed.url("list"),
         running=runs,
         running_url=listed.url("list", state="started"),
@@ -157,6 +160,11 @@ def _row(name: str, about: Worker | None, jobs: JobFilter, running: Mapping[str,
         failed=did.by_state[State.failed] if did else 0,
         failed_url=lately.url("list", state="failed"),
     )
+
+
+def _queue(queue: str, jobs: JobFilter) -> tuple[str, str]:
+    shown = redact_text(queue)
+    return shown, jobs.url("list", queue=queue, state="queued", span="all") if shown == queue else ""
 
 
 def _condition(about: Worker | None, running: int) -> str:

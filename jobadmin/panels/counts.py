@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from jobadmin import charts, formats, health
 from jobadmin.filters import FLAGS, JobFilter
 from jobadmin.panels.reading import Reading, flag_counts, series_by_state
+from jobadmin.redaction import redact_text
 from statuses import State
 
 #: States of which more is bad (marked red), and of which less is good (marked green).
@@ -101,6 +102,7 @@ def stale(reading: Reading) -> Stale | None:
         return None
     query = reading.jobs.with_(state=None, flag="stale", sort=None).query
     top = query.report(counts_by={"worker": 1}).counts_by["worker"]
+    top = [one for one in top if redact_text(one.value) == one.value]
     return Stale(
         count=count,
         after=formats.every(health.stale_after()),

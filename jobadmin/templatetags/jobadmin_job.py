@@ -68,6 +68,16 @@ def listed(**values: str) -> str:
 
 
 @register.simple_tag
+def value_link(parameter: str, text: str, css: str = "") -> SafeString:
+    """``{% value_link "queue" status.queue %}``: a value with the list of its jobs; without, where the address would hold a secret."""
+    shown = redacted(text)
+    names = mark_safe(f' class="{css}"') if css else ""
+    if shown != text:
+        return format_html("<span{}>{}</span>", names, breakable(shown))
+    return format_html('<a{} href="{}">{}</a>', names, listed(**{parameter: text}), breakable(text))
+
+
+@register.simple_tag
 def traceback(parts: Iterable[Part]) -> SafeString:
     """``{% traceback trace.parts %}``: its lines, foreign frames folded."""
     return parts_html(parts)

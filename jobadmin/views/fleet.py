@@ -21,6 +21,7 @@ from jobadmin.controls import CONTROLS, Control, Target
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.paths import queue_url, quote, safe_next, unquote
+from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.views.base import needs, page, render, wants_part
 from statuses.engines import registry
@@ -52,7 +53,7 @@ def queue(request: HttpRequest, queue: str) -> HttpResponse:
     if not shown.rows and chart is None:
         raise Http404
     context = {
-        "title": name,
+        "title": redact_text(name),
         "queue": name,
         "here": queue_url(name),
         "shown": shown,

@@ -3,7 +3,7 @@
 The first look counts (value, state) pairs by code: state column and the field's, nothing else. When the first and
 the last job of each was recorded is asked of the few segments that can hold them, once the largest are known."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 from .answers import FacetCount
 from .clock import from_us
 from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
-from .segments import Array, Segment, pick
+from .segments import Array, pick
 from .states import State
 
 #: (family, code) pairs that stand for one text.
@@ -113,40 +113,41 @@ def most(totals: Mapping[str, int], limit: int | None) -> list[str]:
 
 def _ends(field: str, found: Found, winners: Mapping[str, Codes]) -> Any:
     """Text -> first and last recorded_at, from the segments that can hold them."""
-    holders = {text: _holders(found, pairs) for text, pairs in winners.items()}
-    chosen = {segment.key for held in holders.values() for segment in can_be_first_or_last(held)}
+    owners = _owners(winners)
+    chosen = _can_hold_ends(found, owners, len(winners))
     look = Look(("ends", field), partial(_find_ends, field), frozenset({"state", field, "recorded_at"}), only=lambda s: s.key in chosen)
     ends = yield look
-    texts = {pair: text for text, pairs in winners.items() for pair in pairs}
-    result: dict[str, tuple[int, int]] = {}
+    lows, highs = np.full(len(winners), _LATEST), np.full(len(winners), _EARLIEST)
     for segment, (codes, first, last) in ends:
-        for (family, code), text in texts.items():
-            at = int(np.searchsorted(codes, code)) if family == segment.family else len(codes)
-            if at < len(codes) and codes[at] == code:
-                low, high = result.get(text, (int(first[at]), int(last[at])))
-                result[text] = min(low, int(first[at])), max(high, int(last[at]))
-    return result
+        wanted, texts = owners.get(segment.family, (codes[:0], codes[:0]))
+        at = np.searchsorted(codes, wanted)
+        there = np.flatnonzero(codes.take(at, mode="clip") == wanted)
+        at, texts = at[there], texts[there]
+        lows[texts], highs[texts] = np.minimum(lows[texts], first[at]), np.maximum(highs[texts], last[at])
+    return dict(zip(winners, zip(lows.tolist(), highs.tolist(), strict=True), strict=True))
 
 
-def _holders(found: Found, pairs: Codes) -> list[Segment]:
-    """The segments with a job of one of the codes."""
-    return [segment for segment, (keys, _) in found if any(_has(keys, code) for family, code in pairs if family == segment.family)]
+_EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
 
 
-def _has(keys: Array, code: int) -> bool:
-    at = int(np.searchsorted(keys, code << 3))
-    return at < len(keys) and int(keys[at]) >> 3 == code
+def _owners(winners: Mapping[str, Codes]) -> dict[int, tuple[Array, Array]]:
+    """Family -> its codes, and the number of the text that each stands for; a text has one code in a family."""
+    pairs = np.array([(family, code, number) for number, codes in enumerate(winners.values()) for family, code in codes]).reshape(-1, 3)
+    return {int(family): (pairs[pairs[:, 0] == family, 1], pairs[pairs[:, 0] == family, 2]) for family in np.unique(pairs[:, 0])}
 
 
-def can_be_first_or_last(segments: Iterable[Segment]) -> list[Segment]:
-    """Of segments that hold a job each, those that can hold the earliest or the latest: by their bounds of recorded_at."""
-    bounded = [(segment, segment.bounds("recorded_at") or (-(1 << 63), (1 << 63) - 1)) for segment in segments]
-    if not bounded:
-        return []
-    # Every one of them has a job at or before its upper bound, so the earliest is no later than the lowest of those.
-    earliest = min(high for _, (_, high) in bounded)
-    latest = max(low for _, (low, _) in bounded)
-    return [segment for segment, (low, high) in bounded if low <= earliest or high >= latest]
+def _can_hold_ends(found: Found, owners: Mapping[int, tuple[Array, Array]], number: int) -> set[tuple[Any, ...]]:
+    """Keys of the segments that can hold the first or the last job of a text: by their bounds of recorded_at."""
+    held = []
+    # Every segment with a job of a text has one at or before its upper bound, so the earliest is no later than the lowest of those.
+    earliest, latest = np.full(number, _LATEST), np.full(number, _EARLIEST)
+    for segment, (keys, _) in found:
+        codes, texts = owners.get(segment.family, (keys[:0], keys[:0]))
+        texts = texts[np.isin(codes, keys >> 3)]
+        low, high = segment.bounds("recorded_at") or (_EARLIEST, _LATEST)
+        earliest[texts], latest[texts] = np.minimum(earliest[texts], high), np.maximum(latest[texts], low)
+        held.append((segment, texts, low, high))
+    return {segment.key for segment, texts, low, high in held if ((low <= earliest[texts]) | (high >= latest[texts])).any()}
 
 
 def _find_ends(field: str, hits: Hits) -> tuple[Array, Array, Array] | None:

@@ -4,7 +4,7 @@ The first look counts entries over 16 bits of the hash (one number for all texts
 the largest sums are then counted exactly, text by text, as far as they can hold one of the largest. Only the texts
 of the winners are read, each from one job that has it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,8 @@ from .clock import from_us
 from .columns import TAG_BUCKETS
 from .encoding import tag_hash
 from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
-from .facets import Facets, can_be_first_or_last
-from .segments import Array, Posting, pick
+from .facets import Facets
+from .segments import Array, Posting, Segment, pick
 from .states import State
 
 #: Buckets of the hash times the 8 bits after it.
@@ -234,7 +234,7 @@ def _ends(merged: _Merged, chosen: Sequence[int]) -> Any:
     candidates = set()
     for hash in hashes:
         holders = [segment for segment, (keys, _, _) in merged.found if _has(keys, hash)]
-        candidates |= {segment.key for segment in can_be_first_or_last(holders)}
+        candidates |= {segment.key for segment in _can_be_first_or_last(holders)}
     postings = frozenset((_KIND, int(hash) >> 48) for hash in hashes)
     key = ("tag ends", tuple(map(int, hashes)))
     compute = partial(_find_ends, hashes)
@@ -245,6 +245,17 @@ def _ends(merged: _Merged, chosen: Sequence[int]) -> Any:
             low, high = result.get(hash, (first, last))
             result[hash] = min(low, first), max(high, last)
     return result
+
+
+def _can_be_first_or_last(segments: Iterable[Segment]) -> list[Segment]:
+    """Of segments that hold a job each, those that can hold the earliest or the latest: by their bounds of recorded_at."""
+    bounded = [(segment, segment.bounds("recorded_at") or (-(1 << 63), (1 << 63) - 1)) for segment in segments]
+    if not bounded:
+        return []
+    # Every one of them has a job at or before its upper bound, so the earliest is no later than the lowest of those.
+    earliest = min(high for _, (_, high) in bounded)
+    latest = max(low for _, (low, _) in bounded)
+    return [segment for segment, (low, high) in bounded if low <= earliest or high >= latest]
 
 
 def _has(keys: Array, hash: np.uint64) -> bool:

@@ -64,13 +64,19 @@ def extent(column: str) -> Look:
 
 
 @dataclass(frozen=True)
-class _Cells:
-    """A histogram over the logarithmic grid of one group of jobs."""
+class _Totals:
+    """What the spans of one group of jobs come to."""
 
     n: int
     total: int
     low: int
     high: int
+
+
+@dataclass(frozen=True)
+class _Cells(_Totals):
+    """With a histogram over the logarithmic grid."""
+
     cells: Array
     """Ascending, each once."""
     counts: Array
@@ -159,7 +165,7 @@ def _nth(values: Array, rank: int) -> int:
     return int(np.partition(values, rank)[rank])
 
 
-def _durations(merged: _Cells, percentiles: Sequence[int]) -> Durations:
+def _durations(merged: _Totals, percentiles: Sequence[int]) -> Durations:
     p50, p95, p99 = (value / 1e6 for value in percentiles)
     average = merged.total / merged.n / 1e6
     return Durations(n=merged.n, min=merged.low / 1e6, avg=average, p50=p50, p95=p95, p99=p99, max=merged.high / 1e6)
@@ -173,8 +179,7 @@ def durations_by(evaluation: Evaluation, field: str, column: str, limit: int | N
     chosen = _by_family(winners)
     groups = {family: _Groups(codes) for family, codes in chosen.items()}
     cells = yield Look(("grids", field, column, _key(chosen)), partial(_count_group_cells, field, column, groups), needed, ahead=needed)
-    merged = _merge_groups(winners, cells)
-    ranks = {text: _ranks(group) for text, group in merged.items()}
+    merged, ranks = _merge_groups(winners, cells)
     sought = {family: _sought(family, codes, winners, ranks) for family, codes in chosen.items()}
     wanted = {family: _Sought(groups[family], cells) for family, cells in sought.items()}
     inside = yield Look(("insides", field, column, _key(sought)), partial(_group_insides, field, column, wanted), needed)
@@ -254,13 +259,36 @@ def _count_group_cells(field: str, column: str, chosen: Mapping[int, _Groups], h
     return tuple(found) or None
 
 
-def _merge_groups(winners: _Winners, found: Found) -> dict[str, _Cells]:
-    texts = {pair: text for text, pairs in winners.items() for pair in pairs}
-    parts: dict[str, list[tuple[Any, ...]]] = {text: [] for text in winners}
+def _merge_groups(winners: _Winners, found: Found) -> tuple[dict[str, _Totals], dict[str, list[tuple[int, int]]]]:
+    """What the groups come to, and where their percentiles are (as `_ranks`): all groups at once, there may be thousands."""
+    numbers = {pair: number for number, pairs in enumerate(winners.values()) for pair in pairs}
+    totals = [_Totals(0, 0, 1 << 63, 0)] * len(winners)
+    owners, cells, counts = [], [], []
     for segment, groups in found:
-        for code, *group in groups:
-            parts[texts[segment.family, code]].append(tuple(group))
-    return {text: _merge(groups) for text, groups in parts.items()}
+        for code, n, total, low, high, cells_of_group, counts_of_group in groups:
+            number = numbers[segment.family, code]
+            last = totals[number]
+            totals[number] = _Totals(last.n + n, last.total + total, min(last.low, low), max(last.high, high))
+            owners.append(number)
+            cells.append(cells_of_group)
+            counts.append(counts_of_group)
+    if not owners:
+        return {}, {}
+    keys = np.repeat(np.array(owners, np.int64) << 16, [len(part) for part in cells]) | np.concatenate(cells)
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    keys, sums = keys[starts], np.add.reduceat(np.concatenate(counts)[order].astype(np.int64), starts)
+    above, sizes = np.cumsum(sums), np.array([group.n for group in totals], np.int64)
+    before = np.cumsum(sizes) - sizes
+    ranks: list[list[tuple[int, int]]] = [[] for _ in totals]
+    for percentile in PERCENTILES:
+        rank = -(-sizes * percentile // 100)
+        index = np.searchsorted(above, before + rank)
+        within = rank - 1 - (above[index] - sums[index] - before)
+        for places, place in zip(ranks, zip((keys[index] & 0xFFFF).tolist(), within.tolist(), strict=True), strict=True):
+            places.append(place)
+    return dict(zip(winners, totals, strict=True)), dict(zip(winners, ranks, strict=True))
 
 
 #: (code, the grid cells to fetch of it), for one family.

@@ -57,7 +57,7 @@ def _write(engine: str, worker: str, report: str) -> list[bytes]:
 def reports(engine: str) -> list[Report]:
     """The workers of an engine by name, lost ones too. One round trip. Raises: StoreUnavailable."""
     store = current()
-    values, time = store.pipeline([("HVALS", keys.presence(store.families[0])), ("TIME",)])
+    values, time = store.pipeline([("HVALS", keys.presence(store.families[0])), ("TIME",)], primary=True)
     frozen = clock.frozen_us()
     now = clock.from_us(frozen if frozen is not None else int(time[0]) * 1_000_000 + int(time[1]))
     found = [_report(value, now) for value in values]

@@ -98,8 +98,8 @@ class Store:
             raise ConfigurationError(f"url {url!r} is not redis://, rediss:// or unix://: {error}") from None
 
     def read(self, *command: Any) -> Any:
-        """The reply to one reading command."""
-        return self.pipeline([command])[0]
+        """The reply to one reading command, from the primary: for what is no answer of a query."""
+        return self.pipeline([command], primary=True)[0]
 
     def pipeline(self, commands: Iterable[Command], *, primary: bool = False) -> list[Any]:
         """The replies to reading commands, in one round trip; not atomic between commands."""

@@ -50,7 +50,11 @@ class Proxy:
             except OSError:
                 return
             server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            server.connect(self.upstream)
+            try:
+                server.connect(self.upstream)
+            except OSError:
+                client.close()
+                continue
             self._lines.append(_Line(self, client, server))
 
 

@@ -1,15 +1,18 @@
 """A replica takes over that had not heard everything: no answer and no record is made of what was never true there."""
 
+import random
 from datetime import timedelta
 
 import pytest
 
 import statuses
 from statuses import clock, keys
+from statuses.cache import partials
 from statuses.columns import SEGMENT_ROWS
 from statuses.store import current
 from tests.statuses.instances import instances, until
 from tests.statuses.proxy import Proxy
+from tests.statuses.test_replica import answers, something
 
 
 @pytest.fixture
@@ -213,3 +216,88 @@ def test_removals_that_were_lost_can_be_done_again(pair):
     assert statuses.all().count() == 1
     assert statuses.restore(done.undo).changed == 0
     assert statuses.all().delete_all().changed == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_was_lost_and_written_instead_no_cached_answer_lies(pair, seed):
+    chance, jobs = random.Random(seed), []
+    for _ in range(30):
+        something(chance, jobs)
+    answers()
+    pair.lag()
+    for _ in range(30):
+        something(chance, jobs)
+    lost = answers()
+
+    pair.fail_over()
+    back = answers()
+    for _ in range(30):
+        something(chance, jobs)
+    now = answers()
+
+    assert lost != back != now
+    statuses.configure(url=pair.line.url, namespace="pair")
+    partials.clear()
+    assert answers() == now
+    assert statuses.check().problems == ()
+
+
+def test_versions_go_on_and_none_of_the_lost_time_comes_back(pair):
+    job = statuses.create(job_name="a")
+    pair.lag()
+    kept, lost = statuses.version().text, set()
+    for number in range(5):
+        job.set_queue(f"q{number}")
+        lost.add(statuses.version().text)
+
+    pair.fail_over()
+    assert statuses.version().text == kept
+    seen = set()
+    for number in range(5):
+        job.set_queue(f"q{number}")
+        seen.add(statuses.version().text)
+
+    assert len(lost) == len(seen) == 5
+    assert not lost & seen and kept not in lost | seen
+
+
+def test_attempts_that_were_lost_are_counted_again_and_hold_what_is_true_now(pair):
+    job = statuses.create(state="started")
+    pair.lag()
+    job.add_error("lost").failed()
+    job.started(worker="lost").save(["lost"])
+    assert job.reload().attempt == 1 and job.prior_attempts[0].errors == ["lost"]
+
+    pair.fail_over()
+    assert (job.reload().attempt, job.errors, job.data, job.worker) == (0, [], None, None)
+    job.add_error("true").failed()
+    job.started(worker="new")
+
+    assert (job.reload().attempt, job.worker, job.data) == (1, "new", None)
+    assert [(one.state, one.errors) for one in job.prior_attempts] == [("failed", ["true"])]
+    assert statuses.find(f"{job.id}:1") is None
+
+
+def test_a_kill_request_that_was_lost_is_asked_again_by_who_asks_again(pair):
+    job = statuses.create(state="started")
+    pair.lag()
+    statuses.all().request_kill_all(by="lost", reason="lost")
+    assert statuses.where(kill_requested=True).count() == 1
+
+    pair.fail_over()
+
+    assert statuses.where(kill_requested=True).count() == 0
+    job.check_kill()
+    assert statuses.all().request_kill_all(by="ops").changed == 1
+    assert (job.reload().kill_requested_by, job.kill_reason) == ("ops", None)
+
+
+def test_a_page_goes_on_from_a_job_that_was_lost(pair):
+    kept = [statuses.create().id for _ in range(4)]
+    pair.lag()
+    statuses.create()
+    page = statuses.all().limit(1).run()
+
+    pair.fail_over()
+
+    assert statuses.all().after(page.next).ids() == kept[::-1]

@@ -14,12 +14,15 @@ from jobadmin.filters import JobFilter
 from jobadmin.paths import queue_url
 from jobadmin.redaction import redact_text
 from statuses import FacetCount, State, Status
+from statuses.engines import registry
 from statuses.engines.base import Schedule
 
 #: Schedules on the page; those that come next.
 MOST = 200
 #: A schedule is overdue when its moment passed longer ago than this: engines look about once a minute.
 GRACE = timedelta(minutes=2)
+#: Overdue schedules that are named above the table.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,8 @@ class Schedules:
     total: int
     silent: list[str]
     """Engines that have schedules and could not tell of them."""
+    without: list[str]
+    """Engines of this project that know no schedules."""
 
     @property
     def fleet(self) -> "Schedules":
@@ -60,7 +65,13 @@ class Schedules:
 
     @property
     def overdue(self) -> list[ScheduleRow]:
-        return [row for row in self.rows if row.is_overdue]
+        """Some of those that did not come, to be said loudly."""
+        return [row for row in self.rows if row.is_overdue][:MOST_NAMED]
+
+    @property
+    def also_overdue(self) -> int:
+        """How many more there are."""
+        return sum(row.is_overdue for row in self.rows) - len(self.overdue)
 
 
 def read(jobs: JobFilter) -> Schedules:
@@ -73,7 +84,8 @@ def read(jobs: JobFilter) -> Schedules:
     lately = jobs.with_(span="24h").query.where(job_name=names).counts_by("job_name", None) if names else []
     day = {facet.value: facet for facet in lately}
     newest = {name: statuses.where(job_name=name).order_by("-recorded_at").first() for name in names}
-    return Schedules(rows=[_row(schedule, jobs, day, newest) for schedule in shown], total=len(told), silent=silent)
+    without = [engine.name for engine in registry.all() if not engine.has_schedules]
+    return Schedules(rows=[_row(schedule, jobs, day, newest) for schedule in shown], total=len(told), silent=silent, without=without)
 
 
 def _row(schedule: Schedule, jobs: JobFilter, day: Mapping[str, FacetCount], newest: Mapping[str, Status | None]) -> ScheduleRow:
@@ -103,6 +115,8 @@ def _shown(schedule: Schedule) -> Schedule:
 
 def words(schedule: Schedule) -> tuple[str, str]:
     """The rule in words, and as its engine has it where that says it otherwise."""
+    if schedule.is_once:
+        return _("once"), ""
     if schedule.every_seconds is not None:
         return _("every %(time)s") % {"time": formats.every(timedelta(seconds=schedule.every_seconds))}, ""
     if schedule.cron is None:

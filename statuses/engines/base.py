@@ -71,7 +71,7 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """A job that comes again by itself, as its engine tells it."""
+    """A job that comes by itself, again and again or once, as its engine tells it."""
 
     name: str
     """What the engine calls it."""
@@ -87,6 +87,8 @@ class Schedule:
     """The rule in the engine's own words, where it is neither."""
     time_zone: str | None = None
     """The zone in which `cron` is meant, where the engine says."""
+    is_once: bool = False
+    """Whether it comes once, at `next_at`, and never again."""
     queue: str | None = None
     """Where its jobs are sent, where the engine says."""
     next_at: datetime | None = None

@@ -1,5 +1,6 @@
 """The page of periodic jobs."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
@@ -66,6 +67,7 @@ def rows() -> list[schedules.ScheduleRow]:
         ({"cron": "0 6 1 * *"}, "every month on day 1 at 06:00", "0 6 1 * *"),
         ({"cron": "0,30 8-18 * * mon-fri"}, "0,30 8-18 * * mon-fri", ""),
         ({"cron": "*/7 * * * *"}, "*/7 * * * *", ""),
+        ({"is_once": True, "every_seconds": None}, "once", ""),
         ({"rule": "<solar: sunset at 52, 13>"}, "<solar: sunset at 52, 13>", ""),
     ],
 )
@@ -103,6 +105,24 @@ def test_an_overdue_schedule_is_said_loudly(admin_client, engine):
     page = admin_client.get(reverse("jobadmin:schedules")).content.decode()
 
     assert "digest is overdue." in page and "Overdue" in page
+
+
+def test_of_many_that_are_overdue_some_are_named_and_the_rest_is_counted(admin_client, engine):
+    engine.there = [schedule(f"late{number}", next_at=statuses.server_time() - timedelta(hours=1)) for number in range(8)]
+
+    page = admin_client.get(reverse("jobadmin:schedules")).content.decode()
+
+    assert page.count("is overdue.") == 5
+    assert "3 more are overdue." in page
+
+
+def test_an_engine_that_knows_no_schedules_is_named_as_such(admin_client, engine, monkeypatch):
+    engine.there = [schedule()]
+    monkeypatch.setattr(Clockwork, "has_schedules", False)
+
+    page = admin_client.get(reverse("jobadmin:schedules")).content.decode()
+
+    assert re.search(r"clockwork[^<:]*: knows no schedules", page)
 
 
 def test_the_page_leads_to_the_last_job_and_to_the_queue(admin_client, engine):

@@ -277,8 +277,9 @@ class RQ(Engine):
         ]
 
     def schedules(self) -> list[Schedule]:
-        """What RQ's cron schedulers (`rq cron`) send. Two round trips to each Redis that RQ uses."""
-        return [schedule for connection in self._connections() for schedule in schedules.schedules(connection, self.name)]
+        """What RQ's cron schedulers (`rq cron`) send, and what was put off until a moment. Five round trips to each Redis that RQ uses."""
+        ask = (schedules.schedules, schedules.once)
+        return [schedule for connection in self._connections() for told in ask for schedule in told(connection, self.name)]
 
     def stop_worker(self, worker: Worker) -> None:
         """RQ's `send_shutdown_command`: the worker ends with the job it runs.

@@ -1,15 +1,22 @@
-"""What RQ sends again and again: the jobs of its cron schedulers, which write them down in Redis, with their next times."""
+"""What RQ sends at its time: the jobs of its cron schedulers, which write them down in Redis, with their next times; and each
+job that was put off until a moment (`enqueue_at`, `enqueue_in`, a retry that waits)."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from rq import Queue
+from rq.exceptions import DeserializationError
+from rq.job import Job
+from rq.registry import ScheduledJobRegistry
 from rq.utils import as_text, decode_redis_hash, utcparse
 
 from ..base import Schedule
+from .adapter import job_name
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -20,6 +27,8 @@ _SCHEDULERS, _SCHEDULER = "rq:cron_schedulers", "rq:cron_scheduler:"
 ALIVE_SECONDS = 120.0
 #: Schedulers looked at.
 MOST = 50
+#: Jobs told of that were put off, the soonest.
+MOST_ONCE = 100
 
 
 def schedules(connection: Redis, engine: str) -> list[Schedule]:
@@ -44,3 +53,25 @@ def _of(fields: Mapping[str, Any], engine: str) -> Iterator[Schedule]:
             queue=job.get("queue_name"),
             next_at=utcparse(job["next_enqueue_time"]) if job.get("next_enqueue_time") else None,
         )
+
+
+def once(connection: Redis, engine: str) -> list[Schedule]:
+    """The jobs that were put off until a moment, the soonest first. Three round trips."""
+    names = sorted(as_text(key).removeprefix(Queue.redis_queue_namespace_prefix) for key in connection.smembers(Queue.redis_queues_keys))
+    with connection.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.zrange(ScheduledJobRegistry.key_template.format(name), 0, MOST_ONCE - 1, withscores=True)
+        found = pipeline.execute()
+    waiting = sorted((moment, as_text(id)) for jobs in found for id, moment in jobs)[:MOST_ONCE]
+    jobs = Job.fetch_many([id for _, id in waiting], connection=connection) if waiting else []
+    return [_once(job, moment, engine) for job, (moment, _) in zip(jobs, waiting, strict=True) if job is not None]
+
+
+def _once(job: Job, moment: float, engine: str) -> Schedule:
+    try:
+        name = job_name(job)
+    except DeserializationError:
+        name = job.description or job.id
+    return Schedule(
+        name=job.id, job_name=name, engine=engine, is_once=True, queue=job.origin or None, next_at=datetime.fromtimestamp(moment, UTC)
+    )

@@ -1,5 +1,9 @@
 """Periodic jobs, as each engine tells of them without asking anybody."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from statuses import store as stores
 from statuses.engines import registry
 from statuses.engines.base import Engine, Schedule
 from statuses.testing import make_status
+from tests.servers import ROOT
 
 pytestmark = pytest.mark.usefixtures("store", "no_engines")
 
@@ -74,6 +80,35 @@ class TestCelery:
         assert by_name(registry.get("celery"))["digest"].next_at < datetime.now(UTC)
 
 
+class TestDjangoCeleryBeat:
+    """Its tables stand in the database of a Django project: one of their own here."""
+
+    def test_its_periodic_tasks_are_told_those_switched_off_as_such(self, store):
+        pytest.importorskip("django_celery_beat")
+        make_status("succeeded", job_name="sync.all")
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.projects.beat_project"],
+            cwd=ROOT,
+            env={**os.environ, "TEST_STORE": os.environ["REDIS_URL"], "TEST_NAMESPACE": stores.current().config.namespace},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+
+        found = {schedule["name"]: schedule for schedule in json.loads(done.stdout)}
+
+        assert set(found) == {"nightly", "often", "configured", "off", "launch"}
+        assert (found["nightly"]["cron"], found["nightly"]["time_zone"], found["nightly"]["queue"]) == (
+            "0 3 * * *",
+            "Europe/Berlin",
+            "mail",
+        )
+        assert (found["often"]["every_seconds"], found["often"]["due_in"]) == (30.0, pytest.approx(30, abs=15))
+        assert (found["configured"]["every_seconds"], found["off"]["is_enabled"]) == (60.0, False)
+        assert (found["launch"]["is_once"], found["launch"]["due_in"]) == (True, pytest.approx(7200, abs=30))
+
+
 class TestRQ:
     @pytest.fixture
     def engine(self, store) -> Iterator[Engine]:
@@ -102,6 +137,32 @@ class TestRQ:
         assert (nightly.cron, nightly.queue, nightly.next_at.hour, nightly.next_at.minute) == ("0 3 * * *", "mail", 3, 0)
         assert (often.every_seconds, often.job_name) == (300, f"{__name__}.tick")
         assert timedelta(minutes=4) < often.next_at - datetime.now(UTC) <= timedelta(minutes=5)
+
+    def test_a_job_that_was_put_off_comes_once_at_its_moment(self, store, engine):
+        from rq import Queue
+
+        from statuses.engines.rq import Job
+
+        mail, slow = (Queue(name, connection=store, job_class=Job) for name in ("mail", "slow"))
+        moment = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=3)
+        later, sooner = slow.enqueue_at(moment, tick), mail.enqueue_in(timedelta(minutes=5), tick)
+        mail.enqueue(tick)
+
+        found = engine.schedules()
+
+        assert [schedule.name for schedule in found] == [sooner.id, later.id]
+        assert (found[1].job_name, found[1].queue, found[1].next_at, found[1].is_once) == (f"{__name__}.tick", "slow", moment, True)
+
+    def test_of_many_that_were_put_off_the_soonest_are_told(self, store, engine, monkeypatch):
+        from rq import Queue
+
+        from statuses.engines.rq import Job, schedules
+
+        monkeypatch.setattr(schedules, "MOST_ONCE", 2)
+        queue = Queue("mail", connection=store, job_class=Job)
+        jobs = [queue.enqueue_in(timedelta(minutes=minutes), tick) for minutes in (9, 3, 6)]
+
+        assert [schedule.name for schedule in engine.schedules()] == [jobs[1].id, jobs[2].id]
 
     def test_those_of_a_scheduler_that_is_gone_are_not(self, store, engine):
         scheduler = self.scheduler(store)

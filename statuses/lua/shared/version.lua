@@ -16,5 +16,6 @@ local function clock(frozen)
 end
 
 local function touch(version, token)
-  call('SET', V, struct.pack('<I8', version) .. token)
+  -- In place: SET would make another object.
+  call('SETRANGE', V, '0', struct.pack('<I8', version) .. token)
 end

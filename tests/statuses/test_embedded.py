@@ -49,6 +49,16 @@ def test_it_never_evicts_and_keeps_an_append_only_file(directory):
     assert (config["maxmemory-policy"], config["appendonly"], config["port"]) == ("noeviction", "yes", "0")
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_its_allocator_keeps_at_hand_what_scripts_free_unless_the_environment_says_otherwise(directory, monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    with EmbeddedServer(directory) as server:
+        assert f"GLIBC_TUNABLES={embedded.ALLOCATOR}" in Path(f"/proc/{server.pid}/environ").read_text().split("\0")
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=0")
+    with EmbeddedServer(directory) as server:
+        assert "GLIBC_TUNABLES=glibc.malloc.check=0" in Path(f"/proc/{server.pid}/environ").read_text().split("\0")
+
+
 def test_nobody_else_can_reach_its_socket(directory):
     with EmbeddedServer(directory) as server:
         assert stat.S_IMODE(server.socket.parent.stat().st_mode) == 0o700

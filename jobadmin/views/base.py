@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
@@ -18,6 +19,8 @@ from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.frame import admin_site, login_url
 from jobadmin.resolver import resolver
 from jobadmin.viewing import of_request, viewed_by
+
+logger = logging.getLogger(__name__)
 
 #: Parameters of a page that stay while its filter changes.
 STAYING = ("chart", "rank")
@@ -47,7 +50,7 @@ def needs(*permissions: str) -> Callable[[View], View]:
 
 
 def page(view: View) -> View:
-    """Decorator: a store that is away becomes 503, a filter nobody can read 400, what is not there 404.
+    """Decorator: a store that is away becomes 503, one that is not as expected 500, a filter nobody can read 400, what is not there 404.
 
     Times inside are read and written in the viewer's zone.
     """
@@ -59,6 +62,9 @@ def page(view: View) -> View:
                 return view(request, *args, **kwargs)
             except statuses.StoreUnavailable as error:
                 return _failures().unavailable(request, error)
+            except (statuses.ScriptFailed, statuses.ConfigurationError) as error:
+                logger.exception("the job store is not as expected")
+                return _failures().unreadable(request, error)
             except BadFilter as error:
                 return _failures().bad_request(request, error)
             except (statuses.StatusNotFound, Http404) as error:

@@ -163,6 +163,24 @@ def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpRespo
     )
 
 
+def unreadable(request: HttpRequest, exc: Exception) -> HttpResponse:
+    """500: the store is there, and not as the settings or this program expect it. To wait is no help."""
+    return _respond(
+        request,
+        Failure(
+            status=500,
+            title=_("The job store is not as expected"),
+            body=_(
+                "Redis is there, but what it holds and what this dashboard was set up for do not fit: a setting, another program "
+                "that writes to the same keys, or a fault of this one. Waiting does not help."
+            ),
+            works=(_("Jobs that already run go on."), _("“manage.py check_jobs” looks at everything that is kept and says what is wrong.")),
+            acts=_again(request),
+            detail=redact_text(str(exc)),
+        ),
+    )
+
+
 def _respond(request: HttpRequest, failure: Failure) -> HttpResponse:
     """The whole page, or the notice alone when HTMX asked for a part of one."""
     context = {

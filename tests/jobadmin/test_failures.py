@@ -11,6 +11,8 @@ from django.urls import reverse
 
 import statuses
 from jobadmin.paths import action_url, job_url
+from statuses import keys
+from statuses.store import current
 from statuses.testing import make_status
 from tests.servers import Server
 
@@ -103,6 +105,35 @@ def test_the_notice_shows_no_password(client: Client, store: Any, monkeypatch: p
     page = client.get(job_url("any")).content.decode()
 
     assert "hunter2" not in page and "cache-1:6379" in page
+
+
+@pytest.mark.parametrize("view", ["overview", "list", "queues"])
+def test_a_store_that_holds_something_else_is_said_and_logged_and_nobody_waits(
+    client: Client, store: Any, caplog: pytest.LogCaptureFixture, view: str
+) -> None:
+    statuses.create()
+    meta = keys.meta(current().families[0])
+    store.delete(meta)
+    store.set(meta, "of another program")
+
+    response = client.get(reverse(f"jobadmin:{view}"))
+
+    page = response.content.decode()
+    assert response.status_code == 500
+    assert "The job store is not as expected" in page and "WRONGTYPE" in page and 'id="site-name"' in page
+    assert b"data-retry-seconds" not in response.content
+    assert "WRONGTYPE" in caplog.text
+    store.delete(meta)
+
+
+def test_settings_that_do_not_fit_the_store_are_said_on_the_page(client: Client, server_url: str, store: Any) -> None:
+    statuses.configure(url=server_url, namespace="wide", families=4)
+    statuses.create()
+    statuses.configure(url=server_url, namespace="wide")
+
+    response = client.get(reverse("jobadmin:list"))
+
+    assert response.status_code == 500 and b"4 families" in response.content
 
 
 @pytest.mark.usefixtures("store")

@@ -192,6 +192,21 @@ def test_a_restart_from_succeeded_leaves_no_ghost():
     assert sum(statuses.all().counts().values()) == 1
 
 
+@pytest.mark.parametrize("end", ["succeeded", "failed", "killed"])
+def test_a_restart_takes_the_end_with_it(end):
+    status = make_status("started").set_progress(1, 2, message="half of it, said at such length that it is kept apart from short texts")
+    getattr(status, end)()
+
+    status.started()
+
+    assert getattr(status, f"{end}_at") is None
+    assert (status.ended_at, status.progress, status.progress_message, status.run_time) == (None, None, None, None)
+    assert statuses.where(**{f"{end}_at": (None, None)}).count() == 0
+    assert statuses.where(ended_at=(None, None)).count() == 0
+    assert getattr(status.prior_attempts[0], f"{end}_at") is not None
+    assert status.prior_attempts[0].progress_message.startswith("half of it")
+
+
 def test_a_restart_of_a_job_that_was_never_queued_works():
     status = statuses.create(job_name="a").started().started()
 
@@ -235,6 +250,15 @@ def test_many_restarts_keep_every_attempt_in_order():
 
 def test_succeeded_sets_progress_to_one():
     assert make_status("started").set_progress(0.3).succeeded().progress == 1.0
+
+
+def test_a_result_given_with_the_end_sets_progress_to_one_and_replaces_nothing_that_was_saved():
+    status = make_status("started").set_progress(1, 4)
+    saved = make_status("started").save({"own": 1})
+
+    assert status.succeeded(data=[1]).progress == 1.0
+    assert status.data == [1]
+    assert saved.succeeded(data={"result": 2}).data == {"own": 1}
 
 
 def test_a_guarded_write_changes_only_the_attempt_it_speaks_of():

@@ -84,6 +84,13 @@ def test_create_takes_a_state_with_its_moment():
             assert getattr(status, state.moment) is not None
 
 
+def test_a_job_that_is_made_started_has_waited_for_nothing():
+    status = statuses.create(state="started")
+
+    assert status.wait_time == 0.0
+    assert statuses.all().durations("wait_time").n == 1
+
+
 def test_a_model_instance_is_kept_as_its_label_and_key():
     status = statuses.create(job_args={"book": Book(53)})
 
@@ -138,6 +145,14 @@ def test_data_is_read_back_as_json_says(value):
 
 def test_data_is_normalised_at_once():
     assert statuses.create().save({1: (2, 3)}).data == {"1": [2, 3]}
+
+
+def test_data_may_be_kept_only_where_there_is_none():
+    status = make_status("started")
+
+    assert status.save([1], unless_kept=True).data == [1]
+    assert status.save([2], unless_kept=True).data == [1]
+    assert status.save([3]).data == [3]
 
 
 def test_errors_of_any_json_are_kept_in_order():
@@ -263,6 +278,16 @@ def test_a_kill_request_on_a_waiting_job_may_end_it_in_the_same_step():
     assert status.state == "killed"
     assert status.kill_requested_by == "ops"
     assert status.killed_at is not None
+
+
+def test_who_ends_a_waiting_job_that_was_asked_before_asks_no_second_time():
+    status = make_status("queued").request_kill(by="ann", reason="wrong")
+    first = status.kill_requested_at
+
+    status.request_kill(by="bob", reason="now", end_queued=True)
+
+    assert (status.state, status.kill_requested_by, status.kill_reason) == ("killed", "ann", "wrong")
+    assert status.kill_requested_at == first
 
 
 def test_check_kill_raises_once_it_is_asked():

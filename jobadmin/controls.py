@@ -127,6 +127,28 @@ def _restart(engine: Engine, name: str, worker: Any, by: str) -> bool:
     return True
 
 
+def _stopping(engine: Engine, name: str) -> str:
+    if engine.acts_on_siblings:
+        words = _(
+            "%(worker)s was asked to stop, and with it every process that its command has started. They are shown as stopping once they "
+            "say so, and are gone when their jobs have ended."
+        )
+    else:
+        words = _("%(worker)s was asked to stop. It is shown as stopping once it says so, and is gone when its jobs have ended.")
+    return words % {"worker": name}
+
+
+def _renewing(engine: Engine, name: str) -> str:
+    if engine.acts_on_siblings:
+        words = _(
+            "%(worker)s was asked to make place for a new process, and with it every process that its command has started, "
+            "once their jobs have ended."
+        )
+    else:
+        words = _("%(worker)s renews its pool. A process that runs a job is replaced when that has ended.")
+    return words % {"worker": name}
+
+
 def _paused(engine: Engine, name: str) -> str:
     if engine.pauses_all_queues:
         words = _(
@@ -153,9 +175,7 @@ STOP = Control(
     capability="stop_worker",
     title=gettext_lazy("Takes no more jobs, ends with those it runs, and is gone."),
     order=_stop,
-    said=lambda engine, name: (
-        _("%(worker)s was asked to stop. It is shown as stopping once it says so, and is gone when its jobs have ended.") % {"worker": name}
-    ),
+    said=_stopping,
     confirms=True,
     danger=True,
 )
@@ -165,9 +185,7 @@ RESTART = Control(
     capability="restart_pool",
     title=gettext_lazy("Replaces its processes by new ones, each when the job it runs has ended."),
     order=_restart,
-    said=lambda engine, name: (
-        _("%(worker)s renews its pool. A process that runs a job is replaced when that has ended.") % {"worker": name}
-    ),
+    said=_renewing,
     confirms=True,
 )
 PAUSE = Control(

@@ -41,6 +41,11 @@ def presence_order(tag: str) -> str:
     return f"{tag}presence:order"
 
 
+def orders(tag: str) -> str:
+    """hash: a field of `presence` -> what that worker shall do, until its next report takes it along."""
+    return f"{tag}presence:orders"
+
+
 def paused(tag: str) -> str:
     """hash: "<engine>\t<queue>" -> microseconds since when it is held back, newline, JSON; in family 0 alone."""
     return f"{tag}paused"

@@ -1,6 +1,7 @@
 """Who is there to run jobs: workers report themselves, whoever looks reads the reports and asks nobody.
 
-For engines that keep no list of their workers. Reports lie beside the statuses, bounded, the oldest dropped.
+For engines that keep no list of their workers. Reports lie beside the statuses, bounded, the oldest dropped. What a worker
+has to know comes back with its report: queues that are paused, and what it shall do.
 """
 
 import json
@@ -36,10 +37,28 @@ class Report:
     """Whether that is recent."""
 
 
-def tell(engine: str, worker: str, facts: Mapping[str, Any]) -> frozenset[str]:
-    """Say that a worker is there, and what it does; gives the queues of its engine that are paused. One round trip.
-    Raises: StoreUnavailable."""
-    return pauses.names(engine, _write(engine, worker, json.dumps({**facts, "engine": engine, "worker": worker})))
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What a worker that reports has to know."""
+
+    paused: frozenset[str]
+    """The queues of its engine that are paused."""
+    order: str = ""
+    """What it shall do, told once; empty: nothing."""
+
+
+def tell(engine: str, worker: str, facts: Mapping[str, Any]) -> Heard:
+    """Say that a worker is there, and what it does. One round trip.  Raises: StoreUnavailable."""
+    order, paused = _write(engine, worker, json.dumps({**facts, "engine": engine, "worker": worker}))
+    return Heard(paused=pauses.names(engine, paused), order=order.decode())
+
+
+def order(engine: str, worker: str, what: str) -> bool:
+    """Let a worker do something, which it hears with its next report, and once; False when none of this name is known.
+    One round trip.  Raises: StoreUnavailable."""
+    store = current()
+    tag = store.families[0]
+    return bool(store.script("order", [keys.presence(tag), keys.orders(tag)], [f"{engine}\t{worker}", what]))
 
 
 def leave(engine: str, worker: str) -> None:
@@ -47,11 +66,11 @@ def leave(engine: str, worker: str) -> None:
     _write(engine, worker, "")
 
 
-def _write(engine: str, worker: str, report: str) -> list[bytes]:
+def _write(engine: str, worker: str, report: str) -> tuple[bytes, list[bytes]]:
     store = current()
     tag = store.families[0]
     arguments = [clock.argument(), f"{engine}\t{worker}", report, KEPT_FOR // clock.MICROSECOND, MOST]
-    return store.script("present", [keys.presence(tag), keys.presence_order(tag), keys.paused(tag)], arguments)
+    return store.script("present", [keys.presence(tag), keys.presence_order(tag), keys.paused(tag), keys.orders(tag)], arguments)
 
 
 def reports(engine: str) -> list[Report]:

@@ -126,6 +126,8 @@ class Engine:
     """Whether a worker's processes can be replaced by new ones (`restart_pool`)."""
     can_pause_queue: bool = False
     """Whether a queue's jobs can be held back, and let go again (`pause_queue`, `resume_queue`)."""
+    acts_on_siblings: bool = False
+    """Whether a worker is stopped or restarted together with the others that one command started."""
     pauses_all_queues: bool = False
     """Whether a pause of one queue is one of all the engine's queues."""
     reasons: ClassVar[Mapping[str, str]] = {}

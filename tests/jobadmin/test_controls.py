@@ -136,6 +136,19 @@ def test_a_stop_is_announced_with_what_the_worker_runs(controller, engine):
     assert "It runs 2 jobs now." in order(controller, "stop-worker", "w1").content.decode()
 
 
+@pytest.mark.parametrize(
+    ("verb", "words"), [("stop-worker", "gone when their jobs have ended"), ("restart-pool", "once their jobs have ended")]
+)
+def test_a_worker_that_is_one_of_several_is_said_to_take_them_along(controller, engine, verb, words):
+    engine.acts_on_siblings = True
+
+    question = order(controller, verb, "w1").content.decode()
+    done = said(order(controller, verb, "w1", confirmed="yes"))
+
+    assert "all of them are meant" in question
+    assert "every process that its command has started" in done and words in done
+
+
 def test_a_stopped_worker_is_not_said_to_have_stopped(controller, engine):
     words = said(order(controller, "stop-worker", "w1", confirmed="yes"))
 

@@ -1,6 +1,8 @@
 """A Dramatiq project."""
 
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import dramatiq
@@ -38,6 +40,22 @@ def worker(name: str, queue: str) -> list[str]:
     # The queues it takes from are those that its own process declares.
     command = f"import os, sys; os.environ['TEST_QUEUE'] = {queue!r}; sys.argv[0] = 'dramatiq'; from dramatiq.cli import main; main()"
     return ["-c", command, __name__, "--processes", "1", "--threads", "2", "--queues", queue]
+
+
+def command(name: str, queue: str) -> list[str]:
+    """The command line that people write; it can be run again by the process itself."""
+    return [
+        str(Path(sys.executable).with_name("dramatiq")),
+        __name__,
+        "--path",
+        ".",
+        "--processes",
+        "2",
+        "--threads",
+        "2",
+        "--queues",
+        queue,
+    ]
 
 
 def ready() -> None:

@@ -67,6 +67,11 @@ def worker(name: str, queue: str) -> list[str]:
     return ["-c", command, f"{__name__}.huey", "--workers", "2", "--worker-type", "process"]
 
 
+def command(name: str, queue: str) -> list[str]:
+    """The command line that people write; it can be run again by the process itself."""
+    return ["-m", "huey.bin.huey_consumer", f"{__name__}.huey", "--workers", "2"]
+
+
 def ready() -> None:
     """Nothing to set up."""
 

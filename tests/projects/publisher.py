@@ -48,6 +48,24 @@ def forgotten(engine: str, ids: list[str]) -> list[str]:
     return [status.id for status in found.forgotten([statuses.at(id) for id in ids])]
 
 
+def control(verb: str, name: str) -> Any:
+    """What the page's buttons do to a worker or a queue of the project's engine."""
+    engine = registry.all()[0]
+    if verb in ("stop_worker", "restart_pool"):
+        return getattr(engine, verb)(next(worker for worker in engine.workers() if worker.name == name))
+    return getattr(engine, verb)(name)
+
+
+def workers() -> list[Any]:
+    """What the project's engine tells of its workers."""
+    return registry.all()[0].workers()
+
+
+def queues() -> list[Any]:
+    """What the project's engine tells of its queues."""
+    return registry.all()[0].queues()
+
+
 def answer(project: Any, line: bytes) -> tuple[str, Any]:
     name, args, kwargs = pickle.loads(base64.b64decode(line))
     try:

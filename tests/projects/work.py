@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import redis
 
 import statuses
+from statuses import presence
 
 from .recording import record
 
@@ -89,5 +90,6 @@ def take(thing: Any) -> str:
 
 ALL = (add, count, read_book, fail, fail_first, gated, cooperative, with_progress, with_big_result, take)
 
+presence.EVERY_SECONDS = float(os.environ.get("TEST_PRESENCE", presence.EVERY_SECONDS))
 if os.environ.get("TEST_RECORD"):
     record(gates)

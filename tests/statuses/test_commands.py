@@ -123,6 +123,7 @@ def everything(url):
     statuses.scripts.heartbeats(current(), [status._place()])
     presence.tell("celery", "w1", {"pid": 1})
     presence.reports("celery")
+    presence.order("celery", "w1", "stop")
     presence.leave("celery", "w1")
     sampling.sample()
     sampling.depths(["mail"], timedelta(hours=24), timedelta(minutes=5))

@@ -142,6 +142,7 @@ class TestStores:
             make_status("started", id="c", call={"args": ["x" * 99]}, job_args={"a": "Book:" + "1" * 99})
             make_status("failed").delete()
             presence.tell("e", "w", {})
+            presence.order("e", "w", "stop")
             pauses.pause("e", "q")
             sampling.sample()
 

@@ -15,9 +15,10 @@ from kombu.utils.json import loads as kombu_loads
 import statuses
 from statuses import EngineCannot, State, Status
 
-from ... import clock, pauses, presence
+from ... import pauses, presence
 from .. import attempts
 from ..base import Engine, Queue, Schedule, Worker
+from ..reporting import queue_of, worker_of
 from . import publishing, schedules
 from .adapter import Adapter
 from .broker import Broker
@@ -142,7 +143,7 @@ class Celery(Engine):
         names = sorted({*self._known_queues(), *waiting})[:MOST_QUEUES]
         lengths = self._broker.lengths(names)
         paused = pauses.paused(self.name)
-        return [_queue(name, self.name, lengths.waiting[name] if lengths else None, paused.get(name)) for name in names]
+        return [queue_of(self.name, name, lengths.waiting[name] if lengths else None, paused) for name in names]
 
     def schedules(self) -> list[Schedule]:
         """What beat is configured to send. Whether a beat runs, nobody knows: one that does not leaves them overdue."""
@@ -220,24 +221,7 @@ class Celery(Engine):
 
 
 def _worker(report: presence.Report) -> Worker:
-    facts = report.facts
-    return Worker(
-        name=report.worker,
-        engine=report.engine,
-        host=facts.get("host"),
-        pid=facts.get("pid"),
-        pool=facts.get("pool"),
-        concurrency=facts.get("concurrency"),
-        queues=tuple(facts.get("queues") or ()),
-        running=tuple(facts.get("running") or ()),
-        started_at=clock.from_us(facts["started_us"]) if facts.get("started_us") else None,
-        seen_at=report.seen_at,
-        is_alive=report.is_alive,
-        is_stopping=bool(facts.get("stopping")),
-        held=tuple(facts.get("held") or ()),
-        refuses=_refuses(facts),
-        details={name: facts[name] for name in ("reserved", "accepted", "software") if name in facts},
-    )
+    return worker_of(report, _refuses(report.facts), ("reserved", "accepted", "software"))
 
 
 def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:
@@ -247,11 +231,6 @@ def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:
     if not facts.get("pool_restarts"):
         return {"restart_pool": "its app does not set worker_pool_restarts = True"}
     return {}
-
-
-def _queue(name: str, engine: str, depth: int | None, pause: pauses.Pause | None) -> Queue:
-    since, by = (pause.since, pause.by) if pause is not None else (None, None)
-    return Queue(name=name, engine=engine, depth=depth, is_paused=pause is not None, paused_at=since, paused_by=by)
 
 
 #: States a retry may leave: the job is over, or nobody knows.

@@ -1,15 +1,12 @@
 """Workers that say by themselves that they are there: what a broadcast would find out, kept where a page can read it.
 
-A thread of the worker's main process, not its event loop: a store that is slow holds up nothing. It tells also what the
-pool runs, so that a job whose process gives no heartbeat for minutes (one lock held) is not taken for lost.
+A thread of the worker's main process, not its event loop. It tells also what the pool runs, so that a job whose process
+gives no heartbeat for minutes (one lock held) is not taken for lost.
 """
 
 from __future__ import annotations
 
 import atexit
-import os
-import socket
-import threading
 from typing import Any
 
 from celery import __version__ as celery_version
@@ -17,8 +14,8 @@ from celery import bootsteps, signals
 from celery.concurrency.base import BasePool
 from celery.worker import state
 
-from ... import clock, presence
-from ...collection import server_time
+from ... import presence
+from .. import reporting
 from . import adapter as adapters
 from . import pausing
 from .messages import read
@@ -29,58 +26,20 @@ MOST_RUNNING = 1_000
 _READS = 10
 
 
-class Reporter:
+class Reporter(reporting.Reporter):
     """Tells of one worker until it ends."""
 
     def __init__(self, adapter: adapters.Adapter, controller: Any) -> None:
-        self.adapter = adapter
+        super().__init__(adapter.guard, adapter.engine_name, controller.hostname)
         self.controller = controller
-        self.is_stopping = False
-        self._pid = os.getpid()
-        self._started_us: int | None = None
-        self._ended = threading.Event()
-        self._soon = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="statuses-presence", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stopping(self) -> None:
-        """It takes no more jobs."""
-        self.is_stopping = True
-        self.look()
-
-    def look(self) -> None:
-        """Report soon."""
-        self._soon.set()
-
-    def leave(self) -> None:
-        """It ends in order. Told once, and by itself: pool processes inherit what this one registered."""
-        if self._ended.is_set() or os.getpid() != self._pid:
-            return
-        self._ended.set()
-        self._soon.set()
-        self.adapter.guard.run("taking leave", lambda: presence.leave(self.adapter.engine_name, self.controller.hostname))
-
-    def _run(self) -> None:
-        while not self._ended.is_set():
-            self.adapter.guard.run("reporting the worker", self._tell)
-            self._soon.wait(presence.EVERY_SECONDS)
-            self._soon.clear()
-
-    def _tell(self) -> None:
-        if self._started_us is None:
-            self._started_us = clock.to_us(server_time())
-        held = pausing.of(self.controller)
-        facts = facts_of(self.controller)
+    def facts(self) -> dict[str, Any]:
+        held, facts = pausing.of(self.controller), facts_of(self.controller)
         # What it leaves alone while that is paused is still its queue.
-        queues = sorted(held.queues.union(facts["queues"]))
-        facts |= {"queues": queues, "held": sorted(held.queues), "started_us": self._started_us, "stopping": self.is_stopping}
-        if self._ended.is_set():
-            return
-        paused = presence.tell(self.adapter.engine_name, self.controller.hostname, facts)
-        if not self.is_stopping:
-            held.follow(paused, self.look)
+        return facts | {"queues": sorted(held.queues.union(facts["queues"])), "held": sorted(held.queues)}
+
+    def hear(self, heard: presence.Heard) -> None:
+        pausing.of(self.controller).follow(heard.paused, self.look)
 
 
 def facts_of(controller: Any) -> dict[str, Any]:
@@ -88,8 +47,6 @@ def facts_of(controller: Any) -> dict[str, Any]:
     pool = controller.pool
     queues = getattr(getattr(controller.consumer, "task_consumer", None), "queues", None) or ()
     return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
         "pool": type(pool).__module__.rsplit(".", 1)[-1],
         "concurrency": getattr(pool, "num_processes", None) or controller.concurrency,
         "queues": sorted(queue.name for queue in queues),

@@ -18,6 +18,7 @@ from ..tracker import Resources, Tracker
 from . import groups
 from .engine import Dramatiq
 from .middleware import Tracking, sending
+from .presence import Present
 
 _FOLDER = os.path.dirname(os.path.abspath(dramatiq.__file__)) + os.sep
 
@@ -53,6 +54,7 @@ def install(
     )
     broker.add_middleware(Tracking(tracker))
     groups.connect()
+    broker.add_middleware(Present(tracker.guard, name))
     _watch(broker, tracker)
     engine = Dramatiq(broker, tracker)
     registry.register(engine)
@@ -79,7 +81,8 @@ def _watch(broker: Any, tracker: Tracker) -> None:
 def uninstall(broker: Any = None) -> None:
     """Stop tracking the broker in this process."""
     broker = broker or dramatiq.get_broker()
-    for middleware in [found for found in broker.middleware if isinstance(found, Tracking)]:
+    for middleware in [found for found in broker.middleware if isinstance(found, Tracking | Present)]:
         broker.middleware.remove(middleware)
-        registry.unregister(middleware.tracker.name)
+        if isinstance(middleware, Tracking):
+            registry.unregister(middleware.tracker.name)
     broker.__dict__.pop("enqueue", None)

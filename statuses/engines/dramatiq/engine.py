@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from dramatiq.message import Message, generate_unique_id
 
 from statuses import EngineCannot, State, Status
 
+from ... import pauses, presence
 from .. import attempts
-from ..base import Engine, Queue
+from ..base import Engine, Queue, Worker
+from ..reporting import queue_of, worker_of
 from ..tracker import Tracker
 from .messages import USER, write
 from .middleware import told_already
@@ -25,18 +28,19 @@ class Dramatiq(Engine):
     can_kill = False
     can_kill_queued = True
     can_retry = True
-    reasons: ClassVar = {
-        "stop_worker": "Dramatiq's workers hear nothing but signals on their own machine",
-        "restart_pool": "Dramatiq's workers hear nothing but signals on their own machine",
-        "pause_queue": "Dramatiq's workers hear nothing but signals on their own machine",
-    }
+    has_workers = True
+    has_queues = True
+    can_stop_worker = True
+    can_restart_pool = True
+    can_pause_queue = True
+    acts_on_siblings = True
 
     def __init__(self, broker: Any, tracker: Tracker) -> None:
         self.broker = broker
         self.tracker = tracker
         self.name = tracker.name
-        #: Redis alone is asked: what RabbitMQ has takes a channel and a passive declaration a queue.
-        self.has_queues = hasattr(broker, "client") and hasattr(broker, "namespace")
+        #: Redis alone is asked for depths: what RabbitMQ has takes a channel and a passive declaration a queue.
+        self._tells_depths = hasattr(broker, "client") and hasattr(broker, "namespace")
 
     def retry(self, status: Status, by: str | None = None) -> Status:
         """Send the call again as a new message, with its options and the rest of its pipeline, as the next attempt.
@@ -78,9 +82,15 @@ class Dramatiq(Engine):
             message_id=generate_unique_id(),
         )
 
+    def workers(self) -> list[Worker]:
+        """Its processes, as they reported themselves, at most 10 s ago; the lost ones of the last day too.  One round trip."""
+        return [_worker(report) for report in presence.reports(self.name)]
+
     def queues(self) -> list[Queue]:
-        """The queues this process declares. One round trip."""
-        names = sorted(self.broker.get_declared_queues())
+        """The queues this process declares and those that workers take from. Two round trips, and one to a broker that is Redis."""
+        reported = {name for worker in self.workers() for name in worker.queues}
+        names = sorted({*self.broker.get_declared_queues(), *reported})
+        paused = pauses.paused(self.name)
 
         def depths() -> list[int]:
             with self.broker.client.pipeline(transaction=False) as pipeline:
@@ -88,8 +98,48 @@ class Dramatiq(Engine):
                     pipeline.llen(f"{self.broker.namespace}:{name}")
                 return pipeline.execute()
 
-        found = self.tracker.guard.run("asking for the depth of queues", depths) if self.has_queues else None
-        return [Queue(name=name, engine=self.name, depth=depth) for name, depth in zip(names, found or [None] * len(names), strict=True)]
+        found = self.tracker.guard.run("asking for the depth of queues", depths) if self._tells_depths else None
+        return [queue_of(self.name, name, depth, paused) for name, depth in zip(names, found or [None] * len(names), strict=True)]
+
+    def stop_worker(self, worker: Worker) -> None:
+        """Let the `dramatiq` command end warmly that started this process, and its others with it. Heard with a report, at most ten
+        seconds later.  Raises: EngineCannot; StoreUnavailable.  Two round trips."""
+        self._order("stop_worker", worker, "stop")
+
+    def restart_pool(self, worker: Worker) -> None:
+        """Let that command replace all of its processes, and itself, once their jobs have ended. Heard as `stop_worker`."""
+        self._order("restart_pool", worker, "restart")
+
+    def _order(self, verb: str, worker: Worker, what: str) -> None:
+        why = self.why_not(verb, worker)
+        if why:
+            raise self.refusal(verb, worker.name, why)
+        # Of several processes one hears it, always the same: two signals would end the jobs.
+        command = (worker.host, worker.details.get("command"))
+        siblings = [each.name for each in self.workers() if each.is_alive and (each.host, each.details.get("command")) == command]
+        if not siblings or not presence.order(self.name, min(siblings), what):
+            raise self.refusal(verb, worker.name, "it is gone")
+
+    def pause_queue(self, queue: str, by: str | None = None) -> bool:
+        """Written down; workers see it with their next report, at most ten seconds later, those that start before they take anything."""
+        return pauses.pause(self.name, queue, by)
+
+    def resume_queue(self, queue: str, by: str | None = None) -> bool:
+        """The same the other way round."""
+        return pauses.resume(self.name, queue)
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+def _worker(report: presence.Report) -> Worker:
+    return worker_of(report, _refuses(report.facts), ("command", "software"))
+
+
+def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What a worker cannot, as it said itself."""
+    if not facts.get("command"):
+        return dict.fromkeys(("stop_worker", "restart_pool"), "the dramatiq command, which would hear of it, did not start this process")
+    if not facts.get("can_restart"):
+        return {"restart_pool": "its command cannot run itself again: start it as dramatiq, not as python -m dramatiq"}
+    return {}

@@ -6,8 +6,6 @@ ends when its message is enqueued again, rejected or acknowledged, whichever com
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +20,13 @@ from dramatiq.middleware import Middleware, SkipMessage
 import statuses
 from statuses import KillRequested, State, Status, StatusExists, StatusNotFound
 
+from ..reporting import here
 from ..runs import Run
 from ..tracker import Tracker, own_id
 from .messages import USER, kept_call, read, retries_of, write
 
 #: Where a message keeps its run, from its start until it is acknowledged.
-_RUN = "_statuses_run"
+RUN = "_statuses_run"
 
 
 @dataclass(kw_only=True)
@@ -56,10 +55,10 @@ class Tracking(Middleware):
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
-        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+        self.worker = here()
 
     def after_process_boot(self, broker: Any) -> None:
-        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+        self.worker = here()
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
         self.tracker.guard.last_words()
@@ -178,16 +177,16 @@ class Tracking(Middleware):
         run = self._run(broker, message)
         if run is None:
             return
-        setattr(message, _RUN, Processing(run=run))
+        setattr(message, RUN, Processing(run=run))
         try:
             run.start()
         except KillRequested as asked:
-            message.__dict__[_RUN].over = True
+            message.__dict__[RUN].over = True
             raise SkipMessage(str(asked)) from asked
         run.enter()
 
     def after_process_message(self, broker: Any, message: Any, *, result: object = None, exception: BaseException | None = None) -> None:
-        processing = message.__dict__.get(_RUN)
+        processing = message.__dict__.get(RUN)
         if processing is None:
             return
         processing.run.leave()
@@ -205,7 +204,7 @@ class Tracking(Middleware):
 
     def after_skip_message(self, broker: Any, message: Any) -> None:
         """Ours to refuse, or another middleware's: an age limit."""
-        processing = message.__dict__.get(_RUN) or self._unseen(broker, message)
+        processing = message.__dict__.get(RUN) or self._unseen(broker, message)
         if processing is None:
             return
         processing.run.leave()
@@ -215,10 +214,10 @@ class Tracking(Middleware):
             processing.run.end(State.killed, error=str(why) if why is not None else "it was skipped")
 
     def after_nack(self, broker: Any, message: Any) -> None:
-        self._let_go(message, message.__dict__.get(_RUN) or self._unseen(broker, message))
+        self._let_go(message, message.__dict__.get(RUN) or self._unseen(broker, message))
 
     def after_ack(self, broker: Any, message: Any) -> None:
-        self._let_go(message, message.__dict__.get(_RUN))
+        self._let_go(message, message.__dict__.get(RUN))
 
     def _unseen(self, broker: Any, message: Any) -> Processing | None:
         """Of a message that never came to its start: its actor is unknown, or another middleware has skipped it."""
@@ -233,7 +232,7 @@ class Tracking(Middleware):
         _after.set(None)
         if processing is None:
             return
-        message.__dict__.pop(_RUN, None)
+        message.__dict__.pop(RUN, None)
         if not processing.over:
             processing.over = True
             processing.run.end(State.failed, error=processing.error)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,10 +24,12 @@ from statuses import KillRequested, State, Status, StatusExists
 from ... import forks
 from .. import calls, registry
 from ..heartbeats import EVERY_SECONDS
+from ..reporting import here
 from ..runs import Run, of_message
 from ..tracker import Resources, Tracker, own_id
 from . import chords
 from .messages import first_id, function_of, kept_call, name_of
+from .presence import Present
 
 if TYPE_CHECKING:
     from huey.api import Task
@@ -70,6 +71,7 @@ class Adapter:
         self._runs: dict[str, Run] = {}
         self._refused: set[str] = set()
         self._lock = forks.lock()
+        self.present = Present(huey, tracker.guard, tracker.name, self._running)
 
     def connect(self) -> None:
         """Receive what Huey tells. Our hook is the last before the execution: what another one cancels never started."""
@@ -93,6 +95,7 @@ class Adapter:
         self.huey.enqueue = enqueue
         chords.watch(self)
         self._watch_what_is_taken()
+        self.present.connect()
 
     def _watch_what_is_taken(self) -> None:
         """Huey drops a task that its consumer does not know, with a line in its log: nobody else would ever hear of it."""
@@ -113,6 +116,7 @@ class Adapter:
 
     def disconnect(self) -> None:
         """Let Huey be as it was."""
+        self.present.disconnect()
         self.huey.disconnect_signal(self.on_signal)
         for unregister in (self.huey.unregister_pre_execute, self.huey.unregister_post_execute, self.huey.unregister_on_shutdown):
             unregister(_HOOK)
@@ -227,9 +231,14 @@ class Adapter:
             tracker=self.tracker,
             job_name=name_of(task),
             handle=lambda: self._status(task),
-            worker=f"{socket.gethostname()}:{os.getpid()}",
+            worker=self.present.worker or here(),
             attempt=None,
         )
+
+    def _running(self) -> list[str]:
+        """Ids of the statuses that run in this process."""
+        with self._lock:
+            return sorted(run.status_id for run in self._runs.values() if run.status_id)
 
     def after_execution(self, task: Task, value: Any, error: BaseException | None) -> None:
         """Hook after a task was executed; `task.retries` says whether it will be once more."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from huey.api import Task
 from huey.exceptions import HueyException
 
 from statuses import EngineCannot, State, Status
 
+from ... import pauses, presence
 from .. import attempts
-from ..base import Engine, Queue, Schedule
+from ..base import Engine, Queue, Schedule, Worker
+from ..reporting import queue_of, worker_of
 from ..tracker import Tracker
 from . import schedules
 from .adapter import told_already
@@ -27,13 +29,12 @@ class Huey(Engine):
     can_kill = False
     can_kill_queued = True
     can_retry = True
+    has_workers = True
     has_queues = True
     has_schedules = True
-    reasons: ClassVar = {
-        "stop_worker": "Huey's consumer hears nothing but signals on its own machine",
-        "restart_pool": "Huey's consumer hears nothing but signals on its own machine",
-        "pause_queue": "Huey's consumer hears nothing but signals on its own machine",
-    }
+    can_stop_worker = True
+    can_restart_pool = True
+    can_pause_queue = True
 
     def __init__(self, huey: Any, tracker: Tracker) -> None:
         self.huey = huey
@@ -74,10 +75,35 @@ class Huey(Engine):
         """Its periodic tasks, those that this process has imported. One question a task to its storage; none of one that is away."""
         return self.tracker.guard.run("asking for Huey's periodic tasks", lambda: schedules.schedules(self.huey, self.name)) or []
 
+    def workers(self) -> list[Worker]:
+        """Its consumers, as they reported themselves, at most 10 s ago; the lost ones of the last day too.  One round trip."""
+        return [worker_of(report, details=("software",)) for report in presence.reports(self.name)]
+
     def queues(self) -> list[Queue]:
-        """Huey's one queue. One question to its storage."""
+        """Huey's one queue. One question to its storage, one to the store."""
         depth = self.tracker.guard.run("asking for the depth of Huey's queue", self.huey.pending_count)
-        return [Queue(name=self.huey.name, engine=self.name, depth=depth)]
+        return [queue_of(self.name, self.huey.name, depth, pauses.paused(self.name))]
+
+    def stop_worker(self, worker: Worker) -> None:
+        """Let a consumer end warmly. Heard with its report, at most ten seconds later.
+        Raises: EngineCannot; StoreUnavailable.  One round trip."""
+        self._order("stop_worker", worker, "stop")
+
+    def restart_pool(self, worker: Worker) -> None:
+        """Let a consumer end warmly and run itself again, in the same process. Heard as `stop_worker`."""
+        self._order("restart_pool", worker, "restart")
+
+    def _order(self, verb: str, worker: Worker, what: str) -> None:
+        if not presence.order(self.name, worker.name, what):
+            raise self.refusal(verb, worker.name, "it is gone")
+
+    def pause_queue(self, queue: str, by: str | None = None) -> bool:
+        """Written down; consumers see it with their next report, at most ten seconds later, those that start before they take anything."""
+        return pauses.pause(self.name, queue, by)
+
+    def resume_queue(self, queue: str, by: str | None = None) -> bool:
+        """The same the other way round."""
+        return pauses.resume(self.name, queue)
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)

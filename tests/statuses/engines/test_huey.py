@@ -6,7 +6,7 @@ import signal
 import pytest
 
 import statuses
-from statuses import State, Status, Workflow
+from statuses import State, Status, Workflow, presence
 from tests.projects.running import Project
 from tests.servers import until
 
@@ -149,6 +149,8 @@ def test_a_task_whose_consumer_is_stopped_at_once_fails_and_says_so(project: Pro
     project.began("huey stopped")
 
     os.kill(worker.process.pid, signal.SIGTERM)
+    worker.process.wait(20)
 
+    assert job.worker not in [report.worker for report in presence.reports("huey")]
     assert project.ended(job).state is State.failed
     assert job.error_summary == "its consumer was stopped while it ran"

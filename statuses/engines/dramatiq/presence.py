@@ -1,0 +1,114 @@
+"""Dramatiq's worker processes, which keep no list of themselves: each reports itself, leaves paused queues alone, and hears
+what it shall do. One row is one process with its threads; `dramatiq` starts several, and ends or restarts them together.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from typing import Any
+
+from dramatiq import __version__ as dramatiq_version
+from dramatiq.common import q_name
+from dramatiq.middleware import Middleware
+
+from ... import pauses
+from ... import presence as reports
+from ..guard import Guard
+from ..reporting import Reporter, here
+from .middleware import RUN
+
+#: Ids told of in one report.
+MOST_RUNNING = 1_000
+#: Order -> the signal for the `dramatiq` command, which hands it to all of its processes. Each ends with what it runs.
+SIGNALS = {"stop": "SIGTERM", "restart": "SIGHUP"}
+
+
+class Present(Middleware):
+    """The middleware; made by `install`, after the one that tracks. No hook raises."""
+
+    def __init__(self, guard: Guard, engine: str) -> None:
+        self.guard, self.engine = guard, engine
+        self._command: int | None = None
+        self._worker: Any = None
+        self._reporter: Reporter | None = None
+        self._paused: frozenset[str] = frozenset()
+        self._running: dict[str, Any] = {}
+        self._obeyed = False
+
+    def after_process_boot(self, broker: Any) -> None:
+        """The `dramatiq` command has started this process."""
+        self._command = os.getppid()
+
+    def before_worker_boot(self, broker: Any, worker: Any) -> None:
+        """No message was taken yet. A store that is away holds nothing back until the first report."""
+        self._paused = frozenset(self.guard.run("asking which queues are paused", lambda: pauses.paused(self.engine)) or ())
+
+    def after_consumer_thread_boot(self, broker: Any, thread: Any) -> None:
+        """One queue is about to be taken from."""
+        if thread.queue_name in self._paused:
+            thread.pause()
+
+    def after_worker_boot(self, broker: Any, worker: Any) -> None:
+        self._worker = worker
+        self._reporter = Reporter(self.guard, self.engine, here(), self._facts, self._hear)
+        self._reporter.start()
+
+    def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        if self._reporter is not None:
+            self._reporter.stopping()
+
+    def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        if self._reporter is not None:
+            self._reporter.leave()
+            self._reporter = None
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        self._running[message.message_id] = message
+
+    def after_process_message(self, broker: Any, message: Any, *, result: object = None, exception: BaseException | None = None) -> None:
+        self._running.pop(message.message_id, None)
+
+    def after_skip_message(self, broker: Any, message: Any) -> None:
+        self._running.pop(message.message_id, None)
+
+    def _consumers(self) -> list[Any]:
+        """The threads that take messages; those for later go on, for they only put what is due into its queue."""
+        return [thread for name, thread in list(self._worker.consumers.items()) if q_name(name) == name]
+
+    def _facts(self) -> dict[str, Any]:
+        threads = self._consumers()
+        runs = (message.__dict__.get(RUN) for message in list(self._running.values())[:MOST_RUNNING])
+        return {
+            "pool": "threads",
+            "concurrency": self._worker.worker_threads,
+            "queues": sorted(thread.queue_name for thread in threads),
+            # One that was told to pause may still wait for a message.
+            "held": sorted(thread.queue_name for thread in threads if thread.paused and thread.paused_event.is_set()),
+            "running": sorted(found.run.status_id for found in runs if found is not None and found.run.status_id),
+            "software": f"dramatiq {dramatiq_version}",
+            "command": self._command,
+            "can_restart": can_restart(),
+        }
+
+    def _hear(self, heard: reports.Heard) -> None:
+        self._paused = heard.paused
+        for thread in self._consumers():
+            if thread.queue_name in heard.paused and not thread.paused:
+                thread.pause()
+            elif thread.queue_name not in heard.paused and thread.paused:
+                thread.resume()
+        name = SIGNALS.get(heard.order)
+        # Once: a second signal would end the jobs. And a command that is gone has left its number to somebody else.
+        if name is not None and not self._obeyed and self._command is not None and os.getppid() == self._command:
+            self._obeyed = True
+            os.kill(self._command, getattr(signal, name))
+
+
+def can_restart() -> bool:
+    """Whether the `dramatiq` command can run itself again. `python -m dramatiq` in a virtual environment would leave that."""
+    if sys.argv[0].endswith("/dramatiq/__main__.py"):
+        return sys.prefix == sys.base_prefix
+    return hasattr(signal, "SIGHUP") and shutil.which(sys.argv[0]) is not None

@@ -1,0 +1,124 @@
+"""Huey's consumers, which keep no list of themselves: each reports itself from its main process, leaves its queue alone while
+that is paused, and hears what it shall do. One row is one consumer with its workers, whichever kind they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from huey import __version__ as huey_version
+
+from ... import pauses
+from ... import presence as reports
+from ..guard import Guard
+from ..reporting import Reporter, here
+
+#: Ids told of in one report.
+MOST_RUNNING = 1_000
+#: Seconds a worker of a held queue sleeps between two looks.
+LOOK_SECONDS = 0.5
+
+
+class Present:
+    """The consumer of one Huey in this process, if there is one. Its workers inherit this, forked ones too."""
+
+    def __init__(self, huey: Any, guard: Guard, engine: str, running: Callable[[], list[str]]) -> None:
+        self.huey, self.guard, self.engine = huey, guard, engine
+        self.worker: str | None = None
+        """The name of the consumer."""
+        self._running = running
+        self._consumer: Any = None
+        self._reporter: Reporter | None = None
+        self._held: Any = None
+        self._obeyed = False
+
+    def connect(self) -> None:
+        """See the consumer that will be made, and stand before its queue."""
+        create, dequeue = self.huey.create_consumer, self.huey.dequeue
+
+        @functools.wraps(create)
+        def create_consumer(**options: Any) -> Any:
+            consumer = create(**options)
+            self._follow(consumer)
+            return consumer
+
+        @functools.wraps(dequeue)
+        def take() -> Any:
+            if self._held is None or not self._held.value:
+                return dequeue()
+            self._consumer.stop_flag.wait(LOOK_SECONDS)
+            return None
+
+        self.huey.create_consumer, self.huey.dequeue = create_consumer, take
+
+    def disconnect(self) -> None:
+        """Let Huey be as it was."""
+        for name in ("create_consumer", "dequeue"):
+            self.huey.__dict__.pop(name, None)
+
+    def _follow(self, consumer: Any) -> None:
+        start, stop = consumer.start, consumer.stop
+
+        @functools.wraps(start)
+        def starting() -> None:
+            self._begin(consumer)
+            start()
+            # Not before: a thread does not come along into the workers that are forked there.
+            if self._reporter is not None:
+                self._reporter.start()
+
+        @functools.wraps(stop)
+        def stopping(graceful: bool = False) -> None:
+            if self._reporter is not None:
+                self._reporter.stopping()
+            try:
+                stop(graceful=graceful)
+            finally:
+                if self._reporter is not None:
+                    self._reporter.leave()
+
+        consumer.start, consumer.stop = starting, stopping
+
+    def _begin(self, consumer: Any) -> None:
+        """Nothing was taken yet. A store that is away holds nothing back until the first report."""
+        self._consumer, self.worker = consumer, here()
+        found = self.guard.run("asking whether the queue is paused", lambda: pauses.paused(self.engine)) or {}
+        # In memory that forked workers share.
+        self._held = multiprocessing.RawValue("b", self.huey.name in found)
+        self._reporter = Reporter(self.guard, self.engine, self.worker, self._facts, self._hear)
+
+    def _facts(self) -> dict[str, Any]:
+        consumer = self._consumer
+        return {
+            "pool": consumer.worker_type,
+            "concurrency": consumer.workers,
+            "queues": [self.huey.name],
+            "held": [self.huey.name] if self._held.value else [],
+            # Forked workers alone know what they run; their heartbeats speak for it.
+            "running": [] if consumer.environment.forks else self._running()[:MOST_RUNNING],
+            "software": f"huey {huey_version}",
+        }
+
+    def _hear(self, heard: reports.Heard) -> None:
+        hold = self.huey.name in heard.paused
+        if hold != bool(self._held.value):
+            self._held.value = hold
+            if self._reporter is not None:
+                self._settle(hold)
+                self._reporter.look()
+        sent = {"stop": self._consumer._graceful_sig, "restart": getattr(signal, "SIGHUP", None)}.get(heard.order)
+        if sent is not None and not self._obeyed:
+            self._obeyed = True  # a second signal would end the jobs
+            os.kill(os.getpid(), sent)
+
+    def _settle(self, hold: bool) -> None:
+        """A worker that waits at the storage in this moment may still get a task: until then it is not said to leave it alone."""
+        storage = self.huey.storage
+        if hold and getattr(storage, "blocking", False):
+            time.sleep(min(getattr(storage, "read_timeout", None) or 1.0, 2.0))

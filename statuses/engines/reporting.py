@@ -1,0 +1,118 @@
+"""A worker that says by itself that it is there, from a thread of its own: a store that is slow holds up nothing.
+
+What it has to know comes back with each report: paused queues, and what somebody wants it to do.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .. import clock, pauses, presence
+from ..collection import server_time
+from .base import Queue, Worker
+from .guard import Guard
+
+
+def here() -> str:
+    """The name of a worker that is this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Reporter:
+    """Tells of one worker until it ends. Whoever makes it overrides `facts` and `hear`, or gives them as functions."""
+
+    def __init__(
+        self,
+        guard: Guard,
+        engine: str,
+        worker: str,
+        facts: Callable[[], dict[str, Any]] | None = None,
+        hear: Callable[[presence.Heard], None] | None = None,
+    ) -> None:
+        self.guard, self.engine, self.worker = guard, engine, worker
+        self.is_stopping = False
+        self._facts, self._hear = facts, hear
+        self._pid = os.getpid()
+        self._started_us: int | None = None
+        self._ended = threading.Event()
+        self._soon = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="statuses-presence", daemon=True)
+
+    def facts(self) -> dict[str, Any]:
+        """What the worker is, and what it does at this moment; JSON."""
+        return self._facts() if self._facts is not None else {}
+
+    def hear(self, heard: presence.Heard) -> None:
+        """Do what has come back. In the thread of the reports."""
+        if self._hear is not None:
+            self._hear(heard)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stopping(self) -> None:
+        """It takes no more jobs."""
+        self.is_stopping = True
+        self.look()
+
+    def look(self) -> None:
+        """Report soon."""
+        self._soon.set()
+
+    def leave(self) -> None:
+        """It ends in order. Told once, and by itself: processes that were forked inherit what this one registered."""
+        if self._ended.is_set() or os.getpid() != self._pid:
+            return
+        self._ended.set()
+        self._soon.set()
+        self.guard.run("taking leave", lambda: presence.leave(self.engine, self.worker))
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self.guard.run("reporting the worker", self._tell)
+            self._soon.wait(presence.EVERY_SECONDS)
+            self._soon.clear()
+
+    def _tell(self) -> None:
+        if self._started_us is None:
+            self._started_us = clock.to_us(server_time())
+        common = {"host": socket.gethostname(), "pid": self._pid, "started_us": self._started_us, "stopping": self.is_stopping}
+        facts = {**common, **self.facts()}
+        if self._ended.is_set():
+            return
+        heard = presence.tell(self.engine, self.worker, facts)
+        if not self.is_stopping:
+            self.hear(heard)
+
+
+def worker_of(report: presence.Report, refuses: Mapping[str, str] | None = None, details: tuple[str, ...] = ()) -> Worker:
+    """What a report says. `refuses`: controls it has not, with the reasons; `details`: names of facts to show besides."""
+    facts = report.facts
+    return Worker(
+        name=report.worker,
+        engine=report.engine,
+        host=facts.get("host"),
+        pid=facts.get("pid"),
+        pool=facts.get("pool"),
+        concurrency=facts.get("concurrency"),
+        queues=tuple(facts.get("queues") or ()),
+        running=tuple(facts.get("running") or ()),
+        started_at=clock.from_us(facts["started_us"]) if facts.get("started_us") else None,
+        seen_at=report.seen_at,
+        is_alive=report.is_alive,
+        is_stopping=bool(facts.get("stopping")),
+        held=tuple(facts.get("held") or ()),
+        refuses=refuses or {},
+        details={name: facts[name] for name in details if name in facts},
+    )
+
+
+def queue_of(engine: str, name: str, depth: int | None, paused: Mapping[str, pauses.Pause]) -> Queue:
+    """A queue, and whether it is paused."""
+    pause = paused.get(name)
+    since, by = (pause.since, pause.by) if pause is not None else (None, None)
+    return Queue(name=name, engine=engine, depth=depth, is_paused=pause is not None, paused_at=since, paused_by=by)

@@ -92,6 +92,7 @@ class Redactor:
         self._phrases = tuple(sorted(_squeeze(word) for word in more_words if _squeeze(word)))
         # The same few names stand in the arguments of every job.
         self._is_secret = lru_cache(maxsize=4096)(self.is_secret)
+        self._key = lru_cache(maxsize=4096)(self.text)
 
     def value(self, value: Any, _depth: int = 0) -> Any:
         """The same JSON value with every secret replaced by MASK; what came in is never changed."""
@@ -100,7 +101,7 @@ class Redactor:
         if _depth > MAX_DEPTH and isinstance(value, dict | list | tuple):
             return MASK
         if isinstance(value, dict):
-            return {self.text(str(key)): self._of_key(str(key), item, _depth) for key, item in value.items()}
+            return {self._key(str(key)): self._of_key(str(key), item, _depth) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.value(item, _depth + 1) for item in value]
         return value

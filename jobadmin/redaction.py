@@ -58,6 +58,8 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE)
 
 
+#: Characters of a key that are looked at, and that are kept in mind.
+MAX_KEY = 400
 #: Pattern and replacement, in the order they are applied: wide ones first.
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).*?(-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", re.DOTALL), rf"\1{MASK}\2"),
@@ -101,10 +103,13 @@ class Redactor:
         if _depth > MAX_DEPTH and isinstance(value, dict | list | tuple):
             return MASK
         if isinstance(value, dict):
-            return {self._key(str(key)): self._of_key(str(key), item, _depth) for key, item in value.items()}
+            return {self._shown_key(str(key)): self._of_key(str(key), item, _depth) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.value(item, _depth + 1) for item in value]
         return value
+
+    def _shown_key(self, key: str) -> str:
+        return self._key(key) if len(key) < MAX_KEY else self.text(key)
 
     def text(self, text: str) -> str:
         """Running text with whatever looks like a secret replaced by MASK."""
@@ -119,7 +124,7 @@ class Redactor:
     def is_secret(self, key: str) -> bool:
         """Whether a key sounds like one whose value is nobody's business."""
         words = _words(key)
-        if any(phrase in _squeeze(key[:400]) for phrase in self._phrases):
+        if any(phrase in _squeeze(key[:MAX_KEY]) for phrase in self._phrases):
             return True
         return any(self._is_secret_word(word, words[:place]) for place, word in enumerate(words))
 
@@ -133,14 +138,14 @@ class Redactor:
     def _of_key(self, key: str, item: Any, depth: int) -> Any:
         if item is None or isinstance(item, bool) or item in ("", [], {}):
             return item
-        if not self._is_secret(key):
+        if not self._is_secret(key[:MAX_KEY]):
             return self.value(item, depth + 1)
         counted = isinstance(item, int | float) and any(word in COUNTED for word in _words(key))
         return item if counted else MASK
 
 
 def _words(key: str) -> list[str]:
-    return [word.lower() for word in _SPLIT.split(key[:400]) if word]
+    return [word.lower() for word in _SPLIT.split(key[:MAX_KEY]) if word]
 
 
 def _squeeze(text: str) -> str:

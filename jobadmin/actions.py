@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 import statuses
-from jobadmin import verbs
+from jobadmin import refusals, verbs
 from statuses import Changed, EngineCannot, Status
 from statuses.engines import registry
 
@@ -97,7 +97,8 @@ def may_kill_now(status: Status) -> str:
         return _("No engine is known that could end its process. It can be asked to stop.")
     if not engine.can_kill:
         return _("%(engine)s cannot end a running job. It can be asked to stop.") % {"engine": status.engine}
-    return ""
+    why = refusals.why_not_kill(status)
+    return _("Its worker cannot end it: %(why)s. It can be asked to stop.") % {"why": why} if why else ""
 
 
 def _not_ended(status: Status, then: str) -> str:

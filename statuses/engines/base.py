@@ -44,7 +44,7 @@ class Worker:
     held: Sequence[str] = ()
     """Those of its queues that it leaves alone, because they are paused."""
     refuses: Mapping[str, str] = field(default_factory=dict)
-    """Controls that its engine has and this worker has not, each with the reason: `stop_worker`, `restart_pool`."""
+    """What its engine can do and this worker cannot, each with the reason: `stop_worker`, `restart_pool`, and `kill` of a job it runs."""
     details: dict[str, object] = field(default_factory=dict)
     """What else the engine says, JSON."""
 

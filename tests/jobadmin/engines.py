@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from statuses import EngineCannot, Status
 from statuses.engines import registry
-from statuses.engines.base import Engine
+from statuses.engines.base import Engine, Worker
 
 
 class Toy(Engine):
@@ -19,6 +19,14 @@ class Toy(Engine):
         self.killed: list[str] = []
         self.retried: list[str] = []
         self.refuses = ""
+        self.there: list[Worker] = []
+
+    @property
+    def has_workers(self) -> bool:
+        return bool(self.there)
+
+    def workers(self) -> list[Worker]:
+        return self.there
 
     def kill(self, status: Status) -> None:
         if self.refuses:

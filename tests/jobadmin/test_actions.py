@@ -13,6 +13,7 @@ import statuses
 from jobadmin import verbs
 from jobadmin.models import Operation
 from jobadmin.paths import action_url, job_url
+from statuses.engines.base import Worker
 from statuses.testing import make_status
 from tests.jobadmin.engines import Toy, toy_engine
 
@@ -131,6 +132,29 @@ def test_kill_now_says_why_the_engine_could_not(client: Client, engine: Toy) -> 
 
     assert "the worker does not answer" in said(response)
     assert Operation.objects.get().state == Operation.State.FAILED
+
+
+def test_kill_now_is_refused_before_it_asks_where_the_worker_cannot(client: Client, engine: Toy) -> None:
+    engine.there = [Worker(name="threads@host", refuses={"kill": "it runs jobs in threads"}), Worker(name="prefork@host")]
+    cannot, can, elsewhere = (make_status("queued", engine="toy").started(name) for name in ("threads@host", "prefork@host", "gone@host"))
+
+    response = client.post(action_url(cannot.id, "kill-now"))
+
+    assert "Its worker cannot end it: it runs jobs in threads. It can be asked to stop." in said(response)
+    assert not cannot.reload().kill_requested and engine.killed == []
+    for status in (can, elsewhere):
+        act(client, status, "kill-now")
+    assert engine.killed == [can.id, elsewhere.id]
+
+
+def test_workers_that_cannot_be_read_refuse_nothing(client: Client, engine: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.there = [Worker(name="w@host", refuses={"kill": "it runs jobs in threads"})]
+    monkeypatch.setattr(engine, "workers", lambda: 1 / 0)
+    status = make_status("queued", engine="toy").started("w@host")
+
+    act(client, status, "kill-now")
+
+    assert engine.killed == [status.id]
 
 
 def test_kill_now_is_refused_where_no_engine_can(client: Client) -> None:

@@ -11,6 +11,7 @@ from django.test import Client
 import statuses
 from jobadmin.paths import job_url
 from jobadmin.redaction import Redactor
+from statuses.engines.base import Worker
 from statuses.testing import frozen_clock, make_status
 from tests.jobadmin.engines import Toy, toy_engine
 
@@ -341,6 +342,15 @@ def test_what_is_not_possible_now_stays_and_says_why(client: Client, engine: Toy
     assert "Still running. Retry is possible once it has ended." in html
     assert "Still running. It can be removed once it has ended." in html
     assert 'id="act-kill" aria-disabled' not in html and 'id="act-kill-now" aria-disabled' not in html
+
+
+def test_kill_now_is_there_but_disabled_where_the_worker_cannot(client: Client, engine: Toy) -> None:
+    engine.there = [Worker(name="threads@host", refuses={"kill": "it runs jobs in threads"})]
+
+    html = html_of(client, make_status("queued", engine="toy").started("threads@host"))
+
+    assert 'id="act-kill-now" aria-disabled="true"' in html and 'id="act-kill" aria-disabled' not in html
+    assert "Its worker cannot end it: it runs jobs in threads. It can be asked to stop." in html
 
 
 def test_an_engine_that_cannot_says_so(client: Client) -> None:

@@ -226,6 +226,18 @@ def _worker(report: presence.Report) -> Worker:
 
 def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:
     """What a worker cannot, as it said itself."""
+    kill = _NO_KILL.get(str(facts.get("pool")))
+    return {**_refused_restart(facts), **({"kill": kill} if kill else {})}
+
+
+#: Pools whose jobs nothing can end from outside.
+_NO_KILL = {
+    "thread": "its pool runs jobs in threads, which nothing can end from outside",
+    "solo": "its pool (solo) runs the job in the worker itself, which hears nothing meanwhile",
+}
+
+
+def _refused_restart(facts: Mapping[str, Any]) -> dict[str, str]:
     if not facts.get("pool_can_restart", True):
         return {"restart_pool": f"a pool of {facts.get('pool')} has no processes that could be replaced"}
     if not facts.get("pool_restarts"):

@@ -94,7 +94,7 @@ class RQ(Engine):
         if not heard or not heard[0][1]:
             raise self._cannot(status, "kill", f"worker {worker} does not listen: it is gone")
         if worker_pid is not None and worker_pid == job_pid:
-            raise self._cannot(status, "kill", f"worker {worker} runs its jobs in itself, without a process that could be killed")
+            raise self._cannot(status, "kill", f"worker {worker}: {_IN_ITSELF}")
         send_command(job.connection, worker, "stop-job", job_id=job.id)
 
     def revoke(self, status: Status) -> None:
@@ -201,7 +201,7 @@ class RQ(Engine):
         return rq.Queue(name, connection=job.connection, job_class=Job, serializer=job.serializer)
 
     def workers(self) -> list[Worker]:
-        """RQ's own list of workers. Three round trips to each Redis that RQ uses."""
+        """RQ's own list of workers. Four round trips to each Redis that RQ uses."""
         return [worker for connection in self._connections() for worker in self._workers(connection)]
 
     def _workers(self, connection: Redis) -> list[Worker]:
@@ -213,14 +213,17 @@ class RQ(Engine):
             pipeline.pubsub_numsub(*(PUBSUB_CHANNEL_TEMPLATE % name for name in names))
             *found, heard = pipeline.execute()
         told = [decode_redis_hash(fields, decode_values=True) for fields in found]
-        running = self._status_ids([fields.get("current_job") for fields in told], connection)
+        jobs = [fields.get("current_job") for fields in told]
+        running, pids = self._status_ids(jobs, connection), self._pids(jobs, connection)
         return [
-            self._worker(name, fields, running.get(fields.get("current_job") or ""), bool(listeners))
+            self._worker(
+                name, fields, running.get(fields.get("current_job") or ""), bool(listeners), pids.get(fields.get("current_job") or "")
+            )
             for name, fields, (_, listeners) in zip(names, told, heard, strict=True)
             if fields
         ]
 
-    def _worker(self, name: str, fields: dict[str, str], status_id: str | None, listens: bool) -> Worker:
+    def _worker(self, name: str, fields: dict[str, str], status_id: str | None, listens: bool, job_pid: str | None) -> Worker:
         """One worker. It is alive while it listens for commands (a process that died does not), and, while it runs a job,
         gives RQ its sign of life: a machine that went dark leaves its connection behind."""
         seen_at = utcparse(fields["last_heartbeat"]) if fields.get("last_heartbeat") else None
@@ -237,6 +240,7 @@ class RQ(Engine):
             seen_at=seen_at,
             is_alive=listens and (recent or not fields.get("current_job")),
             is_stopping=bool(fields.get("shutdown_requested_date")),
+            refuses={"kill": _IN_ITSELF} if job_pid is not None and job_pid == fields.get("pid") else {},
             held=tuple(filter(None, fields.get("queues", "").split(","))) if fields.get("state") == "suspended" else (),
             details={
                 "state": fields.get("state"),
@@ -255,6 +259,15 @@ class RQ(Engine):
             found = pipeline.execute()
         marks = (read(dict(zip((FIELD, "created_at"), values, strict=True))) for values in found)
         return {job_id: mark.status_id for job_id, mark in zip(wanted, marks, strict=True) if mark is not None and mark.status_id}
+
+    def _pids(self, job_ids: Sequence[str | None], connection: Redis) -> dict[str, str]:
+        """RQ id -> the process that runs the job. One round trip."""
+        wanted = [job_id for job_id in job_ids if job_id]
+        with connection.pipeline(transaction=False) as pipeline:
+            for job_id in wanted:
+                pipeline.hget(Job.key_for(job_id), PID_FIELD)
+            found = pipeline.execute()
+        return {job_id: as_text(pid) for job_id, pid in zip(wanted, found, strict=True) if pid is not None}
 
     def queues(self) -> list[Queue]:
         """RQ's queues; none of a Redis that is away. Two round trips to each Redis that RQ uses."""
@@ -333,6 +346,10 @@ class RQ(Engine):
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+#: Why a `SimpleWorker` cannot end a job.
+_IN_ITSELF = "it runs its jobs in itself, without a process that could be killed"
 
 
 def _queue_of(status: Status) -> str:

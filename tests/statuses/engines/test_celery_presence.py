@@ -17,6 +17,9 @@ from statuses.reaper import Reaper
 from statuses.testing import frozen_clock
 from tests.servers import told, until
 
+KILLS_NO_THREAD = "its pool runs jobs in threads, which nothing can end from outside"
+KILLS_NOT_ITSELF = "its pool (solo) runs the job in the worker itself, which hears nothing meanwhile"
+
 
 def queue(engine: Celery, name: str) -> Queue | None:
     return next((queue for queue in engine.queues() if queue.name == name), None)
@@ -40,6 +43,7 @@ def test_a_worker_says_who_it_is_and_what_it_runs(world, engine, start_worker, p
     assert worker.is_alive and not worker.is_stopping
     assert worker.started_at is not None and worker.seen_at is not None and worker.started_at <= worker.seen_at <= later.seen_at
     assert later.details["accepted"] == 1
+    assert worker.refuses.get("kill", "") == {"prefork": "", "thread": KILLS_NO_THREAD, "solo": KILLS_NOT_ITSELF}[said]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGQUIT])

@@ -228,6 +228,7 @@ def test_kill_now_says_why_a_worker_that_runs_jobs_in_itself_cannot(project: Pro
     job = project.send("gated", "rq simple", to="rq-simple")
     project.began("rq simple")
 
+    assert "runs its jobs in itself" in told(project, lambda worker: worker.queues == ("rq-simple",)).refuses["kill"]
     with pytest.raises(EngineCannot, match="runs its jobs in itself"):
         project.kill_now(job)
 

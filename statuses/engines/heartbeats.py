@@ -51,12 +51,13 @@ class Heartbeats:
     def _run(self) -> None:
         while True:
             self._wake.wait()
+            # A look a second while anything runs, however many jobs come and go in it: a thread that each of them woke, and that
+            # had to wait for the interpreter until that job was over, cost a short one more than its own start.
+            time.sleep(self.first_seconds)
             with self._lock:
                 if not self._jobs:
                     self._wake.clear()
                     continue
-            # A look a second while anything runs, however many jobs come and go in it.
-            time.sleep(self.first_seconds)
             for beat in self._due():
                 beat()
 

@@ -218,3 +218,23 @@ def test_short_jobs_cost_no_beat() -> None:
         heartbeats.remove(number)
 
     assert beats == []
+
+
+def test_short_jobs_wake_the_thread_of_heartbeats_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept, go_on, wakings = threading.Event(), threading.Event(), []
+    monkeypatch.setattr("statuses.engines.heartbeats.time.sleep", lambda seconds: slept.set() or go_on.wait(10))
+    heartbeats = Heartbeats(first_seconds=0.05)
+    wake = heartbeats._wake.set
+    monkeypatch.setattr(heartbeats._wake, "set", lambda: wakings.append(1) or wake())
+
+    heartbeats.add("first", lambda: None)
+    heartbeats.remove("first")
+    assert slept.wait(10)
+    for number in range(100):
+        heartbeats.add(number, lambda: None)
+        heartbeats.remove(number)
+
+    assert wakings == [1]
+    go_on.set()
+    monkeypatch.undo()
+    until(lambda: not heartbeats._wake.is_set(), "the thread sleeps until the next job")

@@ -80,8 +80,7 @@ def announce(verb: Verb, selection: JobFilter) -> tuple[Plan, Promise]:
     """The plan of a verb for what a filter matches now, and the promise that binds its confirmation to it."""
     at = statuses.server_time()
     frozen = selection.frozen()
-    report = measure(JobFilter.from_querystring(frozen).query)
-    found = plan(verb, report)
+    found = plan(verb, measure(JobFilter.from_querystring(frozen).query))
     return found, Promise(verb=verb, filter=frozen, at=at, changes=found.changes)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from jobadmin import refusals
 from jobadmin.formats import count
 from jobadmin.verbs import BULK, KILL, KILL_NOW, REMOVE, RETRY, Verb, able_engines
 from statuses import Query, Report, State, Status
@@ -59,28 +60,35 @@ class Plan:
         return self.verb.asks_typing(self.changes)
 
 
-def measure(query: Query) -> Report:
-    """The counts that plans are made of. Raises: StoreUnavailable.  Source: one read of the store, no record."""
-    return query.report(**QUESTIONS)
+def measure(query: Query) -> Census:
+    """The counts that plans are made of. Raises: StoreUnavailable.
+    Source: one read of the store, no record; one more where some workers cannot end what they run."""
+    report, stuck = query.report(**QUESTIONS), 0
+    if report.counts[State.started] and refusals.any_worker():
+        able = query.where(state=State.started, engine=able_engines(KILL_NOW.capability))
+        stuck = able.count() - refusals.without(able).count()
+    return Census(report, stuck)
 
 
-def plan(verb: Verb, report: Report) -> Plan:
-    """What `verb` would do to the jobs that `report` counted."""
-    census = Census(report)
+def plan(verb: Verb, census: Census) -> Plan:
+    """What `verb` would do to the jobs that were counted."""
     lines = tuple(line for line in _LINES[verb.slug](verb, census) if line.number)
     changes = sum(line.number for line in lines if not line.is_skip)
     return Plan(verb=verb, total=census.total, changes=changes, lines=lines)
 
 
-def plans(report: Report, slugs: Iterable[str] = tuple(BULK)) -> list[Plan]:
+def plans(census: Census, slugs: Iterable[str] = tuple(BULK)) -> list[Plan]:
     """The plans of several verbs for one set of jobs, in the order of the bar."""
-    return [plan(BULK[slug], report) for slug in slugs]
+    return [plan(BULK[slug], census) for slug in slugs]
 
 
 class Census:
     """Jobs counted by state, by what was asked of them, and by what their engine can do."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, stuck: int = 0) -> None:
+        self.report = report
+        self.stuck = stuck
+        """Started ones whose engine can end a job, and whose worker cannot."""
         self.counts: dict[State, int] = report.counts
         self.requested: dict[State, int] = report.flags["kill_requested"]
         self.engines = report.counts_by["engine"]
@@ -137,9 +145,15 @@ def _kill_lines(verb: Verb, census: Census) -> list[Line]:
 
 def _kill_now_lines(verb: Verb, census: Census) -> list[Line]:
     able = census.able(State.started, verb.capability)
+    stuck = min(census.stuck, able)
     return [
         *_waiting(census),
-        Line(number=able, title=_("Started"), note=_("process ended at once"), icon="started"),
+        Line(number=able - stuck, title=_("Started"), note=_("process ended at once"), icon="started"),
+        Line(
+            number=stuck,
+            title=_("Skipped: started, at a worker that cannot"),
+            note=_("it runs them in threads or in itself, without a process to end; they can be asked to stop"),
+        ),
         Line(
             number=census.counts[State.started] - able,
             title=_("Skipped: started"),
@@ -200,4 +214,6 @@ def applies(verb: Verb, status: Status) -> bool:
         return False
     if status.state in verb.once and status.kill_requested:
         return False
-    return status.state not in verb.needy or status.engine in able_engines(verb.capability)
+    if status.state not in verb.needy:
+        return True
+    return status.engine in able_engines(verb.capability) and not (verb.ends_processes and refusals.why_not_kill(status))

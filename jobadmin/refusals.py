@@ -3,7 +3,7 @@
 import logging
 import time
 
-from statuses import Status, StoreUnavailable
+from statuses import Query, Status, StoreUnavailable
 from statuses.engines import registry
 from statuses.engines.base import Engine
 
@@ -11,6 +11,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds for which an answer stands: a page of the list asks two hundred times.
 FRESH_SECONDS = 5.0
+#: Seconds in which an engine that could not tell is not asked again: no page waits for it twice.
+SILENT_SECONDS = 60.0
 
 _known: dict[str, tuple[Engine, float, dict[str, str]]] = {}
 
@@ -19,20 +21,40 @@ def why_not_kill(status: Status) -> str:
     """Why the worker that runs this job cannot end it, in its engine's words; empty where it can, or nobody knows.
     Source: `Engine.workers`, now and then; none where the engine keeps no list.  Raises: StoreUnavailable."""
     engine = registry.get(status.engine)
-    if engine is None or not engine.has_workers or not status.worker:
-        return ""
+    return _refusals(engine).get(status.worker, "") if engine is not None and status.worker else ""
+
+
+def without(query: Query) -> Query:
+    """The jobs of `query` but those that run at a worker that cannot end them.  Source: as `why_not_kill`."""
+    for engine in registry.all():
+        names = sorted(_refusals(engine))
+        if names:
+            query = query.exclude(engine=engine.name, worker=names)
+    return query
+
+
+def any_worker() -> bool:
+    """Whether there is any such worker.  Source: as `why_not_kill`."""
+    return any(_refusals(engine) for engine in registry.all())
+
+
+def _refusals(engine: Engine) -> dict[str, str]:
+    """Worker -> why."""
+    if not engine.has_workers:
+        return {}
     found, until, refusals = _known.get(engine.name, (None, 0.0, {}))
-    if found is not engine or time.monotonic() >= until:
-        refusals = _ask(engine)
-        _known[engine.name] = (engine, time.monotonic() + FRESH_SECONDS, refusals)
-    return refusals.get(status.worker, "")
+    if found is engine and time.monotonic() < until:
+        return refusals
+    told = _ask(engine)
+    _known[engine.name] = (engine, time.monotonic() + (FRESH_SECONDS if told is not None else SILENT_SECONDS), told or {})
+    return told or {}
 
 
-def _ask(engine: Engine) -> dict[str, str]:
+def _ask(engine: Engine) -> dict[str, str] | None:
     try:
         return {worker.name: worker.refuses["kill"] for worker in engine.workers() if "kill" in worker.refuses}
     except StoreUnavailable:
         raise
     except Exception:
         logger.exception("engine %s could not tell of its workers", engine.name)
-        return {}
+        return None

@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from jobadmin import refusals
 from jobadmin.formats import count
 from statuses import Changed, Query, State
 from statuses.engines import registry
@@ -51,6 +52,8 @@ class Verb:
     """The engine flag that `needy` states depend on: can_kill, can_retry; empty where no engine is asked."""
     needy: tuple[State, ...] = ()
     """States in which only the job's engine can do it."""
+    ends_processes: bool = False
+    """Whether `needy` jobs are changed by the worker that runs them, so that some workers cannot."""
     once: tuple[State, ...] = ()
     """States in which a job that was asked to die before is not asked again."""
     asks: tuple[State, ...] = ()
@@ -98,7 +101,8 @@ class Verb:
         free = [state for state in self.states if state not in self.needy]
         parts = [query.where(state=free)] if free else []
         if self.needy:
-            parts.append(query.where(state=list(self.needy), engine=able_engines(self.capability)))
+            able = query.where(state=list(self.needy), engine=able_engines(self.capability))
+            parts.append(refusals.without(able) if self.ends_processes else able)
         return tuple(parts)
 
     def carry_out(self, query: Query, *, by: str, reason: str, progress: Progress) -> Changed:
@@ -148,6 +152,7 @@ KILL_NOW = Verb(
     states=(*_WAITING, State.started),
     capability="can_kill",
     needy=(State.started,),
+    ends_processes=True,
     asks=(State.started,),
     batch=500,
     always_typed=True,

@@ -34,8 +34,8 @@ def job_list(request: HttpRequest) -> HttpResponse:
     """The jobs of the filter.  Source: one read of the store for all counts, one page of records."""
     jobs = JobFilter.from_request(request)
     view = ListView.of(request)
-    report = measure(jobs.query)
-    total = sum(report.counts.values())
+    census = measure(jobs.query)
+    total = census.total
     verbs = allowed(request)
     held = Held.of(request, jobs, total)
     data = JobData(held.query, total=total, rows=view.rows, cursor=jobs.cursor)
@@ -51,8 +51,8 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "arrived": held.arrived,
         "caption": _caption(jobs, total),
         "here": jobs.url("list", after=jobs.cursor),
-        "plans": plans(report, [verb.slug for verb in verbs]),
-        "strip": strip(jobs, report),
+        "plans": plans(census, [verb.slug for verb in verbs]),
+        "strip": strip(jobs, census.report),
         "is_new": not total and not jobs.is_narrowed and not jobs.with_(span="all").query.exists(),
     }
     return render_filtered(request, "list", jobs, context, matched=total)

@@ -14,8 +14,10 @@ from jobadmin.models import Operation
 from jobadmin.results import Result
 from jobadmin.verbs import KILL, KILL_NOW, REMOVE, RETRY
 from statuses.engines import registry
+from statuses.engines.base import Worker
 from statuses.testing import make_status
 
+from .engines import toy_engine
 from .test_bulk import confirm, some
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -361,6 +363,21 @@ def test_kill_now_reaches_each_running_job_once(browse, engine, monkeypatch) -> 
 
     assert operation.by_reason == {"killed": 1, "requested": 5}
     assert len(engine.asked) == len(set(engine.asked)) == 5
+
+
+def test_kill_now_leaves_out_what_runs_at_a_worker_that_cannot_end_it(browse) -> None:
+    with toy_engine() as toy:
+        toy.there = [Worker(name="threads@host", refuses={"kill": "it runs jobs in threads"}), Worker(name="prefork@host")]
+        stuck = [make_status("queued", engine="toy").started("threads@host") for _ in range(3)]
+        ends = make_status("queued", engine="toy").started("prefork@host")
+        client = browse()
+
+        page = client.get(reverse("jobadmin:bulk", args=["kill-now"]), {"span": "all"}).content.decode()
+        operation = ran(client, "kill-now", typed="1")
+
+        assert "Kill 1 of 4 jobs now?" in page and "Skipped: started, at a worker that cannot" in page
+        assert (toy.killed, operation.by_reason) == ([ends.id], {"requested": 1})
+        assert not any(status.reload().kill_requested for status in stuck)
 
 
 def test_a_retry_leaves_out_what_was_queued_again_since(browse, monkeypatch) -> None:

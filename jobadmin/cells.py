@@ -1,7 +1,7 @@
 """What stands in the cells of the list: badges, progress, outcome, actions; every text a job carries is escaped and cut."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -106,20 +106,33 @@ def resources(job: Status) -> dict[str, str]:
     return {text: str(next(iter(redact({name: text}).values()))) for name, text in given}
 
 
-def actions(job: Status, verbs: Iterable[Verb], links: Iterable[tuple[str, str, str]] = ()) -> SafeString:
-    """The likeliest action as a button, and a menu with all that the viewer may do; each is a plain form's button.
+class Menus:
+    """The actions of each row of one table: the likeliest as a button, and a menu with all that the viewer may do; each is a
+    plain form's button. What is not possible now stays there and says why; `verbs` are those that are permitted.
 
-    What is not possible now stays there and says why; `verbs` are those that are permitted, `links` lead to other lists:
-    icon, address, words.
-    """
-    why_not = tuple((verb.slug, ACTIONS[verb.slug].why_not(job) or "") for verb in verbs)
-    likely = KILL if job.state not in _ENDED else RETRY
-    links = list(links)
-    ways = tuple((name, words) for name, _url, words in links)
-    markup = _menu(get_language(), page_url("job", HERE), likely.slug, why_not, ways).replace(HERE, escape(segment(job.id)))
-    for number, (_name, url, _words) in enumerate(links):
-        markup = markup.replace(f"{_LINK}{number}.", escape(url))
-    return mark_safe(markup.replace(_ANCHOR, anchor(job.id)).replace(_ID, escape(job.id)))
+    What an action has against a job depends on its state, its engine, and whether it was asked to die: jobs that agree in these
+    share their markup."""
+
+    def __init__(self, verbs: Iterable[Verb]) -> None:
+        self.verbs = tuple(verbs)
+        self._kinds: dict[Any, str] = {}
+
+    def of(self, job: Status, links: Sequence[tuple[str, str, str]] = ()) -> SafeString:
+        """The menu of a job; `links` lead to other lists: icon, address, words."""
+        ways = tuple((name, words) for name, _url, words in links)
+        kind = (job.state, job.engine, job.kill_requested, ways)
+        markup = self._kinds.get(kind)
+        if markup is None:
+            markup = self._kinds[kind] = self._made(job, ways)
+        markup = markup.replace(HERE, escape(segment(job.id)))
+        for number, (_name, url, _words) in enumerate(links):
+            markup = markup.replace(f"{_LINK}{number}.", escape(url))
+        return mark_safe(markup.replace(_ANCHOR, anchor(job.id)).replace(_ID, escape(job.id)))
+
+    def _made(self, job: Status, ways: tuple[tuple[str, str], ...]) -> str:
+        why_not = tuple((verb.slug, ACTIONS[verb.slug].why_not(job) or "") for verb in self.verbs)
+        likely = KILL if job.state not in _ENDED else RETRY
+        return _menu(get_language(), page_url("job", HERE), likely.slug, why_not, ways)
 
 
 #: Stand for what is a job's own in the markup that its menu shares with those of other jobs.

@@ -250,7 +250,7 @@ class ActionsColumn(JobColumn):
     """What can be done to this job."""
 
     def cell(self, job: Status, table: JobTable) -> str:
-        return cells.actions(job, table.verbs, table.ways(job.job_name) if job.job_name else ())
+        return table.menus.of(job, table.ways(job.job_name) if job.job_name else ())
 
 
 class JobTable(tables.Table):
@@ -294,6 +294,7 @@ class JobTable(tables.Table):
     ) -> None:
         self.selection, self.now, self.verbs, self.picked = selection, now, verbs, picked
         self._links = lru_cache(lambda parameter: selection.links("list", parameter))
+        self.menus = cells.Menus(verbs)
         # A page has few names, queues and users, each of them many times.
         self.shown, self.value, self.ways = lru_cache(redact_text), lru_cache(self._value), lru_cache(self._ways)
         shown = {*FIXED, *columns, selection.sort.removeprefix("-")}

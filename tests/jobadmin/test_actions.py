@@ -11,6 +11,7 @@ from django.urls import reverse
 
 import statuses
 from jobadmin import verbs
+from jobadmin.actions import ACTIONS as ACTIONS_BY_SLUG
 from jobadmin.models import Operation
 from jobadmin.paths import action_url, job_url
 from statuses.engines.base import Worker
@@ -335,3 +336,12 @@ def test_a_hostile_reason_stays_text(client: Client) -> None:
     act(client, status, "kill", reason="<script>alert(1)</script>")
 
     assert "<script>alert(1)" not in client.get(job_url(status.id)).content.decode()
+
+
+def test_what_speaks_against_an_action_depends_on_state_engine_and_kill_request_alone(engine: Any) -> None:
+    for state in ("unqueued", "queued", "started", "succeeded", "failed", "killed", "unknown"):
+        for name in (None, engine.name):
+            plain = make_status(state, engine=name)
+            other = make_status(state, engine=name, job_name="mail.send", queue="bulk", user="marta", job_args={"book": "Book:53"})
+            for action in ACTIONS_BY_SLUG.values():
+                assert action.why_not(plain) == action.why_not(other)

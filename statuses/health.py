@@ -2,12 +2,14 @@
 
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 from . import clock
+from .errors import StatusesError
 from .store import current
 
 
@@ -58,10 +60,13 @@ def version() -> Version:
 
 
 def preload() -> None:
-    """Import what answers are made with, numpy among it, which otherwise waits for the first question: for a process that is
-    about to answer people.  Source: nothing is asked of the store."""
+    """Import what answers are made with, numpy among it, and make the reading client, all of which otherwise waits for the first
+    question: for a process that is about to answer people.  Source: nothing is asked of the store, nor is it connected to."""
     for name in ("evaluation", "facets", "pages", "reports", "resources", "stats", "timeseries", "children", "bulk"):
         import_module(f".{name}", __package__)
+    import_module("numpy.ma")  # sets of values look whether they are masked, and import that then
+    with suppress(StatusesError):  # nobody said yet where the store is
+        _ = current().reader
 
 
 def _facts(text: bytes | str) -> dict[str, str]:

@@ -110,8 +110,8 @@ class Menus:
     """The actions of each row of one table: the likeliest as a button, and a menu with all that the viewer may do; each is a
     plain form's button. What is not possible now stays there and says why; `verbs` are those that are permitted.
 
-    What an action has against a job depends on its state, its engine, and whether it was asked to die: jobs that agree in these
-    share their markup."""
+    What speaks against an action depends on the job's state, engine and worker, and on whether it was asked to die: jobs that
+    agree in these share their markup."""
 
     def __init__(self, verbs: Iterable[Verb]) -> None:
         self.verbs = tuple(verbs)
@@ -120,7 +120,7 @@ class Menus:
     def of(self, job: Status, links: Sequence[tuple[str, str, str]] = ()) -> SafeString:
         """The menu of a job; `links` lead to other lists: icon, address, words."""
         ways = tuple((name, words) for name, _url, words in links)
-        kind = (job.state, job.engine, job.kill_requested, ways)
+        kind = (job.state, job.engine, job.kill_requested, job.worker if job.is_started else None, ways)
         markup = self._kinds.get(kind)
         if markup is None:
             markup = self._kinds[kind] = self._made(job, ways)

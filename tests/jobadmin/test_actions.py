@@ -338,10 +338,22 @@ def test_a_hostile_reason_stays_text(client: Client) -> None:
     assert "<script>alert(1)" not in client.get(job_url(status.id)).content.decode()
 
 
-def test_what_speaks_against_an_action_depends_on_state_engine_and_kill_request_alone(engine: Any) -> None:
+def test_what_speaks_against_an_action_depends_on_state_engine_worker_and_kill_request_alone(engine: Any) -> None:
     for state in ("unqueued", "queued", "started", "succeeded", "failed", "killed", "unknown"):
         for name in (None, engine.name):
             plain = make_status(state, engine=name)
             other = make_status(state, engine=name, job_name="mail.send", queue="bulk", user="marta", job_args={"book": "Book:53"})
             for action in ACTIONS_BY_SLUG.values():
                 assert action.why_not(plain) == action.why_not(other)
+
+
+def test_rows_of_different_workers_do_not_share_what_speaks_against_an_action(client: Client, engine: Toy) -> None:
+    engine.there = [Worker(name="threads@host", refuses={"kill": "it runs jobs in threads"}), Worker(name="prefork@host")]
+    cannot, can = (make_status("queued", engine="toy").started(name) for name in ("threads@host", "prefork@host"))
+
+    page = client.get(reverse("jobadmin:list")).content.decode()
+
+    rows = {job.id: page.split(f'id="job-{job.id}"', 1)[1].split("</tr>", 1)[0] for job in (cannot, can)}
+    assert "it runs jobs in threads" in rows[cannot.id]
+    assert "it runs jobs in threads" not in rows[can.id]
+    assert action_url(can.id, "kill-now") in rows[can.id] and action_url(cannot.id, "kill-now") not in rows[cannot.id]

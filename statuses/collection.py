@@ -1,8 +1,9 @@
 """All statuses: making, finding, taking away."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 from . import config, encoding, ids, keys, record, resource, scripts, store, transitions
 from .arguments import callback, checked_call, flag, shown
@@ -15,6 +16,8 @@ from .status import Status
 if TYPE_CHECKING:
     from .bulk import Changed
     from .query import Query
+
+P = ParamSpec("P")
 
 
 class Statuses(Sequence[Status]):
@@ -92,38 +95,6 @@ def configure(**settings: Any) -> config.Config:
     return made
 
 
-def create(
-    *,
-    job_name: str | None = None,
-    job_args: Mapping[str, Any] | None = None,
-    queue: str | None = None,
-    user: str | None = None,
-    engine: str | None = None,
-    provider_job_id: str | None = None,
-    parent: "str | Status | None" = None,
-    depends_on: Sequence[str] | None = None,
-    root: str | None = None,
-    call: Mapping[str, Any] | None = None,
-    data: Any = None,
-    keep_for: timedelta | None = None,
-    keep_until_deleted: Any = None,
-    id: str | None = None,
-    state: str = "unqueued",
-) -> Status:
-    """A new status. One round trip, atomic. Raises: StatusExists when the own `id` is taken; TypeError, ValueError
-    naming the argument; StoreUnavailable.
-
-    `depends_on`: the jobs it waits for; `root`: the job or group its workflow began with: ids, ours or the engine's.
-    `keep_until_deleted`: one of the resources in `job_args`; the status is kept for ever until that is deleted."""
-    return insert(
-        prepare(
-            job_name=job_name, job_args=job_args, queue=queue, user=user, engine=engine, provider_job_id=provider_job_id, parent=parent,
-            depends_on=depends_on, root=root, call=call, data=data, keep_for=keep_for, keep_until_deleted=keep_until_deleted, id=id,
-            state=state,
-        )
-    )  # fmt: skip
-
-
 def _extra(call: Mapping[str, Any] | None) -> str | None:
     return None if call is None else encoding.dumps({"call": checked_call(call)}, "call")
 
@@ -155,7 +126,7 @@ def prepare(
     id: str | None = None,
     state: str = "unqueued",
 ) -> scripts.NewRow:
-    """What `create` writes, checked. Raises: TypeError, ValueError naming the argument."""
+    """What `create` writes, checked; the one place that says what it takes. Raises: TypeError, ValueError naming the argument."""
     texts = (job_name, user, queue, engine)
     names = ("job_name", "user", "queue", "engine")
     checked = [encoding.text(text, name) for name, text in zip(names, texts, strict=True)]
@@ -193,6 +164,23 @@ def prepare(
         call=_extra(call),
         data=None if data is None else encoding.dumps(data, "data"),
     )
+
+
+def _creating(prepare: Callable[P, scripts.NewRow]) -> Callable[P, Status]:
+    def create(*args: P.args, **kwargs: P.kwargs) -> Status:
+        """A new status. One round trip, atomic. Raises: StatusExists when the own `id` is taken; TypeError, ValueError
+        naming the argument; StoreUnavailable.
+
+        `depends_on`: the jobs it waits for; `root`: the job or group its workflow began with: ids, ours or the engine's.
+        `keep_until_deleted`: one of the resources in `job_args`; the status is kept for ever until that is deleted."""
+        return insert(prepare(*args, **kwargs))
+
+    create.__qualname__ = prepare.__qualname__ = "create"  # whoever gives an unknown argument called create()
+    create.__signature__ = inspect.signature(prepare).replace(return_annotation=Status)
+    return create
+
+
+create = _creating(prepare)
 
 
 _STATES: dict[str, State] = {state.value: state for state in State}

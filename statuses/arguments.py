@@ -8,6 +8,8 @@ from typing import Any
 
 #: Characters of a wrong value that a message shows.
 SHOWN = 100
+#: Most buckets and bins an answer may have.
+STEPS_MAX = 10_000
 
 #: What a call holds: arguments, what the engine needs to send it again, and why that cannot be (see `engines.calls`).
 _CALL: dict[str, tuple[type, ...]] = {"args": (list, tuple), "kwargs": (dict, Mapping), "options": (dict, Mapping), "not_kept": (str,)}
@@ -36,6 +38,26 @@ def natural(name: str, number: object) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise ValueError(f"{name} must be a whole number from 0, not {shown(number)}")
     return number
+
+
+def most(limit: int | None) -> int | None:
+    """How many of the largest; None: all of them. ValueError naming it."""
+    return None if limit is None else natural("limit", limit)
+
+
+def steps(name: str, number: object) -> int:
+    """How many buckets or bins. ValueError naming it."""
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= STEPS_MAX:
+        raise ValueError(f"{name} must be a whole number from 1 to {STEPS_MAX}, not {shown(number)}")
+    return number
+
+
+def one_of(asked: str, name: Any, known: Iterable[str]) -> Any:
+    """One of the words that are known. ValueError naming what was asked, with the nearest."""
+    words = [*known]
+    if name not in words:
+        raise ValueError(f"{asked} knows {', '.join(words)}, not {shown(name)}{nearest(name, words)}")
+    return name
 
 
 def flag(name: str, value: object) -> bool:

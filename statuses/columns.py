@@ -61,6 +61,8 @@ DICTIONARIES: dict[str, str] = {
     "engine": "engines",
     "error": "errors",
 }
+#: What jobs are counted by.
+FIELDS = (*DICTIONARIES, "job_arg")
 #: Texts a dictionary keeps; the next new one counts as `OTHER`. Users get more room: their own jobs are looked up by them.
 DICTIONARY_LIMITS = {name: 1_000_000 if name == "user" else 65_000 for name in DICTIONARIES}
 OTHER = "(other)"

@@ -6,13 +6,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import clauses, encoding, keys, record
+from . import clauses, encoding
 from .answers import Bin, Bucket, Durations, FacetCount, Report
-from .arguments import callback, flag, mapping, natural, nearest, shown
-from .clauses import MOMENTS, Clause, moment_us
-from .columns import DICTIONARIES, SPANS, TIMESTAMPS
+from .arguments import callback, flag, most, natural, nearest, one_of, shown, steps
+from .clauses import Clause
+from .columns import DICTIONARIES, FIELDS, SPANS, TIMESTAMPS
 from .errors import LimitedQuery
-from .ids import Place, encode
 from .states import State
 from .status import Status
 from .store import Store, current
@@ -25,12 +24,8 @@ if TYPE_CHECKING:
 
 #: What jobs can be sorted by, with or without a leading "-".
 SORTABLE = (*TIMESTAMPS, "ended_at", *SPANS)
-#: What `counts_by` knows.
-FIELDS = (*DICTIONARIES, "job_arg")
 #: Jobs that iteration loads at once.
 LOADED_AT_ONCE = 100
-#: Most buckets and bins an answer may have.
-STEPS_MAX = 10_000
 
 Field = Literal["job_name", "queue", "user", "worker", "engine", "job_arg", "error"]
 Span = Literal["run_time", "wait_time"]
@@ -184,16 +179,17 @@ class Query:
     def counts_by(self, field: Field, limit: int | None = 20) -> list[FacetCount]:
         """The values of a field that most jobs have, largest first, ties by value; jobs without a value are not listed.
         Raises: ValueError, LimitedQuery, StoreUnavailable. Source: state column and the field's; for `job_arg` the tags."""
-        _known("counts_by", field, FIELDS)
-        most = _most(limit)
-        return self._answer("counts_by", lambda evaluation: _facets(evaluation, field, most, False)).counts
+        from . import reports
+
+        answer, wanted = reports.facets_of(one_of("counts_by", field, FIELDS)), most(limit)
+        return self._answer("counts_by", lambda evaluation: answer(evaluation, field, wanted, distinct=False)).counts
 
     def durations(self, span: Span) -> Durations:
         """How long jobs ran or waited: seconds, exact, percentiles by nearest rank.
         Raises: ValueError, LimitedQuery, StoreUnavailable. Source: the span's column and the filter's."""
         from . import stats
 
-        _known("durations", span, SPANS)
+        one_of("durations", span, SPANS)
         return self._answer("durations", lambda evaluation: stats.durations(evaluation, span))
 
     def durations_by(self, field: Field, span: Span, limit: int | None = 20) -> dict[str, Durations]:
@@ -201,25 +197,27 @@ class Query:
         Raises: ValueError, LimitedQuery, StoreUnavailable."""
         from . import stats
 
-        _known("durations_by", field, DICTIONARIES)
-        _known("durations_by", span, SPANS)
-        most = _most(limit)
-        return self._answer("durations_by", lambda evaluation: stats.durations_by(evaluation, field, span, most))
+        one_of("durations_by", field, DICTIONARIES)
+        one_of("durations_by", span, SPANS)
+        wanted = most(limit)
+        return self._answer("durations_by", lambda evaluation: stats.durations_by(evaluation, field, span, wanted))
 
     def histogram(self, span: Span, bins: int = 40) -> list[Bin]:
         """How many jobs ran or waited how long, bins of equal width on a logarithmic scale; empty without any, one bin
         where all took as long. Raises: ValueError, LimitedQuery, StoreUnavailable."""
         from . import stats
 
-        _known("histogram", span, SPANS)
-        number = _steps("bins", bins)
+        one_of("histogram", span, SPANS)
+        number = steps("bins", bins)
         return self._answer("histogram", lambda evaluation: stats.histogram(evaluation, span, number))
 
     def timeline(self, on: str = "recorded_at", after: Any = None, before: Any = None, buckets: int = 60) -> list[Bucket]:
         """Jobs per step of time and state: equal widths from `after` to `before`, by default from the earliest to the
         latest match. Empty when nothing says where to begin or to end.
         Raises: ValueError, LimitedQuery, StoreUnavailable. Source: state column, that of `on` and the filter's."""
-        return self._answer("timeline", _timeline(on=on, after=after, before=before, buckets=buckets))
+        from . import reports
+
+        return self._answer("timeline", reports.timeline_of(on=on, after=after, before=before, buckets=buckets))
 
     def _answer(self, name: str, answer: Any) -> Any:
         from . import evaluation
@@ -255,21 +253,12 @@ class Query:
         asked = reports.Asked()
         if counts or count:
             asked.counts()
-        for field, limit in mapping("counts_by", counts_by).items():
-            asked.counts_by(_known("counts_by", field, FIELDS), _most(limit))
-        if isinstance(durations, str) or not isinstance(durations, Collection):
-            raise TypeError(f"durations must be a list of spans, not {shown(durations)}")
-        for span in durations:
-            asked.durations(_known("durations", span, SPANS))
-        for field, asks in mapping("durations_by", durations_by).items():
-            if not isinstance(asks, tuple | list) or len(asks) != 2:
-                raise TypeError(f"durations_by maps a field to (span, limit), not to {shown(asks)}")
-            span, limit = asks
-            asked.durations_by(_known("durations_by", field, DICTIONARIES), _known("durations_by", span, SPANS), _most(limit))
-        for span, bins in mapping("histogram", histogram).items():
-            asked.histogram(_known("histogram", span, SPANS), _steps("bins", bins))
+        asked.counts_by(counts_by)
+        asked.durations(durations)
+        asked.durations_by(durations_by)
+        asked.histogram(histogram)
         if timeline is not None:
-            asked.timeline(_timeline(**_keywords("timeline", timeline)))
+            asked.timeline(timeline)
         if flags:
             asked.flags()
         if bounds:
@@ -281,26 +270,26 @@ class Query:
         Raises: ValueError. Source: the field's dictionary, caught up."""
         from . import dictionaries
 
-        _known("values", field, DICTIONARIES)
+        one_of("values", field, DICTIONARIES)
         if not isinstance(prefix, str):
             raise TypeError(f"prefix must be a string, not {type(prefix).__name__}")
         store = current()
         found = dictionaries.texts_of(store).catch_up((family, field) for family in range(len(store.families)))
         texts = sorted({text for known in found.values() for text in known if text and text.startswith(prefix)})
-        return texts[: _most(limit)]
+        return texts[: most(limit)]
 
     def newest_by(self, field: Field, found: Collection[FacetCount]) -> dict[str, Status]:
         """The last recorded job of each value that `counts_by` (or a report) found; left out where it has changed since.
         Raises: ValueError, LimitedQuery, StoreUnavailable. Source: one read for all of them, of the segments that hold
         those moments; one record each."""
-        from . import evaluation, pages
+        from . import evaluation, fetching, pages
 
-        _known("newest_by", field, DICTIONARIES)
+        one_of("newest_by", field, DICTIONARIES)
         self._refuse_limited("newest_by")
         store, order = current(), pages.Order()
         narrowed = (self.where(**{field: one.value, "recorded_at": (one.last, one.last)}) for one in found)
         tasks: list[evaluation.Task] = [(query._selection(), lambda evaluation: pages.first(evaluation, order)) for query in narrowed]
-        loaded = _load(store, pages.join(evaluation.run(store, tasks)), slice(None)) if tasks else []
+        loaded = fetching.load(store, pages.join(evaluation.run(store, tasks)), slice(None)) if tasks else []
         return {str(status._record.texts[field]): status for status in loaded}
 
     def _blocks(self, store: Store, extra: int = 0) -> Iterator["Block"]:
@@ -318,25 +307,29 @@ class Query:
 
     def ids(self) -> list[str]:
         """The ids, in order; limit and offset count. Source: as a page, no record but of jobs with an id of their own."""
+        from . import fetching
+
         store = current()
-        found = [id for block in self._blocks(store) for id in _ids(store, block)]
+        found = [id for block in self._blocks(store) for id in fetching.ids_of(store, block)]
         return found[::-1] if self.backward else found
 
     def __iter__(self) -> Iterator[Status]:
+        from . import fetching
+
         if self.backward:
             yield from self.run()
             return
         store = current()
         for block in self._blocks(store):
             for first in range(0, len(block.ranks), LOADED_AT_ONCE):
-                yield from _load(store, block, slice(first, first + LOADED_AT_ONCE))
+                yield from fetching.load(store, block, slice(first, first + LOADED_AT_ONCE))
 
     def run(self) -> "Statuses":
         """The jobs, loaded, in order, with the cursors of the pages beside it.
 
         Which jobs match is as of the read of their segment; what they hold is as of their loading right after; one
         removed in between is left out."""
-        from . import pages
+        from . import fetching, pages
         from .collection import Statuses
 
         store, order = current(), self._order()
@@ -345,7 +338,7 @@ class Query:
         block = pages.part(block, slice(0, self.most))
         if self.backward:
             block = pages.turn(block)
-        loaded = _load(store, block, slice(None))
+        loaded = fetching.load(store, block, slice(None))
         if not len(block.ranks):
             return Statuses(loaded)
         first, last = (pages.encode(order, pages.key_at(block, at)) for at in (0, -1))
@@ -405,82 +398,3 @@ class Query:
         callback("progress", progress)
         encoding.text(by, "by")
         return bulk.retry(bulk.of_places(self.places()), by=by, progress=progress)
-
-
-def _facets(evaluation: Any, field: str, limit: int | None, distinct: bool) -> Any:
-    from . import facets, resources
-
-    return (resources if field == "job_arg" else facets).counts_by(evaluation, field, limit, distinct)
-
-
-def _keywords(name: str, given: Any) -> Mapping[str, Any]:
-    known = ("on", "after", "before", "buckets")
-    for word in mapping(name, given):
-        if word not in known:
-            raise ValueError(f"{name} knows {', '.join(known)}, not {shown(word)}{nearest(word, known)}")
-    return given
-
-
-def _timeline(*, on: str = "recorded_at", after: Any = None, before: Any = None, buckets: int = 60) -> Any:
-    from . import timeseries
-
-    _known("timeline", on, MOMENTS)
-    low, high, number = moment_us("after", after), moment_us("before", before), _steps("buckets", buckets)
-    return lambda evaluation: timeseries.timeline(evaluation, on, low, high, number)
-
-
-def _known(answer: str, name: Any, known: Any) -> Any:
-    if name not in [*known]:
-        raise ValueError(f"{answer} knows {', '.join(known)}, not {shown(name)}{nearest(name, known)}")
-    return name
-
-
-def _most(limit: int | None) -> int | None:
-    return None if limit is None else natural("limit", limit)
-
-
-def _steps(name: str, number: object) -> int:
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= STEPS_MAX:
-        raise ValueError(f"{name} must be a whole number from 1 to {STEPS_MAX}, not {shown(number)}")
-    return number
-
-
-def _places_of(block: "Block", part: slice) -> list[tuple[int, int, int]]:
-    from . import pages
-
-    return [pages.place_of(tie) for tie in block.ties[part].tolist()]
-
-
-def _ids(store: Store, block: "Block") -> list[str]:
-    places = _places_of(block, slice(None))
-    randoms, recorded = block.randoms.tolist(), block.recorded.tolist()
-    own = [place for place, random in zip(places, randoms, strict=True) if not random]
-    texts = dict(zip(own, _own_ids(store, own), strict=True))
-    found = []
-    for place, random, at_us in zip(places, randoms, recorded, strict=True):
-        text = texts.get(place) if not random else encode(at_us, Place(*place, random))
-        if text is not None:
-            found.append(text)
-    return found
-
-
-def _own_ids(store: Store, places: Sequence[tuple[int, int, int]]) -> Iterator[str | None]:
-    for first in range(0, len(places), 1000):
-        part = places[first : first + 1000]
-        names = [keys.job(keys.segment(store.families[family], segment), row) for family, segment, row in part]
-        for text in store.pipeline([("HGET", name, "i") for name in names]):
-            yield None if text is None else text.decode()
-
-
-def _load(store: Store, block: "Block", part: slice) -> list[Status]:
-    """The jobs of some rows, loaded; those removed meanwhile left out."""
-    places, randoms = _places_of(block, part), block.randoms[part].tolist()
-    rows: dict[tuple[int, int], list[int]] = {}
-    for family, segment, row in places:
-        rows.setdefault((family, segment), []).append(row)
-    found: dict[tuple[int, int, int], record.Record | None] = {}
-    for (family, segment), wanted in rows.items():
-        for row, known in zip(wanted, record.read_rows(store, family, segment, wanted), strict=True):
-            found[family, segment, row] = known
-    kept = ((found[place], random) for place, random in zip(places, randoms, strict=True))
-    return [Status.of_record(known, store) for known, random in kept if known and not known.removed and known.place.random == random]

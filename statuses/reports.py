@@ -1,12 +1,15 @@
 """Several answers from one read: the questions of a report, collected, asked together, and put into place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from . import facets, resources, stats
+from . import facets, resources, stats, timeseries
 from .answers import Report
-from .clauses import IsStale, KillRequested
+from .arguments import mapping, most, one_of, shown, steps
+from .clauses import MOMENTS, IsStale, KillRequested, moment_us
+from .columns import DICTIONARIES, FIELDS, SPANS
 from .evaluation import Evaluation, Selection, Task, run
 from .store import Store
 
@@ -18,7 +21,7 @@ _Question = tuple[Callable[[Evaluation], Any], tuple[Any, ...], _Put]
 
 @dataclass
 class Asked:
-    """The questions of one report."""
+    """The questions of one report, as `Query.report` takes them. Raises: TypeError, ValueError naming the argument."""
 
     questions: list[_Question] = field(default_factory=list)
 
@@ -28,26 +31,34 @@ class Asked:
     def counts(self) -> None:
         self._ask(stats.counts, lambda to, found: to.update(counts=found, total=sum(found.values())))
 
-    def counts_by(self, name: str, limit: int | None) -> None:
-        answer = resources.counts_by if name == "job_arg" else facets.counts_by
+    def counts_by(self, fields: Mapping[str, int | None] | None) -> None:
+        for name, limit in mapping("counts_by", fields).items():
+            answer = facets_of(one_of("counts_by", name, FIELDS))
+            self._ask(partial(answer, field=name, limit=most(limit), distinct=True), partial(_put_facets, name=name))
 
-        def put(to: dict[str, Any], found: facets.Facets) -> None:
-            to.setdefault("counts_by", {})[name] = found.counts
-            to.setdefault("distinct", {})[name] = found.distinct
+    def durations(self, spans: Collection[str]) -> None:
+        if isinstance(spans, str) or not isinstance(spans, Collection):
+            raise TypeError(f"durations must be a list of spans, not {shown(spans)}")
+        for span in spans:
+            self._ask(partial(stats.durations, column=one_of("durations", span, SPANS)), _into("durations", span))
 
-        self._ask(lambda evaluation: answer(evaluation, name, limit, distinct=True), put)
+    def durations_by(self, fields: Mapping[str, tuple[str, int | None]] | None) -> None:
+        for name, asked in mapping("durations_by", fields).items():
+            if not isinstance(asked, tuple | list) or len(asked) != 2:
+                raise TypeError(f"durations_by maps a field to (span, limit), not to {shown(asked)}")
+            one_of("durations_by", name, DICTIONARIES)
+            answer = partial(stats.durations_by, field=name, column=one_of("durations_by", asked[0], SPANS), limit=most(asked[1]))
+            self._ask(answer, _into("durations_by", name))
 
-    def durations(self, span: str) -> None:
-        self._ask(lambda evaluation: stats.durations(evaluation, span), _into("durations", span))
+    def histogram(self, spans: Mapping[str, int] | None) -> None:
+        for span, bins in mapping("histogram", spans).items():
+            answer = partial(stats.histogram, column=one_of("histogram", span, SPANS), bins=steps("bins", bins))
+            self._ask(answer, _into("histogram", span))
 
-    def durations_by(self, name: str, span: str, limit: int | None) -> None:
-        self._ask(lambda evaluation: stats.durations_by(evaluation, name, span, limit), _into("durations_by", name))
-
-    def histogram(self, span: str, bins: int) -> None:
-        self._ask(lambda evaluation: stats.histogram(evaluation, span, bins), _into("histogram", span))
-
-    def timeline(self, answer: Callable[[Evaluation], Any]) -> None:
-        self._ask(answer, lambda to, found: to.update(timeline=found))
+    def timeline(self, how: Mapping[str, Any]) -> None:
+        for word in mapping("timeline", how):
+            one_of("timeline", word, ("on", "after", "before", "buckets"))
+        self._ask(timeline_of(**how), lambda to, found: to.update(timeline=found))
 
     def flags(self) -> None:
         self._ask(stats.counts, _into("flags", "kill_requested"), KillRequested(wanted=True))
@@ -65,6 +76,23 @@ class Asked:
         if not counts:
             found.pop("counts", None)
         return Report(**found)
+
+
+def timeline_of(*, on: str = "recorded_at", after: Any = None, before: Any = None, buckets: int = 60) -> Callable[[Evaluation], Any]:
+    """What answers a timeline. Raises: ValueError naming the argument."""
+    one_of("timeline", on, MOMENTS)
+    low, high, number = moment_us("after", after), moment_us("before", before), steps("buckets", buckets)
+    return lambda evaluation: timeseries.timeline(evaluation, on, low, high, number)
+
+
+def facets_of(field: str) -> Callable[..., facets.Facets]:
+    """What counts by a field."""
+    return resources.counts_by if field == "job_arg" else facets.counts_by
+
+
+def _put_facets(to: dict[str, Any], found: facets.Facets, name: str) -> None:
+    to.setdefault("counts_by", {})[name] = found.counts
+    to.setdefault("distinct", {})[name] = found.distinct
 
 
 def _into(attribute: str, name: str) -> _Put:

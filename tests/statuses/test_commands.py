@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, set[str]]] = {
     "HMGET": ("2.0.0", set()),
     "HSCAN": ("2.8.0", {"COUNT"}),
     "HSET": ("4.0.0", set()),
+    "INCR": ("1.0.0", set()),
     "HVALS": ("2.0.0", set()),
     "INFO": ("1.0.0", set()),
     "LINDEX": ("1.0.0", set()),

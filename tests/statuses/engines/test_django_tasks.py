@@ -91,7 +91,8 @@ class TestWithADatabase:
     def test_what_a_task_enqueues_is_its_child(self, project: Project, shared: Any) -> None:
         job = project.ended(project.send("with_child"))
 
-        assert project.ended(project.status(job.data["result"])).parent == job.id
+        child = project.ended(project.status(job.data["result"]))
+        assert (child.parent, child.root) == (job.id, job.id)
 
     def test_a_retry_is_another_result_and_the_next_attempt(self, project: Project, shared: Any) -> None:
         job = project.ended(project.send("fail_first", "django again", 2))

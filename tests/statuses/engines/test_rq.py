@@ -69,7 +69,8 @@ class TestWithAWorker:
     def test_what_a_job_queues_is_its_child(self, project: Project) -> None:
         job = project.ended(send_own(project, "with_child"))
 
-        assert project.ended(project.status(job.data["result"])).parent == job.id
+        child = project.ended(project.status(job.data["result"]))
+        assert (child.parent, child.root) == (job.id, job.id)
 
     def test_a_job_that_asks_to_run_again_keeps_its_attempts_without_an_error(self, project: Project) -> None:
         job = send_own(project, "poll", 2)

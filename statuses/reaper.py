@@ -157,13 +157,16 @@ def _give_up(status: Status) -> bool:
     since, silence = status.heartbeat_at, grace(status.job_name)
     message = f"worker {status.worker or 'unknown'} gave no sign of life since {since:%Y-%m-%d %H:%M:%S %Z}"
     error = {"class": WORKER_LOST, "message": message}
-    job_name, id = status.job_name, status.id
+    job_name, engine_name, id = status.job_name, status.engine, status.id
     try:
         status.failed(attempt=status.attempt, sources={State.started}, error=error, silent_for=silence)
     except StatusNotFound:
         return False
     if status.changed:
         logger.warning("job %s (%s) is marked failed: %s", id, job_name, message)
+        engine = registry.get(engine_name)
+        if engine is not None:
+            engine.given_up(status)
     return status.changed
 
 

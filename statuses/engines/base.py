@@ -197,6 +197,10 @@ class Engine:
         action, kind = _CONTROLS[verb]
         return EngineCannot(what, self.name, action, why or self.why_not(verb), kind)
 
+    def given_up(self, status: Status) -> None:
+        """A job that ran is failed, for its worker is gone: end what comes to nothing with it. Never raises."""
+        return None
+
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Those of these queued jobs that the engine surely no longer has: it will never start them. Where it is not
         sure it leaves a job out. Raises: EngineCannot where `can_tell_forgotten` is False."""

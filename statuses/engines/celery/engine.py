@@ -19,7 +19,7 @@ from ... import pauses, presence
 from .. import attempts
 from ..base import Engine, Queue, Schedule, Worker
 from ..reporting import queue_of, worker_of
-from . import publishing, schedules
+from . import planned, publishing, schedules
 from .adapter import Adapter
 from .broker import Broker
 from .messages import USER
@@ -205,6 +205,10 @@ class Celery(Engine):
         declared = {queue if isinstance(queue, str) else queue.name for queue in named}
         reported = {name for worker in self.workers() for name in worker.queues}
         return declared | reported | {self.app.conf.task_default_queue}
+
+    def given_up(self, status: Status) -> None:
+        """The body of its chord is given up with it, unless the broker hands its message out again."""
+        planned.give_up_lost(self.adapter, status)
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Jobs whose queue is empty while no worker holds any message: the broker has lost them, or was purged.

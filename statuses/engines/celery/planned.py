@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from celery.exceptions import ChordError
 
 import statuses
-from statuses import State
+from statuses import State, Status
 
 if TYPE_CHECKING:
     from .adapter import Adapter
@@ -23,11 +23,32 @@ def give_up(adapter: Adapter, message: Message) -> None:
     chord = message.request.get("chord")
     error = ChordError(f"{message.name}, a member of the chord, did not succeed")
     for id in _planned_ids(chord) if isinstance(chord, Mapping) else ():
-        adapter.guard.run(
-            "giving the body of a chord up",
-            lambda id=id: statuses.at(id).failed(attempt=0, sources={State.unqueued}, error=error),
-            remember=True,
-        )
+        _fail(adapter, id, error)
+
+
+def give_up_lost(adapter: Adapter, status: Status) -> None:
+    """A job was lost with its worker: where it was a member of a chord nobody will count it, unless the broker still has its message
+    (`acks_late`) and hands it out again. Never raises.  Two round trips."""
+    adapter.guard.run("giving up what waits for a lost job", lambda: _give_up_lost(adapter, status))
+
+
+def _give_up_lost(adapter: Adapter, status: Status) -> None:
+    options = (status.call or {}).get("options") or {}
+    task = getattr(adapter.app, "_tasks", {}).get(options.get("task"))
+    if not options.get("chord") or (task.acks_late if task is not None else adapter.app.conf.task_acks_late):
+        return
+    error = ChordError(f"{options.get('task')}, a member of the chord, was lost with its worker")
+    names = [name for name in (status.id, status.provider_job_id) if name]
+    for body in statuses.where(depends_on=names, state=State.unqueued, engine=adapter.engine_name):
+        _fail(adapter, body.id, error)
+
+
+def _fail(adapter: Adapter, body: str, error: ChordError) -> None:
+    adapter.guard.run(
+        "giving the body of a chord up",
+        lambda: statuses.at(body).failed(attempt=0, sources={State.unqueued}, error=error),
+        remember=True,
+    )
 
 
 def _planned_ids(body: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import chord
 
 import statuses
 from statuses import keys, presence
@@ -142,6 +143,27 @@ def test_jobs_of_a_killed_worker_are_given_up_and_those_of_a_living_one_are_not(
     assert (left.reload().state, left.error_group) == ("failed", "WorkerLost")
     assert dead.name in left.errors[0]["message"]
     assert world.ended(runs).is_succeeded
+
+
+def test_the_body_of_a_chord_is_given_up_with_a_member_that_was_lost(world, engine, start_worker):
+    dead = start_worker("dead-chords", queues="dead-chords", count=2)
+    bodies = []
+    for number, task in enumerate((world.tasks.gated, world.tasks.gated_late)):
+        member = task.s(f"chord lost {number}").set(queue="dead-chords")
+        chord([member, world.tasks.add.s(1, 1).set(queue="nobody-takes")], world.tasks.total.s()).apply_async()
+        world.began(f"chord lost {number}")
+        bodies.append(statuses.find_by(state="unqueued", job_name=world.tasks.total.name))
+    lost = list(statuses.where(worker=dead.name, state="started"))
+    dead.kill()
+    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=2))
+    reaper = Reaper(confirm_seconds=0.0)
+    until(lambda: presence_is_old(dead.name) and reaper.look() and all(job.reload().is_failed for job in lost), "they are given up")
+
+    vain, waits = (body.reload() for body in bodies)
+
+    assert (vain.state, vain.errors[0]["class"]) == ("failed", "celery.exceptions.ChordError")
+    assert "was lost with its worker" in vain.errors[0]["message"]
+    assert waits.state == "unqueued"
 
 
 def test_a_job_that_the_reaper_sends_again_is_not_run_by_the_message_its_broker_hands_out_again(world, engine, start_worker):

@@ -170,6 +170,20 @@ class Histogram:
     p95: str
     ticks: list[Tick]
 
+    @property
+    def body(self) -> str:
+        """The bars up to p95 as one path."""
+        return _path(bar for bar in self.bars if not bar.is_tail)
+
+    @property
+    def tail(self) -> str:
+        """Those beyond."""
+        return _path(bar for bar in self.bars if bar.is_tail)
+
+
+def _path(bars: Iterable[HistogramBar]) -> str:
+    return "".join(f"M{bar.x} {bar.y}h{bar.width}v{bar.height}h-{bar.width}z" for bar in bars)
+
 
 #: Durations that the axis of a histogram may name, seconds.
 LANDMARKS = (

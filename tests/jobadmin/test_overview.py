@@ -217,7 +217,7 @@ def test_new_jobs_beside_old_loaded_ones_are_drawn_from_the_first_of_the_span(br
 
     assert reading.grid.step == timedelta(minutes=1)
     assert sum(sum(bucket.counts.values()) for bucket in reading.report.timeline) == 12
-    assert "since the first job" in browse("view_job").get(reverse("jobadmin:overview")).content.decode()
+    assert "from the first job on" in browse("view_job").get(reverse("jobadmin:overview")).content.decode()
 
     statuses.load([{"state": "succeeded", "recorded_at": NOW - timedelta(days=6)}])
     assert Reading(jobs=JobFilter()).grid.step == timedelta(hours=2)

@@ -255,6 +255,27 @@ def test_a_worker_is_alive_as_long_as_its_last_report_is_recent(store):
         assert len(presence.reports("celery")) == 1
 
 
+def test_an_order_is_heard_once_and_by_that_worker_alone(store):
+    presence.tell("huey", "w", {})
+    presence.tell("huey", "other", {})
+
+    given = [presence.order("huey", name, "stop") for name in ("w", "nobody")]
+    heard = [presence.tell("huey", name, {}).order for name in ("other", "w", "w")]
+
+    assert given == [True, False]
+    assert heard == ["", "stop", ""]
+
+
+def test_an_order_to_a_worker_that_ends_is_not_left_for_one_of_its_name(store):
+    presence.tell("huey", "w", {})
+    presence.order("huey", "w", "stop")
+
+    presence.leave("huey", "w")
+
+    assert presence.tell("huey", "w", {}).order == ""
+    assert not store.exists(keys.orders(stores.current().families[0]))
+
+
 def test_a_check_of_the_store_takes_reports_for_what_they_are(store):
     presence.tell("celery", "w", {})
 

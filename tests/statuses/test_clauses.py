@@ -207,6 +207,13 @@ class TestMatching:
             assert statuses.where(**{name: "\ud800"}).count() == 0
             assert statuses.where(**{name: ""}).count() == 0
 
+    def test_jobs_nobody_asked_to_die_are_all_others(self):
+        asked, other = make_status("started").request_kill(), make_status("started")
+
+        assert statuses.where(kill_requested=True).ids() == [asked.id]
+        assert statuses.where(kill_requested=False).ids() == [other.id]
+        assert statuses.all().exclude(kill_requested=False).ids() == [asked.id]
+
     def test_stale_jobs_are_started_ones_silent_for_longer_than_allowed(self):
         with frozen_clock(NOON) as clock:
             beating, silent = make_status("started"), make_status("started")

@@ -268,11 +268,12 @@ class TestRemoval:
         assert statuses.find(f"{status.id}:0") is None
         assert not [key for key in store.keys("*") if re.search(rb"}0:a\d", key)]
 
-    def test_a_removed_job_that_can_be_restored_is_gone_for_everybody(self):
-        status = make_status("failed", id="own")
+    @pytest.mark.parametrize("id", ["own", None])
+    def test_a_removed_job_that_can_be_restored_is_gone_for_everybody(self, id):
+        status = make_status("failed", id=id)
         statuses.all().delete_all(only_ended=True, undo_for=timedelta(minutes=1))
 
-        assert statuses.find("own") is None
+        assert statuses.find(status.id) is None and statuses.where(id=status.id).count() == 0
         for verb in (status.started, status.delete, status.reload, lambda: status.delete(force=True)):
             with pytest.raises(statuses.StatusNotFound):
                 verb()

@@ -55,6 +55,17 @@ def test_time_counts_from_the_end_and_from_recorded_for_a_job_that_never_ended(c
     assert statuses.all().ids() == [slow.id]
 
 
+def test_a_loaded_job_is_kept_from_its_loading_on_and_says_so(clock):
+    statuses.load([{"state": "succeeded", "recorded_at": clock.now - 400 * DAY, "ended_at": clock.now - 399 * DAY}])
+    (loaded,) = statuses.all()
+
+    assert loaded.expires_at == clock.now + 30 * DAY
+    clock.tick(29 * DAY)
+    assert statuses.clean().removed == 0
+    clock.tick(DAY)
+    assert statuses.clean().removed == 1
+
+
 def test_a_policy_by_name_goes_before_that_of_the_state(server_url, clock):
     statuses.configure(url=server_url, namespace="policy", retention={"name:short": DAY, "failed": None, "*": 10 * DAY})
     for name in ("short", "long"):

@@ -394,6 +394,7 @@ def test_children_are_a_query():
 
     assert {child.id for child in parent.children} == {child.id for child in made}
     assert made[0].user == "u"
+    assert parent.started().prior_attempts[0].children.count() == 3
 
 
 def test_own_ids_are_found_and_taken_once():

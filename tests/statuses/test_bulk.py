@@ -327,6 +327,29 @@ def test_a_removal_and_its_undoing_leave_every_other_cell_alone(loaded, which):
     assert [name for name in same if before[name] != after[name]] == []
 
 
+@pytest.mark.parametrize("verb", ["kill", "remove", "delete"])
+def test_a_row_that_another_job_has_by_now_is_left_alone(verb):
+    """As after a failover that lost the job which was selected."""
+    status = make_status("failed" if verb != "kill" else "started")
+    place = status._place()
+    rows = scripts.bulk_rows([(place.row, place.random ^ 1)])
+
+    assert scripts.bulk(current(), 0, 0, verb, rows, "1234567", *(("ops", "", "0") if verb == "kill" else (1 << 50,))) == b"."
+
+    assert status.reload().state in ("failed", "started") and not status.kill_requested
+
+
+def test_a_removal_is_taken_back_by_its_own_token_alone_though_the_job_was_removed_again_meanwhile():
+    status = make_status("failed")
+    place = status._place()
+    done = statuses.all().delete_all(only_ended=True, undo_for=timedelta(minutes=5))
+    rows = scripts.bulk_rows([(place.row, place.random)])
+
+    assert scripts.bulk(current(), 0, 0, "restore", rows, "", int(done.undo) - 1) == b"."
+    assert statuses.find(status.id) is None
+    assert statuses.restore(done.undo).changed == 1
+
+
 def test_rows_of_a_bulk_call_that_do_not_ascend_are_refused():
     first, second = (make_status("failed")._place() for _ in range(2))
     rows = scripts.bulk_rows([(second.row, second.random), (first.row, first.random)])

@@ -49,7 +49,8 @@ class WorkerRow:
     succeeded_url: str
     failed: int
     failed_url: str
-
+    since_url: str
+    """Everything it started since it came up; empty where that moment is not known."""
     buttons: list[Button]
     """What can be done to it."""
 
@@ -159,7 +160,14 @@ def _row(name: str, about: Worker | None, jobs: JobFilter, running: Mapping[str,
         succeeded_url=lately.url("list", state="succeeded"),
         failed=did.by_state[State.failed] if did else 0,
         failed_url=lately.url("list", state="failed"),
+        since_url=_since(listed, about),
     )
+
+
+def _since(listed: JobFilter, about: Worker | None) -> str:
+    if about is None or about.started_at is None:
+        return ""
+    return listed.with_(**{"by": "started_at", "span": None, "from": about.started_at}).url("list")
 
 
 def _queue(queue: str, jobs: JobFilter) -> tuple[str, str]:

@@ -163,6 +163,22 @@ def test_a_worker_tells_what_it_runs_and_did(engine):
         assert JobFilter.from_querystring(url.partition("?")[2]).query.count() == number
 
 
+def test_since_when_a_worker_is_up_leads_to_all_it_started_since(engine, browse):
+    with frozen_clock() as clock:
+        make_status("queued", engine="lines").started("w@host").succeeded()
+        clock.tick(timedelta(minutes=5))
+        engine.there = [Worker(name="w@host", started_at=statuses.server_time()), Worker(name="other@host")]
+        clock.tick(timedelta(hours=5))
+        done = [make_status("queued", engine="lines").started("w@host").succeeded() for _ in range(2)]
+        make_status("queued", engine="lines").started("other@host").succeeded()
+        clock.tick(timedelta(hours=5))
+        found, page = workers(), unescape(browse().get(reverse("jobadmin:workers")).content.decode())
+
+        assert f'href="{found["w@host"].since_url}"' in page
+        assert set(JobFilter.from_querystring(found["w@host"].since_url.partition("?")[2]).query.ids()) == {job.id for job in done}
+        assert found["other@host"].since_url == ""
+
+
 def test_a_lost_worker_with_jobs_comes_first_and_one_that_left_none_is_forgotten_after_an_hour(engine, browse):
     long_ago = statuses.server_time() - timedelta(hours=3)
     engine.there = [

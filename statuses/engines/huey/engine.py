@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from huey.api import Task
@@ -77,7 +78,7 @@ class Huey(Engine):
 
     def workers(self) -> list[Worker]:
         """Its consumers, as they reported themselves, at most 10 s ago; the lost ones of the last day too.  One round trip."""
-        return [worker_of(report, details=("software",)) for report in presence.reports(self.name)]
+        return [worker_of(report, _refuses(report.facts), ("software",)) for report in presence.reports(self.name)]
 
     def queues(self) -> list[Queue]:
         """Huey's one queue. One question to its storage, one to the store."""
@@ -94,6 +95,9 @@ class Huey(Engine):
         self._order("restart_pool", worker, "restart")
 
     def _order(self, verb: str, worker: Worker, what: str) -> None:
+        why = self.why_not(verb, worker)
+        if why:
+            raise self.refusal(verb, worker.name, why)
         if not presence.order(self.name, worker.name, what):
             raise self.refusal(verb, worker.name, "it is gone")
 
@@ -107,3 +111,8 @@ class Huey(Engine):
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What a consumer cannot, as it said itself."""
+    return {} if facts.get("can_restart") else {"restart_pool": "its command cannot run itself again: no file stands first in it"}

@@ -8,6 +8,7 @@ import functools
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -102,6 +103,8 @@ class Present:
             "held": [self.huey.name] if self._held.value else [],
             # Forked workers alone know what they run; their heartbeats speak for it.
             "running": [] if consumer.environment.forks else self._running()[:MOST_RUNNING],
+            # It hands its own command line to Python.
+            "can_restart": hasattr(signal, "SIGHUP") and os.path.exists(sys.argv[0]),
             "software": f"huey {huey_version}",
         }
 

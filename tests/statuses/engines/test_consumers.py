@@ -109,6 +109,7 @@ def test_a_worker_that_starts_leaves_a_paused_queue_alone_until_it_is_resumed(pr
     assert project.ask("control", "resume_queue", "paused") is True
 
     assert list(worker.held) == list(worker.queues) == ["paused"]
+    assert "cannot run itself again" in worker.refuses["restart_pool"]  # it was started by `python -c`
     assert seen.is_paused and seen.paused_at is not None
     assert waiting == ("queued", 1)
     assert project.ended(job).is_succeeded

@@ -61,6 +61,10 @@ class TestNames:
         assert set(wanted) <= set(found)
         assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in found.values())
 
+    def test_an_unknown_argument_is_one_of_create(self):
+        with pytest.raises(TypeError, match=r"^create\(\) got an unexpected keyword argument 'name'"):
+            statuses.create(name="import")
+
     def test_every_exception_has_one_root(self):
         assert all(issubclass(getattr(statuses, name), statuses.StatusesError) for name in EXCEPTIONS)
 

@@ -187,6 +187,8 @@ def test_an_exception_is_kept_with_class_message_and_traceback():
         ({"class": "Boom", "x": 1}, "Boom"),
         ({"type": "T"}, "T"),
         ({"code": 7}, "7"),
+        ({"code": 7, "type": "T"}, "T"),
+        ({"code": 7, "type": "T", "class": "Boom"}, "Boom"),
         ({"b": 1, "a": 2}, "{a, b}"),
         ([1, 2], "[list]"),
         (None, "null"),

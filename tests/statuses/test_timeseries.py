@@ -56,6 +56,15 @@ def test_edges_of_a_span_of_centuries_stay_exact():
     assert sum(totals(whole)) == 1
 
 
+def test_jobs_that_never_had_the_moment_are_in_no_bucket_however_early_it_begins():
+    load_at(0, 0)
+    load_at(0, state="started", started_at=START)
+
+    found = statuses.all().timeline(on="started_at", after=0, before=START, buckets=2)
+
+    assert totals(found) == [0, 1]
+
+
 def test_without_bounds_it_goes_from_the_earliest_to_the_latest_match():
     load_at(0, 30, 100)
     load_at(5_000, state="failed")

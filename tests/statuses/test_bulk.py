@@ -214,6 +214,8 @@ class Recorder(Engine):
     def retry(self, status, by=None):
         if status.job_name == "stubborn":
             raise RuntimeError("the broker is away")
+        if status.job_name == "unkept":
+            raise statuses.EngineCannot(status.id, self.name, "retry", "its arguments were not kept")
         self.retried.append(status.id)
         return status.requeued()
 
@@ -247,13 +249,14 @@ def test_retry_all_sends_again_what_its_engine_can(engine):
     failed = make_status("failed", engine="recorder")
     killed = make_status("killed", engine="recorder")
     make_status("failed", engine="recorder", job_name="stubborn")
+    make_status("failed", engine="recorder", job_name="unkept")
     make_status("failed")
     make_status("started", engine="recorder")
 
     changed = statuses.all().retry_all(by="ops")
 
-    assert changed.by_reason == {"retried": 2, "cannot": 1, "failed": 1, "incomplete": 1}
-    assert changed.errors == ("RuntimeError: the broker is away",)
+    assert changed.by_reason == {"retried": 2, "cannot": 2, "failed": 1, "incomplete": 1}
+    assert set(changed.errors) == {"RuntimeError: the broker is away", "its arguments were not kept"}
     assert set(engine.retried) == {failed.id, killed.id}
     assert statuses.find(failed.id).state == "queued"
 

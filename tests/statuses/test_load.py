@@ -13,6 +13,17 @@ pytestmark = pytest.mark.usefixtures("store")
 PAST = datetime(2012, 2, 3, tzinfo=UTC)
 
 
+def test_loaded_jobs_are_found_by_moments_before_their_recording_and_after_their_loading():
+    with frozen_clock() as clock:
+        early, late = clock.now - timedelta(days=400), clock.now + timedelta(days=2)
+        statuses.load({"state": "killed", "recorded_at": clock.now, "queued_at": early, "killed_at": late} for _ in range(2))
+
+        assert statuses.where(queued_at=(early, early)).count() == 2
+        assert statuses.where(killed_at=(late, None)).count() == 2
+        assert len(statuses.all().order_by("queued_at").limit(1).run()) == 1
+        assert statuses.where(queued_at=(clock.now, None)).count() == 0
+
+
 def test_loaded_statuses_are_as_they_were_given():
     records = [
         {

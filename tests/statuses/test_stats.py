@@ -131,7 +131,7 @@ def test_the_newest_job_of_each_value_is_the_first_of_its_own_page():
 
 
 def test_a_value_whose_newest_job_has_changed_since_is_left_out():
-    kept, changed = (statuses.create(job_name=name) for name in ("kept", "changed"))
+    kept, _, changed = (statuses.create(job_name=name) for name in ("kept", "changed", "changed"))
     found = statuses.all().counts_by("job_name")
     changed.set_job_name("other")
 

@@ -282,6 +282,22 @@ class TestRemoval:
             with pytest.raises(statuses.StatusNotFound):
                 verb()
 
+    def test_a_removed_job_that_can_be_restored_is_in_no_answer(self):
+        given = {"job_args": {"book": "Book:1"}, "queue": "q"}
+        make_status("succeeded", job_name="gone", **given)
+        kept = make_status("succeeded", job_name="kept", **given)
+        statuses.where(job_name="gone").delete_all(only_ended=True, undo_for=timedelta(minutes=1))
+
+        for query in (statuses.all(), statuses.where(queue="q"), statuses.where(job_arg="Book:1"), statuses.where(started_at=(None, None))):
+            assert query.ids() == [kept.id] and query.count() == 1
+            assert [facet.value for facet in query.counts_by("job_name")] == ["kept"]
+            assert [facet.total for facet in query.counts_by("job_arg")] == [1]
+            assert query.durations("run_time").n == sum(one.n for one in query.histogram("run_time")) == 1
+            assert list(query.durations_by("job_name", "run_time")) == ["kept"]
+            assert sum(sum(bucket.counts.values()) for bucket in query.timeline(buckets=1)) == 1
+            assert query.report(count=True).total == 1
+        assert not statuses.where(job_name="gone").exists()
+
     def test_nothing_is_restored_over_a_job_that_has_the_id_by_now(self):
         make_status("failed", id="own", job_name="old")
         removal = statuses.all().delete_all(only_ended=True, undo_for=timedelta(minutes=1))

@@ -14,7 +14,7 @@ import pytest
 
 import statuses
 from statuses.embedded import EmbeddedServer
-from statuses.testing import assert_failed, assert_one, assert_succeeded
+from statuses.testing import assert_failed, assert_one, assert_succeeded, make_status
 from tests.servers import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,6 +110,17 @@ def test_a_store_that_comes_back_in_the_middle_is_told_in_order(server):
         job.add_error("two")
 
         assert (job.state, job.data, job.errors) == ("started", [1], ["one", "two"])
+    assert_succeeded(job)
+
+
+def test_a_restart_whose_answer_was_lost_is_told_no_second_time(server):
+    make_status("started")  # the server knows the script from now on
+    with statuses.track("a") as job:
+        with Frozen(server):
+            job.started(worker="w")
+        wait_for(lambda: not job._guard.away and not job._missed)
+
+        assert (job.reload().attempt, job.worker, len(job.prior_attempts)) == (1, "w", 1)
     assert_succeeded(job)
 
 

@@ -44,7 +44,7 @@ def plain(value: Any, encode: Encode = json.dumps) -> tuple[Any, str | None]:
         if size > LARGEST:
             return shown(value), f"{size:,} bytes of JSON, {LARGEST:,} are kept"
         # NaN and infinities pass `dumps` and are no JSON: what reads them back elsewhere would stumble.
-        return json.loads(text, parse_constant=_refuse), None
+        return _decoder.decode(text), None
     except Exception as error:  # what `encode` calls in the project's own types may raise anything
         return shown(value), f"{type(error).__name__}: {error}"[:SHOWN]
 
@@ -65,3 +65,6 @@ def _fitting(value: Any, encode: Encode) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse)

@@ -24,6 +24,7 @@ local function archive(row)
   call('HDEL', L, 'g', 'm', 'o')
   for _, key in ipairs({ WK, ER }) do put_new(key, row, 4, 0) end
   for _, key in ipairs({ STARTED, SUCCEEDED, FAILED, KILLED, HEARTBEAT, RUN, WAIT }) do put_new(key, row, 8, 0) end
+  known_attempt = attempt + 1
   call('HSET', J, 'n', attempt + 1)
   put_new(ATTEMPTS, row, 1, math.min(attempt + 1, 255))
   return attempt + 1

@@ -11,8 +11,11 @@ local J = P .. 'j' .. ARGV[3]
 local state = string.byte(call('GETRANGE', P .. ST, AT_1, AT_1))
 if state and (state < 1 or state > 7 or bytes_of(RN, ROW, 4) ~= RANDOM or OWN ~= '' and call('HGET', J, 'i') ~= OWN) then state = nil end
 
+-- Looked up once; `archive` tells the next one.
+local known_attempt
 local function present_attempt()
-  return tonumber(call('HGET', J, 'n') or '0')
+  known_attempt = known_attempt or tonumber(call('HGET', J, 'n') or '0')
+  return known_attempt
 end
 
 -- Whether a guarded write may happen. attempt: number or ''; sources: state codes as digits, or ''.

@@ -264,6 +264,7 @@ _KNOWN_AS = {
     "mend": "clean() or check()",
     "move": "a change of state",
     "note": "progress, data or a heartbeat",
+    "order": "an order to a worker",
     "pack": "clean()",
     "present": "news of a worker",
     "read": "a read",

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import keys, scripts, snapshot
+from statuses import keeping, keys, scripts, snapshot
 from statuses import store as stores
 from statuses.testing import frozen_clock, make_status
 
@@ -279,6 +279,23 @@ def test_somebody_who_writes_keeps_a_segment_from_being_dropped(clock, monkeypat
     assert here is stores.current()
 
 
+def test_a_job_that_goes_on_while_it_is_cleaned_away_stays(clock, monkeypatch):
+    due, goes_on = make_status("failed"), make_status("failed")
+    clock.tick(181 * DAY)
+    real = scripts.bulk
+
+    def slow(*arguments):
+        goes_on.requeued()
+        monkeypatch.setattr(scripts, "bulk", real)
+        return real(*arguments)
+
+    monkeypatch.setattr(scripts, "bulk", slow)
+    cleaned = statuses.clean()
+
+    assert cleaned.removed == 1
+    assert (statuses.find(due.id), statuses.find(goes_on.id).state) == (None, "queued")
+
+
 def test_texts_that_no_job_has_any_more_are_forgotten(store, clock):
     tag = stores.current().families[0]
     for name in ("old", "kept", "older"):
@@ -472,6 +489,29 @@ class TestKeptUntilDeleted:
         other.delete()
 
         assert status.reload().kept_until_deleted == f"auth.Group:{book.pk}"
+
+    def test_a_job_that_waits_for_another_thing_by_now_is_not_released(self, clock, monkeypatch):
+        status = statuses.create(job_args={"books": ["Book:1", "Book:2"]}, keep_until_deleted="Book:1")
+        real = scripts.label
+
+        def slow(*arguments):
+            monkeypatch.setattr(scripts, "label", real)
+            statuses.at(status.id).keep_until_deleted("Book:2")
+            return real(*arguments)
+
+        monkeypatch.setattr(scripts, "label", slow)
+
+        assert statuses.release("Book:1") == 0
+        assert status.reload().kept_until_deleted == "Book:2"
+        assert statuses.release("Book:2") == 1
+
+    def test_what_another_process_waits_for_is_known_some_seconds_later(self, clock, store, monkeypatch):
+        assert not keeping.is_awaited("Shelf:1")
+        store.hset(keys.meta(stores.current().families[0]), "until:Shelf", 1)
+
+        monkeypatch.setattr(keeping, "BELIEVED", -1.0)
+
+        assert keeping.is_awaited("Shelf:1")
 
     def test_a_deletion_that_is_rolled_back_changes_nothing(self, clock, book):
         from django.db import transaction

@@ -202,3 +202,13 @@ def test_no_command_reads_more_than_20_records(monkeypatch):
 
     assert len(statuses.all().limit(50).run()) == 50
     assert rows == [[20, 20, 10]]
+
+
+def test_a_segment_in_which_nothing_matched_is_looked_at_again_once_it_changed():
+    query = statuses.where(job_name="import", state="failed")
+    status = make_status("started", job_name="import")
+    assert (query.count(), query.exists(), query.ids()) == (0, False, [])
+
+    status.failed()
+
+    assert (query.exists(), query.ids(), query.first()) == (True, [status.id], status)

@@ -125,6 +125,20 @@ def test_a_removal_can_be_taken_back_while_it_can_be():
     assert statuses.restore(changed.undo).changed == 0
 
 
+def test_a_removal_that_can_be_taken_back_is_in_no_answer():
+    kept, gone = make_status("failed", job_name="a"), make_status("failed", job_name="a")
+    statuses.where(id=gone.id).delete_all(only_ended=True, undo_for=timedelta(minutes=10))
+
+    named = statuses.where(job_name="a")
+
+    assert (named.count(), named.ids(), [status.id for status in named]) == (1, [kept.id], [kept.id])
+    assert (named.limit(2).count(), named.offset(1).exists(), statuses.where(id=gone.id).exists()) == (1, False, False)
+    assert [found.total for found in named.counts_by("job_name")] == [1]
+    assert (named.durations("run_time").n, sum(one.n for one in named.histogram("run_time"))) == (1, 1)
+    assert [sum(bucket.counts.values()) for bucket in named.timeline(buckets=1)] == [1]
+    assert named.request_kill_all().missing == 0
+
+
 def test_two_removals_are_taken_back_one_by_one():
     with frozen_clock():
         make_status("failed", job_name="a")

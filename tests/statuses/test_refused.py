@@ -130,6 +130,18 @@ def test_a_tracked_block_goes_on_without_what_is_refused(store, caplog) -> None:
     assert [record.levelname for record in caplog.records if "WRONGTYPE" in record.message] == ["ERROR"]
 
 
+def test_a_tracked_block_goes_on_where_nothing_says_whether_it_shall_die(store, caplog) -> None:
+    with statuses.track("a") as job:
+        place = job._place()
+        key = keys.job(keys.segment(stores.current().families[place.family], place.segment), place.row)
+        store.set(key, "x")
+        job.check_kill()
+    store.delete(key)
+
+    assert not job._guard.away
+    assert {record.levelname for record in caplog.records if "WRONGTYPE" in record.message} == {"ERROR"}
+
+
 def test_a_block_whose_job_is_refused_goes_on_untracked_and_is_tried_once(store, monkeypatch, caplog) -> None:
     tried: list[str] = []
 

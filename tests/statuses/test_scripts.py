@@ -178,6 +178,14 @@ class TestMove:
         with pytest.raises(statuses.StatusNotFound):
             scripts.move(here, ids.Place(0, 9, 0, 1), "x", State.queued, ANY)
 
+    def test_a_row_of_another_own_id_is_not_the_job(self, here):
+        place, _ = scripts.create(here, 0, new("mine"))
+        mine = ids.Place(0, 0, place.row, 0, "mine")
+
+        with pytest.raises(statuses.StatusNotFound):
+            scripts.move(here, ids.Place(0, 0, place.row, 0, "another"), "another", State.failed, ANY)
+        assert scripts.move(here, mine, "mine", State.failed, ANY)
+
     def test_a_change_moves_the_version_and_nothing_else_does(self, here):
         place, _ = scripts.create(here, 0, new())
         before = version(here)

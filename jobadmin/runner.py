@@ -23,8 +23,8 @@ from django.utils.translation import gettext as _
 
 import statuses
 from jobadmin.models import Operation
-from jobadmin.targets import counted_at, query_of
-from jobadmin.verbs import ALL, RESTORE, UNDO_FOR
+from jobadmin.targets import counted_at, query_of, selection_of
+from jobadmin.verbs import ALL, REMOVE, RESTORE, UNDO_FOR
 from statuses import Changed, Query, StatusesError, StoreUnavailable
 
 Done = TypeVar("Done")
@@ -232,7 +232,16 @@ class Work:
         if self.verb is RESTORE:
             return Counter(gone=left)
         waiting = self._waiting() if left else 0
-        return Counter(failed=min(left, waiting), moved=left - min(left, waiting))
+        failed = min(left, waiting)
+        gone = min(left - failed, self._gone()) if left > failed else 0
+        return Counter(failed=failed, gone=gone, moved=left - failed - gone)
+
+    def _gone(self) -> int:
+        """Selected jobs that somebody else removed. Of a filter's jobs nobody knows which they were."""
+        ids = selection_of(self.operation).given.get("id", ())
+        found = self._patiently(lambda: statuses.where(id=list(ids)).count()) if ids else 0
+        own = self.operation.changed if self.verb is REMOVE else 0
+        return max(0, len(ids) - found - own) if found is not None else 0
 
     def _waiting(self) -> int:
         """Jobs of the announced set that have not had their turn."""

@@ -59,6 +59,24 @@ def test_selected_rows_are_killed_and_the_list_tells(page) -> None:
     assert page.locator("tr.is-picked").count() == 0
 
 
+def test_a_row_removed_in_another_tab_while_the_dialog_is_open_is_counted_as_gone(page) -> None:
+    load(3, "queued")
+    page.goto("/admin/jobs/list/")
+    page.locator("thead [data-pick=page]").click()
+    page.get_by_role("button", name=re.compile("^Request kill 3")).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Request kill for 3").wait_for()
+
+    statuses.all().first().delete(force=True)
+    dialog.get_by_role("button", name="Request kill for 3").click()
+
+    dialog.get_by_text("Kill requested for 2 jobs").wait_for()
+    dialog.get_by_role("link", name="Done").wait_for()
+    assert dialog.get_by_text("Gone: removed in the meantime").is_visible()
+    operation = Operation.objects.get()
+    assert (operation.announced, operation.changed, operation.missing) == (3, 2, 1)
+
+
 def test_two_hundred_rows_can_be_selected_at_once(page) -> None:
     load(201)
     page.goto("/admin/jobs/list/?per=200")

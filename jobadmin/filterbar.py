@@ -163,6 +163,11 @@ class FilterBar:
         return [(chip, self.url(**chip.removes)) for chip in self.jobs.chips]
 
     @property
+    def toggled_chips(self) -> list[tuple[Chip, str]]:
+        """The same of what toggles show: a narrow page hides those behind a button."""
+        return [(chip, self.url(**chip.removes)) for chip in self.jobs.toggled_chips]
+
+    @property
     def droppable(self) -> list[tuple[Chip, str]]:
         """What an empty page offers to take away, states included."""
         return [(chip, self.url(**chip.removes)) for chip in self.jobs.every_chip][:3]

@@ -292,8 +292,12 @@ class JobFilter:
     @property
     def every_chip(self) -> list[Chip]:
         """The active filters, those included that a toggle shows."""
-        toggled = [self._chip(name) for name in ("state", "flag") if name in self.given and not self._is_chip(name)]
-        return [*toggled, *(chip for chip in self.chips if chip.parameter != "span")]
+        return [*self.toggled_chips, *(chip for chip in self.chips if chip.parameter != "span")]
+
+    @property
+    def toggled_chips(self) -> list[Chip]:
+        """The active filters that a toggle of the bar shows, for where there is no room for toggles."""
+        return [self._chip(name) for name in ("state", "flag") if name in self.given and not self._is_chip(name)]
 
     def _is_chip(self, parameter: str) -> bool:
         tokens = self.tokens(parameter)

@@ -194,6 +194,32 @@ def test_nothing_serious_is_found_by_axe(page, scheme: str, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.parametrize("width", [641, 768, 940, 1280])
+def test_what_can_be_done_to_a_row_is_in_sight_however_wide_the_row_is(page, width: int) -> None:
+    load(2, job_args={"workflow": "Workflow:montage-chameleon-2mass-015d-001", "machine": "Machine:memory-1"})
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/admin/jobs/list/?span=all")
+
+    last = page.locator("#j-list tbody .c-acts .j-btn--icon:visible").last.bounding_box()
+
+    assert last["x"] + last["width"] < width - 24
+
+
+def test_a_narrow_list_names_the_states_it_is_filtered_by(page) -> None:
+    load(2, "failed")
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto("/admin/jobs/list/?state=failed&state=killed&flag=stale")
+    chips = page.locator("#j-tokens .j-chip:visible")
+    assert chips.all_inner_texts() == ["State Failed, Killed", "Flag Stale heartbeat"]
+
+    page.get_by_role("link", name="Remove filter Flag Stale heartbeat").click()
+    page.locator("#j-list tbody .j-badge.s-failed").first.wait_for()
+    assert "flag" not in page.url
+
+    page.set_viewport_size({"width": 1440, "height": 900})
+    assert chips.count() == 0, "its toggles tell"
+
+
 def test_without_script_the_list_is_forms_and_links(browser, live) -> None:
     load(60)
     context = browser.new_context(base_url=live.url, java_script_enabled=False)

@@ -158,6 +158,22 @@ def test_a_dialog_can_be_left_with_escape_and_gives_the_focus_back(page: Any) ->
     assert statuses.find(status.id) is not None
 
 
+@pytest.mark.console_errors  # 404 is the answer
+def test_a_job_removed_in_another_tab_is_said_when_the_dialog_is_answered(page: Any) -> None:
+    status = make_status("failed")
+    page.goto(job_url(status.id))
+    page.locator("#act-remove").click()
+    dialog = page.get_by_role("dialog", name="Remove this job?")
+    dialog.wait_for()
+
+    status.delete(force=True)
+    dialog.get_by_role("button", name="Remove").click()
+
+    page.get_by_role("heading", name="This job does not exist").wait_for()
+    assert page.get_by_role("dialog").count() == 0
+    assert axe(page) == []
+
+
 def test_a_removed_job_leads_to_the_list_and_can_be_taken_back(page: Any) -> None:
     status = make_status("failed", job_name="library.reindex")
     page.goto(job_url(status.id))

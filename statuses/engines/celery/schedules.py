@@ -43,7 +43,9 @@ def _kept() -> dict[str, dict[str, Any]]:
     if models is None:
         return {}
     rows = models.PeriodicTask.objects.select_related("interval", "crontab", "solar", "clocked").order_by("-enabled", "name")[:MOST]
-    return {row.name: _entry(row) for row in rows}
+    # Tables that were never made must not break the transaction that a page may run in.
+    with sys.modules["django.db.transaction"].atomic(using=rows.db):
+        return {row.name: _entry(row) for row in rows}
 
 
 def _entry(row: Any) -> dict[str, Any]:

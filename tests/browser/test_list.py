@@ -199,6 +199,7 @@ def test_what_can_be_done_to_a_row_is_in_sight_however_wide_the_row_is(page, wid
     load(2, job_args={"workflow": "Workflow:montage-chameleon-2mass-015d-001", "machine": "Machine:memory-1"})
     page.set_viewport_size({"width": width, "height": 900})
     page.goto("/admin/jobs/list/?span=all")
+    page.locator("#j-list .j-table--jobs").evaluate("table => { table.style.minWidth = '2000px' }")
 
     last = page.locator("#j-list tbody .c-acts .j-btn--icon:visible").last.bounding_box()
 

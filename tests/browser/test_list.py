@@ -194,7 +194,7 @@ def test_nothing_serious_is_found_by_axe(page, scheme: str, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("width", [641, 768, 940, 1280])
+@pytest.mark.parametrize("width", [700, 768, 940, 1280])
 def test_what_can_be_done_to_a_row_is_in_sight_however_wide_the_row_is(page, width: int) -> None:
     load(2, job_args={"workflow": "Workflow:montage-chameleon-2mass-015d-001", "machine": "Machine:memory-1"})
     page.set_viewport_size({"width": width, "height": 900})

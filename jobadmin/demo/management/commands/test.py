@@ -2,11 +2,23 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from jobadmin.demo.environment import ROOT
+
+#: Processes that run files of tests beside each other, each with servers of its own: a file is not divided, its tests share workers.
+PARALLEL = ("-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile")
+#: With these one looks at few tests, one after the other.
+_ONE_BY_ONE = ("-n", "--numprocesses", "-k", "-p", "-s", "-x", "--pdb", "--lf", "--collect-only", "--co", "--help", "-h", "--version")
+
+
+def arguments(given: Sequence[str]) -> list[str]:
+    """What pytest is called with: the whole suite runs in parallel, a part that was named does not."""
+    whole = not any(argument.partition("=")[0] in _ONE_BY_ONE or os.path.exists(argument.partition("::")[0]) for argument in given)
+    return [*(PARALLEL if whole else ()), *given]
 
 
 class Command(BaseCommand):
@@ -22,4 +34,4 @@ class Command(BaseCommand):
         os.environ.pop("DJANGO_SETTINGS_MODULE", None)
         os.chdir(ROOT)
         sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "pytest", *args])
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments(args)])

@@ -1,6 +1,5 @@
 """Kill that kills, and retry, with real workers."""
 
-import importlib.util
 import json
 import threading
 import time
@@ -273,12 +272,8 @@ def test_a_pool_without_processes_says_why_it_cannot_kill_and_still_asks(
 
 
 def pools(*names: str) -> list[Any]:
-    """Pools; those whose package is not installed are skipped."""
-    return [pytest.param(name, marks=pytest.mark.skipif(_lacks(name), reason=f"{name} is not installed")) for name in names]
-
-
-def _lacks(pool: str) -> bool:
-    return pool in ("gevent", "eventlet") and importlib.util.find_spec(pool) is None
+    """Pools; eventlet, which Celery advises against, only in the long set."""
+    return [pytest.param(name, marks=[pytest.mark.full] if name == "eventlet" else []) for name in names]
 
 
 @pytest.mark.parametrize("pool", pools("gevent", "eventlet"))

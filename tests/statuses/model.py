@@ -90,7 +90,9 @@ class ModelJob(naive.Job):
 
     def is_spent(self) -> bool:
         """Whether its kill request led to its end already."""
-        return self.state in ENDED and "kill_requested_at" in self.at and self.at.get("killed_at", -1) >= self.at["kill_requested_at"]
+        if self.state not in ENDED or "kill_requested_at" not in self.at:
+            return False
+        return self.state is State.killed or self.at.get("killed_at", -1) >= self.at["kill_requested_at"]
 
     def enter(self, target: State) -> None:
         if target not in ENDED and self.is_spent():

@@ -306,3 +306,15 @@ def test_expires_after_retention_counted_from_the_end():
     assert status.keep_for(timedelta(hours=1)).expires_at == ended + timedelta(hours=1)
     assert status.keep_for(None).expires_at == ended + timedelta(days=30)
     assert make_status("failed").expires_at > ended + timedelta(days=179)
+
+
+def test_a_job_that_was_killed_twice_in_one_attempt_is_not_asked_to_die_again(store):
+    status = make_status("queued").killed().queued()
+    status.request_kill("ops")
+    status.killed()
+    assert status.reload().kill_requested
+
+    status.queued()
+
+    assert not status.reload().kill_requested
+    status.started(refuse_killed=True).check_kill()

@@ -188,10 +188,10 @@ def many_progress(steps: int, gate: str) -> float:
     note(f"began:{gate}")
     wait_at(gate)
     began = time.monotonic()
+    assert job is not None
     for step in range(steps):
-        if job is not None:
-            job.set_progress(step, steps)
-            job.check_kill()
+        job.set_progress(step, steps)
+        job.check_kill()
     return time.monotonic() - began
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..errors import ScriptFailed, StatusNotFound, StoreUnavailable
 from ..status import Status
+from ..store import current
 from .guard import Guard
 
 
@@ -20,9 +21,22 @@ class JobStatus(Status):
         made._guard = guard
         return made
 
+    @classmethod
+    def unknown(cls, guard: Guard) -> "JobStatus":
+        """That of a job whose store was away when it started: its verbs do nothing until the store says which it is."""
+        return cls.of(Status("", current(), None), guard)
+
+    def found(self, status: Status) -> None:
+        """The store is back: from now on it is this one."""
+        self.id, self._store, self._where = status.id, status._store, status._where
+
+    @property
+    def _is_out_of_reach(self) -> bool:
+        return self._guard.away or not self.id
+
     def _write(self, action: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
         self.changed = False
-        if self._guard.away:
+        if self._is_out_of_reach:
             return None
         try:
             return super()._write(action, *arguments, **more)
@@ -36,18 +50,18 @@ class JobStatus(Status):
 
     def spawn(self, job_name: str | None, **as_create: Any) -> Status:
         """A child for one process of this job; while the store is away one that writes nothing."""
-        if not self._guard.away:
+        if not self._is_out_of_reach:
             try:
                 return JobStatus.of(super().spawn(job_name, **as_create), self._guard)
             except StoreUnavailable as error:
                 self._guard.lost(error)
             except ScriptFailed as error:
                 self._guard.refused(error)
-        return JobStatus.of(Status("", self._store, None), self._guard)
+        return JobStatus.unknown(self._guard)
 
     def check_kill(self) -> None:
         """Ask the store whether the job shall die; it goes on when the store does not know. Raises: KillRequested."""
-        if self._guard.away:
+        if self._is_out_of_reach:
             return
         try:
             super().check_kill()

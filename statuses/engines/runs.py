@@ -75,6 +75,8 @@ class Run:
         handle = self._handle()
         if self.status is None:
             self.status = JobStatus.of(handle, self.tracker.guard)
+        elif not self.status.id:
+            self.status.found(handle)
         attempt = handle.attempt if self.attempt is None else self.attempt
         attempt = attempts.start(handle, self.worker, attempt, self.redelivered, self.sent_as)
         if attempt is not None:
@@ -83,6 +85,8 @@ class Run:
     def enter(self) -> None:
         """What runs from now on in this thread is the job."""
         if self.tracked:
+            if self.status is None:
+                self.status = JobStatus.unknown(self.tracker.guard)
             self._inside.enter_context(statuses.running(self.status))
             self.tracker.heartbeats.add(id(self), self._beat)
 

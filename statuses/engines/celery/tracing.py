@@ -73,6 +73,8 @@ class Run:
         handle = self.handle()
         if self.status is None:
             self.status = JobStatus.of(handle, self.adapter.guard)
+        elif not self.status.id:
+            self.status.found(handle)
         message, worker = self.message, self.message.request.get("hostname")
         worker = worker if isinstance(worker, str) else None
         # Without our header it may be another call under an id of the project's own.
@@ -213,6 +215,8 @@ def _tracked(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
         # Not told although the store is there: the job was removed, or this message speaks of an older attempt.
         if not run.told and not adapter.guard.away:
             return trace(uuid, args, kwargs, request)
+        if run.status is None:
+            run.status = JobStatus.unknown(adapter.guard)
         return _trace(run, task, trace, uuid, args, kwargs, request)
 
     return tracked

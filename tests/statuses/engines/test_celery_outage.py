@@ -61,6 +61,8 @@ def test_what_is_published_meanwhile_runs_and_is_told_once_the_store_is_back(sto
     sent = [world.tasks.add.delay(number, 1) for number in range(20)]
     publishing_seconds = time.monotonic() - began
     results = [result.get(timeout=20) for result in sent]
+    with_a_handle = world.tasks.with_progress.delay(3)
+    assert with_a_handle.get(timeout=20) == "its data stays", "current() is a status that does nothing"
     world.store.thaw()
 
     assert results == [number + 1 for number in range(20)]

@@ -199,12 +199,15 @@ def test_an_outage_delays_one_job_at_most_and_what_ended_meanwhile_is_told(proje
         began = time.monotonic()
         until(lambda: all(project.noted(name) for name in names), "all have run")
         seconds = time.monotonic() - began
+        sent.append(project.ask("send", "with_progress", 3, to="rq-outage"))
+        sent.append(project.ask("send", "count", "rq outage: the one after", to="rq-outage"))
+        until(lambda: project.noted("rq outage: the one after"), "one that looks for its status has run too")
     finally:
         project.store.thaw()
 
     assert seconds < 6
     assert first.reload().state is State.queued
-    until(lambda: statuses.where(provider_job_id=sent, state="succeeded").count() == 12, "all are told")
+    until(lambda: statuses.where(provider_job_id=sent, state="succeeded").count() == 14, "all are told")
     until(lambda: statuses.find_by(provider_job_id=project.ask("send", "add", 1, 1, to="nobody")), "the publisher knows that it is back")
 
 

@@ -292,7 +292,7 @@ def _states(name: str, value: object) -> frozenset[State]:
     found: set[State] = set()
     for item in _many(name, value):
         if not isinstance(item, str) or str(item) not in known:
-            raise ValueError(f"{name} must be of {', '.join(known)}, not {shown(item)}{nearest(item, known)}")
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not {shown(item)}{nearest(item, known)}")
         found |= GROUPS.get(str(item)) or {State(item)}
     return frozenset(found)
 

@@ -112,7 +112,7 @@ class EngineCannot(StatusesError):
     """Raised when the engine of a job, a worker or a queue has no means to do what was asked."""
 
     def __init__(self, id: str, engine: str | None, action: str, why: str, kind: str = "job") -> None:
-        super().__init__(f"{engine or 'no engine'} cannot {action} {kind} {id}: {why}")
+        super().__init__(f"{engine + ' cannot' if engine else 'nothing here can'} {action} {kind} {id}: {why}")
         self.id = id
         self.engine = engine
         self.action = action

@@ -96,7 +96,7 @@ def _states(given: str | Sequence[str] | None) -> list[State] | None:
     try:
         return None if given is None else [State(text) for text in _texts(given, "state") or ()]
     except ValueError:
-        raise ValueError(f"state must be of {', '.join(State)}, not {shown(given)}") from None
+        raise ValueError(f"state must be one of {', '.join(State)}, not {shown(given)}") from None
 
 
 @dataclass(frozen=True)

@@ -315,7 +315,7 @@ def _sources(sources: Collection[str] | None) -> list[State] | None:
     if not isinstance(sources, Collection) or isinstance(sources, str):
         raise TypeError(f"sources must be a set of states, not {shown(sources)}")
     if not all(isinstance(source, str) and source in _STATES for source in sources):
-        raise ValueError(f"sources must be of {', '.join(State)}, not {shown(sources)}")
+        raise ValueError(f"sources must be one of {', '.join(State)}, not {shown(sources)}")
     return [State(source) for source in sources]
 
 

@@ -22,6 +22,7 @@ PAGES = {
     "resource": "resources/Package:django/?span=1h",
     "queues": "queues/",
     "workers": "workers/",
+    "schedules": "schedules/",
     "operations": "operations/",
     "confirm": "bulk/remove/?span=1h&state=failed",
 }

@@ -43,6 +43,11 @@ _SALT = "jobadmin.operations"
 class NotConfirmed(Exception):
     """Raised when a confirmation does not fit what it confirms; the message says why, in words for the page."""
 
+    def __init__(self, why: str, filter: str | None = None) -> None:
+        super().__init__(why)
+        self.filter = filter
+        """What was announced, where that can be read: a promise that is too old."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Promise:
@@ -62,11 +67,15 @@ class Promise:
 
     @classmethod
     def read(cls, signed: str, verb: Verb) -> Promise:
-        """What `sign` wrote, for the same verb. Raises: NotConfirmed."""
+        """What `sign` wrote, for the same verb. Raises: NotConfirmed; with the filter where it is only too old."""
+        outdated = _("This page is out of date. Look at the counts again and confirm them.")
         try:
-            slug, text, at, changes = signing.loads(signed, salt=_SALT, max_age=PROMISE_LASTS)
+            slug, text, at, changes = signing.loads(signed, salt=_SALT)
+            signing.loads(signed, salt=_SALT, max_age=PROMISE_LASTS)
+        except signing.SignatureExpired as error:
+            raise NotConfirmed(outdated, text if slug == verb.slug else None) from error
         except (signing.BadSignature, ValueError) as error:
-            raise NotConfirmed(_("This page is out of date. Look at the counts again and confirm them.")) from error
+            raise NotConfirmed(outdated) from error
         if slug != verb.slug:
             raise NotConfirmed(_("This page was about another action. Look at the counts again and confirm them."))
         return cls(verb=verb, filter=text, at=datetime.fromisoformat(at), changes=changes)

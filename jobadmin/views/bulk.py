@@ -52,7 +52,10 @@ def _confirm(request: HttpRequest, verb: Verb) -> HttpResponse:
     try:
         promise = Promise.read(request.POST.get("promise", ""), verb)
     except NotConfirmed as error:
-        return _ask(request, verb, JobFilter.from_request(request), refused=str(error))
+        if error.filter is None:
+            # Nothing says which jobs were meant: nothing is offered in their place.
+            return failures.not_confirmed(request, str(error))
+        return _ask(request, verb, JobFilter.from_querystring(error.filter), refused=str(error))
     typed, reason = request.POST.get("typed", ""), request.POST.get("reason", "")
     try:
         operation = confirm(promise, request=request, typed=typed, reason=reason)

@@ -105,6 +105,20 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
 
 
+def not_confirmed(request: HttpRequest, why: str) -> HttpResponse:
+    """409: a confirmation that nobody can read any more, of who knows which jobs."""
+    return _respond(
+        request,
+        Failure(
+            status=409,
+            title=_("This form is out of date"),
+            body=why,
+            works=(_("Nothing was changed."),),
+            acts=_back(request) + _ways(request),
+        ),
+    )
+
+
 def not_found(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
     """404: no such job. ``exc`` is StatusNotFound (``id``) or nothing."""
     job_id = getattr(exc, "id", None)

@@ -282,10 +282,29 @@ def test_an_old_promise_is_asked_again(browse, monkeypatch) -> None:
     signed = promise(client.get(url("kill")))
     monkeypatch.setattr("jobadmin.operations.PROMISE_LASTS", timedelta(seconds=-1))
 
+    make_status("queued", job_name="another")
+
     answer = client.post(url("kill"), {"promise": signed})
 
     assert answer.status_code == 409
     assert "out of date" in answer.content.decode()
+    assert answer.context["plan"].total == 1, "the same jobs, no others"
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "of another action"])
+def test_a_promise_that_cannot_be_read_offers_nothing_in_its_place(browse, how: str) -> None:
+    some(queued=2, failed=2)
+    client = browse()
+    signed = promise(client.get(url("kill", f"id={statuses.where(state='queued').first().id}")))
+    sent = {"cut": signed[:-3], "empty": "", "of another action": signed}[how]
+    verb = "remove" if how == "of another action" else "kill"
+
+    answer = client.post(reverse("jobadmin:bulk", args=[verb]), {"promise": sent})
+
+    said = answer.content.decode()
+    assert answer.status_code == 409 and "Nothing was changed" in said
+    assert 'name="promise"' not in said
+    assert not Operation.objects.exists() and statuses.where(state="queued").count() == 2
 
 
 def test_as_many_rows_as_can_be_picked_are_asked_about_in_the_body(browse) -> None:

@@ -97,7 +97,14 @@ def read(jobs: JobFilter, only: str | None = None) -> Queues:
         known = lengths.get(queue.name, 0)
         lengths[queue.name] = None if known is None or queue.depth is None else known + queue.depth
     names = {*lengths, *counts.queued, *counts.started, *counts.hour}
-    order = sorted(names, key=lambda name: (-_total(counts.queued, name), name))[:MOST] if only is None else [only] if only in names else []
+    # What waits, then what is alive: queues that nobody uses any more come last.
+    order = (
+        sorted(names, key=lambda name: (-_total(counts.queued, name), -_total(counts.hour, name), name))[:MOST]
+        if only is None
+        else [only]
+        if only in names
+        else []
+    )
     drawn = depths.sparks(order)
     rows = [_row(name, jobs, told, counts, lengths.get(name), drawn[name]) for name in order]
     rows = [fleet.without_secrets(row) for row in sorted(rows, key=lambda row: not row.is_unserved)]

@@ -38,11 +38,15 @@ class Waiting:
     """Jobs of the queue started a second, lately."""
     is_unserved: bool = False
     """Whether it is certain that no living worker takes from its queue."""
+    is_paused: bool = False
+    """Whether its engine holds the queue."""
+    paused_at: datetime | None = None
+    paused_by: str | None = None
 
     @property
     def seconds(self) -> float | None:
         """When its turn should come at that speed; None: no ground to say."""
-        return (self.ahead + 1) / self.per_second if self.ahead is not None and self.per_second else None
+        return (self.ahead + 1) / self.per_second if self.ahead is not None and self.per_second and not self.is_paused else None
 
     @property
     def speed(self) -> str:
@@ -59,7 +63,7 @@ def _figure(number: float) -> str:
 
 def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | None:
     """What keeps a job from starting; None once it has started.
-    Source: three counts over its queue, no record; where workers report themselves, their reports."""
+    Source: three counts over its queue, no record; what its engines tell of their workers and queues."""
     if not (status.is_queued or status.is_unqueued):
         return None
     still = sum(1 for job in awaited if not job.is_ended)
@@ -69,6 +73,8 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
     running = in_queue.where(state="started").report(count=True, counts_by={"worker": 1})
     started = in_queue.where(started_at=(now - DRAIN_SPAN, None)).count()
     is_open = redact_text(status.queue) == status.queue  # a secret stands in no address
+    told = fleet.read() if status.is_queued else fleet.Fleet()
+    paused = next((queue for queue in told.queues if queue.is_paused and (queue.name, queue.engine) == (status.queue, status.engine)), None)
     before = status.queued_at - timedelta(microseconds=1) if status.queued_at else None
     return Waiting(
         awaited=still,
@@ -78,7 +84,10 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
         running_url=listed.url("list", state="started") if is_open else "",
         workers=running.distinct["worker"],
         per_second=started / DRAIN_SPAN.total_seconds(),
-        is_unserved=status.is_queued and fleet.read(queues=False).is_unserved(status.queue, [status.engine], started),
+        is_unserved=status.is_queued and told.is_unserved(status.queue, [status.engine], started),
+        is_paused=paused is not None,
+        paused_at=paused.paused_at if paused else None,
+        paused_by=paused.paused_by if paused else None,
     )
 
 

@@ -135,6 +135,22 @@ def test_a_queue_whose_jobs_start_although_no_worker_ever_reported_is_not_called
     assert (before, rows()["mail"].is_unserved) == (True, False)
 
 
+def test_a_job_that_waits_in_a_paused_queue_says_so_and_gives_no_time(engine, browse):
+    engine.lines = [Queue(name="mail", is_paused=True, paused_by="marta")]
+    waits = make_status("queued", queue="mail", engine="lines")
+    make_status("succeeded", queue="mail", engine="lines")
+
+    client = browse()
+    page = client.get(job_url(waits.id)).content.decode()
+
+    assert "mail is paused: no job of it starts until it is resumed." in page
+    assert "At that speed" not in page
+
+    engine.lines = [Queue(name="mail")]
+    page = client.get(job_url(waits.id)).content.decode()
+    assert "is paused" not in page and "At that speed" in page
+
+
 def test_an_engine_that_fails_leaves_the_pages_standing(engine, browse):
     engine.broken = True
     make_status("queued", queue="mail", engine="lines")

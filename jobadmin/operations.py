@@ -70,9 +70,9 @@ class Promise:
         """What `sign` wrote, for the same verb. Raises: NotConfirmed; with the filter where it is only too old."""
         outdated = _("This page is out of date. Look at the counts again and confirm them.")
         try:
-            slug, text, at, changes = signing.loads(signed, salt=_SALT)
-            signing.loads(signed, salt=_SALT, max_age=PROMISE_LASTS)
+            slug, text, at, changes = signing.loads(signed, salt=_SALT, max_age=PROMISE_LASTS)
         except signing.SignatureExpired as error:
+            slug, text, *_rest = signing.loads(signed, salt=_SALT)
             raise NotConfirmed(outdated, text if slug == verb.slug else None) from error
         except (signing.BadSignature, ValueError) as error:
             raise NotConfirmed(outdated) from error

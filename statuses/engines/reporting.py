@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import clock, pauses, presence
 from ..collection import server_time
-from .base import Queue, Worker
+from .base import Engine, Queue, Worker
 from .guard import Guard
 
 
@@ -116,3 +116,35 @@ def queue_of(engine: str, name: str, depth: int | None, paused: Mapping[str, pau
     pause = paused.get(name)
     since, by = (pause.since, pause.by) if pause is not None else (None, None)
     return Queue(name=name, engine=engine, depth=depth, is_paused=pause is not None, paused_at=since, paused_by=by)
+
+
+class Ordered(Engine):
+    """An engine whose workers hear what they shall do with their next report, at most ten seconds later."""
+
+    def stop_worker(self, worker: Worker) -> None:
+        """Let a worker end warmly.  Raises: EngineCannot; StoreUnavailable.  One or two round trips."""
+        self._order("stop_worker", worker, "stop")
+
+    def restart_pool(self, worker: Worker) -> None:
+        """Let a worker renew itself once its jobs have ended. Heard as `stop_worker`."""
+        self._order("restart_pool", worker, "restart")
+
+    def _order(self, verb: str, worker: Worker, what: str) -> None:
+        why = self.why_not(verb, worker)
+        if why:
+            raise self.refusal(verb, worker.name, why)
+        name = self._who_hears(worker)
+        if name is None or not presence.order(self.name, name, what):
+            raise self.refusal(verb, worker.name, "it is gone")
+
+    def _who_hears(self, worker: Worker) -> str | None:
+        """The worker that an order to this one is told; None where it is gone."""
+        return worker.name
+
+    def pause_queue(self, queue: str, by: str | None = None) -> bool:
+        """Written down; workers see it with their next report, at most ten seconds later, those that start before they take anything."""
+        return pauses.pause(self.name, queue, by)
+
+    def resume_queue(self, queue: str, by: str | None = None) -> bool:
+        """The same the other way round."""
+        return pauses.resume(self.name, queue)

@@ -12,8 +12,8 @@ from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
 from .. import attempts
-from ..base import Engine, Queue, Worker
-from ..reporting import queue_of, worker_of
+from ..base import Queue, Worker
+from ..reporting import Ordered, queue_of, worker_of
 from ..tracker import Tracker
 from .messages import USER, write
 from .middleware import told_already
@@ -22,7 +22,7 @@ from .middleware import told_already
 _RETRIED = frozenset({State.succeeded, State.failed, State.killed, State.unknown})
 
 
-class Dramatiq(Engine):
+class Dramatiq(Ordered):
     """One tracked broker."""
 
     can_kill = False
@@ -101,32 +101,12 @@ class Dramatiq(Engine):
         found = self.tracker.guard.run("asking for the depth of queues", depths) if self._tells_depths else None
         return [queue_of(self.name, name, depth, paused) for name, depth in zip(names, found or [None] * len(names), strict=True)]
 
-    def stop_worker(self, worker: Worker) -> None:
-        """Let the `dramatiq` command end warmly that started this process, and its others with it. Heard with a report, at most ten
-        seconds later.  Raises: EngineCannot; StoreUnavailable.  Two round trips."""
-        self._order("stop_worker", worker, "stop")
-
-    def restart_pool(self, worker: Worker) -> None:
-        """Let that command replace all of its processes, and itself, once their jobs have ended. Heard as `stop_worker`."""
-        self._order("restart_pool", worker, "restart")
-
-    def _order(self, verb: str, worker: Worker, what: str) -> None:
-        why = self.why_not(verb, worker)
-        if why:
-            raise self.refusal(verb, worker.name, why)
-        # Of several processes one hears it, always the same: two signals would end the jobs.
+    def _who_hears(self, worker: Worker) -> str | None:
+        # The whole command ends or is renewed. Of its processes one hears it, always the same: two signals would end the jobs.
         command = (worker.host, worker.details.get("command"))
-        siblings = [each.name for each in self.workers() if each.is_alive and (each.host, each.details.get("command")) == command]
-        if not siblings or not presence.order(self.name, min(siblings), what):
-            raise self.refusal(verb, worker.name, "it is gone")
-
-    def pause_queue(self, queue: str, by: str | None = None) -> bool:
-        """Written down; workers see it with their next report, at most ten seconds later, those that start before they take anything."""
-        return pauses.pause(self.name, queue, by)
-
-    def resume_queue(self, queue: str, by: str | None = None) -> bool:
-        """The same the other way round."""
-        return pauses.resume(self.name, queue)
+        return min(
+            (each.name for each in self.workers() if each.is_alive and (each.host, each.details.get("command")) == command), default=None
+        )
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)

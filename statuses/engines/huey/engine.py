@@ -13,8 +13,8 @@ from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
 from .. import attempts
-from ..base import Engine, Queue, Schedule, Worker
-from ..reporting import queue_of, worker_of
+from ..base import Queue, Schedule, Worker
+from ..reporting import Ordered, queue_of, worker_of
 from ..tracker import Tracker
 from . import schedules
 from .adapter import told_already
@@ -24,7 +24,7 @@ from .messages import retry_id, task_of
 _RETRIED = frozenset({State.succeeded, State.failed, State.killed, State.unknown})
 
 
-class Huey(Engine):
+class Huey(Ordered):
     """One tracked Huey."""
 
     can_kill = False
@@ -84,30 +84,6 @@ class Huey(Engine):
         """Huey's one queue. One question to its storage, one to the store."""
         depth = self.tracker.guard.run("asking for the depth of Huey's queue", self.huey.pending_count)
         return [queue_of(self.name, self.huey.name, depth, pauses.paused(self.name))]
-
-    def stop_worker(self, worker: Worker) -> None:
-        """Let a consumer end warmly. Heard with its report, at most ten seconds later.
-        Raises: EngineCannot; StoreUnavailable.  One round trip."""
-        self._order("stop_worker", worker, "stop")
-
-    def restart_pool(self, worker: Worker) -> None:
-        """Let a consumer end warmly and run itself again, in the same process. Heard as `stop_worker`."""
-        self._order("restart_pool", worker, "restart")
-
-    def _order(self, verb: str, worker: Worker, what: str) -> None:
-        why = self.why_not(verb, worker)
-        if why:
-            raise self.refusal(verb, worker.name, why)
-        if not presence.order(self.name, worker.name, what):
-            raise self.refusal(verb, worker.name, "it is gone")
-
-    def pause_queue(self, queue: str, by: str | None = None) -> bool:
-        """Written down; consumers see it with their next report, at most ten seconds later, those that start before they take anything."""
-        return pauses.pause(self.name, queue, by)
-
-    def resume_queue(self, queue: str, by: str | None = None) -> bool:
-        """The same the other way round."""
-        return pauses.resume(self.name, queue)
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)

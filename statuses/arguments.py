@@ -20,6 +20,8 @@ _short.maxstring = _short.maxother = _short.maxlong = SHOWN
 
 def shown(value: object) -> str:
     """A wrong value in a message: short whatever it is, and of one that cannot say itself its class."""
+    if type(value) is str and len(value) <= 16:
+        return repr(value)  # as below, for what stands in names that are made whether or not they are wanted
     try:
         text = _short.repr(value)
     except Exception:

@@ -127,24 +127,23 @@ def prepare(
     state: str = "unqueued",
 ) -> scripts.NewRow:
     """What `create` writes, checked; the one place that says what it takes. Raises: TypeError, ValueError naming the argument."""
-    texts = (job_name, user, queue, engine)
-    names = ("job_name", "user", "queue", "engine")
-    checked = [encoding.text(text, name) for name, text in zip(names, texts, strict=True)]
+    text = encoding.text
+    texts = text(job_name, "job_name"), text(user, "user"), text(queue, "queue"), text(engine, "engine")
     kept = resource.normalise(job_args)
-    provider = encoding.text(provider_job_id, "provider_job_id")
-    above = encoding.text(parent.id if isinstance(parent, Status) else parent, "parent")
+    provider = text(provider_job_id, "provider_job_id")
+    above = text(parent.id if isinstance(parent, Status) else parent, "parent")
     own = None if id is None else ids.check_own(id)
     fields: scripts.Fields = {}
     if kept:
         fields["a"] = encoding.dumps(kept, "job_args")
-    tags: list[scripts.Tag] = [("r", text) for text in resource.texts(kept)]
-    for field, kind, text in (("p", "p", provider), ("P", "c", above), ("R", "o", encoding.text(root, "root"))):
-        if text:
-            fields[field] = text
-            tags.append((kind, text))
+    tags: list[scripts.Tag] = [("r", found) for found in resource.texts(kept)]
+    for field, kind, found in (("p", "p", provider), ("P", "c", above), ("R", "o", text(root, "root"))):
+        if found:
+            fields[field] = found
+            tags.append((kind, found))
     if awaited := _awaited(depends_on):
         fields["D"] = encoding.dumps(awaited, "depends_on")
-        tags += [("f", text) for text in awaited]
+        tags += [("f", found) for found in awaited]
     if own is not None:
         fields["i"] = own
     keep_us = transitions.keep_for_us(keep_for)
@@ -157,7 +156,7 @@ def prepare(
         state=_state(state),
         own_id=own,
         random=ids.new_random(),
-        texts=(checked[0], checked[1], checked[2], checked[3]),
+        texts=texts,
         keep_for_us=keep_us,
         fields=fields,
         tags=tags,

@@ -75,6 +75,8 @@ def required(value: object, argument: str) -> str:
 
 def encodable(value: str, argument: str) -> str:
     """`value` when UTF-8 can hold it, else ValueError naming `argument`."""
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -32,7 +32,7 @@ class Place:
 
 def new_random() -> int:
     """The random part of a generated id, 1 to 2**32 - 1."""
-    return secrets.randbelow((1 << 32) - 1) + 1
+    return int.from_bytes(secrets.token_bytes(4), "little") or new_random()
 
 
 def encode(recorded_us: int, place: Place) -> str:

@@ -8,6 +8,11 @@ from typing import Any
 
 import redis
 
+try:
+    from hiredis import pack_command as _packed
+except ImportError:
+    _packed = None
+
 Command = Sequence[Any]
 #: Seconds after which a line is looked at before it is used: a server that closed it says so, and nothing is sent twice.
 IDLE_SECONDS = 1.0
@@ -45,10 +50,7 @@ class Lines:
     def _try(self, commands: Sequence[Command]) -> list[Any]:
         line = self._take()
         try:
-            if len(commands) == 1:
-                line.send_packed_command(line.pack_command(*commands[0]), check_health=False)
-            else:
-                line.send_packed_command(line.pack_commands(commands), check_health=False)
+            line.send_packed_command(_pack(line, commands), check_health=False)
             replies = [_reply(line) for _ in commands]
         except BaseException:
             # Part of a reply may still come: nobody may read it as an answer to something else.
@@ -78,6 +80,18 @@ class Lines:
                 return
             line.disconnect()
             self._pool.release(line)
+
+
+def _pack(line: Any, commands: Sequence[Command]) -> Any:
+    """What is sent for the commands; by hiredis itself where it is there, for what redis-py does before that costs as much again."""
+    if len(commands) > 1:
+        return line.pack_commands(commands)
+    if _packed is None:
+        return line.pack_command(*commands[0])
+    try:
+        return (_packed(tuple(commands[0])),)
+    except TypeError:  # it knows neither bytearray nor memoryview, and says in other words what it refuses
+        return line.pack_command(*commands[0])
 
 
 def _reply(line: Any) -> Any:

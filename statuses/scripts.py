@@ -41,9 +41,9 @@ class FieldMoved(Exception):
         self.present = present
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class NewRow:
-    """What create writes."""
+    """What create writes; not frozen, for that costs as much as the rest of making one."""
 
     state: State
     own_id: str | None

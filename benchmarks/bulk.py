@@ -1,8 +1,9 @@
 """What bulk verbs cost: time, server time a job, and what other clients wait meanwhile, beside the classic design.
 
-    python -m benchmarks.bulk [--jobs 200000] [--redis-server]
+    python -m benchmarks.bulk [--jobs 200000] [--beside 10000000] [--redis-server]
 
-Everything in one run, on one private server. Server time is CPU of its main thread, ours and the classic design's alike; the
+Everything in one run, on one private server. Each verb is given the jobs of a queue of its own; `--beside` says how many others, that
+ended, are in the store. Server time is CPU of its main thread, ours and the classic design's alike; the
 bystander is another client that asks for one key every millisecond."""
 
 import argparse
@@ -19,7 +20,7 @@ import redis
 import statuses
 from benchmarks.classic import Classic
 from benchmarks.queries import redis_ms
-from benchmarks.writes import Table, show
+from benchmarks.writes import Table, fill_ours, show
 from statuses import scripts
 from statuses.embedded import EmbeddedServer, find_binary
 from statuses.store import current
@@ -50,21 +51,26 @@ class Bystander(threading.Thread):
         return sorted(self.ms)[int(0.99 * len(self.ms))]
 
 
-def fill(client: Any, jobs: int, states: tuple[str, ...]) -> None:
-    """A new store of jobs that are in these states by turns."""
+def empty(client: Any, beside: int) -> None:
+    """A new store of so many jobs that ended."""
     client.flushall()
     current().current.clear()
+    fill_ours(client, beside)
+
+
+def fill(jobs: int, queue: str, states: tuple[str, ...]) -> None:
+    """Jobs of this queue that are in these states by turns."""
     now = time.time_ns() // 1000 - jobs
     statuses.load(
-        {"job_name": f"n{n % 50}", "queue": f"q{n % 5}", "user": f"u{n % 20}", "engine": "celery", "state": states[n % len(states)],
+        {"job_name": f"n{n % 50}", "queue": queue, "user": f"u{n % 20}", "engine": "celery", "state": states[n % len(states)],
          "job_args": {"book": f"Book:{n % 999}"}, "provider_job_id": f"{n:036d}", "recorded_at": now + n, "queued_at": now + n}
         for n in range(jobs)
     )  # fmt: skip
 
 
-def ours(client: Any, url: str, jobs: int, states: tuple[str, ...], verb: Callable[[], Any]) -> dict[str, float]:
-    """One verb on all jobs of a new store."""
-    fill(client, jobs, states)
+def ours(client: Any, url: str, jobs: int, queue: str, states: tuple[str, ...], verb: Callable[[Any], Any]) -> dict[str, float]:
+    """One verb on all jobs of a new queue."""
+    fill(jobs, queue, states)
     calls: list[float] = []
     original = scripts.bulk
 
@@ -80,7 +86,7 @@ def ours(client: Any, url: str, jobs: int, states: tuple[str, ...], verb: Callab
     scripts.bulk = watched
     began, busy = time.perf_counter(), redis_ms(client)
     try:
-        changed = verb()
+        changed = verb(statuses.where(queue=queue))
     finally:
         scripts.bulk = original
     took, spent = time.perf_counter() - began, redis_ms(client) - busy
@@ -115,15 +121,16 @@ def classics(client: Any, jobs: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=200_000)
+    parser.add_argument("--beside", type=int, default=0, help="jobs that are there before and belong to no verb")
     parser.add_argument("--redis-server", action="store_true")
     given = parser.parse_args()
     binary = find_binary(("redis-server",)) if given.redis_server else find_binary()
-    everything, undo = statuses.all(), timedelta(minutes=10)
-    verbs: dict[str, tuple[tuple[str, ...], Callable[[], Any], str]] = {
-        "request kill": (("started", "queued"), lambda: everything.request_kill_all(by="ops", reason="too many"), "kill"),
-        "kill what waits": (("queued",), lambda: everything.request_kill_all(by="ops", reason="too many", end_queued=True), "end"),
-        "remove, to be undone": (("failed",), lambda: everything.delete_all(only_ended=True, undo_for=undo), ""),
-        "remove for good": (("failed",), lambda: everything.delete_all(only_ended=True), "remove"),
+    undo = timedelta(minutes=10)
+    verbs: dict[str, tuple[tuple[str, ...], Callable[[Any], Any], str]] = {
+        "request kill": (("started", "queued"), lambda jobs: jobs.request_kill_all(by="ops", reason="too many"), "kill"),
+        "kill what waits": (("queued",), lambda jobs: jobs.request_kill_all(by="ops", reason="too many", end_queued=True), "end"),
+        "remove, to be undone": (("failed",), lambda jobs: jobs.delete_all(only_ended=True, undo_for=undo), ""),
+        "remove for good": (("failed",), lambda jobs: jobs.delete_all(only_ended=True), "remove"),
     }
     with tempfile.TemporaryDirectory() as folder, EmbeddedServer(folder, append_only=False, binary=binary) as server:
         statuses.configure(url=server.url, namespace="bench", timeout_seconds=30)
@@ -134,13 +141,14 @@ def main() -> None:
         table: Table = [
             ("verb", "seconds", "median call ms", "longest call ms", "others' p99 ms", "server us a job", "classic us", "ratio")
         ]
+        empty(client, given.beside)
         for name, (states, verb, counterpart) in verbs.items():
-            found = ours(client, server.url, given.jobs, states, verb)
+            found = ours(client, server.url, given.jobs, name, states, verb)
             other = peer.get(counterpart)
             beside = ("", "") if other is None else (f"{other:.1f}", f"{found['us'] / other:.2f}")
             cells = (f"{found[key]:.2f}" for key in ("seconds", "median", "longest", "others"))
             table.append((name, *cells, f"{found['us']:.1f}", *beside))
-        show(f"Bulk over {given.jobs:,} jobs", table)
+        show(f"Bulk over {given.jobs:,} jobs beside {given.beside:,}", table)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def timed(client: Any, work: Callable[[int], Any], count: int) -> tuple[float, f
 def one_by_one(client: Any, jobs: int, repeat: int, fill: int, beside: int) -> Table:
     """Create, start and finish: ours with `fill` jobs there already, the classic design's with `beside`, and a bare HSET, in turns."""
     classic = Classic(client)
-    _fill_ours(client, fill)
+    fill_ours(client, fill)
     _fill_classic(client, beside)
     rounds: dict[str, list[tuple[float, float]]] = {}
 
@@ -90,7 +90,7 @@ def memory(jobs: int, binary: Any) -> Table:
     """Bytes a finished job, everything included, each design on a server of its own; the index alone is what is not the job's own hash."""
     table: Table = [("design", "bytes a job", "index alone", "of the classic")]
     sizes = {}
-    for name, fill in (("ours", _fill_ours), ("classic", _fill_classic)):
+    for name, fill in (("ours", fill_ours), ("classic", _fill_classic)):
         with tempfile.TemporaryDirectory() as folder, EmbeddedServer(folder, append_only=False, binary=binary) as server:
             sizes[name] = _bytes(server.url, fill, jobs, "*j[0-9]*" if name == "ours" else "job:*")
     for name, (total, index) in sizes.items():
@@ -108,7 +108,7 @@ def _bytes(url: str, fill: Callable[[Any, int], None], jobs: int, hashes: str) -
     return total, total - own
 
 
-def _fill_ours(client: Any, jobs: int) -> None:
+def fill_ours(client: Any, jobs: int) -> None:
     statuses.collection.store.current().current.clear()
     now = time.time_ns() // 1000 - jobs
     statuses.load(

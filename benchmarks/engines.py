@@ -1,6 +1,6 @@
 """What tracking costs Celery: a task that does nothing, through a Redis broker and a prefork worker, with the adapter and without.
 
-    python -m benchmarks.engines [--jobs 2000] [--single 300] [--turns 7] [--processes 2] [--no-results]
+    python -m benchmarks.engines [--jobs 2000] [--single 300] [--turns 7] [--processes 2] [--no-results] [--redis-server]
 
 Two senders and two workers, one of each tracked, on one broker and one store of their own; in turns in one run, medians of
 the turns. `many`: from the first send until the last task is done, a task. `one by one`: from a send until its result is
@@ -23,7 +23,7 @@ import redis
 from celery import Celery
 
 import statuses
-from statuses.embedded import EmbeddedServer
+from statuses.embedded import EmbeddedServer, find_binary
 from statuses.engines import celery as tracking
 
 MODES = ("plain", "tracked")
@@ -162,11 +162,11 @@ class Bench:
 
 
 @contextmanager
-def started(processes: int, results: bool) -> Iterator[Bench]:
+def started(processes: int, results: bool, binary: Any = None) -> Iterator[Bench]:
     """Servers, workers and senders, for as long as the block."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        broker, store = (stack.enter_context(EmbeddedServer(folder / name, append_only=False)) for name in ("b", "s"))
+        broker, store = (stack.enter_context(EmbeddedServer(folder / name, append_only=False, binary=binary)) for name in ("b", "s"))
         path = broker.url.removeprefix("unix://").split("?")[0]
         environment = {"BENCH_BROKER": f"redis+socket://{path}", "BENCH_STORE": store.url}
         if results:
@@ -211,8 +211,10 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--no-results", action="store_true", help="without a result backend; then nothing is measured one by one")
+    parser.add_argument("--redis-server", action="store_true", help="Debian's Redis as broker and store, in place of the embedded Valkey")
     given: Any = parser.parse_args()
-    with started(given.processes, not given.no_results) as bench:
+    binary = find_binary(("redis-server",)) if given.redis_server else None
+    with started(given.processes, not given.no_results, binary) as bench:
         for line in table(measure(bench, given.jobs, given.single, given.turns)):
             print("".join(cell.ljust(16) for cell in line))
 

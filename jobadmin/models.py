@@ -69,6 +69,8 @@ class Operation(models.Model):
     address = models.GenericIPAddressField(_("address"), null=True, blank=True)
     reason = models.TextField(_("reason"), blank=True)
 
+    #: Of the confirmation it began with, which begins one operation however often it is sent; null: begun without one.
+    promise = models.CharField(_("promise"), max_length=32, null=True, blank=True, unique=True, editable=False)
     #: Query string of the filter, spans absolute; empty for selected rows and single jobs.
     filter = models.TextField(_("filter"), blank=True)
     description = models.TextField(_("which jobs"), blank=True)

@@ -6,14 +6,15 @@ frozen filter rather than the jobs, so what it does is decided by the store, not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core import signing
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -59,10 +60,12 @@ class Promise:
     at: datetime
     """Server time of the counting."""
     changes: int
+    key: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Of this one page: what it confirms is done once."""
 
     def sign(self) -> str:
         """For the form: comes back as it was, or not at all."""
-        fields = [self.verb.slug, self.filter, self.at.isoformat(), self.changes]
+        fields = [self.verb.slug, self.filter, self.at.isoformat(), self.changes, self.key]
         return signing.dumps(fields, salt=_SALT, compress=True)
 
     @classmethod
@@ -70,7 +73,7 @@ class Promise:
         """What `sign` wrote, for the same verb. Raises: NotConfirmed; with the filter where it is only too old."""
         outdated = _("This page is out of date. Look at the counts again and confirm them.")
         try:
-            slug, text, at, changes = signing.loads(signed, salt=_SALT, max_age=PROMISE_LASTS)
+            slug, text, at, changes, key = signing.loads(signed, salt=_SALT, max_age=PROMISE_LASTS)
         except signing.SignatureExpired as error:
             slug, text, *_rest = signing.loads(signed, salt=_SALT)
             raise NotConfirmed(outdated, text if slug == verb.slug else None) from error
@@ -78,7 +81,7 @@ class Promise:
             raise NotConfirmed(outdated) from error
         if slug != verb.slug:
             raise NotConfirmed(_("This page was about another action. Look at the counts again and confirm them."))
-        return cls(verb=verb, filter=text, at=datetime.fromisoformat(at), changes=changes)
+        return cls(verb=verb, filter=text, at=datetime.fromisoformat(at), changes=changes, key=key)
 
     @property
     def query(self) -> Query:
@@ -94,10 +97,13 @@ def announce(verb: Verb, selection: JobFilter) -> tuple[Plan, Promise]:
 
 
 def confirm(promise: Promise, *, request: HttpRequest, typed: str, reason: str) -> Operation:
-    """Queue what was announced, after counting again on the server.
+    """Queue what was announced, after counting again on the server; sent a second time, the operation of the first.
 
     Fewer jobs than announced are fine: what ended is skipped. More never are. Raises: NotConfirmed, StoreUnavailable.
     """
+    begun = Operation.objects.filter(promise=promise.key)
+    if sent_before := begun.first():
+        return sent_before
     verb = promise.verb
     if verb.asks_typing(promise.changes) and _digits(typed) != str(promise.changes):
         raise NotConfirmed(_("The number typed is not the number announced. Nothing was changed."))
@@ -106,16 +112,20 @@ def confirm(promise: Promise, *, request: HttpRequest, typed: str, reason: str) 
         raise NotConfirmed(_("Nothing is left to do: the jobs have changed since they were counted."))
     selection = JobFilter.from_querystring(promise.filter)
     counts = promise.query.counts()
-    return _queue(
-        request=request,
-        action=verb.slug,
-        filter=promise.filter,
-        ids=selected_ids(selection),
-        description=redact_text(which(selection)),
-        announced=promise.changes,
-        plan={"at": promise.at.isoformat(), "counts": {str(state): number for state, number in counts.items()}},
-        reason=reason,
-    )
+    try:
+        return _queue(
+            request=request,
+            action=verb.slug,
+            promise=promise.key,
+            filter=promise.filter,
+            ids=selected_ids(selection),
+            description=redact_text(which(selection)),
+            announced=promise.changes,
+            plan={"at": promise.at.isoformat(), "counts": {str(state): number for state, number in counts.items()}},
+            reason=reason,
+        )
+    except IntegrityError:  # the other one of two clicks was quicker, since we looked
+        return begun.get()
 
 
 def stop(operation: Operation) -> bool:

@@ -178,6 +178,46 @@ def test_when_nothing_is_left_it_says_so(browse) -> None:
     assert "Nothing is left to do" in answer.content.decode()
 
 
+def test_a_confirmation_sent_twice_is_one_operation(browse) -> None:
+    some(queued=2)
+    client = browse()
+    signed = promise(client.get(url("kill")))
+
+    first, second = (client.post(url("kill"), {"promise": signed}) for _ in range(2))
+
+    assert Operation.objects.count() == 1
+    assert first.url == second.url == reverse("jobadmin:operation", args=[Operation.objects.get().pk])
+
+
+def test_of_two_clicks_at_one_moment_the_slower_is_shown_the_operation_of_the_other(browse, monkeypatch) -> None:
+    some(queued=2)
+    client, meanwhile = browse(), []
+    signed = promise(client.get(url("kill")))
+
+    def which(selection):
+        if not meanwhile:  # the first has looked and found nothing begun; the second comes before it writes
+            meanwhile.append(None)
+            meanwhile[0] = client.post(url("kill"), {"promise": signed})
+        return "all"
+
+    monkeypatch.setattr("jobadmin.operations.which", which)
+    answer = client.post(url("kill"), {"promise": signed})
+
+    assert Operation.objects.count() == 1
+    assert answer.url == meanwhile[0].url
+
+
+def test_two_confirm_pages_of_the_same_jobs_are_two_operations(browse) -> None:
+    some(queued=2)
+    client = browse()
+
+    pages = [client.get(url("kill")) for _ in range(2)]
+    for page in pages:
+        client.post(url("kill"), {"promise": promise(page)})
+
+    assert Operation.objects.count() == 2
+
+
 def test_nothing_to_change_offers_no_button(browse) -> None:
     some(succeeded=2)
 

@@ -86,6 +86,25 @@ _MAY_HOLD = _pattern(
 )
 
 
+#: One of these, too, in small letters: looked for as they are they take a tenth of the time, and hardly any text goes further.
+_HINTS = (
+    "passw", "passphrase", "passcode", "pwd", "secret", "token", "key", "credential", "sessionid", "authorization", "cookie", "://",
+    "auth=", "sig=", "code=", "bearer", "basic", "eyj", "akia", "asia", "gho_", "ghp_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-",
+    "sk-", "sk_", "rk_live_", "xox",
+)  # fmt: skip
+
+
+def _may_hold(text: str) -> bool:
+    if text.isascii():  # others have letters that only a pattern takes for these: a long s, the sign of Kelvin
+        small = text.lower()
+        for hint in _HINTS:  # as a loop: a generator for `any` would take as long as all of the comparisons
+            if hint in small:
+                break
+        else:
+            return False
+    return _MAY_HOLD.search(text) is not None
+
+
 class Redactor:
     """Hides secrets by a set of words; more words come from the project's setting."""
 
@@ -115,7 +134,7 @@ class Redactor:
         """Running text with whatever looks like a secret replaced by MASK."""
         if len(text) > MAX_TEXT:
             text = text[:MAX_TEXT] + f"… ({len(text) - MAX_TEXT} more characters)"
-        if _MAY_HOLD.search(text) is None:
+        if not _may_hold(text):
             return text
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)

@@ -84,14 +84,12 @@ class Lines:
 
 def _pack(line: Any, commands: Sequence[Command]) -> Any:
     """What is sent for the commands; by hiredis itself where it is there, for what redis-py does before that costs as much again."""
-    if len(commands) > 1:
-        return line.pack_commands(commands)
-    if _packed is None:
-        return line.pack_command(*commands[0])
-    try:
-        return (_packed(tuple(commands[0])),)
-    except TypeError:  # it knows neither bytearray nor memoryview, and says in other words what it refuses
-        return line.pack_command(*commands[0])
+    if _packed is not None:
+        try:
+            return (b"".join([_packed(tuple(command)) for command in commands]),)
+        except TypeError:  # it knows neither bytearray nor memoryview, and says in other words what it refuses
+            pass
+    return line.pack_commands(commands)
 
 
 def _reply(line: Any) -> Any:

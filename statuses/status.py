@@ -104,22 +104,20 @@ class Status(transitions.Transitions):
     @property
     def progress(self) -> float | None:
         """0.0 to 1.0, None when the job never said."""
-        at, out_of = self.progress_at, self.progress_out_of
-        if at is None:
-            return None
-        return (at / out_of if out_of else 1.0) if out_of is not None else float(at)
+        kept = self._record.fields.get("g")
+        return None if kept is None else record.progress(kept)
 
     @property
     def progress_at(self) -> float | None:
         """What `set_progress` was given first."""
         kept = self._record.fields.get("g")
-        return None if kept is None else _number(kept.split("\t")[0])
+        return None if kept is None else record.number(kept.split("\t")[0])
 
     @property
     def progress_out_of(self) -> float | None:
         """What `set_progress` was given as `out_of`."""
         kept = self._record.fields.get("g", "")
-        return _number(kept.split("\t")[1]) if "\t" in kept else None
+        return record.number(kept.split("\t")[1]) if "\t" in kept else None
 
     @property
     def progress_message(self) -> str | None:
@@ -399,7 +397,3 @@ def _in_this_process(id: str, place: Place | None, archived: bool) -> Status:
     if found is None:
         raise StatusNotFound(id)
     return found
-
-
-def _number(text: str) -> float:
-    return float(text) if any(mark in text for mark in ".en") else int(text)

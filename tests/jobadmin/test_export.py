@@ -9,6 +9,7 @@ from django.urls import reverse
 
 import statuses
 from jobadmin import exports
+from statuses import sheets
 from statuses.testing import make_status
 
 from .test_listing import load
@@ -26,7 +27,7 @@ def objects(client, query: str = "span=all") -> list[dict]:
 
 
 def test_both_files_hold_every_match_once(browse, monkeypatch) -> None:
-    monkeypatch.setattr(exports, "PAGE", 10)
+    monkeypatch.setattr(sheets, "ROWS", 10)
     load(35)
     client = browse()
 
@@ -61,10 +62,51 @@ def test_no_cell_is_a_formula(browse, start: str) -> None:
     assert row["job_name"].startswith("'") and row["queue"] == "plain"
 
 
-def test_numbers_and_times_stay_what_they_are() -> None:
-    assert exports.cell(-1.5) == "-1.5"
-    assert exports.cell(None) == ""
-    assert exports.cell({"book": "=1"}) == '{"book": "=1"}'
+def some_jobs() -> None:
+    """Jobs that fill every column, with what a file of that kind takes for its own marks."""
+    odd = 'a "b", c\r\nd\te\x00\\ Ünï \u2028'
+    statuses.create(
+        job_name=odd, queue=odd, user=f"token={'x' * 30}", id="+mine", provider_job_id="-1", job_args={"book": "=1", "more": [odd]}
+    )
+    above = statuses.create(job_name="parent", state="queued", job_args={"api_key": "Key:12345", "a": "token=abc123def456"})
+    child = statuses.create(job_name="child", parent=above.id, state="queued").started(worker="w,1")
+    child.failed().started().set_progress(1).request_kill(by="ops", reason="because of token=abc123def456")
+    statuses.create(state="queued").started().set_progress(3, 7, message=odd).add_error(ValueError(odd)).failed()
+    make_status("succeeded", engine="celery")
+    make_status("killed", job_name="with a comma, once")
+
+
+def written(value) -> str:
+    """A value of a job as the module for CSV would have it written."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else value.isoformat() if hasattr(value, "isoformat") else json.dumps(value, ensure_ascii=False)
+    return exports.safe(text) if not isinstance(value, int | float) else text
+
+
+def test_every_cell_is_what_the_job_says(browse) -> None:
+    some_jobs()
+    jobs = [exports.row(job) for job in statuses.all()]
+    client = browse()
+
+    text = client.get(f"{reverse('jobadmin:export_csv')}?span=all").getvalue().decode("utf-8-sig")
+    expected = io.StringIO(newline="")
+    csv.writer(expected).writerows([exports.FIELDS, *([written(value) for value in job.values()] for job in jobs)])
+
+    assert text == expected.getvalue()
+    assert objects(client) == json.loads(json.dumps(jobs, default=lambda moment: moment.isoformat()))
+    assert {name for name in exports.FIELDS if any(job[name] is not None for job in jobs)} == set(exports.FIELDS)
+
+
+def test_a_text_too_long_to_be_kept_in_mind_is_written_as_any(browse) -> None:
+    texts = ["x" * (exports.KEPT_LENGTH + 1) + end for end in ("", ',"', "token=abc123def456")]
+    for text in texts:
+        statuses.create(job_args={"a": [text[:900], text[900:]]}, state="queued")
+
+    found = rows(browse())
+
+    assert [json.loads(row["job_args"])["a"] for row in found][1:] == [[texts[1][:900], texts[1][900:]], [texts[0][:900], texts[0][900:]]]
+    assert "abc123def456" not in found[0]["job_args"]
 
 
 def test_secrets_do_not_leave_the_house(browse) -> None:

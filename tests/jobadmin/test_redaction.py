@@ -60,6 +60,24 @@ def test_numbers_under_a_secret_key_are_hidden(redactor: Redactor) -> None:
     assert redactor.value({"pin": 1234, "password": 12}) == {"pin": MASK, "password": MASK}
 
 
+@pytest.mark.parametrize("word", ["passwd", "passphrase", "passcode", "pwd", "credential", "sessionid", "authorization"])
+def test_each_word_tells_of_a_secret_alone(redactor: Redactor, word: str) -> None:
+    for text in (f"{word}={SECRET}", f"a {word.upper()} = {SECRET} b"):
+        assert SECRET not in redactor.text(text) and MASK in redactor.text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"?{name}={SECRET}" for name in ("auth", "sig", "code")), f"Basic {SECRET}==", "ASIA" + "A" * 16, f"a pa\u017f\u017fword={SECRET}",
+        *(start + SECRET + SECRET for start in ("gho_", "ghp_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "sk-", "sk_", "xoxb-")),
+        f"rk_live_{SECRET}{SECRET}",
+    ],
+)  # fmt: skip
+def test_each_kind_of_secret_is_known_alone(redactor: Redactor, text: str) -> None:
+    assert MASK in redactor.text(text) and SECRET not in redactor.text(text) and "ASIAA" not in redactor.text(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -80,6 +80,7 @@ def answers() -> dict:
         "histogram": every.histogram("wait_time"),
         "ids": every.ids(),
         "oldest": every.order_by("recorded_at").ids(),
+        "sheets": [sheet.column(name) for sheet in every.sheets() for name in ("id", "job_name", "progress", "job_args")],
         "ended": every.order_by("-ended_at").ids(),
         "page": [page.ids() for page in pages(every.order_by("-started_at"))],
         "attempts": [[(a.state, a.data) for a in status.prior_attempts] for status in every],

@@ -330,6 +330,15 @@ class JobFilter:
         """How many parameters are filtered by."""
         return sum(name in self.given for name in (*REPEATED, "q"))
 
+    @property
+    def not_prefixes(self) -> list[str]:
+        """Texts that end in a star where no prefix can be asked for: resources are found by their whole text alone."""
+        return [
+            redact_text(text.removeprefix("-"))
+            for text in self.given.get("resource", ())
+            if text.endswith("*") and not text.endswith("\\*")
+        ]
+
     def span_words(self) -> str:
         """The span as part of a sentence: ``created in the last 7 days``."""
         by = str(TIMES_WITHIN[self.by])

@@ -11,6 +11,7 @@ from typing import Any
 from jobadmin.filters import JobFilter
 from jobadmin.panels.reading import Reading
 from jobadmin.redaction import redact_text
+from jobadmin.verbs import RETRY
 from statuses import Status
 
 
@@ -26,6 +27,8 @@ class ErrorRow:
     place: str
     """``file:function``, where there is one."""
     total: int
+    retryable: int | None
+    """Jobs that a retry of the group would send again; None where that was not asked."""
     message: str
     first: datetime | None
     last: datetime | None
@@ -55,13 +58,23 @@ def _parts(group: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else (group, "")
 
 
-def error_rows(jobs: JobFilter, facets: Collection[Any]) -> list[ErrorRow]:
-    """Groups, each with the message of its newest job.  Source: one page of as many jobs."""
+def error_rows(jobs: JobFilter, facets: Collection[Any], *, may_retry: bool = False) -> list[ErrorRow]:
+    """Groups, each with the message of its newest job.  Source: one page of as many jobs; for `may_retry` one more report."""
     newest = jobs.query.newest_by("error", facets)
-    return [_row(facet, newest.get(facet.value)) for facet in facets]
+    retryable = _retryable(jobs, facets) if may_retry else None
+    return [_row(facet, newest.get(facet.value), None if retryable is None else retryable.get(facet.value, 0)) for facet in facets]
 
 
-def _row(facet: Any, newest: Status | None) -> ErrorRow:
+def _retryable(jobs: JobFilter, facets: Collection[Any]) -> dict[str, int]:
+    """Group -> how many of its jobs a retry sends again: what has ended, of an engine that can."""
+    found: dict[str, int] = {}
+    for part in RETRY.settled(jobs.query.where(error=[facet.value for facet in facets]), jobs.now) if facets else ():
+        for facet in part.counts_by("error", limit=len(facets)):
+            found[facet.value] = found.get(facet.value, 0) + facet.total
+    return found
+
+
+def _row(facet: Any, newest: Status | None, retryable: int | None) -> ErrorRow:
     title, place = _parts(facet.value)
     summary = (newest.error_summary or "") if newest else ""
     message = summary.removeprefix(title.rpartition(".")[2]).removeprefix(title).removeprefix(":").strip()
@@ -71,6 +84,7 @@ def _row(facet: Any, newest: Status | None) -> ErrorRow:
         title=redact_text(title),
         place=place,
         total=facet.total,
+        retryable=retryable,
         message=redact_text(message) if message != title else "",
         first=facet.first,
         last=facet.last,

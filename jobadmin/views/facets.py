@@ -53,12 +53,13 @@ def errors(request: HttpRequest) -> HttpResponse:
     reading = panels.Reading(jobs=jobs, panels=("errors",), errors=panels.EVERY)
     matched, total = reading.totals
     groups = _page(request, reading.report.counts_by["error"], ERRORS_PER_PAGE)
+    may_retry = resolver().may(request.user, "retry_job")
     context = {
         "title": _("Errors"),
         "rows": groups,
-        "table": panels.error_rows(jobs, list(groups)),
+        "table": panels.error_rows(jobs, list(groups), may_retry=may_retry),
         "distinct": reading.report.distinct["error"],
-        "may_retry": resolver().may(request.user, "retry_job"),
+        "may_retry": may_retry,
     }
     return render_filtered(request, "errors", jobs, context, matched=matched, total=total)
 
@@ -69,15 +70,16 @@ def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpRespo
     matched, total = reading.totals
     facet = next((facet for facet in reading.report.counts_by["error"] if facet.value == value), None)
     newest = jobs.query.first() if facet else None
+    may_retry = resolver().may(request.user, "retry_job")
     context = {
         "title": _("Error"),
-        "group": panels.error_rows(jobs, [facet])[0] if facet else None,
+        "group": panels.error_rows(jobs, [facet], may_retry=may_retry)[0] if facet else None,
         "value": value,
         "newest": newest,
         "trace": _trace(newest),
         "activity": panels.guarded("activity", lambda: panels.activity(reading, _mode(request))),
         "names": panels.guarded("names", lambda: panels.names(reading, _rank(request))),
-        "may_retry": resolver().may(request.user, "retry_job"),
+        "may_retry": may_retry,
     }
     return render_filtered(request, "error", jobs, context, matched=matched, total=total, url_name="errors")
 

@@ -83,6 +83,12 @@ def test_a_word_nobody_can_read_is_said(word: str, why: str) -> None:
         run("jobs", "counts", word)
 
 
+def test_a_star_behind_a_resource_is_said_to_be_no_prefix() -> None:
+    make_status("queued", job_args={"package": "Package:django"})
+
+    assert "resource=Package:*: a resource is looked for by its whole text" in run("jobs", "counts", "resource=Package:*")
+
+
 def test_one_job_is_killed_without_asking() -> None:
     waiting, running = make_status("queued"), make_status("started")
 

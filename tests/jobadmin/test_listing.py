@@ -272,6 +272,16 @@ def test_no_jobs_and_no_matches_are_different_sentences(browse) -> None:
     assert "No jobs match" in client.get(url("state=failed")).content.decode()
 
 
+def test_a_star_behind_a_resource_is_said_to_be_no_prefix(browse) -> None:
+    make_status("queued", job_args={"package": "Package:django"})
+    make_status("queued", job_args={"package": "Package:*"})
+    client = browse()
+
+    assert "“Pack*” is not taken for a prefix" in client.get(url("resource=Pack*")).content.decode()
+    assert "is not taken for a prefix" not in client.get(url("resource=Package:x")).content.decode()
+    assert client.get(url("resource=Package:*")).context["bar"].matched == 1
+
+
 def test_a_span_without_jobs_offers_all_time(browse) -> None:
     load(3)
 

@@ -16,6 +16,7 @@ from jobadmin.paths import quote
 from jobadmin.views import overview as overview_view
 from statuses import State
 from statuses.testing import frozen_clock, make_status
+from tests.jobadmin.engines import toy_engine
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -410,10 +411,24 @@ def test_errors_have_a_page_and_each_group_its_own(browse, some):
 
     assert "ValueError" in every
     assert "no such book" in every
-    assert "/admin/jobs/bulk/retry/?error=" in every
     assert "Retry the group" in one
     assert "plan.rebuild" in one
     assert "Retry" not in browse("view_job", name="viewer").get(reverse("jobadmin:errors")).content.decode()
+
+
+def test_the_retry_of_a_group_counts_what_can_be_sent_again(browse):
+    for engine in ("toy", "toy", "gone", None):
+        make_status("failed", engine=engine, error="broken")
+    make_status("failed", engine="gone", error="lost")
+    client, address = browse("view_job", "retry_job"), reverse("jobadmin:errors")
+
+    with toy_engine():
+        every, one, lost = (client.get(address, query).content.decode() for query in ({}, {"error": "broken"}, {"error": "lost"}))
+
+    link = r'href="/admin/jobs/bulk/retry/\?error=broken[^"]*">.*?j-btn__n">(\d+)<'
+    assert re.search(link, every, re.S)[1] == re.search(link, one, re.S)[1] == "2"
+    assert "retry/?error=lost" not in every + lost
+    assert "None of these jobs has ended and is of an engine that can send it again." in lost
 
 
 def test_a_resource_has_a_page(browse, some):

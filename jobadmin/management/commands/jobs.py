@@ -80,10 +80,17 @@ class Command(BaseCommand):
             # Whoever reads has seen enough (`| head`); nothing is to be flushed to it at the end either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
+    def _chosen(self, words: Sequence[str], *, acting: bool = False) -> JobFilter:
+        """The filter the words make; what it does not mean is said."""
+        chosen = _filter(words, acting=acting)
+        for text in chosen.not_prefixes:
+            self.stderr.write(f"resource={text}: a resource is looked for by its whole text, this is not taken for a prefix")
+        return chosen
+
     # Looking
 
     def _counts(self, *, words: Sequence[str], as_json: bool, **_: Any) -> None:
-        chosen = _filter(words)
+        chosen = self._chosen(words)
         counts = chosen.query.counts()
         if as_json:
             return self._json({"filter": chosen.querystring(), "total": sum(counts.values()), "counts": _named(counts)})
@@ -93,7 +100,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{formats.count(sum(counts.values())):>14}  in all")
 
     def _list(self, *, words: Sequence[str], as_json: bool, limit: int, **_: Any) -> None:
-        chosen = _filter(words)
+        chosen = self._chosen(words)
         found = chosen.query.limit(limit).run()
         if as_json:
             return self._json([exports.row(job) for job in found])
@@ -156,7 +163,7 @@ class Command(BaseCommand):
         self, *, mode: str, words: Sequence[str], as_json: bool, reason: str, by: str | None, yes: bool, now: bool = False, **_: Any
     ) -> None:
         verb = verbs.BULK["kill-now" if now else mode]
-        chosen = JobFilter.from_querystring(_filter(words, acting=True).frozen())
+        chosen = JobFilter.from_querystring(self._chosen(words, acting=True).frozen())
         at = statuses.server_time()
         plan = plans.plan(verb, plans.measure(chosen.query))
         if not as_json:

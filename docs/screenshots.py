@@ -30,6 +30,13 @@ PAGES = {
 JOB = "list/?span=1h&name=search.index_package&state=failed"
 #: The one workflow: of the first job of this list.
 WORKFLOW = "list/?span=1h&name=catalogue.choose"
+#: The one group of errors: the first of this page.
+GROUP = "errors/?span=1h"
+#: Views that are saved, once, for the picture of them: name, address, whether everybody sees it.
+VIEWS = (
+    ("What failed this hour", "list/?state=failed&span=1h", True),
+    ("My slow indexing", "list/?name=search.index_package&span=24h&sort=-run_time", False),
+)
 
 
 def sign_in(context: BrowserContext, address: str, password: str) -> Page:
@@ -43,10 +50,12 @@ def sign_in(context: BrowserContext, address: str, password: str) -> Page:
     return page
 
 
-def take(page: Page, url: str, name: str) -> None:
-    """One picture, once the page has come to rest."""
+def take(page: Page, url: str, name: str, opened: str = "") -> None:
+    """One picture, once the page has come to rest; `opened` is a menu that is opened for it."""
     page.goto(url)
     page.wait_for_load_state("networkidle")
+    if opened:
+        page.click(opened)
     page.screenshot(path=IMAGES / f"{name}.png", clip={"x": 0, "y": 0, **(page.viewport_size or {})})
     print(IMAGES / f"{name}.png")
 
@@ -55,6 +64,17 @@ def first(page: Page, url: str) -> str:
     """Where the first job of a list leads."""
     page.goto(url)
     return page.locator("tbody th a").first.get_attribute("href") or ""
+
+
+def save_views(page: Page, address: str) -> None:
+    """The views of the picture; one of the same name is written over."""
+    for name, path, shared in VIEWS:
+        page.goto(address + path)
+        page.click("#j-views > summary")
+        page.fill("#j-save-view [name=name]", name)
+        page.set_checked("#j-save-view [name=shared]", shared)
+        page.click("#j-save-view button")
+        page.wait_for_load_state()
 
 
 def main() -> None:
@@ -71,12 +91,15 @@ def main() -> None:
             context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
             page = sign_in(context, options.address, options.password)
             suffix = scheme if width > 1000 else "narrow"
-            job, workflow = (first(page, options.address + path) for path in (JOB, WORKFLOW))
+            job, workflow, group = (first(page, options.address + path) for path in (JOB, WORKFLOW, GROUP))
+            save_views(page, options.address)
             origin = "{0.scheme}://{0.netloc}".format(urlsplit(options.address))
             for name, path in PAGES.items():
                 take(page, options.address + path, f"{name}-{suffix}")
             take(page, origin + job, f"job-{suffix}")
             take(page, origin + workflow + "workflow/", f"workflow-{suffix}")
+            take(page, origin + group, f"group-{suffix}")
+            take(page, options.address + "list/?span=1h", f"views-{suffix}", opened="#j-views > summary")
             context.close()
         browser.close()
 

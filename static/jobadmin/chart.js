@@ -199,6 +199,7 @@
       if (u.select.width < 3) return this.cancel();
       const first = Math.floor(u.posToVal(u.select.left, "x")), last = Math.ceil(u.posToVal(u.select.left + u.select.width, "x")) - 1;
       this.select(Math.max(0, first), Math.min(this.width - 1, Math.max(first, last)));
+      [this.anchor, this.at] = this.picked;          // from here on Shift and the arrows change it
       this.offer();
     }
     /** Whole buckets, so that the numbers of a selection are those of its list. */
@@ -236,7 +237,7 @@
       return url.pathname + url.search;
     }
     cancel() {
-      this.picked = null;
+      this.picked = this.anchor = null;
       this.pop?.remove();
       this.pop = null;
       delete this.root.dataset.busy;
@@ -315,7 +316,6 @@
         this.select(Math.min(this.anchor, this.at), Math.max(this.anchor, this.at));
         this.explain(this.at);
       } else {
-        this.anchor = null;
         this.cancel();
         this.explain(this.at);
       }

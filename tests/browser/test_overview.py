@@ -242,6 +242,32 @@ def test_a_span_is_selected_with_the_keys(page):
     expect(pop).to_have_count(0)
     assert page.evaluate("document.activeElement.classList.contains('u-over')")
 
+    plot.press("Shift+ArrowLeft")
+    plot.press("Enter")
+    expect(pop.locator("[data-length]")).to_have_text("40 min")  # a new selection begins where the keys stand
+    page.keyboard.press("Escape")
+
+
+def test_what_was_dragged_is_changed_with_the_keys_and_cancelled_with_escape(page):
+    load()
+    page.goto("/admin/jobs/?span=24h")
+    box = page.locator("#j-chart .u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 60, steps=3)
+    page.mouse.up()
+    pop = page.get_by_role("dialog", name="Selected time span")
+    before = pop.locator("[data-when]").inner_text()
+
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Enter")
+    after = pop.locator("[data-when]").inner_text()
+    assert (before.split("–")[0], before) != (before, after)
+    assert before.split("–")[0] == after.split("–")[0]
+
+    page.keyboard.press("Escape")
+    expect(pop).to_have_count(0)
+
 
 def test_the_legend_hides_series_and_the_scale_changes_without_a_request(page):
     load()

@@ -283,18 +283,19 @@
     "/": () => $("#j-in-q"),
     f: () => { if (form && !form.classList.contains("is-open") && $("#j-all-filters")?.offsetParent) $("#j-all-filters").click(); return $("#j-in-name"); },
     l: () => button?.click(),
-    c: () => copy("here"),
+    c: () => { if ($("#j-copy-link")) copy("here"); },
     "?": () => help?.showModal(),
     g: () => { chord = Date.now(); },
   };
   document.addEventListener("keydown", event => {
     if (event.key === "Escape") return closeMenus();
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !event.target.closest) return;
-    if (event.target.closest("input, select, textarea, [contenteditable], dialog") || (keysOn && !keysOn.checked) || !$(".ja")) return;
+    if (event.target.closest("input, select, textarea, [contenteditable], dialog:modal") || (keysOn && !keysOn.checked) || !$(".ja")) return;
     if (Date.now() - chord < 1200 && (event.key === "o" || event.key === "l")) {
       chord = 0;
       event.preventDefault();
-      $(event.key === "o" ? "#j-tab-overview" : "#j-tab-list")?.click();
+      const overview = event.key === "o", tab = $(overview ? "#j-tab-overview" : "#j-tab-list");
+      if (tab) tab.click(); else location.assign(frame.dataset.root + (overview ? "" : "list/"));
       return;
     }
     const act = keys[event.key];

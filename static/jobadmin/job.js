@@ -25,10 +25,11 @@
     }, () => source && getSelection().selectAllChildren(source));
   });
 
-  /* Tabs are links; arrows, Home and End move between them. */
+  /* Tabs are links; arrows, Home and End move between them, Enter or Space chooses. Tab leads to the chosen one alone. */
   document.addEventListener("keydown", event => {
     const tab = event.target.closest?.('[role="tab"]');
     if (!tab) return;
+    if (event.key === " ") { event.preventDefault(); return tab.click(); }
     const tabs = $$('[role="tab"]', tab.parentElement), at = tabs.indexOf(tab);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
     if (to === undefined) return;
@@ -50,8 +51,10 @@
   let failures = 0, timer = null;
 
   const busy = () =>
-    document.hidden || $("dialog[open]") || !getSelection().isCollapsed ||
+    document.hidden || $("dialog[open], details.j-pop[open]") || !getSelection().isCollapsed ||
     document.activeElement?.matches("input, textarea, select") || localStorage.getItem("j-live") === "off";
+
+  window.jobPageBusy = busy;               // the graph below looks by itself, under the same conditions
 
   function schedule() {
     clearTimeout(timer);
@@ -59,17 +62,21 @@
     if (seconds) timer = setTimeout(look, Math.min(seconds * 2 ** failures, MOST_SECONDS) * 1000);
   }
 
+  function rove(root) {
+    $$('[role="tab"]', root).forEach(tab => { tab.tabIndex = tab.getAttribute("aria-selected") === "true" ? 0 : -1; });
+  }
+
   async function look(anew = false) {
     if (busy() && !anew) return schedule();
     const address = new URL(location.href);
     address.hash = "";
-    address.searchParams.set("live", anew === true ? "" : $("#job-live", page).dataset.version);
+    address.searchParams.set("live", anew ? "" : $("#job-live", page).dataset.version);
     try {
       const answer = await fetch(address, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } });
       if (answer.status === 404) return location.reload();
       failures = answer.ok ? 0 : failures + 1;
       trouble(answer.ok ? "" : await answer.text());
-      if (answer.status === 200 && !answer.redirected && !busy()) take(await answer.text());
+      if (answer.status === 200 && !answer.redirected && (anew || !busy())) take(await answer.text());
     } catch {
       failures += 1;
     }
@@ -88,15 +95,21 @@
   function take(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html");
     if (!$("#job-live", fresh)) return;
+    rove(fresh);
     const ids = root => $$("[data-live]", root).map(panel => panel.id).join();
     if (ids(page) !== ids(fresh)) {
-      keepOpen(page, fresh);
+      const focused = page.contains(document.activeElement) ? document.activeElement.id : "";
+      $$("[data-live]", fresh).forEach(panel => {
+        const old = document.getElementById(panel.id);
+        if (old) keepOpen(old, panel);
+        if (old?.outerHTML === panel.outerHTML) panel.replaceWith(old);
+      });
       page.replaceChildren(...fresh.body.childNodes);
+      if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     } else {
       $("#job-live", page).replaceWith($("#job-live", fresh));
       $$("[data-live]", fresh).forEach(panel => replace(document.getElementById(panel.id), panel));
     }
-    window.htmx?.process(page);
   }
 
   function replace(old, panel) {
@@ -149,9 +162,18 @@
   $$("[data-retry-seconds]").forEach(comeBack);
   if (!page) return;
   document.addEventListener("visibilitychange", () => { if (!document.hidden && $("#job-live", page)?.dataset.seconds) look(); });
-  document.addEventListener("htmx:afterSwap", schedule);
   document.addEventListener("j:zone", () => look(true));   // the times are written in another zone now
   setInterval(tick, 500);
+  /* Another attempt: what differs between the two is replaced, and what one opened elsewhere stays open. */
+  document.addEventListener("click", event => {
+    const tab = event.target.closest('a[role="tab"]');
+    if (!tab || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    history.pushState(null, "", tab.getAttribute("href"));
+    look(true);
+  });
+  addEventListener("popstate", () => look(true));
+  rove(page);
   schedule();
 })();
 
@@ -169,7 +191,7 @@
     const shown = panel();
     if (!shown) return;
     let seconds = 5;
-    if (!document.hidden) {
+    if (!shown.querySelector(".j-flow") || !window.jobPageBusy()) {
       try {
         const answer = await fetch(shown.dataset.workflow, { headers: { "HX-Request": "true" } });
         failures = answer.ok ? 0 : failures + 1;

@@ -214,6 +214,35 @@ def test_attempts_are_tabs_for_pointer_keys_and_history(page: Any, engine: Toy) 
     line.get_by_text("Attempt 1 of 3").wait_for()
 
 
+def test_another_attempt_leaves_the_rest_of_the_page_as_it_is(page: Any, engine: Toy) -> None:
+    page.goto(job_url(busy_job().id))
+    page.evaluate("document.querySelector('#job-errors').same = true")
+    tabs = page.get_by_role("tab")
+    assert [tab.get_attribute("tabindex") for tab in tabs.all()] == ["0", "-1", "-1"]
+
+    tabs.first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+
+    page.locator("#job-timeline").get_by_text("Attempt 2 of 3").wait_for()
+    assert page.evaluate("document.querySelector('#job-errors').same")
+    assert page.evaluate("document.activeElement.id") == "attempt-tab-1"
+    assert [tab.get_attribute("tabindex") for tab in tabs.all()] == ["-1", "0", "-1"]
+
+
+def test_keys_are_explained_on_the_page_of_a_job_and_lead_away(page: Any, engine: Toy) -> None:
+    page.goto(job_url(busy_job().id))
+    page.keyboard.press("?")
+    help = page.get_by_role("dialog", name="Keyboard shortcuts")
+    assert help.get_by_text("Request kill").is_visible()
+    assert help.get_by_text("Select the row").count() == 0
+    page.keyboard.press("Escape")
+
+    page.keyboard.press("g")
+    page.keyboard.press("l")
+    page.wait_for_url("**/admin/jobs/list/")
+
+
 def test_a_traceback_opens_folds_and_is_copied_whole(page: Any, context: Any, engine: Toy) -> None:
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(job_url(busy_job().id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 import statuses
 from jobadmin import spans
 from jobadmin.filters import FIELDS, FLAGS, LABELS, TIMES, Chip, JobFilter
+from jobadmin.parameters import REPEATED
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
 
@@ -38,6 +39,8 @@ class Picker:
     value: str
     """The one value asked for, as the URL writes it; empty when there are none or several."""
     placeholder: str
+    several: str
+    """What stands there for several values, ``%d`` being how many."""
     is_set: bool
     offered: list[str]
     """Known values, as the URL would write them."""
@@ -50,6 +53,22 @@ class Toggle:
     parameter: str
     name: str
     is_on: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownChip:
+    """An active filter, and what can be done about it."""
+
+    chip: Chip
+    url: str
+    """The page without it."""
+    turned_url: str
+    """The page with its opposite: what is asked for left out, what is left out asked for; empty where it has none."""
+
+    @property
+    def turned_words(self) -> str:
+        words = {"label": self.chip.label, "values": ", ".join(self.chip.values or self.chip.without)}
+        return (_("Leave out: %(label)s %(values)s") if self.chip.values else _("Show only: %(label)s %(values)s")) % words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +131,7 @@ class FilterBar:
             label=str(LABELS[parameter]),
             value=str(tokens[0]) if len(tokens) == 1 else "",
             placeholder=str(several) % len(tokens) if len(tokens) > 1 else str(LABELS[parameter]),
+            several=str(several),
             is_set=bool(tokens),
             offered=[str(Token(text)) for text in known],
         )
@@ -158,14 +178,21 @@ class FilterBar:
         return [(name, str(label), name == self.jobs.by) for name, label in TIMES.items()]
 
     @property
-    def chips(self) -> list[tuple[Chip, str]]:
-        """The active filters, each with the link that takes it away."""
-        return [(chip, self.url(**chip.removes)) for chip in self.jobs.chips]
+    def chips(self) -> list[ShownChip]:
+        """The active filters, each with the links that take it away and turn it round."""
+        return [self._shown(chip) for chip in self.jobs.chips]
 
     @property
-    def toggled_chips(self) -> list[tuple[Chip, str]]:
+    def toggled_chips(self) -> list[ShownChip]:
         """The same of what toggles show: a narrow page hides those behind a button."""
-        return [(chip, self.url(**chip.removes)) for chip in self.jobs.toggled_chips]
+        return [self._shown(chip) for chip in self.jobs.toggled_chips]
+
+    def _shown(self, chip: Chip) -> ShownChip:
+        tokens = self.jobs.tokens(chip.parameter) if chip.parameter in REPEATED and chip.parameter != "workflow" else []
+        # Of a mixture the opposite is no sentence; a secret stands in no address that we write.
+        clear = not (chip.values and chip.without) and all(redact_text(token.value) == token.value for token in tokens)
+        turned = [replace(token, negative=not token.negative) for token in tokens] if clear else []
+        return ShownChip(chip=chip, url=self.url(**chip.removes), turned_url=self.url(**{chip.parameter: turned}) if turned else "")
 
     @property
     def droppable(self) -> list[tuple[Chip, str]]:
@@ -194,6 +221,11 @@ class FilterBar:
     @property
     def list_url(self) -> str:
         return self.jobs.url("list")
+
+    @property
+    def everything_url(self) -> str:
+        """The list of all jobs there are."""
+        return JobFilter().url("list", span=spans.ALL)
 
 
 def _local(moment: datetime | None) -> str:

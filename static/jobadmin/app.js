@@ -21,7 +21,7 @@
       const values = params.getAll(input.name).filter(Boolean);
       const label = input.dataset.label;
       input.value = input.dataset.shown = values.length === 1 ? values[0] : "";
-      if (label) input.placeholder = values.length > 1 ? `${label} · ${values.length}` : label;
+      if (label) input.placeholder = values.length > 1 ? input.dataset.several.replace("%d", values.length) : label;
       input.closest(".j-field").classList.toggle("is-set", values.length > 0);
     }
     for (const link of $$("#j-views a")) {
@@ -288,7 +288,11 @@
     g: () => { chord = Date.now(); },
   };
   document.addEventListener("keydown", event => {
-    if (event.key === "Escape") return closeMenus();
+    if (event.key === "Escape") {
+      const summary = $(":scope > summary", event.target.closest?.("details.j-pop[open]") || document.createElement("i"));
+      closeMenus();
+      return summary?.focus();                       // back to where the menu was opened
+    }
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !event.target.closest) return;
     if (event.target.closest("input, select, textarea, [contenteditable], dialog:modal") || (keysOn && !keysOn.checked) || !$(".ja")) return;
     if (Date.now() - chord < 1200 && (event.key === "o" || event.key === "l")) {

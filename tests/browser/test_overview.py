@@ -358,6 +358,43 @@ def test_the_keys_are_explained_and_can_be_switched_off(page):
     assert page.url.endswith("/admin/jobs/")
 
 
+def test_escape_leads_back_to_where_a_menu_was_opened(page):
+    load(3)
+    page.goto("/admin/jobs/")
+    page.locator("#j-own-span summary").click()
+    page.get_by_label("From", exact=True).focus()
+
+    page.keyboard.press("Escape")
+
+    expect(page.locator("#j-own-span")).not_to_have_attribute("open", "")
+    expect(page.locator("#j-own-span summary")).to_be_focused()
+
+
+def test_several_values_are_counted_in_the_same_words_before_and_after_a_click(page):
+    load()
+    page.goto("/admin/jobs/?queue=bulk&queue=default")
+    field = page.get_by_role("combobox", name="Queue")
+    assert field.get_attribute("placeholder") == "2 queues"
+
+    page.locator("#j-tile-failed").click()
+    expect(page).to_have_url(re.compile("state=failed"))
+    expect(field).to_have_attribute("placeholder", "2 queues")
+
+
+def test_both_numbers_of_the_bar_lead_to_their_jobs(page):
+    load()
+    page.goto("/admin/jobs/?state=failed&span=24h")
+    shown = matched(page)
+
+    page.locator("#j-count a").last.click()
+    page.wait_for_url("**/list/?span=all")
+    assert matched(page) == 120
+    page.go_back()
+    page.locator("#j-count a").first.click()
+    page.wait_for_url("**/list/?state=failed&span=24h")
+    assert matched(page) == shown
+
+
 def test_g_and_l_lead_to_the_list_and_keep_the_filter(page):
     load()
     page.goto("/admin/jobs/?state=failed")

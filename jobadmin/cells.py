@@ -167,14 +167,15 @@ def _button(slug: str, why_not: str, *, small: bool = False) -> SafeString:
         css += " j-btn--risk"
     address = page_url("job_action", HERE, slug)
     where = (
-        format_html('type="button" aria-disabled="true" title="{}"', why_not)
+        format_html('type="button" aria-disabled="true"{}', format_html(' title="{}"', why_not) if small else "")
         if why_not
         else format_html('form="j-row" formaction="{}" title="{}"', address, action.title if not small else label)
     )
     if action.confirms and not why_not:
         where = format_html("{} data-asks", where)
     spoken = format_html(' aria-label="{}"', f"{label} {_ID}" if not why_not else f"{label} {_ID}: {why_not}")
-    words = "" if small else label
+    # In the menu the reason stands below the words: a tooltip is nothing for the keyboard.
+    words = "" if small else format_html("<span>{}<small>{}</small></span>", label, why_not) if why_not else label
     return format_html('<button {} class="{}"{}>{}{}</button>', where, css, spoken if small else "", icon(action.verb.icon), words)
 
 

@@ -59,9 +59,24 @@
     });
   }
 
-  document.addEventListener("htmx:afterSettle", () => { showAddress(); closeMenus(); });
+  // Only what a filter swaps: the operation in the head is looked at every second, and must not wipe what one types.
+  const isMain = event => event.target.id === "j-main";
+  document.addEventListener("htmx:afterSettle", event => { if (isMain(event)) { showAddress(); closeMenus(); } });
+  // The old numbers dim while an answer is on its way; where it takes longer than a moment, the look of loading stands for them.
+  const LOADING_AFTER = 300;
+  let loading = 0;
+  document.addEventListener("htmx:beforeSend", event => {
+    if (event.detail.target?.id !== "j-main" || !main()) return;
+    clearTimeout(loading);
+    main().setAttribute("aria-busy", "true");
+    loading = setTimeout(() => main()?.classList.add("is-loading"), LOADING_AFTER);
+  });
   document.addEventListener("htmx:pushedIntoHistory", () => { showAddress(); say($("#j-count")?.textContent.trim()); });
   document.addEventListener("htmx:afterRequest", event => {
+    if (event.detail.target?.id !== "j-main") return;
+    clearTimeout(loading);
+    main()?.classList.remove("is-loading");
+    main()?.removeAttribute("aria-busy");
     if (event.detail.successful && $("#j-alert")) { $("#j-alert").replaceChildren(); main()?.classList.remove("j-stalewrap"); }
   });
   document.addEventListener("htmx:responseError", event => trouble(event.detail.xhr.responseText));
@@ -211,10 +226,18 @@
   }
   function show(text, response) {
     const tag = response.headers.get("ETag") || text;
-    if (tag !== lastTag) htmx.swap("#j-main", text, { swapStyle: "outerHTML" });
+    if (tag !== lastTag) keepFocus(() => htmx.swap("#j-main", text, { swapStyle: "outerHTML" }));
     else tick(response.headers.get("Date"));
     lastTag = tag;
     document.dispatchEvent(new CustomEvent("j:refreshed"));
+  }
+  /** What is swapped in has the focus where it was: by its own id htmx sees to it, here by its place in a row or panel. */
+  function keepFocus(swap) {
+    const all = "a, button, input, select, summary", one = document.activeElement;
+    const home = one?.closest("#j-main [id]:not(#j-main)"), at = home ? $$(all, home).indexOf(one) : -1;
+    swap();
+    const now = at < 0 || one.isConnected ? null : document.getElementById(home.id);
+    if (now) $$(all, now)[at]?.focus({ preventScroll: true });
   }
   /** The clock beside "Updated": the server's time, in the server's zone. */
   function tick(date) {

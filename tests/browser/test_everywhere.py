@@ -90,3 +90,101 @@ def test_a_page_without_a_store_is_clean_and_fits(page: Any, live: Any, scheme: 
     found = Axe().run(page, context={"exclude": [[part] for part in DJANGOS]}).response["violations"]
     assert [one["id"] for one in found] == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+#: What is wrong with the colours of a page; `colour` reads what a style came to as numbers.
+LOOK_AT_COLOURS = """() => {
+  const paper = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const colour = text => { paper.clearRect(0, 0, 1, 1); paper.fillStyle = text; paper.fillRect(0, 0, 1, 1); return [...paper.getImageData(0, 0, 1, 1).data]; };
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const contrast = (a, b) => { const [x, y] = [light(a), light(b)].sort((m, n) => n - m); return (x + .05) / (y + .05); };
+  const style = (element, pseudo) => getComputedStyle(element, pseudo), ground = colour('Canvas'), found = [];
+  const seen = element => element.checkVisibility({ visibilityProperty: true }) && element.getBoundingClientRect().width > 0;
+  const name = element => `${element.tagName} ${element.className.baseVal ?? element.className} ${element.id} ${element.textContent.trim().slice(0, 30)}`;
+
+  const fills = {};
+  for (const icon of document.querySelectorAll('.ja :is(.j-badge, .j-chip, .j-tile__label, .j-plan, .j-table__head-icon, .j-legend button) > .j-i')) {
+    const state = icon.closest('[class*="s-"]')?.className.match(/\\bs-(\\w+)/)?.[1];
+    if (!state || !seen(icon)) continue;
+    if (contrast(colour(style(icon).color), ground) < 3) found.push(`faint: ${state} ${name(icon.parentElement)}`);
+    if (contrast(colour(style(icon).getPropertyValue('--knock')), ground) > 1.01) found.push(`its sign is lost: ${state} ${name(icon.parentElement)}`);
+    fills[state] = style(icon).color;
+  }
+  for (const mark of document.querySelectorAll('.j-mark:not(.s-succeeded), .j-mark-top')) if (contrast(colour(style(mark)[mark.matches('.j-mark') ? 'fill' : 'stroke']), ground) < 3) found.push(`faint bar: ${name(mark)}`);
+  for (const part of document.querySelectorAll('.j-bar rect')) if (contrast(colour(style(part).fill), ground) < 3) found.push(`faint bar: ${name(part.parentElement)}`);
+  for (const button of document.querySelectorAll('.ja .j-btn, .ja .j-chip, .ja .j-field')) {
+    const { borderTopStyle, borderTopColor } = style(button);
+    if (seen(button) && (borderTopStyle === 'none' || contrast(colour(borderTopColor), ground) < 3)) found.push(`no edge: ${name(button)}`);
+  }
+  const usual = [...document.querySelectorAll('.j-btn:not([aria-disabled=true], [disabled])')].find(seen);
+  for (const off of document.querySelectorAll('.j-btn:is([aria-disabled=true], [disabled])')) if (seen(off) && style(off).color === style(usual).color) found.push(`looks possible: ${name(off)}`);
+  for (const over of document.querySelectorAll('.j-bulk, dialog[open], .j-menu')) if (seen(over) && style(over).outlineStyle === 'none') found.push(`no edge: ${name(over)}`);
+  for (const on of document.querySelectorAll('.j-chip:has(:checked), .j-tile.is-on, [aria-current=true], tr.is-picked')) if (seen(on) && style(on).outlineStyle === 'none') found.push(`looks off: ${name(on)}`);
+  for (const box of document.querySelectorAll('.j-check')) {
+    const mark = style(box, '::after');
+    if (seen(box) && box.indeterminate && contrast(colour(mark.backgroundColor), ground) < 3) found.push('a half picked page has no mark');
+    if (seen(box) && box.checked && contrast(colour(mark.borderBottomColor), ground) < 3) found.push('a picked row has no mark');
+  }
+  return { found, fills };
+}"""
+
+
+@pytest.mark.console_errors  # pages that say 400 and 404 are among them
+def test_with_forced_colours_states_stay_apart_and_everything_has_an_edge(page: Any, addresses: list[str]) -> None:
+    for state in ("unqueued", "succeeded", "killed", "unknown"):
+        make_status(state, job_name="mail.send")
+    found, fills = [], []
+
+    def look(where: str, *schemes: str) -> None:
+        for scheme in schemes:
+            page.emulate_media(forced_colors="active", color_scheme=scheme)
+            seen = page.evaluate(LOOK_AT_COLOURS)
+            fills.append(seen["fills"])
+            found.extend(f"{where}, {scheme}: {one}" for one in seen["found"])
+
+    for address in addresses:
+        page.goto(address)
+        look(address, "light")
+    page.goto(
+        reverse("jobadmin:list") + "?state=failed&state=started&state=succeeded&state=killed&state=unknown&state=queued&state=unqueued"
+    )
+    page.locator("#j-list tbody .j-check").first.click()
+    look("selecting", "light", "dark")
+    page.keyboard.press("?")
+    look("help", "light", "dark")
+
+    assert found == []
+    states = ("unqueued", "queued", "started", "succeeded", "failed", "killed", "unknown")
+    assert [len({one[state] for state in states}) for one in fills[-2:]] == [7, 7]
+
+
+#: What has the focus and cannot be seen, in our part of the page.
+HIDDEN_BEHIND = """() => [...document.querySelectorAll('#j-main :is(a, button, input, select)')].filter(one => {
+  if (!one.checkVisibility({ visibilityProperty: true }) || one.disabled) return false;
+  one.focus();
+  const box = one.getBoundingClientRect(), parts = [[.5, .5], [.1, .1], [.9, .9], [.1, .9], [.9, .1]];
+  return !parts.some(([x, y]) => {
+    const top = document.elementFromPoint(box.left + box.width * x, box.top + box.height * y);
+    return top && (one.contains(top) || top.contains(one));
+  });
+}).map(one => one.outerHTML.slice(0, 160))"""
+
+
+@pytest.mark.console_errors  # pages that say 400 and 404 are among them
+def test_zoomed_in_every_page_reflows_and_nothing_hides_what_has_the_focus(page: Any, addresses: list[str]) -> None:
+    """A window of 1280 by 1024, zoomed in to 200 and to 400 %."""
+    found = []
+    for address in addresses:
+        page.goto(address)
+        for percent, width, height in ((200, 640, 512), (400, 320, 256)):
+            page.set_viewport_size({"width": width, "height": height})
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            if wide > width:
+                found.append(f"{address}: {wide} px wide at {percent} %")
+            if not address.endswith(("/jobs/", "/list/")):
+                continue
+            for box in page.locator("#j-list tbody .j-check:not(:checked)").all()[:1]:
+                box.check()
+            found += [f"{address} at {percent} %: {one}" for one in page.evaluate(HIDDEN_BEHIND)]
+
+    assert found == []

@@ -1,5 +1,6 @@
 """Stories about the list, in a real browser: look, sort, page, select, act on a row."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -117,6 +118,7 @@ def test_the_menu_of_a_row_opens_beside_it(page) -> None:
     place, anchor = menu.bounding_box(), button.bounding_box()
     assert abs(place["x"] + place["width"] - anchor["x"] - anchor["width"]) < 3
     assert menu.get_by_role("button", name="Remove").is_visible()
+    assert menu.get_by_role("button", name=re.compile("^Request kill.*ended")).is_visible(), "why not, for those without a pointer too"
 
 
 def test_removing_one_job_asks_in_a_dialog(page) -> None:
@@ -148,6 +150,74 @@ def test_with_alt_a_value_is_left_out(page) -> None:
     page.locator("#j-count", has_text="2 of 4 jobs").wait_for()
 
 
+def test_a_live_look_leaves_the_keys_on_their_row(page) -> None:
+    load(4)
+    page.goto("/admin/jobs/list/")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    at = page.evaluate("document.activeElement.closest('tr').id")
+
+    page.evaluate("document.querySelector('#j-list').dataset.old = ''")
+    make_status("queued", job_name="the.newest")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.locator("#j-list:not([data-old])").wait_for()
+
+    assert page.evaluate("document.activeElement.closest('tr')?.id") == at
+    page.keyboard.press("k")
+    assert page.evaluate("document.activeElement.closest('tr').rowIndex") == 1
+
+
+def test_what_one_click_asked_for_a_second_one_leaves_out(page) -> None:
+    load(4)
+    page.goto("/admin/jobs/list/")
+    page.locator("#j-list tbody").get_by_role("link", name="bulk").first.click()
+    page.locator("#j-count", has_text="2 of 4 jobs").wait_for()
+
+    page.get_by_role("link", name="Leave out: Queue bulk").click()
+    page.wait_for_url("**queue=-bulk*")
+    page.locator("#j-list tbody").get_by_role("link", name="default").first.wait_for()
+    assert page.locator("#j-list tbody").get_by_role("link", name="bulk").count() == 0
+
+    page.get_by_role("link", name="Show only: Queue bulk").click()
+    page.wait_for_url("**queue=bulk*")
+
+
+def test_an_answer_that_takes_long_looks_like_loading(page) -> None:
+    load(4)
+    page.goto("/admin/jobs/list/")
+    page.route("**/list/?*state=failed*", lambda route: None)  # never answered
+
+    page.locator(".j-chip.s-failed").click()
+
+    assert page.locator("#j-main").get_attribute("aria-busy") == "true"
+    page.locator("#j-main.is-loading").wait_for()
+    assert page.locator("#j-list").evaluate("list => getComputedStyle(list, '::after').content") == '""'
+
+
+@pytest.mark.parametrize("width", [700, 768, 1100])
+def test_chips_do_not_touch_and_the_strip_has_no_open_corner(page, width: int) -> None:
+    load(3, job_args={"book": "Book:a-long-name-of-a-book", "shelf": "Shelf:a-long-name-of-a-shelf", "at": "Place:somewhere-else"})
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/admin/jobs/list/")
+
+    boxes = (
+        page.locator("#j-list tbody tr")
+        .first.locator(".j-chip--res")
+        .evaluate_all("chips => chips.map(c => c.getBoundingClientRect().toJSON())")
+    )
+    for number, one in enumerate(boxes):
+        for other in boxes[number + 1 :]:
+            apart = max(
+                other["left"] - one["right"], one["left"] - other["right"], other["top"] - one["bottom"], one["top"] - other["bottom"]
+            )
+            assert apart >= 3
+    for address in ("/admin/jobs/", "/admin/jobs/list/"):
+        page.goto(address)
+        strip, last = page.locator(".j-strip").bounding_box(), page.locator(".j-strip .j-tile").last.bounding_box()
+        assert abs(strip["x"] + strip["width"] - last["x"] - last["width"]) <= 1
+        assert abs(strip["y"] + strip["height"] - last["y"] - last["height"]) <= 1
+
+
 def test_new_jobs_wait_for_a_click(page) -> None:
     load(3)
     page.goto("/admin/jobs/list/")
@@ -173,6 +243,9 @@ def test_columns_and_rows_are_the_viewer_s_choice(page) -> None:
     page.get_by_role("button", name="Show these").click()
     page.locator("thead th", has_text="Engine").wait_for()
     assert "columns" not in page.url
+
+    newer = page.get_by_role("button", name="Newer")
+    assert (newer.get_attribute("aria-disabled"), newer.get_attribute("title")) == ("true", "This is the first page")
 
     page.reload()
     assert page.locator("thead th", has_text="Engine").is_visible()

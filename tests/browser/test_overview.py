@@ -85,7 +85,7 @@ def test_a_number_leads_to_the_list_of_exactly_those_jobs(page):
 
 def at_rest(page):
     """Nothing is asked for or swapped in any more."""
-    page.wait_for_function("!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
+    page.wait_for_function("!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling, [aria-busy=true]')")
 
 
 def test_tiles_and_chips_toggle_states_in_place_and_the_browser_goes_back(page):

@@ -3,6 +3,15 @@
   "use strict";
   const $ = (selector, root = document) => root.querySelector(selector);
 
+  // The result of what is done in the dialog, said inside it: the page behind it is out of reach.
+  const said = Object.assign(document.createElement("p"), { className: "j-vh" });
+  said.setAttribute("role", "status");
+  function sayResult(shown) {
+    if (said.parentElement !== shown) shown.append(said);
+    const title = $(".j-operation .j-dlg__title", shown)?.textContent.trim() || "";
+    setTimeout(() => { if (said.textContent !== title) said.textContent = title; }, 100);     // new text in an old element is heard
+  }
+
   function dialog() {
     const found = $("#j-dialog");
     if (found) return found;
@@ -13,6 +22,7 @@
     made.addEventListener("close", () => {
       const changed = Boolean($(".j-operation", made));
       made.replaceChildren();                       // also ends the looking for progress
+      said.textContent = "";
       if (changed) document.dispatchEvent(new CustomEvent("jobs:changed"));
     });
     $(".ja").append(made);
@@ -92,7 +102,10 @@
   document.addEventListener("htmx:afterSwap", (event) => {
     const shown = event.target.closest?.("#j-dialog");
     checkAll(document);
-    if (!shown?.open || shown.contains(document.activeElement)) return;
+    if (!shown) return;
+    if ($(".j-operation", shown)) document.dispatchEvent(new CustomEvent("jobs:begun"));
+    sayResult(shown);
+    if (!shown.open || shown.contains(document.activeElement)) return;
     ($("[autofocus]", shown) || $("[data-close]", shown) || shown).focus();
   });
 
@@ -170,7 +183,7 @@
     const applies = all ? Number(button.dataset.all) : picked.filter((box) => box.dataset.can.split(" ").includes(verb)).length;
     $(".j-btn__n", button).textContent = words.format(applies);
     button.setAttribute("aria-disabled", String(applies === 0));
-    button.title = applies ? "" : button.dataset.none;
+    button.nextElementSibling.hidden = applies > 0;
   }
 
   function pick(what) {
@@ -203,12 +216,16 @@
   }
 
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.target.closest?.("dialog")) return;
+    if (event.target.id !== "j-main") return;          // what else is swapped leaves the selection alone
     all = false;
     update();
   });
-  document.addEventListener("jobs:changed", () => {
-    window.htmx.ajax("GET", location.href, { target: "#j-main", swap: "outerHTML show:none" });
+  // What was selected is being done: behind the dialog nothing is selected any more.
+  document.addEventListener("jobs:begun", () => { if ($("#j-list[data-selecting]")) pick("none"); });
+  // The button that had the focus is gone with the selection: it goes on where the next one begins.
+  document.addEventListener("jobs:changed", async () => {
+    await window.htmx.ajax("GET", location.href, { target: "#j-main", swap: "outerHTML show:none" });
+    if (document.activeElement === document.body) ($("#j-list thead [data-pick]") || $("#j-main a"))?.focus({ preventScroll: true });
   });
 
   // Keys on rows; the row is the one that has the focus somewhere in it.

@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
 
 import statuses
 from jobadmin.models import Operation
@@ -29,13 +31,13 @@ def test_all_that_match_are_removed_after_the_count_was_typed_and_brought_back(p
     dialog.get_by_label("Reason").fill("old stuff")
     go.click()
 
-    dialog.get_by_text("160 jobs removed").wait_for()
+    dialog.get_by_role("heading", name="160 jobs removed").wait_for()
     assert statuses.all().count() == 0
     operation = Operation.objects.get()
     assert (operation.reason, operation.announced, operation.changed) == ("old stuff", 160, 160)
 
     dialog.get_by_role("button", name="Undo").click()
-    dialog.get_by_text("160 jobs brought back").wait_for()
+    dialog.get_by_role("heading", name="160 jobs brought back").wait_for()
     assert statuses.all().count() == 160
     dialog.get_by_role("link", name="Done").click()
     page.locator("#j-list tbody tr").first.wait_for()
@@ -51,12 +53,45 @@ def test_selected_rows_are_killed_and_the_list_tells(page) -> None:
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Request kill for 2").click()
 
-    dialog.get_by_text("Kill requested for 2 jobs").wait_for()
+    dialog.get_by_role("heading", name="Kill requested for 2 jobs").wait_for()
+    assert page.locator("[data-bulk]").is_hidden(), "what is done is no longer selected"
+    expect(dialog.get_by_role("status")).to_have_text("Kill requested for 2 jobs")
     dialog.get_by_role("link", name="Done").click()
 
     page.locator("#j-list .j-badge.s-killed").nth(1).wait_for()
     assert statuses.all().counts()["queued"] == 3
     assert page.locator("tr.is-picked").count() == 0
+    expect(page.get_by_role("checkbox", name="Select this page")).to_be_focused()
+
+
+def test_looking_at_an_operation_leaves_selection_menus_and_words_alone(page) -> None:
+    load(60)
+    Operation.objects.create(action="retry", username="marta", state="running", announced=9, changed=3, heartbeat_at=timezone.now())
+    page.goto("/admin/jobs/list/")
+    page.locator("thead [data-pick=page]").click()
+    page.get_by_role("button", name="Select all 60 that match").click()
+    page.get_by_role("combobox", name="Job name").fill("libr")
+    toast = page.locator("#j-toast")
+
+    toast.evaluate("toast => { toast.dataset.old = '' }")
+    expect(page.locator("#j-toast:not([data-old])")).to_be_visible()
+
+    assert page.locator("[data-picked]").inner_text() == "60 selected all that match"
+    assert page.get_by_role("combobox", name="Job name").input_value() == "libr"
+
+
+def test_an_action_that_applies_to_none_says_so_to_the_keyboard(page) -> None:
+    load(2)
+    page.goto("/admin/jobs/list/")
+    page.locator("#j-list tbody .j-check").first.click()
+    kill = page.locator("[data-verb=kill]")
+
+    assert page.locator("#none-kill").is_hidden()
+    kill.focus()
+
+    assert kill.get_attribute("aria-disabled") == "true"
+    assert page.locator("#none-kill").is_visible()
+    assert page.locator("#none-remove").is_hidden()
 
 
 def test_a_row_removed_in_another_tab_while_the_dialog_is_open_is_counted_as_gone(page) -> None:
@@ -70,7 +105,7 @@ def test_a_row_removed_in_another_tab_while_the_dialog_is_open_is_counted_as_gon
     statuses.all().first().delete(force=True)
     dialog.get_by_role("button", name="Request kill for 3").click()
 
-    dialog.get_by_text("Kill requested for 2 jobs").wait_for()
+    dialog.get_by_role("heading", name="Kill requested for 2 jobs").wait_for()
     dialog.get_by_role("link", name="Done").wait_for()
     assert dialog.get_by_text("Gone: removed in the meantime").is_visible()
     operation = Operation.objects.get()
@@ -88,7 +123,7 @@ def test_two_hundred_rows_can_be_selected_at_once(page) -> None:
     dialog.get_by_text("Remove 200 jobs?").wait_for()
     dialog.get_by_label("Type 200 to confirm").fill("200")
     dialog.get_by_role("button", name="Remove 200").click()
-    dialog.get_by_text("200 jobs removed").wait_for()
+    dialog.get_by_role("heading", name="200 jobs removed").wait_for()
     assert statuses.all().count() == 1
 
 

@@ -5,14 +5,18 @@ Each line is a pickle in base64: (function of the project's module or of this on
 
 import base64
 import contextlib
+import dataclasses
 import importlib
 import pickle
 import sys
 import threading
+from datetime import timedelta
 from typing import Any
 
 import statuses
+from statuses import presence, store
 from statuses.engines import registry
+from statuses.reaper import Reaper
 
 
 def retry(id: str) -> None:
@@ -54,6 +58,18 @@ def control(verb: str, name: str) -> Any:
     if verb in ("stop_worker", "restart_pool"):
         return getattr(engine, verb)(next(worker for worker in engine.workers() if worker.name == name))
     return getattr(engine, verb)(name)
+
+
+def reap(stale_seconds: float) -> None:
+    """A look of the reaper, which runs where the dashboard does; the grace is twice as long."""
+    stale_after = timedelta(seconds=stale_seconds)
+    if store.current().config.stale_after != stale_after:
+        store.use(dataclasses.replace(store.current().config, stale_after=stale_after))
+        presence.ALIVE_FOR = 2 * stale_after
+    _reaper.look()
+
+
+_reaper = Reaper(confirm_seconds=1.0)
 
 
 def workers() -> list[Any]:

@@ -201,6 +201,20 @@ class Project:
         """How often a task noted this."""
         return int(self.gates.get(f"noted:{name}") or 0)
 
+    def pid(self, gate: str) -> int:
+        """The process of the task that stands at the gate."""
+        return int(self.gates.get(f"pid:{gate}") or 0)
+
+    def reaped(self, status: Status, seconds: float = 20) -> Status:
+        """The status once it has ended, by the reaper at the latest."""
+
+        def over() -> bool:
+            self.ask("reap", 1.0)
+            return status.reload().is_ended
+
+        until(over, f"{status.id} is given up, it is {status.reload().state}", seconds)
+        return status
+
     def began(self, gate: str) -> None:
         """Wait until a task stands at the gate."""
         until(lambda: self.noted(f"began:{gate}"), f"a task began at {gate}")

@@ -55,6 +55,7 @@ def fail_first(name: str, times: int) -> str:
 
 
 def gated(gate: str) -> str:
+    gates().set(f"pid:{gate}", os.getpid())
     note(f"began:{gate}")
     wait_at(gate)
     note(f"through:{gate}")

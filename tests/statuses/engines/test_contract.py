@@ -1,7 +1,10 @@
 """What every engine must show with real workers: one contract. What an engine cannot is asserted as that."""
 
+import os
 import re
+import signal
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -322,9 +325,9 @@ def test_a_job_that_was_killed_while_it_waited_runs_once_when_it_is_retried(proj
     assert project.noted(name) == 1
 
 
-def test_the_job_of_a_worker_that_is_killed_stays_started_and_becomes_stale(project: Project) -> None:
+def test_the_job_of_a_worker_that_is_killed_becomes_stale_and_is_given_up_by_the_reaper(project: Project) -> None:
     queue, gate = f"dark-{project.name}", f"{project.name} dark"
-    worker = later_worker(project, queue)
+    worker = project.start_worker("dark", queue, TEST_PRESENCE="0.5")
     job = project.send("gated", gate, to=queue)
     project.began(gate)
     until(lambda: job.reload().heartbeat_at is not None, "a sign of life")
@@ -333,6 +336,46 @@ def test_the_job_of_a_worker_that_is_killed_stays_started_and_becomes_stale(proj
 
     until(lambda: job.reload().is_stale, "it is stale")
     assert job.state is State.started
+    project.reaped(job)
+    assert (job.state, job.attempt, job.error_group) == (State.failed, 0, "WorkerLost")
+    assert f"worker {job.worker} gave no sign of life" in job.error_summary
+
+
+def test_the_job_of_a_process_that_is_killed_is_failed_although_its_worker_lives(project: Project) -> None:
+    queue, gate = f"process-{project.name}", f"{project.name} process"
+    project.start_worker("process", queue, TEST_PRESENCE="0.5")
+    job = project.send("gated", gate, to=queue)
+    project.began(gate)
+
+    os.kill(project.pid(gate), signal.SIGKILL)
+
+    project.reaped(job)
+    assert job.state is State.failed
+    assert re.search("WorkerLost|Work-horse", job.error_summary)
+
+
+def test_a_job_is_given_up_with_its_worker_unless_its_process_outlives_it(project: Project) -> None:
+    queue, gate = f"orphan-{project.name}", f"{project.name} orphan"
+    worker = project.start_worker("orphan", queue, TEST_PRESENCE="0.5")
+    job = project.send("gated", gate, to=queue)
+    project.began(gate)
+    if project.pid(gate) == worker.process.pid:
+        return  # one process, which the tests above end
+
+    worker.process.kill()
+    worker.process.wait()
+    if project.name == "celery":  # whose processes end with their worker
+        assert project.reaped(job).error_group == "WorkerLost"
+        return
+    since = job.reload().heartbeat_at
+
+    def looked() -> bool:
+        project.ask("reap", 1.0)
+        return job.reload().heartbeat_at - since > timedelta(seconds=3)  # the grace, and the time between two looks
+
+    until(looked, "it gives signs of life")
+    project.open(gate)
+    assert project.ended(job).state is State.succeeded
 
 
 def _name(project: Project, task: str) -> str:

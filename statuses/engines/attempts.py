@@ -52,19 +52,24 @@ def create(guard: Guard, **as_create: Any) -> Status:
         raise
 
 
-def start(status: Status, worker: str | None, attempt: int, redelivered: bool = False, sent_as: str | None = None) -> int | None:
+def start(
+    status: Status, worker: str | None, attempt: int, redelivered: bool = False, sent_as: str | None = None, scheduled: bool = False
+) -> int | None:
     """The job begins to run; gives the attempt that runs, None for one that is over and must not be spoken of.
     `redelivered`: the engine hands the job out once more, so an attempt that had started runs again. `sent_as`: the
-    engine's id of the message, where a retry by hand has another.
+    engine's id of the message, where a retry by hand has another. `scheduled`: it was for later, and whoever had to say that it
+    is due may have missed it; the time until then is no waiting.
     Raises: KillRequested when it must not run; Superseded when it was sent again since, as by the reaper or a person while
-    its broker still held the message.  One round trip, a few more where the attempt does not fit."""
+    its broker still held the message.  One round trip, one more where it was scheduled, a few more where the attempt does not fit."""
+    if scheduled:
+        status.queued(attempt=attempt, sources={State.unqueued})
     status.started(worker, attempt=attempt, sources=STARTABLE, refuse_killed=True, alive=True)
     if status.changed:
         return attempt
     present = status.reload().attempt
     if present < attempt:
         _catch_up(status, attempt)
-        return start(status, worker, attempt, redelivered, sent_as)
+        return start(status, worker, attempt, redelivered, sent_as, scheduled)
     if present == attempt:
         return _restart(status, worker) if redelivered else attempt
     earlier = statuses.find(f"{status.id}:{attempt}")

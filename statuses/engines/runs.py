@@ -38,6 +38,8 @@ class Run:
     """Whether the engine hands the same attempt out again."""
     sent_as: str | None = None
     """The engine's id of what is run, where a retry by hand gets another one; see `attempts.start`."""
+    scheduled: bool = False
+    """Whether it was for later, and may not have been said to be due; see `attempts.start`."""
     told: bool = False
     """Whether the store knows that it started; not while it is away."""
     status: JobStatus | None = None
@@ -78,7 +80,7 @@ class Run:
         elif not self.status.id:
             self.status.found(handle)
         attempt = handle.attempt if self.attempt is None else self.attempt
-        attempt = attempts.start(handle, self.worker, attempt, self.redelivered, self.sent_as)
+        attempt = attempts.start(handle, self.worker, attempt, self.redelivered, self.sent_as, self.scheduled)
         if attempt is not None:
             self.attempt, self.told = attempt, True
 

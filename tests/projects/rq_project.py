@@ -108,6 +108,13 @@ def send_repeated(task: str, *args: Any, times: int) -> str:
     return queue().enqueue(getattr(work, task), args=args, repeat=Repeat(times=times)).id
 
 
+def let_go_unheard(id: str) -> None:
+    """What a scheduler does that has another class of jobs."""
+    found = rq.Queue("main", connection=connection)
+    found.scheduled_job_registry.remove(id)
+    found.enqueue_job(rq.job.Job.fetch(id, connection=connection))
+
+
 def cancel(id: str) -> None:
     """What RQ's own tools do."""
     Job.fetch(id, connection=connection).cancel()

@@ -79,7 +79,8 @@ class Run:
         worker = worker if isinstance(worker, str) else None
         # Without our header it may be another call under an id of the project's own.
         sent_as = message.task_id if message.known or message.redelivered else None
-        attempt = attempts.start(handle, worker, message.attempt, message.redelivered, sent_as)
+        later = bool(message.request.get("eta"))
+        attempt = attempts.start(handle, worker, message.attempt, message.redelivered, sent_as, later)
         if attempt is not None:
             self.attempt, self.told = attempt, True
 

@@ -65,7 +65,9 @@ def _queue_in_time(adapter: adapters.Adapter, message: Message, consumer: Any, d
 
     def queued() -> None:
         adapter.guard.run(
-            f"queueing {message.name}", lambda: adapter.handle(message).queued(attempt=_attempt(message), sources={State.unqueued})
+            f"queueing {message.name}",
+            lambda: adapter.handle(message).queued(attempt=_attempt(message), sources={State.unqueued}),
+            remember=True,  # it may wait on until the store is back
         )
 
     wait_seconds = (due - datetime.now(UTC)).total_seconds()

@@ -1,6 +1,7 @@
 """What a message says of its job: which status it is, and which attempt.
 
-Our mark travels in the message's options, `"job_status": {"id": ours, "message": Dramatiq's id, "attempt": ...}`. A retry
+Our mark travels in the message's options, `"job_status": {"id": ours, "message": Dramatiq's id, "attempt": ...}`, with
+`"later": true` where it was sent with a delay: Dramatiq takes its own word of that out when the message is due. A retry
 is the same message with `retries` one higher and the mark inherited, so a message speaks of attempt `attempt + retries`.
 """
 
@@ -31,6 +32,8 @@ class Mark:
     """Our id; None: its sender decided that it is not tracked."""
     attempt: int
     """The attempt this message speaks of."""
+    later: bool = False
+    """Whether it was sent with a delay."""
 
 
 def read(message: Any) -> Mark | None:
@@ -39,12 +42,14 @@ def read(message: Any) -> Mark | None:
     if not isinstance(said, Mapping) or said.get("message") != message.message_id:
         return None
     base = said.get("attempt")
-    return Mark(status_id=said.get("id"), attempt=(base if isinstance(base, int) else 0) + retries_of(message))
+    attempt = (base if isinstance(base, int) else 0) + retries_of(message)
+    return Mark(status_id=said.get("id"), attempt=attempt, later=said.get("later") is True)
 
 
-def write(message: Any, status_id: str | None, attempt: int = 0) -> None:
+def write(message: Any, status_id: str | None, attempt: int = 0, later: bool = False) -> None:
     """Let the message speak of this attempt."""
-    message.options[MARK] = {"id": status_id, "message": message.message_id, "attempt": attempt - retries_of(message)}
+    mark = {"id": status_id, "message": message.message_id, "attempt": attempt - retries_of(message)}
+    message.options[MARK] = {**mark, "later": True} if later else mark
 
 
 def retries_of(message: Any) -> int:

@@ -70,8 +70,12 @@ class Tracking(Middleware):
         if after is not None and after[0] == message.message_id:
             self._next_attempt(message, after[1], later)
             return
-        before = after[1] if after is not None else None
-        self.tracker.guard.run(f"tracking a message of {message.actor_name}", lambda: self._enqueue(broker, message, later, before))
+        mark, what = read(message), f"tracking a message of {message.actor_name}"
+        if mark is None:
+            before = after[1] if after is not None else None
+            self.tracker.guard.run(what, lambda: self._new(broker, message, later, before))
+        elif mark.status_id is not None and not later:
+            self._due(what, mark.status_id, mark.attempt)
 
     def _next_attempt(self, message: Any, processing: Processing, later: bool) -> None:
         """The Retries middleware sends the message again. Its options say so already."""
@@ -79,14 +83,11 @@ class Tracking(Middleware):
         run = processing.run
         run.requeue(processing.error, scheduled=later)
         if run.attempt is not None and run.status_id is not None:
-            write(message, run.status_id, run.attempt + 1)
+            write(message, run.status_id, run.attempt + 1, later)
 
-    def _enqueue(self, broker: Any, message: Any, later: bool, before: Processing | None) -> None:
-        mark = read(message)
-        if mark is None:
-            self._new(broker, message, later, before)
-        elif mark.status_id is not None and not later:  # it is due
-            statuses.at(mark.status_id).queued(attempt=mark.attempt, sources={State.unqueued})
+    def _due(self, what: str, status_id: str, attempt: int) -> None:
+        """A message for later waits from now on, perhaps until the store is back."""
+        self.tracker.guard.run(what, lambda: statuses.at(status_id).queued(attempt=attempt, sources={State.unqueued}), remember=True)
 
     def _new(self, broker: Any, message: Any, later: bool, before: Processing | None) -> None:
         tracked = self.tracker.tracks(message.actor_name, message.message_id)
@@ -97,7 +98,7 @@ class Tracking(Middleware):
         above = before.run.status_id if before is not None else None
         root = before.run.root if before is not None else self.root_of_group(_group.get())
         status = self._create(broker, message, later, above=above, root=root)
-        write(message, status.id)
+        write(message, status.id, later=later)
         made = _made.get()
         if made is not None:
             made.append(status.id)
@@ -113,7 +114,7 @@ class Tracking(Middleware):
             return None
         root = self.root_of_group(group)
         status = self._create(broker, message, later=True, root=root, awaited=awaited)
-        write(message, status.id)
+        write(message, status.id, later=True)
         return status
 
     def _create(
@@ -171,6 +172,7 @@ class Tracking(Middleware):
             attempt=mark.attempt if mark is not None else retries_of(message),
             redelivered=True,  # one start for each delivery: of an attempt that runs already it is another one
             sent_as=message.message_id,
+            scheduled=mark is not None and mark.later,
         )
 
     def before_process_message(self, broker: Any, message: Any) -> None:

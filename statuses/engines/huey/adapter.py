@@ -233,6 +233,7 @@ class Adapter:
             handle=lambda: self._status(task),
             worker=self.present.worker or here(),
             attempt=None,
+            scheduled=task.eta is not None,
         )
 
     def _running(self) -> list[str]:

@@ -33,6 +33,8 @@ P = ParamSpec("P")
 WAITING = frozenset({JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED})
 #: States of a job whose attempt has run, or never will.
 OVER = frozenset({JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
+#: Seconds from the making of a job until it is in its queue, where nothing held it back.
+AT_ONCE_SECONDS = 0.1
 
 
 def quiet(method: Callable[P, None]) -> Callable[P, None]:
@@ -180,6 +182,7 @@ class Tracking:
             worker=worker,
             attempt=self.mark.attempt if self.mark else 0,
             redelivered=again,
+            scheduled=_was_scheduled(self.job),
         )
         try:
             self.run.start()
@@ -286,6 +289,11 @@ class Tracking:
         self.adapter.guard.run(
             "telling that a job was cancelled", lambda: statuses.at(status_id).killed(attempt=mark.attempt, sources=attempts.WAITING)
         )
+
+
+def _was_scheduled(job: Any) -> bool:
+    """Whether it came into its queue later than it was made. A scheduler without our class tells nobody."""
+    return job.enqueued_at is not None and (job.enqueued_at - job.created_at).total_seconds() > AT_ONCE_SECONDS
 
 
 def _retried_too_often(job: Any) -> object:

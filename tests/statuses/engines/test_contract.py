@@ -281,6 +281,22 @@ class TestWithAWorker:
         assert project.ended(job).state is State.succeeded
         assert project.ended(project.send("add", 1, 1)).state is State.succeeded
 
+    def test_a_job_for_later_that_is_due_while_the_store_is_away_has_not_waited_since_it_was_sent(self, project: Project) -> None:
+        gate = f"{project.name} due meanwhile"
+        job = project.send("gated", gate, later=2)
+        project.store.freeze()
+        try:
+            project.began(gate)
+        finally:
+            project.store.thaw()
+        project.becomes(job, "started")
+        project.open(gate)
+
+        assert project.ended(job).state is State.succeeded
+        assert (job.queued_at - job.recorded_at).total_seconds() >= 0.9
+        assert job.wait_time == (job.started_at - job.queued_at).total_seconds()
+        project.ended(project.send("add", 1, 1))
+
 
 @pytest.mark.full
 def test_ten_thousand_short_jobs_are_each_seen_once(project: Project) -> None:

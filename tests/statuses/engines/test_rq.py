@@ -172,6 +172,15 @@ class TestWithAWorker:
         job = project.ended(until(lambda: statuses.find_by(provider_job_id=id), "the job"))
         assert (job.state, job.job_args, job.queue) == (State.succeeded, {"book": "Book:7"}, "main")
 
+    def test_a_job_whose_scheduler_told_nobody_has_not_waited_since_it_was_sent(self, project: Project) -> None:
+        job = project.send("add", 1, 1, later=3600)
+        time.sleep(0.2)  # one that was let go at once is queued at once
+        project.ask("let_go_unheard", job.provider_job_id)
+
+        assert project.ended(job).state is State.succeeded
+        assert job.queued_at > job.recorded_at
+        assert job.wait_time == (job.started_at - job.queued_at).total_seconds()
+
     def test_workers_and_queues_are_told(self, project: Project, shared: Process) -> None:
         job = project.send("gated", "rq seen")
         project.began("rq seen")

@@ -16,7 +16,7 @@ from typing import Any
 import statuses
 from statuses import presence, store
 from statuses.engines import registry
-from statuses.reaper import Reaper
+from statuses.reaper import Reaped, Reaper
 
 
 def retry(id: str) -> None:
@@ -60,13 +60,13 @@ def control(verb: str, name: str) -> Any:
     return getattr(engine, verb)(name)
 
 
-def reap(stale_seconds: float) -> None:
+def reap(stale_seconds: float) -> Reaped:
     """A look of the reaper, which runs where the dashboard does; the grace is twice as long."""
     stale_after = timedelta(seconds=stale_seconds)
     if store.current().config.stale_after != stale_after:
         store.use(dataclasses.replace(store.current().config, stale_after=stale_after))
         presence.ALIVE_FOR = 2 * stale_after
-    _reaper.look()
+    return _reaper.look()
 
 
 _reaper = Reaper(confirm_seconds=1.0)

@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 import statuses
 from statuses import EngineCannot, Status
+from statuses.engines.base import Worker
 from tests.servers import ROOT, Server, until
 
 
@@ -214,6 +216,14 @@ class Project:
 
         until(over, f"{status.id} is given up, it is {status.reload().state}", seconds)
         return status
+
+    def told(self, queue: str, wanted: Callable[[Worker], Any] = lambda worker: True) -> Worker:
+        """The worker of this queue, once what it reports is as wanted."""
+
+        def found() -> Worker | None:
+            return next((worker for worker in self.ask("workers") if queue in worker.queues and wanted(worker)), None)
+
+        return until(found, f"a worker of {queue} reports so")
 
     def began(self, gate: str) -> None:
         """Wait until a task stands at the gate."""

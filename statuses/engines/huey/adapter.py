@@ -225,6 +225,9 @@ class Adapter:
         with self._lock:
             self._runs[task.id] = run
         run.enter()
+        if run.tracked:
+            # Not known yet while the store is away; it is nearly always this one.
+            self.present.runs(run.status_id or own_id(self.tracker.name, first_id(task.id)))
 
     def _run(self, task: Task) -> Run:
         return Run(
@@ -247,6 +250,7 @@ class Adapter:
             run = self._runs.pop(task.id, None)
         if run is None:
             return
+        self.present.runs("")
         run.leave()
         _after.set((task.id, run))
         if error is None:
@@ -270,6 +274,7 @@ class Adapter:
         with self._lock:
             run = self._runs.pop(task.id, None)
         if run is not None:
+            self.present.runs("")
             self.tracker.heartbeats.remove(id(run))
             run.end(State.failed, error="its consumer was stopped while it ran")
 

@@ -19,6 +19,7 @@ from ... import pauses
 from ... import presence as reports
 from ..guard import Guard
 from ..reporting import Reporter, here
+from .board import Board
 
 #: Ids told of in one report.
 MOST_RUNNING = 1_000
@@ -37,6 +38,7 @@ class Present:
         self._consumer: Any = None
         self._reporter: Reporter | None = None
         self._held: Any = None
+        self._board: Board | None = None
         self._obeyed = False
 
     def connect(self) -> None:
@@ -57,6 +59,11 @@ class Present:
             return None
 
         self.huey.create_consumer, self.huey.dequeue = create_consumer, take
+
+    def runs(self, status_id: str) -> None:
+        """This worker runs the job from now on; empty: none. Told where the consumer cannot see it by itself."""
+        if self._board is not None:
+            self._board.write(status_id)
 
     def disconnect(self) -> None:
         """Let Huey be as it was."""
@@ -92,6 +99,7 @@ class Present:
         found = self.guard.run("asking whether the queue is paused", lambda: pauses.paused(self.engine)) or {}
         # In memory that forked workers share.
         self._held = multiprocessing.RawValue("b", self.huey.name in found)
+        self._board = Board(consumer.workers) if consumer.environment.forks else None
         self._reporter = Reporter(self.guard, self.engine, self.worker, self._facts, self._hear)
 
     def _facts(self) -> dict[str, Any]:
@@ -101,8 +109,7 @@ class Present:
             "concurrency": consumer.workers,
             "queues": [self.huey.name],
             "held": [self.huey.name] if self._held.value else [],
-            # Forked workers alone know what they run; their heartbeats speak for it.
-            "running": [] if consumer.environment.forks else self._running()[:MOST_RUNNING],
+            "running": (self._running() if self._board is None else self._board.read(_alive(consumer)))[:MOST_RUNNING],
             # It hands its own command line to Python.
             "can_restart": hasattr(signal, "SIGHUP") and os.path.exists(sys.argv[0]),
             "software": f"huey {huey_version}",
@@ -125,3 +132,8 @@ class Present:
         storage = self.huey.storage
         if hold and getattr(storage, "blocking", False):
             time.sleep(min(getattr(storage, "read_timeout", None) or 1.0, 2.0))
+
+
+def _alive(consumer: Any) -> list[int | None]:
+    """The process of each of its workers, None of one that has died: Huey starts another after some seconds."""
+    return [process.pid if process.is_alive() else None for _, process in consumer.worker_threads]

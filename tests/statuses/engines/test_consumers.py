@@ -1,9 +1,7 @@
 """Workers of Dramatiq and Huey that report themselves, leave paused queues alone and hear what they shall do."""
 
 import os
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -20,11 +18,6 @@ SOON = {"TEST_PRESENCE": "0.1"}
 
 def workers(project: Project, queue: str) -> list[Worker]:
     return [worker for worker in project.ask("workers") if queue in worker.queues]
-
-
-def told(project: Project, queue: str, wanted: Callable[[Worker], Any] = lambda worker: True) -> Worker:
-    """The worker of this queue, once what it reports is as wanted."""
-    return until(lambda: next((worker for worker in workers(project, queue) if wanted(worker)), None), f"a worker of {queue} reports so")
 
 
 def queue_of(project: Project, name: str) -> Queue:
@@ -45,10 +38,10 @@ def test_a_worker_says_who_it_is_and_what_it_runs(project: Project) -> None:
     job = project.send("gated", f"told {project.name}", to="told")
     project.began(f"told {project.name}")
 
-    worker = told(project, "told", lambda worker: worker.running)
+    worker = project.told("told", lambda worker: worker.running)
     project.open(f"told {project.name}")
     project.ended(job)
-    later = told(project, "told", lambda found: found.name == worker.name and not found.running)
+    later = project.told("told", lambda found: found.name == worker.name and not found.running)
 
     assert list(worker.running) == [job.id]
     assert (worker.name, worker.engine, worker.concurrency, list(worker.queues)) == (job.worker, project.name, 2, ["told"])
@@ -68,7 +61,7 @@ def test_a_worker_is_stopped_warmly_and_told_of_no_more(project: Project) -> Non
     # Each of its processes: two signals would end the job.
     for worker in workers(project, "stopping"):
         project.ask("control", "stop_worker", worker.name)
-    told(project, "stopping", lambda worker: worker.is_stopping and worker.name == job.reload().worker)
+    project.told("stopping", lambda worker: worker.is_stopping and worker.name == job.reload().worker)
     project.open(f"stopping {project.name}")
     started.process.wait(20)
 
@@ -80,13 +73,13 @@ def test_a_worker_is_restarted_when_its_job_has_ended(project: Project) -> None:
     started = commanded(project, "restarted", "again")
     job = project.send("gated", f"again {project.name}", to="again")
     project.began(f"again {project.name}")
-    before = told(project, "again", lambda worker: worker.running)
+    before = project.told("again", lambda worker: worker.running)
 
     project.ask("control", "restart_pool", before.name)
-    told(project, "again", lambda worker: worker.is_stopping)
+    project.told("again", lambda worker: worker.is_stopping)
     project.open(f"again {project.name}")
     project.ended(job)
-    told(project, "again", lambda worker: not worker.is_stopping and worker.started_at > job.ended_at)
+    project.told("again", lambda worker: not worker.is_stopping and worker.started_at > job.ended_at)
     next_one = project.ended(project.send("add", 1, 1, to="again"))
 
     assert job.is_succeeded
@@ -101,10 +94,10 @@ def test_a_worker_that_starts_leaves_a_paused_queue_alone_until_it_is_resumed(pr
     job = project.send("add", 1, 1, to="paused")
 
     project.start_worker("paused", "paused", **SOON)
-    worker = told(project, "paused", lambda worker: worker.held)
+    worker = project.told("paused", lambda worker: worker.held)
     seen = queue_of(project, "paused")
     for _ in range(3):  # reports come and go
-        told(project, "paused", lambda found, at=worker.seen_at: found.seen_at > at)
+        project.told("paused", lambda found, at=worker.seen_at: found.seen_at > at)
     waiting = (job.reload().state, queue_of(project, "paused").depth)
     assert project.ask("control", "resume_queue", "paused") is True
 
@@ -114,19 +107,19 @@ def test_a_worker_that_starts_leaves_a_paused_queue_alone_until_it_is_resumed(pr
     assert waiting == ("queued", 1)
     assert project.ended(job).is_succeeded
     assert job.worker == worker.name
-    told(project, "paused", lambda worker: not worker.held)
+    project.told("paused", lambda worker: not worker.held)
 
 
 def test_a_queue_that_is_paused_while_a_worker_takes_from_it_is_left_alone(project: Project) -> None:
     project.start_worker("holds", "held", **SOON)
-    told(project, "held")
+    project.told("held")
     queue_of(project, "held")
 
     project.ask("control", "pause_queue", "held")
-    told(project, "held", lambda worker: worker.held)
+    project.told("held", lambda worker: worker.held)
     job = project.send("add", 1, 1, to="held")
-    worker = told(project, "held")
-    told(project, "held", lambda found: found.seen_at > worker.seen_at + timedelta(seconds=0.5))
+    worker = project.told("held")
+    project.told("held", lambda found: found.seen_at > worker.seen_at + timedelta(seconds=0.5))
     waiting = job.reload().state
     project.ask("control", "resume_queue", "held")
 
@@ -136,7 +129,7 @@ def test_a_queue_that_is_paused_while_a_worker_takes_from_it_is_left_alone(proje
 
 def test_a_worker_that_is_killed_is_lost(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     started = project.start_worker("dead", "dead", **SOON)
-    worker = told(project, "dead")
+    worker = project.told("dead")
     assert worker.pid is not None
     started.kill()
 

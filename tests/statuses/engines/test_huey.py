@@ -154,3 +154,27 @@ def test_a_task_whose_consumer_is_stopped_at_once_fails_and_says_so(project: Pro
     assert job.worker not in [report.worker for report in presence.reports("huey")]
     assert project.ended(job).state is State.failed
     assert job.error_summary == "its consumer was stopped while it ran"
+
+
+def test_a_consumer_tells_what_its_forked_workers_run_until_they_die(project: Project) -> None:
+    # No heartbeats, as of a job that holds its process's only lock: the consumer's word alone keeps it from being given up.
+    project.start_worker("forked", "forked", TEST_PRESENCE="0.1", TEST_HEARTBEAT="3600")
+    jobs = [project.send("gated", f"huey forked {number}", to="forked") for number in range(2)]
+    for number in range(2):
+        project.began(f"huey forked {number}")
+    consumer = project.told("forked", lambda worker: len(worker.running) == 2)
+    until(lambda: project.ask("reap", 1.0).spared >= 2, "the reaper spares both")
+    spared = {job.reload().state for job in jobs}
+
+    os.kill(project.pid("huey forked 0"), signal.SIGKILL)
+    project.reaped(jobs[0])
+    left = project.told("forked", lambda worker: len(worker.running) == 1)
+    project.open("huey forked 1")
+    project.ended(jobs[1])
+    project.told("forked", lambda worker: not worker.running)
+
+    assert sorted(consumer.running) == sorted(job.id for job in jobs)
+    assert (consumer.pool, consumer.concurrency) == ("process", 2)
+    assert spared == {State.started}
+    assert (jobs[0].error_group, list(left.running)) == ("WorkerLost", [jobs[1].id])
+    assert jobs[1].state is State.succeeded

@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import statuses
+from jobadmin.filters import JobFilter
 from jobadmin.redaction import redact_text
+from jobadmin.tokens import Token
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Schedule, Worker
 
@@ -53,18 +55,31 @@ class Fleet:
         return not started_lately or any(worker.engine in named for worker in self.workers)
 
 
-def read(*, queues: bool = True) -> Fleet:
+def read(*, queues: bool = True, workers: bool = True) -> Fleet:
     """Ask each engine for what it keeps; one that fails is named, the others stand.
     Source: one or two round trips an engine, never a worker.  Raises: StoreUnavailable."""
     engines = registry.all()
-    workers = {engine.name: _told(engine, engine.workers) for engine in engines if engine.has_workers}
+    hands = {engine.name: _told(engine, engine.workers) for engine in engines if engine.has_workers and workers}
     lines = {engine.name: _told(engine, engine.queues) for engine in engines if engine.has_queues and queues}
     return Fleet(
-        workers=tuple(worker for told in workers.values() for worker in told or ()),
+        workers=tuple(worker for told in hands.values() for worker in told or ()),
         queues=tuple(queue for told in lines.values() for queue in told or ()),
-        knowing=frozenset(name for name, told in workers.items() if told is not None),
-        silent=tuple(sorted({name for told in (workers, lines) for name, found in told.items() if found is None})),
+        knowing=frozenset(name for name, told in hands.items() if told is not None),
+        silent=tuple(sorted({name for told in (hands, lines) for name, found in told.items() if found is None})),
     )
+
+
+def paused(jobs: JobFilter) -> list[Queue]:
+    """The queues that a filter asks for by name and that are paused. Source: nothing where it asks for none, else what each engine
+    tells of its queues.  Raises: StoreUnavailable."""
+    wanted = [token for token in jobs.tokens("queue") if not token.negative]
+    if not wanted:
+        return []
+    return [queue for queue in read(workers=False).queues if queue.is_paused and any(_means(token, queue.name) for token in wanted)]
+
+
+def _means(token: Token, name: str) -> bool:
+    return name.startswith(token.value) if token.prefix else name == token.value
 
 
 def schedules() -> tuple[list[Schedule], list[str]]:

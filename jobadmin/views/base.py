@@ -8,10 +8,12 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
+from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
+from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
 import statuses
@@ -133,6 +135,15 @@ def render_filtered(
         pages = {key: request.GET.get(key) for key in ("page",)}
         response.headers["HX-Push-Url"] = bar.url(after=jobs.cursor, **pages)
     return response
+
+
+def numbered(request: HttpRequest, rows: Any, size: int) -> Page:
+    """The page of rows that the parameter `page` names.  Raises: BadFilter."""
+    number = request.GET.get("page") or "1"
+    pages = Paginator(rows, size)
+    if not number.isascii() or not number.isdigit() or len(number) > 9 or int(number) < 1:
+        raise BadFilter("page", number[:100], _("a number from 1 to %d") % pages.num_pages)
+    return pages.get_page(int(number))
 
 
 def _login(request: HttpRequest) -> HttpResponse:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from jobadmin import panels, suggestions
-from jobadmin.filters import BadFilter, JobFilter, page_value
+from jobadmin.filters import JobFilter, page_value
 from jobadmin.paths import unquote
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
-from jobadmin.views.base import needs, page, render, render_filtered
+from jobadmin.views.base import needs, numbered, page, render, render_filtered
 from jobadmin.views.unchanged import unless_unchanged
 
 #: Rows of a page of names; of a page of errors, each of which shows the message of its newest job.
@@ -35,7 +34,7 @@ def names(request: HttpRequest) -> HttpResponse:
     reading = panels.Reading(jobs=jobs, panels=("names",), names=panels.EVERY)
     matched, total = reading.totals
     table = panels.names(reading, rank, limit=None)
-    rows = _page(request, table.rows, NAMES_PER_PAGE)
+    rows = numbered(request, table.rows, NAMES_PER_PAGE)
     context = {"title": _("Job names"), "rank": rank, "shown": replace(table, rows=list(rows)), "rows": rows}
     return render_filtered(request, "names", jobs, context, matched=matched, total=total)
 
@@ -52,7 +51,7 @@ def errors(request: HttpRequest) -> HttpResponse:
         return _error_group(request, jobs, tokens[0].value)
     reading = panels.Reading(jobs=jobs, panels=("errors",), errors=panels.EVERY)
     matched, total = reading.totals
-    groups = _page(request, reading.report.counts_by["error"], ERRORS_PER_PAGE)
+    groups = numbered(request, reading.report.counts_by["error"], ERRORS_PER_PAGE)
     may_retry = resolver().may(request.user, "retry_job")
     context = {
         "title": _("Errors"),
@@ -140,12 +139,3 @@ def _mode(request: HttpRequest) -> str:
 
 def _rank(request: HttpRequest) -> str:
     return page_value(request, "rank", panels.ranks(), "-total")
-
-
-def _page(request: HttpRequest, rows: list[Any], size: int) -> Page:
-    """The page of rows that the parameter `page` names.  Raises: BadFilter."""
-    number = request.GET.get("page") or "1"
-    pages = Paginator(rows, size)
-    if not number.isascii() or not number.isdigit() or len(number) > 9 or int(number) < 1:
-        raise BadFilter("page", number[:100], _("a number from 1 to %d") % pages.num_pages)
-    return pages.get_page(int(number))

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from jobadmin import controls, depths, operations
+from jobadmin import controls, depths, fleet, operations
 from jobadmin import queues as queues_page
 from jobadmin import schedules as schedules_page
 from jobadmin import workers as workers_page
@@ -36,6 +36,7 @@ REFRESH_SECONDS = 5
 @require_safe
 def queues(request: HttpRequest) -> HttpResponse:
     """Every queue: what waits, since when, who takes it, how fast."""
+    JobFilter.from_request(request)  # what nobody can read is said, as on every page; what is filtered by changes nothing here
     jobs = JobFilter()
     return _render(request, "queues", jobs, {"title": _("Queues"), "shown": queues_page.read(jobs)})
 
@@ -45,6 +46,7 @@ def queues(request: HttpRequest) -> HttpResponse:
 @require_safe
 def queue(request: HttpRequest, queue: str) -> HttpResponse:
     """One queue: what it is now, and how deep it was."""
+    JobFilter.from_request(request)
     name, jobs = unquote(queue), JobFilter()
     span = request.GET.get("span", depths.DEFAULT)
     if span not in depths.LENGTHS:
@@ -73,7 +75,8 @@ def workers(request: HttpRequest) -> HttpResponse:
     tokens = JobFilter.from_request(request).tokens("queue")
     queue = tokens[0].value if len(tokens) == 1 and not tokens[0].negative and not tokens[0].prefix else ""
     jobs = JobFilter().with_(queue=queue or None)
-    return _render(request, "workers", jobs, {"title": _("Workers"), "shown": workers_page.read(jobs, queue)})
+    context = {"title": _("Workers"), "shown": workers_page.read(jobs, queue), "paused": fleet.paused(jobs)}
+    return _render(request, "workers", jobs, context)
 
 
 @needs("view_job")
@@ -81,6 +84,7 @@ def workers(request: HttpRequest) -> HttpResponse:
 @require_safe
 def schedules(request: HttpRequest) -> HttpResponse:
     """Every periodic job: its rule, when it comes next, what became of the last."""
+    JobFilter.from_request(request)
     jobs = JobFilter()
     return _render(request, "schedules", jobs, {"title": _("Schedules"), "shown": schedules_page.read(jobs)})
 

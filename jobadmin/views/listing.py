@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from jobadmin import spans
+from jobadmin import fleet, spans
 from jobadmin.filters import DEFAULTS, BadFilter, JobFilter
 from jobadmin.formats import count
 from jobadmin.plans import measure, plans
@@ -49,6 +49,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "rows": ROWS,
         "hold": held.parameter,
         "arrived": held.arrived,
+        "paused": fleet.paused(jobs),
         "caption": _caption(jobs, total),
         "here": jobs.url("list", after=jobs.cursor),
         "plans": plans(census, [verb.slug for verb in verbs]),

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -15,16 +14,18 @@ from jobadmin import operations as service
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import Operation
+from jobadmin.parameters import is_foreign
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
 from jobadmin.targets import selection_of
 from jobadmin.templatetags.operations import toast
 from jobadmin.verbs import ALL, BULK
 from jobadmin.views import failures
-from jobadmin.views.base import needs, page, render, wants_part
+from jobadmin.views.base import needs, numbered, page, render, wants_part
 
 #: Operations a page of the list.
 _ROWS = 50
+_PARAMETERS = ("action", "user", "page")
 
 
 @needs("view_job")
@@ -33,6 +34,7 @@ _ROWS = 50
 def operations(request: HttpRequest) -> HttpResponse:
     """Every action, one job's or many's, newest first: who, when, from where, which jobs, how many, why, what came of it."""
     found = Operation.objects.select_related("user").defer("ids", "undo_token")
+    _refuse_unknown(request)
     action, user = request.GET.get("action", ""), request.GET.get("user", "")
     if action and action not in ALL:
         raise BadFilter("action", action[:100], ", ".join(ALL))
@@ -40,7 +42,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         found = found.filter(action=action)
     if user:
         found = found.filter(username=user)
-    shown = Paginator(found, _ROWS).get_page(request.GET.get("page"))
+    shown = numbered(request, found, _ROWS)
     context = {
         **_tabs(),
         "title": _("Operations"),
@@ -115,6 +117,13 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
     if found.action not in BULK:
         raise Http404
     return redirect(selection_of(found).url("bulk", found.action))
+
+
+def _refuse_unknown(request: HttpRequest) -> None:
+    """Raises: BadFilter for a parameter that this page does not have."""
+    for name in request.GET:
+        if name not in _PARAMETERS and not is_foreign(name):
+            raise BadFilter(name[:100], request.GET[name][:100], _("one of the parameters %s") % ", ".join(_PARAMETERS))
 
 
 def _tabs() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from jobadmin import health, panels
+from jobadmin import fleet, health, panels
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter, page_value
 from jobadmin.resolver import resolver
@@ -37,6 +37,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "tiles_matched": sum(reading.tiles.counts.values()),
         "may_retry": resolver().may(request.user, "retry_job"),
         "stale": panels.stale(reading),
+        "paused": fleet.paused(jobs),
         "policy_notice": health.wrong_policy(),
     }
     return render_filtered(request, "overview", jobs, context, matched=matched, total=total)

@@ -151,6 +151,33 @@ def test_a_job_that_waits_in_a_paused_queue_says_so_and_gives_no_time(engine, br
     assert "is paused" not in page and "At that speed" in page
 
 
+@pytest.mark.parametrize("name", ["overview", "list", "workers"])
+def test_a_page_about_a_queue_says_that_it_is_paused(engine, browse, name):
+    engine.lines = [Queue(name="mail", is_paused=True, paused_by="marta"), Queue(name="other")]
+    make_status("queued", queue="mail", engine="lines")
+    client, said = browse(), "mail is paused: no job of it starts until it is resumed."
+
+    def page(**query: str) -> str:
+        return client.get(reverse(f"jobadmin:{name}"), query).content.decode()
+
+    assert said in page(queue="mail")
+    assert "is paused" not in page() + page(queue="other") + page(queue="-mail")
+    if name != "workers":
+        assert said in page(queue="ma*")
+
+
+@pytest.mark.parametrize("name", ["queues", "workers", "schedules", "operations"])
+@pytest.mark.parametrize("query", [{"stat": "failed"}, {"page": "x"}], ids=["unknown", "no page"])
+def test_a_parameter_that_nobody_can_read_is_said_here_too(browse, name, query):
+    if name != "operations" and "page" in query:
+        query = {"state": "asleep"}
+
+    answer = browse().get(reverse(f"jobadmin:{name}"), query)
+
+    assert answer.status_code == 400
+    assert str(next(iter(query))) in answer.content.decode()
+
+
 def test_an_engine_that_fails_leaves_the_pages_standing(engine, browse):
     engine.broken = True
     make_status("queued", queue="mail", engine="lines")

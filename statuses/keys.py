@@ -143,10 +143,14 @@ def errors(prefix: str, row: int) -> str:
     return f"{prefix}e{row}"
 
 
-def of_rows(prefix: str, rows: Iterable[int]) -> list[str]:
-    """The five keys above of each row, in the order in which scripts declare them."""
-    kinds = tuple(prefix + kind for kind in "jldke")
-    return [kind + number for number in map(str, rows) for kind in kinds]
+#: The kinds of the five keys above.
+ROW_KINDS = "jldke"
+
+
+def of_rows(prefix: str, rows: Iterable[int], kinds: str = ROW_KINDS) -> list[str]:
+    """The keys above of each row, of these kinds."""
+    beginnings = tuple(prefix + kind for kind in kinds)
+    return [beginning + number for number in map(str, rows) for beginning in beginnings]
 
 
 def attempt(prefix: str, row: int, number: int) -> str:

@@ -327,6 +327,11 @@ def _is_long(verb: str, arguments: Sequence[Any]) -> bool:
     return verb == "kill" and len(arguments) > 1 and len(arguments[1].encode()) > 64
 
 
+def _touched(verb: str, arguments: Sequence[Any]) -> str:
+    """The kinds of a row's keys that a bulk verb may touch."""
+    return {"remove": "", "restore": "j", "kill": "jl" if _is_long(verb, arguments) else "j"}.get(verb, keys.ROW_KINDS)
+
+
 def bulk_size(verb: str, arguments: Sequence[Any] = ()) -> int:
     """Rows one call takes."""
     return BULK_ROWS[verb] // 2 if _is_long(verb, arguments) else BULK_ROWS[verb]
@@ -335,19 +340,14 @@ def bulk_size(verb: str, arguments: Sequence[Any] = ()) -> int:
 def bulk_call(
     store: Store, family: int, segment: int, verb: str, rows: bytes, sources: str, arguments: Sequence[Any]
 ) -> tuple[list[str], list[Any]]:
-    """Keys and arguments of one bulk call on rows (see `bulk_rows`) of a segment; see `lua/bulk.lua`."""
+    """Keys and arguments of one bulk call on rows (see `bulk_rows`) of a segment; see `lua/bulk.lua`. The script makes the names of
+    most keys itself; a cluster's are told all."""
     prefix = keys.segment(store.families[family], segment)
-    names = [*keys.frame(prefix), keys.last_call(prefix)]
-    if verb in ("kill", "restore"):
-        names += [keys.job(prefix, row) for row, _ in BULK_ROW.iter_unpack(rows)]
-        if _is_long(verb, arguments):
-            names += [keys.long(prefix, row) for row, _ in BULK_ROW.iter_unpack(rows)]
-    elif verb in ("delete", "sweep"):
-        names += keys.of_rows(prefix, [row for row, _ in BULK_ROW.iter_unpack(rows)])
-    given = [*arguments, "", "", ""][:3]
-    if verb in ("delete", "sweep", "restore"):
-        given[2] = prefix
-    return names, [clock.argument(), token(), verb, sources, rows, *given, ""]
+    names = [keys.version(prefix), keys.last_call(prefix)]
+    if store.is_cluster:
+        touched = [row for row, _ in BULK_ROW.iter_unpack(rows)]
+        names += [*keys.frame(prefix)[1:], *keys.of_rows(prefix, touched, _touched(verb, arguments))]
+    return names, [clock.argument(), token(), verb, sources, rows, *[*arguments, "", "", ""][:3], ""]
 
 
 def bulk(store: Store, family: int, segment: int, verb: str, rows: bytes, sources: str, *arguments: Any) -> bytes:
@@ -429,12 +429,10 @@ def read(
     `known`; see `lua/read.lua`. One round trip."""
     tag = store.families[family]
     prefix = keys.segment(tag, segment)
-    beginning = [*keys.frame(prefix), *(keys.seals(tag, DICTIONARIES[name]) for name in known)]
+    named = [keys.version(prefix), *(keys.seals(tag, DICTIONARIES[name]) for name in known)]
     calls = []
     for rows in parts:
-        names = [*beginning]
-        for row in rows:
-            names += [keys.job(prefix, row), keys.long(prefix, row)]
+        names = [*named, *keys.frame(prefix)[1:], *keys.of_rows(prefix, rows, "jl")] if store.is_cluster else named
         calls.append((names, [*known.values(), *rows]))
     return store.scripts("read", calls, primary=primary)
 

@@ -1,5 +1,5 @@
 -- Whole records of rows of one segment; writes nothing.
--- KEYS frame; +1..+6 seals of the dictionaries; then j and l of each row.
+-- KEYS[1] the segment's version (string); [2..7] seals of the dictionaries (strings). Of each row its hashes j and l are read.
 -- ARGV[1..6] how many texts of each dictionary the reader knows; then the rows, ascending.
 -- Returns {columns, fields, seals}: of each column in the order of statuses/record.py the cells of all rows, fewer where the
 -- column is shorter; per row its fields as a flat list, empty where no job is; per dictionary the seal of the last text that
@@ -30,13 +30,13 @@ for _, key in ipairs(EIGHT) do columns[#columns + 1] = cells_of(key, 8) end
 for i, row in ipairs(rows) do
   fields[i] = {}
   if (string.byte(columns[1], i) or 0) ~= 0 then
-    local flat = call('HGETALL', KEYS[FRAME + 5 + 2 * i])
-    for _, value in ipairs(call('HGETALL', KEYS[FRAME + 6 + 2 * i])) do flat[#flat + 1] = value end
+    local flat = call('HGETALL', P .. 'j' .. row)
+    for _, value in ipairs(call('HGETALL', P .. 'l' .. row)) do flat[#flat + 1] = value end
     fields[i] = flat
   end
 end
 for i = 1, 6 do
   local known = tonumber(ARGV[i])
-  seals[i] = known > 0 and call('GETRANGE', KEYS[FRAME + i], known * 4 - 4, known * 4 - 1) or ''
+  seals[i] = known > 0 and call('GETRANGE', KEYS[1 + i], known * 4 - 4, known * 4 - 1) or ''
 end
 return { columns, fields, seals }

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from statuses.columns import SEGMENT_ROWS
 from statuses.lua import source
 from statuses.states import State
 from statuses.store import FORMAT, token
+from statuses.testing import make_status
 
 pytestmark = pytest.mark.usefixtures("store")
 ANY = (None, None)
@@ -326,7 +328,7 @@ def test_a_dropped_segment_never_comes_back(here, store):
     assert not [key for key in store.keys("*") if b"}0:" in key]
 
 
-def test_on_a_cluster_each_script_on_one_row_declares_what_it_touches(here, store, monkeypatch):
+def test_on_a_cluster_each_script_declares_what_it_touches(here, store, monkeypatch):
     monkeypatch.setattr(stores.Store, "is_cluster", True)
     resources = {"job_args": {"book": "Book:1"}, "provider_job_id": "p", "call": {"args": []}, "data": [1]}
     status = statuses.create(**resources)
@@ -339,6 +341,10 @@ def test_on_a_cluster_each_script_on_one_row_declares_what_it_touches(here, stor
         status.queued().started(worker="w", alive=True).set_progress(1, message="m" * 100).add_error("e" * 100).save([2])
         status.set_queue("r").keep_for(None).set_provider_job_id("o").set_call({"args": [1]}).heartbeat().failed(error=ValueError("x"))
         status.started().request_kill(by="b", reason="r" * 100).killed().queued().requeued(ran=True, failed=True)
+        statuses.all().request_kill_all(by="b", reason="s" * 100)
+        statuses.create(job_name="other", state="failed")
+        statuses.restore(statuses.where(job_name="other").delete_all(only_ended=True, undo_for=timedelta(minutes=1)).undo)
+        statuses.find(status.id).delete(force=True)
         store.echo("that is all")
         while (heard := monitor.next_command())["command"] != "ECHO that is all":
             if heard["client_type"] == "lua":
@@ -347,6 +353,18 @@ def test_on_a_cluster_each_script_on_one_row_declares_what_it_touches(here, stor
     attempts = {name for name in touched if re.fullmatch(rf"{re.escape(prefix(here))}a\d+:\d+[de]?", name)}
     assert len(touched) > 40 and len(attempts) > 3
     assert touched - attempts - declared == set()
+
+
+def test_elsewhere_a_verb_on_many_and_a_read_send_two_keys_and_seven(here, monkeypatch):
+    made = [make_status("started", error="e" * 100) for _ in range(3)]
+    send, sent = here._evalsha, []
+    monkeypatch.setattr(here, "_evalsha", lambda name, given, *more: sent.append((name, len(given))) or send(name, given, *more))
+
+    assert statuses.all().request_kill_all(by="ops", reason="r" * 100).changed == 3
+    assert statuses.find(made[0].id).kill_reason == "r" * 100
+    assert statuses.all().delete_all(force=True).changed == 3
+
+    assert sent == [("bulk", 2), ("read", 7), ("bulk", 2)]
 
 
 def test_elsewhere_a_write_sends_the_few_keys_that_are_no_part_of_the_segment(here, monkeypatch):

@@ -37,7 +37,9 @@ local function span(key, width)
   local found = { width = width, runs = 0 }
   if dense then
     local text, size = call('GETRANGE', P .. key, first * width, (last + 1) * width - 1), (last + 1 - first) * width
-    found.text = #text == size and text or text .. string.rep('\0', size - #text)
+    local zeros = string.rep('\0', size)
+    found.text = #text == size and text or text .. sub(zeros, #text + 1)
+    found.blank = found.text == zeros
   end
   spanned[key] = found
   return found
@@ -52,8 +54,12 @@ local function bytes_of(key, row, width)
 end
 
 local function number(key, row, width)
+  local column = spanned[key] or span(key, width)
+  if column.blank then return 0 end
+  local at, text = places[row], column.text
+  if at and text then return (unpacked(FORMATS[width], text, (at - first) * width + 1)) end
   local bytes = bytes_of(key, row, width)
-  if bytes == ZEROS[width] or #bytes < width then return 0 end
+  if #bytes < width then return 0 end
   return (unpacked(FORMATS[width], bytes))
 end
 

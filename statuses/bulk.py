@@ -1,8 +1,9 @@
 """One verb on everything a query selected, in small batches that never hold Redis."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from .store import Store, current
 if TYPE_CHECKING:
     from .collection import Statuses
 
-#: (done, total) along the way; returning False stops after that batch.
+#: (done, total) along the way; returning False stops after that batch, and the one that is on its way by then.
 Progress = Callable[[int, int], Any]
 
 _ALL = "1234567"
@@ -147,18 +148,26 @@ def _run(
     progress: Progress | None,
     then: Callable[[Chunk, str, _Tally], None] | None = None,
 ) -> _Tally:
-    tally, done, total = _Tally(), 0, selection.total
-    for chunk in selection.batches(scripts.bulk_size(verb, arguments)):
-        reply = scripts.bulk(selection.store, chunk.family, chunk.segment, verb, chunk.packed, sources, *arguments)
-        results = reply.decode("ascii")
-        if then is None:
-            tally.count(results, words)
-        else:
-            then(chunk, results, tally)
-        done += len(chunk)
-        if progress is not None and progress(done, total) is False:
-            tally.stopped = done < total
-            break
+    tally, done, total, stop = _Tally(), 0, selection.total, False
+    on_their_way: deque[Chunk] = deque()
+
+    def parts() -> Iterator[tuple[int, int, bytes]]:
+        for chunk in selection.batches(scripts.bulk_size(verb, arguments)):
+            if stop:
+                return
+            on_their_way.append(chunk)
+            yield chunk.family, chunk.segment, chunk.packed
+
+    with closing(scripts.bulks(selection.store, verb, parts(), sources, *arguments)) as replies:
+        for reply in replies:
+            chunk, results = on_their_way.popleft(), reply.decode("ascii")
+            if then is None:
+                tally.count(results, words)
+            else:
+                then(chunk, results, tally)
+            done += len(chunk)
+            stop = (progress is not None and progress(done, total) is False) or stop
+    tally.stopped = done < total
     return tally
 
 

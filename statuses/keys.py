@@ -99,7 +99,7 @@ def tokens(prefix: str) -> str:
 
 
 def last_call(prefix: str) -> str:
-    """string: token and results of the last bulk call, for one that is sent twice."""
+    """string: token, length and results of the newest two bulk calls, for one that is sent twice."""
     return f"{prefix}b"
 
 

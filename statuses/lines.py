@@ -48,17 +48,33 @@ class Lines:
             return self._try(commands)
 
     def _try(self, commands: Sequence[Command]) -> list[Any]:
+        line = self.send(commands)
+        return self.receive(line, len(commands))
+
+    def send(self, commands: Sequence[Command]) -> Any:
+        """The line on which the commands are on their way; for `receive`, or `abandon`. Raises: what redis-py raises."""
         line = self._take()
         try:
             line.send_packed_command(_pack(line, commands), check_health=False)
-            replies = [_reply(line) for _ in commands]
         except BaseException:
-            # Part of a reply may still come: nobody may read it as an answer to something else.
-            line.disconnect()
-            self._pool.release(line)
+            self.abandon(line)
+            raise
+        return line
+
+    def receive(self, line: Any, number: int = 1) -> list[Any]:
+        """The replies to what was sent on a line, an error in its place."""
+        try:
+            replies = [_reply(line) for _ in range(number)]
+        except BaseException:
+            self.abandon(line)
             raise
         self._free.append((line, time.monotonic()))
         return replies
+
+    def abandon(self, line: Any) -> None:
+        """Close a line. Part of a reply may still come: nobody may read it as an answer to something else."""
+        line.disconnect()
+        self._pool.release(line)
 
     def _take(self) -> Any:
         try:

@@ -4,7 +4,8 @@ import os
 import re
 import secrets
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,8 @@ FORMAT = 1
 READ_SIZE = 1 << 20
 
 Command = Sequence[Any]
+#: Keys and arguments of a script.
+ScriptCall = tuple[Sequence[str], Sequence[Any]]
 
 
 class Store:
@@ -132,14 +135,61 @@ class Store:
     def script_once(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Any:
         """Like `script`, and the second sending has `arguments[retry_flag]` = "1", which tells the script
         to look first whether the first one arrived."""
+        return self._once(name, script_keys, arguments, retry_flag, lambda: self._evalsha(name, script_keys, arguments))
+
+    def _once(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int, first: Callable[[], Any]) -> Any:
         with translated(name):
             try:
-                return self._evalsha(name, script_keys, arguments)
+                return first()
             except _ELSEWHERE as error:
                 self._leave(error)
                 again = [*arguments]
                 again[retry_flag] = "1"
                 return self._evalsha(name, script_keys, again)
+
+    def scripts_once(self, name: str, calls: Iterable[ScriptCall], retry_flag: int) -> Generator[Any, None, None]:
+        """The replies of `script_once` for each of (keys, arguments), in their order. The next call is on its way before the reply to
+        one is waited for, so that the server never waits for us; two are at once, each on a line of its own."""
+        if self.is_cluster:
+            yield from (self.script_once(name, *call, retry_flag) for call in calls)
+            return
+        waiting: deque[tuple[ScriptCall, Any]] = deque()
+
+        def next_reply() -> Any:
+            call, line = waiting.popleft()
+            return self._once(name, *call, retry_flag, lambda: self._reply(name, call, line))
+
+        try:
+            for call in calls:
+                waiting.append((call, self._sent(name, call)))
+                if len(waiting) == 2:
+                    yield next_reply()
+            while waiting:
+                yield next_reply()
+        finally:
+            for _, line in waiting:
+                if not isinstance(line, Exception):
+                    self._writing.abandon(line)
+
+    def _sent(self, name: str, call: ScriptCall) -> Any:
+        """The line on which a call is on its way; the error where it is not, for when its turn comes."""
+        script_keys, arguments = call
+        try:
+            return self._writing.send((("EVALSHA", source.sha(name), len(script_keys), *script_keys, *arguments),))
+        except redis.RedisError as error:
+            return error
+
+    def _reply(self, name: str, call: ScriptCall, line: Any) -> Any:
+        try:
+            reply = line if isinstance(line, Exception) else self._writing.receive(line)[0]
+            if isinstance(reply, redis.exceptions.NoScriptError):
+                return self._evalsha(name, *call)
+            if isinstance(reply, Exception):
+                raise reply
+        except redis.ConnectionError:
+            self._writing.drop()
+            raise
+        return reply
 
     def _evalsha(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], primary: bool = True) -> Any:
         client = self.writer if primary else self.reader
@@ -159,7 +209,7 @@ class Store:
             (self._writing if primary else self._reading).drop()
             client.connection_pool.disconnect(inuse_connections=False)
 
-    def scripts(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]], *, primary: bool = True) -> list[Any]:
+    def scripts(self, name: str, calls: Sequence[ScriptCall], *, primary: bool = True) -> list[Any]:
         """The replies of one script run for each of (keys, arguments), in one round trip (two the first time); each
         atomic by itself. For scripts that may be applied twice without harm."""
         if len(calls) == 1:

@@ -31,24 +31,44 @@ open(rows)
 local BY, WHY, IS_LONG, ENDS = ARGV[6], ARGV[7], #ARGV[7] > 64, ARGV[8] == '1'
 local PJ, PL = P .. 'j', P .. 'l'
 
-local function kill(row, state)
-  local asked = number(ASKED, row, 8) > 0
+-- The number of a row as text. One of ten of them costs a printf, the others end in another digit.
+local UNITS = { [0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9' }
+local tens, tens_text = 0, ''
+local function text_of(row)
+  local unit = row % 10
+  if row - unit ~= tens then
+    tens = row - unit
+    tens_text = string.format('%d', tens / 10)
+  end
+  return tens_text .. UNITS[unit]
+end
+
+-- Nothing ran in this stretch, and nothing was killed: what `enter` makes of each row that waits is the same for all.
+local PLAIN = VERB == 'kill' and ENDS and is_blank(STARTED, 8) and is_blank(KILLED, 8)
+local asked, killed = {}, {}
+
+local function kill(row, state, was_asked)
   local ends = ENDS and state <= 2
-  if asked and not ends then return '=' end
-  if not asked then
-    local job = PJ .. row
-    if IS_LONG then set_field(job, PL .. row, 'y', WHY) end
-    if BY ~= '' and WHY ~= '' and not IS_LONG then
-      call('HSET', job, 'b', BY, 'y', WHY)
-    elseif BY ~= '' then
-      call('HSET', job, 'b', BY)
-    elseif WHY ~= '' and not IS_LONG then
-      call('HSET', job, 'y', WHY)
+  if was_asked then
+    if not ends then return '=' end
+  else
+    local name = text_of(row)
+    if IS_LONG then
+      if BY ~= '' then call('HSET', PJ .. name, 'b', BY) end
+      set_field(PJ .. name, PL .. name, 'y', WHY)
+    elseif BY ~= '' and WHY ~= '' then
+      call('HSET', PJ .. name, 'b', BY, 'y', WHY)
+    elseif BY ~= '' or WHY ~= '' then
+      call('HSET', PJ .. name, BY ~= '' and 'b' or 'y', BY ~= '' and BY or WHY)
     end
-    put_new(ASKED, row, 8, now)
+    asked[#asked + 1] = row
   end
   if not ends then return '+' end
-  enter(row, state, 6, now)
+  if PLAIN then
+    killed[#killed + 1] = row
+  else
+    enter(row, state, 6, now)
+  end
   return 'k'
 end
 
@@ -83,7 +103,9 @@ end
 local function delete(row, random)
   local attempts = number(ATTEMPTS, row, 1)
   if attempts > 0 or random == 0 then delete_more(row, attempts, random) end
-  gone[going + 1], gone[going + 2], gone[going + 3], gone[going + 4], gone[going + 5] = PJ .. row, PL .. row, PD .. row, PK .. row, PE .. row
+  local name = text_of(row)
+  gone[going + 1], gone[going + 2], gone[going + 3] = PJ .. name, PL .. name, PD .. name
+  gone[going + 4], gone[going + 5] = PK .. name, PE .. name
   going = going + 5
   put(ST, row, 1, 0)
   return '+'
@@ -105,24 +127,25 @@ end
 local may_leave = {}
 for i = 1, #SOURCES do may_leave[tonumber(sub(SOURCES, i, i))] = true end
 local of_removed = VERB == 'restore' or VERB == 'sweep'
+local states, randoms_now = numbers(ST, rows, 1), numbers(RN, rows, 4)
+local none_asked = VERB ~= 'kill' or is_blank(ASKED, 8)
 local results, changed = {}, false
 for i = 1, count do
-  local row, random = rows[i], randoms[i]
-  local state = number(ST, row, 1)
+  local row, state = rows[i], states[i]
   local removed = state > 8
   local result
-  if state == 0 or removed ~= of_removed or number(RN, row, 4) ~= random then
+  if state == 0 or removed ~= of_removed or randoms_now[i] ~= randoms[i] then
     result = '.'
   elseif VERB == 'restore' then
-    result = restore(row, state, random)
+    result = restore(row, state, randoms[i])
   elseif not may_leave[removed and state - 8 or state] then
     result = string.char(64 + state)
   elseif VERB == 'kill' then
-    result = kill(row, state)
+    result = kill(row, state, not none_asked and number(ASKED, row, 8) > 0)
   elseif VERB == 'remove' then
     result = remove(row, state)
   else
-    result = delete(row, random)
+    result = delete(row, randoms[i])
   end
   changed = changed or result == '+' or result == 'k'
   results[i] = result
@@ -130,6 +153,8 @@ end
 local answer = table.concat(results)
 if changed then
   for i = 1, going, 500 do call('UNLINK', unpack(gone, i, math.min(i + 499, going))) end
+  if #asked > 0 then fill({ [ASKED] = { 8, now } }, asked) end
+  if #killed > 0 then fill({ [KILLED] = { 8, now }, [ST] = { 1, 6 } }, killed) end
   write_back()
   touch(version, ARGV[2])
   local before = call('GET', LAST) or ''

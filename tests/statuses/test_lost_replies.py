@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import clock
+from statuses import clock, scripts
 from statuses.testing import frozen_clock, make_status
 from tests.statuses.proxy import Proxy
 
@@ -171,3 +171,29 @@ def test_when_both_replies_are_lost_it_says_so_and_the_job_is_whole(proxy):
 
     assert status.reload().attempt == 1
     assert len(status.prior_attempts) == 1
+
+
+@pytest.mark.parametrize("reply", [True, False], ids=["reply lost", "request lost"])
+@pytest.mark.parametrize("verb", ["kill", "delete"])
+def test_of_two_calls_on_their_way_one_whose_line_breaks_says_what_it_did(proxy, monkeypatch, verb, reply):
+    monkeypatch.setitem(scripts.BULK_ROWS, verb, 2)
+    statuses.configure(url=proxy.url, namespace=next(NAMESPACES))
+    for _ in range(7):
+        make_status("started")
+    proxy.cut("bulk", reply=reply)
+
+    done = statuses.all().request_kill_all() if verb == "kill" else statuses.all().delete_all(force=True)
+
+    assert (proxy.cuts, done.changed, done.skipped, done.missing) == (1, 7, 0, 0)
+
+
+def test_a_call_on_its_way_when_somebody_gives_up_answers_nobody_else(monkeypatch, store):
+    monkeypatch.setitem(scripts.BULK_ROWS, "kill", 2)
+    made = [make_status("started") for _ in range(7)]
+
+    with pytest.raises(ZeroDivisionError):
+        statuses.all().request_kill_all(progress=lambda done, total: 1 / 0)
+
+    assert [statuses.find(status.id).id for status in made] == [status.id for status in made]
+    assert statuses.where(kill_requested=True).count() in (2, 4)
+    assert statuses.all().request_kill_all().by_reason.keys() == {"requested", "already"}

@@ -421,14 +421,14 @@ def test_cleaning_reads_nothing_of_a_segment_in_which_nothing_is_due(clock, monk
 
 
 def test_progress_that_says_no_stops_after_the_batch(clock):
-    for _ in range(250):
-        statuses.create(keep_for=DAY)
+    batch = scripts.BULK_ROWS["delete"]
+    statuses.load({"state": "failed", "keep_for": DAY} for _ in range(2 * batch + 50))
     clock.tick(2 * DAY)
     seen = []
 
-    cleaned = statuses.clean(progress=lambda removed: seen.append(removed) or removed < 200)
+    cleaned = statuses.clean(progress=lambda removed: seen.append(removed) or removed < 2 * batch)
 
-    assert (cleaned.removed, cleaned.stopped, seen) == (200, True, [100, 200])
+    assert (cleaned.removed, cleaned.stopped, seen) == (2 * batch, True, [batch, 2 * batch])
     assert statuses.all().count() == 50
     assert statuses.clean(progress=lambda removed: None).removed == 50
 

@@ -10,6 +10,7 @@ import statuses
 from statuses import ids, keys, scripts
 from statuses import store as stores
 from statuses.columns import SEGMENT_ROWS
+from statuses.lines import Lines
 from statuses.lua import source
 from statuses.states import State
 from statuses.store import FORMAT, token
@@ -311,6 +312,18 @@ def test_stamps_are_never_the_same(here):
     assert len({scripts.stamp(here, 0, 10) for _ in range(50)}) == 50
 
 
+def test_either_of_the_newest_two_bulk_calls_that_is_sent_again_says_what_it_did(here):
+    made = [make_status("failed")._place() for _ in range(3)]
+    calls = [scripts.bulk_call(here, 0, 0, "delete", scripts.bulk_rows([(place.row, place.random)]), "5", ()) for place in made]
+
+    def again(number):
+        names, arguments = calls[number]
+        return here.script("bulk", names, [*arguments[:8], "1"])
+
+    assert [here.script("bulk", *call) for call in calls] == [b"+"] * 3
+    assert [again(number) for number in range(3)] == [b".", b"+", b"+"]
+
+
 def test_a_dropped_segment_never_comes_back(here, store):
     place, _ = scripts.create(here, 0, new())
     statuses.clear_all()
@@ -357,14 +370,15 @@ def test_on_a_cluster_each_script_declares_what_it_touches(here, store, monkeypa
 
 def test_elsewhere_a_verb_on_many_and_a_read_send_two_keys_and_seven(here, monkeypatch):
     made = [make_status("started", error="e" * 100) for _ in range(3)]
-    send, sent = here._evalsha, []
-    monkeypatch.setattr(here, "_evalsha", lambda name, given, *more: sent.append((name, len(given))) or send(name, given, *more))
+    send, sent = Lines.send, []
+    monkeypatch.setattr(Lines, "send", lambda lines, commands: sent.extend(commands) or send(lines, commands))
 
     assert statuses.all().request_kill_all(by="ops", reason="r" * 100).changed == 3
     assert statuses.find(made[0].id).kill_reason == "r" * 100
     assert statuses.all().delete_all(force=True).changed == 3
 
-    assert sent == [("bulk", 2), ("read", 7), ("bulk", 2)]
+    names = {source.sha(name): name for name in ("bulk", "read")}
+    assert [(names[words[1]], words[2]) for words in sent if words[0] == "EVALSHA"] == [("bulk", 2), ("read", 7), ("bulk", 2)]
 
 
 def test_elsewhere_a_write_sends_the_few_keys_that_are_no_part_of_the_segment(here, monkeypatch):

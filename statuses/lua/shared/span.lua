@@ -1,7 +1,7 @@
 -- Many rows of a segment in one script: `cell`, `bytes_of`, `number`, `put` and `put_new` of frame.lua once more, on columns
 -- that are read once from the first to the last of the rows given to `open`, and written in runs by `write_back`, with which a
 -- script that puts anything must end. A command for each cell would cost more than all that is done with it.
--- Cells are put in the order of their rows, each once, and not read again after that.
+-- Cells are put in the order of their rows, each once, and not read again after that; a column that is filled is not put to.
 -- Rows so far apart, on the average, that a command each costs less than reading what lies between.
 local FAR = 64
 -- Cells between two changed ones that cost less to write once more than another command.
@@ -63,6 +63,22 @@ local function number(key, row, width)
   return (unpacked(FORMATS[width], bytes))
 end
 
+-- The cells of some rows, by their position.
+local function numbers(key, rows, width)
+  local column, found, format = spanned[key] or span(key, width), {}, FORMATS[width]
+  local text, blank = column.text, column.blank
+  for i = 1, #rows do
+    local at = text and not blank and places[rows[i]]
+    found[i] = blank and 0 or at and unpacked(format, text, (at - first) * width + 1) or number(key, rows[i], width)
+  end
+  return found
+end
+
+-- Whether none of the rows has anything in a column, as far as can be told without looking at each.
+local function is_blank(key, width)
+  return (spanned[key] or span(key, width)).blank
+end
+
 local function put(key, row, width, value)
   local column, at = spanned[key] or span(key, width), places[row]
   local runs = column.runs
@@ -81,6 +97,25 @@ end
 
 local put_new = put
 
+-- Puts into columns, key -> { width, value }, one value at all of some rows.
+local function fill(columns, rows)
+  local starts, lengths, runs, following = {}, {}, 0, nil
+  for i = 1, #rows do
+    local at = places[rows[i]]
+    if at == following then
+      lengths[runs] = lengths[runs] + 1
+    else
+      runs = runs + 1
+      starts[runs], lengths[runs] = at, 1
+    end
+    following = at + 1
+  end
+  for key, given in pairs(columns) do
+    local column = spanned[key] or span(key, given[1])
+    column.runs, column.starts, column.lengths, column.value = runs, starts, lengths, given[2]
+  end
+end
+
 local function write_column(key)
   local column = spanned[key]
   if not column or column.runs == 0 then return end
@@ -92,7 +127,7 @@ local function write_column(key)
     return known[value]
   end })
   for i = 1, column.runs do
-    local length, value = lengths[i], bytes[values[i]]
+    local length, value = lengths[i], bytes[column.value or values[i]]
     parts[number_of_parts + 1] = length == 1 and value or string.rep(value, length)
     number_of_parts = number_of_parts + 1
     local after, following = starts[i] + length, starts[i + 1]

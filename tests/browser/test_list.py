@@ -279,6 +279,22 @@ def test_what_can_be_done_to_a_row_is_in_sight_however_wide_the_row_is(page, wid
     assert last["x"] + last["width"] < width - 24
 
 
+@pytest.mark.parametrize("width", [1280, 1024])
+def test_long_texts_do_not_push_out_of_sight_how_a_job_ended(page, width: int) -> None:
+    long = "a.user.with.a.long.name@a-company-with-one.example"
+    load(3)
+    load(3, "failed", user=long, queue=long, job_name=f"package.{long}", errors=["OutOfCards: none are left"], job_args={"x": f"Shelf:{long}"})
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/admin/jobs/list/")
+
+    row = page.locator("#j-list tbody tr", has_text="OutOfCards").first
+    outcome, acts = (row.locator(css).first.bounding_box() for css in (".j-outcome", ".c-acts .j-btn:visible"))
+    user = row.locator(f"[title*='{long}']").first
+
+    assert outcome["x"] + outcome["width"] <= acts["x"]
+    assert user.is_visible()
+
+
 def test_a_narrow_list_names_the_states_it_is_filtered_by(page) -> None:
     load(2, "failed")
     page.set_viewport_size({"width": 390, "height": 900})

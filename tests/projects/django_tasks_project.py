@@ -54,6 +54,14 @@ def worker(name: str, queue: str) -> list[str]:
     return ["-c", f"from {__name__} import main; main()", "db_worker", *options]
 
 
+def bare_worker(name: str, queue: str) -> list[str]:
+    """The command line of a worker that hears no signals: the project runs it in a process of its own."""
+    made = f"Worker(queue_names=[{queue!r}], interval=0.05, batch=False, backend_name='default', startup_delay=False, max_tasks=None"
+    made += f", worker_id={name!r}, excluded_queue_names=[])"
+    begin = "import logging; logging.basicConfig(level=logging.INFO); from django_tasks_db.management.commands.db_worker import Worker"
+    return ["-c", f"import {__name__}; {begin}; {made}.run()"]
+
+
 def ready() -> None:
     """Make the tables."""
     call_command("migrate", verbosity=0)

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import statuses
-from statuses import State
+from statuses import EngineCannot, State, presence
+from statuses.engines.base import Queue
 from tests.projects.running import Project
 from tests.servers import ROOT, until
 
@@ -70,7 +72,7 @@ def test_tasks_of_either_module_are_tracked(module: str, store: Any, server_url:
 
 @pytest.mark.parametrize("module", modules())
 def test_whatever_goes_wrong_in_the_adapter_harms_no_task(module: str, store: Any, server_url: str) -> None:
-    broken = "from statuses.engines import django_tasks as t\nt.Adapter._status = t.Adapter._create = t.Tracker.tracks = None"
+    broken = "from statuses.engines.django_tasks import adapter as t\nt.Adapter._status = t.Adapter._create = t.Tracker.tracks = None"
 
     assert run_both(module, server_url, "broken", broken) == ["SUCCESSFUL", "FAILED"]
     assert run_both(module, "unix:///nowhere/at/all", "away") == ["SUCCESSFUL", "FAILED"]
@@ -113,3 +115,83 @@ class TestWithADatabase:
         lost = project.status(project.ask("send_and_roll_back"))
 
         assert project.ask("forgotten", project.name, [kept.id, lost.id]) == [lost.id]
+
+
+def queue_of(project: Project, name: str) -> Queue | None:
+    return next((queue for queue in project.ask("queues") if queue.name == name), None)
+
+
+@pytest.mark.parametrize("running", ["django-tasks"], indirect=True)
+class TestItsWorkers:
+    """Those of the database's backend, which report themselves."""
+
+    def test_a_worker_says_who_it_is_and_what_it_runs_and_ends_warmly(self, project: Project) -> None:
+        started = project.start_worker("told", "told,told-too", TEST_PRESENCE="0.1")
+        project.told("told", lambda worker: not worker.running)
+        job = project.send("gated", "django told", to="told")
+        project.began("django told")
+        worker = project.told("told", lambda worker: worker.running)
+
+        project.ask("control", "stop_worker", worker.name)
+        project.told("told", lambda worker: worker.is_stopping)
+        project.open("django told")
+        started.process.wait(20)
+
+        assert (list(worker.queues), list(worker.running)) == (["told", "told-too"], [job.id])
+        assert (worker.name, worker.pid, worker.concurrency) == (job.reload().worker, started.process.pid, 1)
+        assert worker.is_alive and not worker.is_stopping and not worker.refuses
+        assert project.ended(job).state is State.succeeded
+        assert [found for found in project.ask("workers") if found.name == worker.name] == []
+
+    def test_a_worker_that_waits_for_a_job_ends_at_once(self, project: Project) -> None:
+        started = project.start_worker("idle", "idle", TEST_PRESENCE="0.1")
+
+        project.ask("control", "stop_worker", project.told("idle").name)
+
+        assert started.process.wait(20) == 0
+        assert [found for found in project.ask("workers") if "idle" in found.queues] == []
+
+    def test_no_worker_has_a_pool_and_one_that_no_command_started_is_not_stopped(self, project: Project) -> None:
+        project.start_worker("alone", "alone", how="bare_worker", TEST_PRESENCE="0.1")
+        worker = project.told("alone")
+
+        for verb, why in (("restart_pool", "have no pool"), ("stop_worker", "did not start it")):
+            with pytest.raises(EngineCannot, match=why):
+                project.ask("control", verb, worker.name)
+
+    def test_a_queue_that_is_paused_is_left_alone_by_each_worker_until_it_is_resumed(self, project: Project) -> None:
+        project.start_worker("before", "django-paused", TEST_PRESENCE="0.1")
+        project.told("django-paused")
+        assert project.ask("control", "pause_queue", "django-paused") is True
+        project.start_worker("after", "django-paused", TEST_PRESENCE="0.1")
+        until(lambda: sum("django-paused" in worker.held for worker in project.ask("workers")) == 2, "both leave it alone")
+        job = project.send("add", 1, 1, to="django-paused")
+        seen = project.told("django-paused").seen_at
+        project.told("django-paused", lambda worker: worker.seen_at > seen + timedelta(seconds=0.5))
+        waiting, queue = job.reload().state, queue_of(project, "django-paused")
+
+        assert project.ask("control", "resume_queue", "django-paused") is True
+
+        assert (waiting, queue.depth, queue.is_paused) == (State.queued, 1, True)
+        assert project.ended(job).state is State.succeeded
+        assert queue_of(project, "django-paused").depth == 0
+
+    def test_a_worker_of_all_queues_serves_each_that_something_waits_in(self, project: Project) -> None:
+        project.send("add", 1, 1, to="nobody-else")
+        # As one of `--queue-name * --exclude-queues nobody` reports; a real one would run what other tests let wait.
+        presence.tell("django-tasks", "any", {"queues": ["*"], "excluded": ["nobody"], "held": [], "backend": "default"})
+        project.send("add", 1, 1, to="nobody")
+
+        worker = project.told("nobody-else")
+        presence.leave("django-tasks", "any")
+
+        assert not {"*", "nobody"} & set(worker.queues)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_backends_that_nobody_works_for_tell_no_workers_and_say_why(module: str, store: Any, server_url: str) -> None:
+    said = (
+        "from statuses.engines import registry as r\ne = r.get('django-tasks')\nprint(e.has_workers, e.why_not('stop_worker').split()[-1])"
+    )
+
+    assert run_both(module, server_url, "either", said)[:2] == ["False", "themselves"]

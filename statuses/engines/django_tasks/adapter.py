@@ -1,6 +1,4 @@
-"""Django tasks, tracked by their signals: `django.tasks` of Django 6 and the `django_tasks` backport alike.
-
-In the settings: INSTALLED_APPS = [..., "statuses.engines.django_tasks.TrackDjangoTasks"]
+"""Follows Django tasks by their signals, which are those of `django.tasks` and of the backport `django_tasks` alike.
 
 The signals carry the backend's result and nothing of ours, so a status has the id of its first result; a retry, which
 is another result, is found by its provider job id. A signal's receiver that raises fails the user's job: nothing here
@@ -14,36 +12,30 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
-from django.apps import AppConfig, apps
-from django.db import router, transaction
+from django.apps import AppConfig
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 import statuses
-from statuses import EngineCannot, KillRequested, State, Status, StatusExists
+from statuses import KillRequested, State, Status, StatusExists
 
-from .. import failure, forks
-from . import attempts, calls, registry
-from .base import Engine
-from .heartbeats import EVERY_SECONDS
-from .runs import Run, of_message
-from .tracker import Resources, Tracker, own_id
-from .who import as_user
+from ... import failure, forks
+from .. import calls, registry
+from ..heartbeats import EVERY_SECONDS
+from ..runs import Run, of_message
+from ..tracker import Resources, Tracker, own_id
+from . import presence
+from .backends import MODULES
 
-__all__ = ["DjangoTasks", "TrackDjangoTasks", "as_user", "install", "uninstall"]
+if TYPE_CHECKING:
+    from .engine import DjangoTasks
 
 P = ParamSpec("P")
 
-_MODULES = ("django.tasks", "django_tasks")
-#: States a retry may leave: the job is over, or nobody knows.
-_RETRIED = frozenset({State.succeeded, State.failed, State.killed, State.unknown})
-#: The label of the app with the results of the database backend.
-_DATABASE_APP = "django_tasks_database"
 _KILLED = failure.class_name(KillRequested)
 
 
@@ -129,6 +121,11 @@ class Adapter:
             self._runs[task_result.id] = run
         run.enter()
 
+    def running(self) -> list[str]:
+        """Ids of the statuses that run in this process."""
+        with self._lock:
+            return sorted(run.status_id for run in self._runs.values() if run.status_id)
+
     def _status(self, result: Any) -> Status:
         """The status of a result, made here where none was. One round trip; a query more for what was retried."""
         found = statuses.find(own_id(self.tracker.name, result.id))
@@ -200,7 +197,7 @@ _again: ContextVar[Status | None] = ContextVar("statuses_django_tasks_again", de
 
 
 @contextmanager
-def _sending_again(status: Status) -> Iterator[None]:
+def sending_again(status: Status) -> Iterator[None]:
     token = _again.set(status)
     try:
         yield
@@ -208,99 +205,10 @@ def _sending_again(status: Status) -> Iterator[None]:
         _again.reset(token)
 
 
-class DjangoTasks(Engine):
-    """Every backend of `settings.TASKS`."""
-
-    can_kill = False
-    can_kill_queued = True
-    can_retry = True
-    can_tell_forgotten = True
-
-    def __init__(self, adapter: Adapter) -> None:
-        self.adapter = adapter
-        self.name = adapter.tracker.name
-
-    def retry(self, status: Status, by: str | None = None) -> Status:
-        """Enqueue the call again, as another result of its backend. Raises: EngineCannot when the call was not kept whole,
-        its task is no more, or the backend does not take it (the new attempt then failed)."""
-        task, args, kwargs = self._call(status)
-        attempt = status.attempt
-        status.requeued(attempt=attempt, sources=_RETRIED)
-        if not status.changed:
-            raise self._cannot(status, "retry", "somebody else did in the same moment")
-        attempt = status.attempt
-        try:
-            # No worker may see the result before the status is known to be its own.
-            with _sending_again(status), transaction.atomic(using=_database()):
-                task.enqueue(*args, **kwargs)
-        except Exception as error:
-            attempts.end(status, State.failed, attempt, error)
-            raise self._cannot(status, "retry", f"enqueueing it failed: {error}") from error
-        return status
-
-    def _call(self, status: Status) -> tuple[Any, list[Any], dict[str, Any]]:
-        call = status.call
-        options = (call or {}).get("options") or {}
-        if call is None or "task" not in options:
-            raise self._cannot(status, "retry", "its call was not kept")
-        if call.get("not_kept"):
-            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}")
-        try:
-            task = import_string(options["task"])
-            task = task.using(**{name: options[name] for name in ("backend", "queue_name", "priority") if name in options})
-        except Exception as error:
-            raise self._cannot(status, "retry", f"this process cannot enqueue {options['task']}: {error}") from error
-        return task, call["args"], call["kwargs"]
-
-    def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
-        """Those whose result its backend no longer has (a transaction that was rolled back, a table that was pruned), and
-        those whose task the database's worker did not find.
-        One query of the backend a job; backends that cannot be asked forget nothing."""
-        return [status for status in waiting if self._is_forgotten(status)]
-
-    def _is_forgotten(self, status: Status) -> bool:
-        backend = self._backend(((status.call or {}).get("options") or {}).get("backend"))
-        if backend is None or not backend.supports_get_result or not status.provider_job_id:
-            return False
-        try:
-            backend.get_result(status.provider_job_id)
-        except Exception as error:
-            return type(error).__name__ == "TaskResultDoesNotExist" or _failed_unheard(status.provider_job_id)
-        return False
-
-    def _backend(self, alias: str | None) -> Any:
-        for module in _MODULES:
-            try:
-                return importlib.import_module(module).task_backends[alias or "default"]
-            except Exception:  # not installed, or not set up: the other one may be
-                continue
-        return None
-
-    def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
-        return EngineCannot(status.id, self.name, action, why)
-
-
-def _database() -> str | None:
-    """The database of the results, None for the default one."""
-    try:
-        return router.db_for_write(apps.get_model(_DATABASE_APP, "DBTaskResult"))
-    except LookupError:
-        return None
-
-
-def _failed_unheard(result_id: str) -> bool:
-    """Whether a worker of the database backend gave a result up whose task is gone: it sends no signal then."""
-    try:
-        results = apps.get_model(_DATABASE_APP, "DBTaskResult").objects
-    except LookupError:
-        return False
-    return results.filter(id=result_id, status="FAILED").exists()
-
-
 def _signals() -> list[Any]:
     """The signals modules that are there."""
     found = []
-    for name in _MODULES:
+    for name in MODULES:
         if importlib.util.find_spec(name) is not None:
             found.append(importlib.import_module(f"{name}.signals"))
     return found
@@ -321,6 +229,8 @@ def install(
 ) -> DjangoTasks:
     """Track every Django task of this process: in an AppConfig's `ready`, or by `TrackDjangoTasks` without options.
     The arguments are those of every adapter (see `Tracker`). The last call counts. No connection is made here."""
+    from .engine import DjangoTasks
+
     global _adapter
     uninstall()
     _adapter = Adapter(
@@ -338,6 +248,7 @@ def install(
         for event in _EVENTS:
             # Whatever the sender: an instance for one backend, a class for the next.
             getattr(module, f"task_{event}").connect(getattr(_adapter, event), weak=False, dispatch_uid=f"statuses.{event}")
+    presence.connect(lambda: _adapter)
     engine = DjangoTasks(_adapter)
     registry.register(engine)
     return engine

@@ -1,0 +1,71 @@
+"""The backends of the project: which there are, and what the table of the database's holds."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.db import router
+from django.db.models import Count
+from django.utils.module_loading import import_string
+
+MODULES = ("django.tasks", "django_tasks")
+#: The label of the app with the results of the database backend.
+DATABASE_APP = "django_tasks_database"
+#: The ends of the modules of backends that nobody works for: they run a task where it is enqueued, or never.
+_WITHOUT_WORKERS = (".backends.immediate", ".backends.dummy")
+
+
+def backend_of(alias: str | None) -> Any:
+    """The backend of this name, None where there is none."""
+    for module in MODULES:
+        try:
+            return importlib.import_module(module).task_backends[alias or "default"]
+        except Exception:  # not installed, or not set up: the other one may be
+            continue
+    return None
+
+
+def only_database() -> bool:
+    """Whether all that waits in this project waits in the database, whose workers tell of themselves. Never raises."""
+    if not apps.apps_ready or not apps.is_installed("django_tasks_db"):
+        return False
+    try:
+        from django_tasks_db import DatabaseBackend
+
+        found = [import_string(backend["BACKEND"]) for backend in settings.TASKS.values()]
+    except Exception:  # the project's mistake, and its own checks say so
+        return False
+    waiting = [backend for backend in found if not backend.__module__.endswith(_WITHOUT_WORKERS)]
+    return bool(waiting) and all(issubclass(backend, DatabaseBackend) for backend in waiting)
+
+
+def queue_names() -> set[str]:
+    """The queues that the settings name."""
+    found = (backend_of(alias) for alias in settings.TASKS)
+    return {name for backend in found if backend is not None for name in backend.queues}
+
+
+def depths() -> dict[str, int]:
+    """Queue -> tasks in the database that are due and that no worker has taken. One query."""
+    ready = apps.get_model(DATABASE_APP, "DBTaskResult").objects.ready()
+    return dict(ready.order_by().values_list("queue_name").annotate(waiting=Count("pk")))
+
+
+def database() -> str | None:
+    """The database of the results, None for the default one."""
+    try:
+        return router.db_for_write(apps.get_model(DATABASE_APP, "DBTaskResult"))
+    except LookupError:
+        return None
+
+
+def failed_unheard(result_id: str) -> bool:
+    """Whether a worker of the database backend gave a result up whose task is gone: it sends no signal then."""
+    try:
+        results = apps.get_model(DATABASE_APP, "DBTaskResult").objects
+    except LookupError:
+        return False
+    return results.filter(id=result_id, status="FAILED").exists()

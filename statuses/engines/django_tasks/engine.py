@@ -1,0 +1,129 @@
+"""What can be asked of Django tasks: send a call again, whether a result is still known, and, of the database's backend, who works
+and what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.utils.module_loading import import_string
+
+from statuses import EngineCannot, State, Status
+
+from ... import pauses, presence
+from .. import attempts
+from ..base import Queue, Worker
+from ..reporting import Ordered, queue_of, worker_of
+from .adapter import Adapter, sending_again
+from .backends import backend_of, database, depths, failed_unheard, only_database, queue_names
+from .presence import ALL_QUEUES
+
+#: States a retry may leave: the job is over, or nobody knows.
+_RETRIED = frozenset({State.succeeded, State.failed, State.killed, State.unknown})
+_UNTOLD = "Django tasks know no workers; those of the database's backend alone tell of themselves"
+
+
+class DjangoTasks(Ordered):
+    """Every backend of `settings.TASKS`. Workers and queues are told where all that waits does so in the database."""
+
+    can_kill = False
+    can_kill_queued = True
+    can_retry = True
+    can_tell_forgotten = True
+    reasons: ClassVar = {
+        "stop_worker": _UNTOLD,
+        "restart_pool": "its workers have no pool: each runs one job after the other in itself",
+        "pause_queue": _UNTOLD,
+    }
+
+    def __init__(self, adapter: Adapter) -> None:
+        self.adapter = adapter
+        self.name = adapter.tracker.name
+        self.has_workers = self.has_queues = self.can_stop_worker = self.can_pause_queue = only_database()
+
+    def retry(self, status: Status, by: str | None = None) -> Status:
+        """Enqueue the call again, as another result of its backend. Raises: EngineCannot when the call was not kept whole,
+        its task is no more, or the backend does not take it (the new attempt then failed)."""
+        task, args, kwargs = self._call(status)
+        attempt = status.attempt
+        status.requeued(attempt=attempt, sources=_RETRIED)
+        if not status.changed:
+            raise self._cannot(status, "retry", "somebody else did in the same moment")
+        attempt = status.attempt
+        try:
+            # No worker may see the result before the status is known to be its own.
+            with sending_again(status), transaction.atomic(using=database()):
+                task.enqueue(*args, **kwargs)
+        except Exception as error:
+            attempts.end(status, State.failed, attempt, error)
+            raise self._cannot(status, "retry", f"enqueueing it failed: {error}") from error
+        return status
+
+    def _call(self, status: Status) -> tuple[Any, list[Any], dict[str, Any]]:
+        call = status.call
+        options = (call or {}).get("options") or {}
+        if call is None or "task" not in options:
+            raise self._cannot(status, "retry", "its call was not kept")
+        if call.get("not_kept"):
+            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}")
+        try:
+            task = import_string(options["task"])
+            task = task.using(**{name: options[name] for name in ("backend", "queue_name", "priority") if name in options})
+        except Exception as error:
+            raise self._cannot(status, "retry", f"this process cannot enqueue {options['task']}: {error}") from error
+        return task, call["args"], call["kwargs"]
+
+    def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
+        """Those whose result its backend no longer has (a transaction that was rolled back, a table that was pruned), and
+        those whose task the database's worker did not find.
+        One query of the backend a job; backends that cannot be asked forget nothing."""
+        return [status for status in waiting if self._is_forgotten(status)]
+
+    def _is_forgotten(self, status: Status) -> bool:
+        backend = backend_of(((status.call or {}).get("options") or {}).get("backend"))
+        if backend is None or not backend.supports_get_result or not status.provider_job_id:
+            return False
+        try:
+            backend.get_result(status.provider_job_id)
+        except Exception as error:
+            return type(error).__name__ == "TaskResultDoesNotExist" or failed_unheard(status.provider_job_id)
+        return False
+
+    def workers(self) -> list[Worker]:
+        """Who runs `db_worker`, as they reported themselves, at most 10 s ago; the lost ones of the last day too.
+        One round trip; where one takes from all queues, one more and one query."""
+        told = presence.reports(self.name)
+        names = self._queue_names() if any(ALL_QUEUES in report.facts["queues"] for report in told) else frozenset()
+        return [_worker(report, names) for report in told]
+
+    def queues(self) -> list[Queue]:
+        """The queues that the settings name, that tasks wait in, that workers take from. Two round trips and one query."""
+        waiting = self._depths()
+        reported = {name for report in presence.reports(self.name) for name in report.facts["queues"]} - {ALL_QUEUES}
+        paused = pauses.paused(self.name)
+        names = sorted({*queue_names(), *(waiting or ()), *reported, *paused})
+        return [queue_of(self.name, name, None if waiting is None else waiting.get(name, 0), paused) for name in names]
+
+    def _queue_names(self) -> frozenset[str]:
+        return frozenset({*queue_names(), *(self._depths() or ()), *pauses.paused(self.name)})
+
+    def _depths(self) -> dict[str, int] | None:
+        return self.adapter.tracker.guard.run("asking for the depth of queues", depths)
+
+    def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
+        return EngineCannot(status.id, self.name, action, why)
+
+
+def _worker(report: presence.Report, names: frozenset[str]) -> Worker:
+    """What it said; `names`: what all queues are."""
+    facts = dict(report.facts)
+    if ALL_QUEUES in facts["queues"]:
+        facts["queues"] = sorted({*names, *facts["queues"]} - {*facts["excluded"], ALL_QUEUES})
+    return worker_of(replace(report, facts=facts), _refuses(facts), ("backend",))
+
+
+def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What a worker cannot, as it said itself."""
+    return {} if facts.get("can_stop") else {"stop_worker": "the db_worker command, which would hear of it, did not start it"}

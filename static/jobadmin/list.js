@@ -243,6 +243,7 @@
     x: () => $(".c-check .j-check", here())?.click(),
     r: () => press("retry"),
     K: () => press("killreq"),
+    Enter: () => $("th a", here())?.click(),
   };
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !event.target.closest) return;
@@ -250,7 +251,8 @@
     if (event.key === "Escape" && $("#j-list[data-selecting]")) return pick("none");
     const field = event.target.closest("input:not(.j-check), select, textarea, [contenteditable]");
     if (field || $("#j-keys-on")?.checked === false || !keys[event.key]) return;
-    if (!rows().length || ("xrK".includes(event.key) && !here())) return;
+    if (!rows().length || (["x", "r", "K", "Enter"].includes(event.key) && !here())) return;
+    if (event.key === "Enter" && !event.target.matches(".j-check")) return;     // what is a link or a button knows by itself
     keys[event.key]();
     event.preventDefault();
   });

@@ -78,6 +78,23 @@ def test_every_page_fits_at_every_width(page: Any, addresses: list[str], languag
     assert found == []
 
 
+#: What one can aim at and is smaller than 24 px: sentences have links of their own height, tiles are their links, chips stand apart.
+TOO_SMALL = """() => [...document.querySelectorAll('.ja :is(a, button, summary, select)')].filter(one => {
+  const { width, height } = one.getBoundingClientRect();
+  return one.checkVisibility({ visibilityProperty: true }) && width > 1 && (height < 23.5 || (width < 23.5 && one.querySelector(':scope > .j-i')))
+    && !one.closest('p, pre, .j-note, .j-chip--res, .j-tile, .j-errors, .j-kv, .j-list, .j-feed, .j-job__meta, .j-panel__note, .j-facts');
+}).map(one => one.outerHTML.slice(0, 120))"""
+
+
+def test_what_one_aims_at_is_large_enough(page: Any, addresses: list[str]) -> None:
+    found = []
+    for address in addresses[:4]:
+        page.goto(address)
+        found += [f"{address}: {one}" for one in page.evaluate(TOO_SMALL)]
+
+    assert found == []
+
+
 @pytest.mark.console_errors
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (390, "light")])
 def test_a_page_without_a_store_is_clean_and_fits(page: Any, live: Any, scheme: str, width: int) -> None:

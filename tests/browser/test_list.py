@@ -92,6 +92,11 @@ def test_keys_move_between_rows_select_and_open(page) -> None:
     page.keyboard.press("Escape")
     assert page.locator("tr.is-picked").count() == 0
 
+    page.locator("#j-list tbody tr").nth(1).locator(".j-check").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/list/" not in url)
+    page.go_back()
+    page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url(lambda url: "/list/" not in url)
 

@@ -61,7 +61,19 @@
 
   // Only what a filter swaps: the operation in the head is looked at every second, and must not wipe what one types.
   const isMain = event => event.target.id === "j-main";
-  document.addEventListener("htmx:afterSettle", event => { if (isMain(event)) { showAddress(); closeMenus(); } });
+  document.addEventListener("htmx:afterSettle", event => {
+    if (!isMain(event)) return;
+    showAddress();
+    closeMenus();
+    if (asked) say($("#j-count")?.textContent.trim());      // live refresh is silent
+    asked = false;
+  });
+  // What is asked for again stays one step of the browser's history.
+  let asked = false;
+  document.addEventListener("htmx:beforeHistoryUpdate", ({ detail: { history: update } }) => {
+    asked = true;
+    if (update.path === location.pathname + location.search) update.type = "replace";
+  });
   // The old numbers dim while an answer is on its way; where it takes longer than a moment, the look of loading stands for them.
   const LOADING_AFTER = 300;
   let loading = 0;
@@ -71,7 +83,6 @@
     main().setAttribute("aria-busy", "true");
     loading = setTimeout(() => main()?.classList.add("is-loading"), LOADING_AFTER);
   });
-  document.addEventListener("htmx:pushedIntoHistory", () => { showAddress(); say($("#j-count")?.textContent.trim()); });
   document.addEventListener("htmx:afterRequest", event => {
     if (event.detail.target?.id !== "j-main") return;
     clearTimeout(loading);

@@ -52,6 +52,7 @@ def test_selected_rows_are_killed_and_the_list_tells(page) -> None:
     page.get_by_role("button", name=re.compile("^Request kill 2")).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Request kill for 2").click()
+    steps = page.evaluate("history.length")
 
     dialog.get_by_role("heading", name="Kill requested for 2 jobs").wait_for()
     assert page.locator("[data-bulk]").is_hidden(), "what is done is no longer selected"
@@ -62,6 +63,7 @@ def test_selected_rows_are_killed_and_the_list_tells(page) -> None:
     assert statuses.all().counts()["queued"] == 3
     assert page.locator("tr.is-picked").count() == 0
     expect(page.get_by_role("checkbox", name="Select this page")).to_be_focused()
+    assert page.evaluate("history.length") == steps
 
 
 def test_looking_at_an_operation_leaves_selection_menus_and_words_alone(page) -> None:

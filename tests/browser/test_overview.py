@@ -96,6 +96,7 @@ def test_tiles_and_chips_toggle_states_in_place_and_the_browser_goes_back(page):
     page.locator("#j-tile-failed").click()
     expect(page).to_have_url(re.compile(r"/admin/jobs/\?state=failed$"))
     expect(page.locator("#j-count")).to_contain_text("12 of 120")
+    expect(page.locator("#j-say")).to_have_text("12 of 120 jobs")
     assert page.get_by_role("checkbox", name="Failed").is_checked()
     assert page.locator("#j-tile-failed").get_attribute("aria-current") == "true"
 

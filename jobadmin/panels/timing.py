@@ -57,7 +57,7 @@ def _timing(figures: Any, bins: Sequence[Any], title: str, note: str, ended: int
     return Timing(
         title=title,
         note=note,
-        figures=[(name, getattr(figures, name)) for name in names],
+        figures=[(_("avg") if name == "avg" else name, getattr(figures, name)) for name in names],
         n=figures.n,
         histogram=charts.histogram([(b.low, b.high, b.n) for b in bins], figures.p50, figures.p95),
         label=label,

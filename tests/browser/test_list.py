@@ -288,7 +288,15 @@ def test_what_can_be_done_to_a_row_is_in_sight_however_wide_the_row_is(page, wid
 def test_long_texts_do_not_push_out_of_sight_how_a_job_ended(page, width: int) -> None:
     long = "a.user.with.a.long.name@a-company-with-one.example"
     load(3)
-    load(3, "failed", user=long, queue=long, job_name=f"package.{long}", errors=["OutOfCards: none are left"], job_args={"x": f"Shelf:{long}"})
+    load(
+        3,
+        "failed",
+        user=long,
+        queue=long,
+        job_name=f"package.{long}",
+        errors=["OutOfCards: none are left"],
+        job_args={"x": f"Shelf:{long}"},
+    )
     page.set_viewport_size({"width": width, "height": 800})
     page.goto("/admin/jobs/list/")
 

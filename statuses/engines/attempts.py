@@ -6,6 +6,7 @@ to see why: an older attempt is left alone, a requeue that was missed is caught 
 
 import time
 import zlib
+from datetime import timedelta
 from typing import Any
 
 import statuses
@@ -78,6 +79,16 @@ def start(
     if sent_as is not None and status.provider_job_id != sent_as:
         raise Superseded(status.id, attempt)
     return _hand_out_again(status, worker, attempt) if redelivered else None
+
+
+def arrived(status: Status, worker: str | None, began: float) -> bool:
+    """Whether a start that this worker told since `began` (of `time.monotonic`) is in the store although no answer came: told once
+    more it would be another attempt of what the engine hands out again.  Two round trips."""
+    status.reload()
+    if status.state is not State.started or status.worker != worker or status.started_at is None:
+        return False
+    now = collection.server_time()
+    return status.started_at >= now - timedelta(seconds=time.monotonic() - began)
 
 
 def _hand_out_again(status: Status, worker: str | None, attempt: int) -> int | None:

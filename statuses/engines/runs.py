@@ -4,6 +4,7 @@ For engines that tell the start and the end of a job by two calls in the same th
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ class Run:
     status: JobStatus | None = None
     """What `statuses.current()` gives the job."""
     _known: Status | None = None
+    _began: float = field(default_factory=time.monotonic)
+    _tried: bool = False
     _inside: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -79,6 +82,10 @@ class Run:
             self.status = JobStatus.of(handle, self.tracker.guard)
         elif not self.status.id:
             self.status.found(handle)
+        if self._tried and attempts.arrived(handle, self.worker, self._began):
+            self.attempt, self.told = handle.attempt, True
+            return
+        self._tried = True
         attempt = handle.attempt if self.attempt is None else self.attempt
         attempt = attempts.start(handle, self.worker, attempt, self.redelivered, self.sent_as, self.scheduled)
         if attempt is not None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
@@ -61,6 +62,8 @@ class Run:
     body_ended: bool = False
     """Whether the task's own function has returned: what is sent now are its callbacks and the rest of its chain."""
     _known: Status | None = None
+    _began: float = field(default_factory=time.monotonic)
+    _tried: bool = False
 
     def handle(self) -> Status:
         """A handle of its own for each write, whose errors reach the guard; looked for once."""
@@ -77,6 +80,10 @@ class Run:
             self.status.found(handle)
         message, worker = self.message, self.message.request.get("hostname")
         worker = worker if isinstance(worker, str) else None
+        if self._tried and attempts.arrived(handle, worker, self._began):
+            self.attempt, self.told = handle.attempt, True
+            return
+        self._tried = True
         # Without our header it may be another call under an id of the project's own.
         sent_as = message.task_id if message.known or message.redelivered else None
         later = bool(message.request.get("eta"))

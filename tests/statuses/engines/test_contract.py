@@ -292,7 +292,7 @@ class TestWithAWorker:
         project.becomes(job, "started")
         project.open(gate)
 
-        assert project.ended(job).state is State.succeeded
+        assert (project.ended(job).state, job.attempt) == (State.succeeded, 0)
         assert (job.queued_at - job.recorded_at).total_seconds() >= 0.9
         assert job.wait_time == (job.started_at - job.queued_at).total_seconds()
         project.ended(project.send("add", 1, 1))

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
+from jobadmin.directions import shown
 from jobadmin.models import Job, Operation
 from jobadmin.redaction import redact, redact_text
 
@@ -41,33 +42,37 @@ class JobAdmin(ReadOnlyAdmin):
 class OperationAdmin(ReadOnlyAdmin):
     """The audit trail as Django's admin shows it."""
 
-    list_display = ("created_at", "action", "username", "announced", "changed", "state", "why")
+    list_display = ("created_at", "action", "who", "announced", "changed", "state", "why")
     list_filter = ("action", "state")
     search_fields = ("username", "reason", "description")
     date_hierarchy = "created_at"
     fields = (
-        "action", "user", "username", "address", "why", "which", "selected", "announced", "counted", "state", "done", "changed", "skipped",
+        "action", "user", "who", "address", "why", "which", "selected", "announced", "counted", "state", "done", "changed", "skipped",
         "missing", "by_reason", "went_wrong", "undo_until", "undone_at", "created_at", "started_at", "ended_at", "heartbeat_at",
     )  # fmt: skip
 
     # What people typed and engines said, without secrets: as everywhere else.
 
+    @admin.display(description=_("username"), ordering="username")
+    def who(self, operation: Operation) -> str:
+        return shown(operation.username)
+
     @admin.display(description=_("reason"))
     def why(self, operation: Operation) -> str:
-        return redact_text(operation.reason)
+        return shown(redact_text(operation.reason))
 
     @admin.display(description=_("which jobs"))
     def which(self, operation: Operation) -> str:
-        return redact_text(operation.description)
+        return shown(redact_text(operation.description))
 
     @admin.display(description=_("selected jobs"))
     def selected(self, operation: Operation) -> str:
-        return redact_text(", ".join(operation.ids or ()))
+        return shown(redact_text(", ".join(operation.ids or ())))
 
     @admin.display(description=_("plan"))
     def counted(self, operation: Operation) -> str:
-        return json.dumps(redact(operation.plan), ensure_ascii=False)
+        return shown(json.dumps(redact(operation.plan), ensure_ascii=False))
 
     @admin.display(description=_("error"))
     def went_wrong(self, operation: Operation) -> str:
-        return redact_text(operation.error)
+        return shown(redact_text(operation.error))

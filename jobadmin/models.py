@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from jobadmin.directions import shown
 from jobadmin.redaction import redact_text
 
 
@@ -106,7 +107,7 @@ class Operation(models.Model):
         verbose_name_plural = _("operations")
 
     def __str__(self) -> str:
-        return redact_text(f"{self.get_action_display()}: {self.description or unquote_plus(self.filter)}")
+        return shown(redact_text(f"{self.get_action_display()}: {self.description or unquote_plus(self.filter)}"))
 
     @property
     def is_over(self) -> bool:

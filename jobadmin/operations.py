@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy, ngettext
 import statuses
 from jobadmin import runner
 from jobadmin.controls import Control, Outcome
+from jobadmin.directions import shown
 from jobadmin.filters import JobFilter
 from jobadmin.formats import count
 from jobadmin.models import Job, Operation
@@ -271,14 +272,14 @@ def _log(operation: Operation) -> None:
         user=operation.user,
         content_type=ContentType.objects.get_for_model(Job, for_concrete_model=False),
         object_id=operation.ids[0] if operation.ids and len(operation.ids) == 1 else "",
-        object_repr=operation.description[:200],
+        object_repr=shown(operation.description)[:200],
         action_flag=DELETION if operation.action == Operation.Action.REMOVE else CHANGE,
         change_message=(_LOGGED_CONTROL if operation.action in CONTROLS else _LOGGED)
         % {
             "action": ALL[operation.action].label,
             "pk": operation.pk,
             "count": operation.announced,
-            "reason": redact_text(operation.reason),
+            "reason": shown(redact_text(operation.reason)),
         },
     )
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
 import statuses
+from jobadmin.directions import shown_in_page
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.frame import admin_site, login_url
 from jobadmin.resolver import resolver
@@ -99,6 +100,7 @@ def render(
     request.current_app = site.name
     full = {**site.each_context(request), "is_nav_sidebar_enabled": False, **(context or {})}
     response = TemplateResponse(request, template, full, status=status, headers=dict(headers or {})).render()
+    response.content = shown_in_page(response.content)
     # The same address answers with a page or with a part of it; neither may be taken for the other.
     patch_vary_headers(response, ("HX-Request",))
     response.headers.setdefault("Cache-Control", "no-cache, private")

@@ -1,5 +1,7 @@
 """Whatever a job carries is text, and a secret in it is nobody's business: in every field, on every page, in every file."""
 
+import json
+import re
 from collections.abc import Iterator
 from html import unescape
 from html.parser import HTMLParser
@@ -24,13 +26,15 @@ pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
 TEXTS = {
     "html": "\"'><zap onzap=1>--></textarea></title></script><script>zap()</script>{{ 7|add:7 }}{% zap %}",
     "attribute": "' onzap=1 \" onzap=2 ` onzap=3 javascript:zap()",
-    "bidi": "\u202eevil\u202c\x00\u200f\u2066\u0007\x1b[31m\ufeff",
+    "bidi": "\u202eevil\u202c\x00\u200f\u2066\u0007\x1b[31m\ufeff \u2069 \u2067b \u2068c \u202ad \u202be \u202df",
     "long": "-" + "x" * 10_000 + "*",
     "longest": "-" + "y" * 998 + "*",
     "formula": '=HYPERLINK("http://evil","zap")',
     "emoji": "👩🏽‍🚒🇺🇳\U0001f4a9 \ud7ff ﷽ Z̷̢̛a̶l̴g̵o",
     "path": "../../..//\\?&#%2F%00;x=y",
 }
+#: Characters that turn the direction of the text around them.
+TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 SECRET = "correcthorsebattery"
 #: Spellings in which a secret comes in a text.
 SECRETS = (
@@ -109,6 +113,27 @@ class Strict(HTMLParser):
                 )
 
 
+class Directed(HTMLParser):
+    """What a page says to whoever reads it: texts, and the words of attributes; not what a form sends back."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._is_field = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._is_field = tag == "textarea"
+        self.words += [value or "" for name, value in attrs if name in ("title", "alt", "placeholder") or name.startswith("aria-")]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._is_field = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._is_field:
+            self.words.append(data)
+
+
 def starts() -> list[str]:
     names = ("overview", "list", "names", "errors", "export_csv", "export_json")
     everything = [reverse(f"jobadmin:{name}") + "?span=all" for name in names]
@@ -134,15 +159,35 @@ def walk(client: Client, look: Any) -> None:
     assert crawl(client, first[:1], reverse("jobadmin:overview"), look).broken == []
 
 
-def test_hostile_text_stays_text_on_every_page(admin_client: Client, said: None) -> None:
+def test_hostile_text_stays_text_on_every_page_and_turns_nothing_beside_it(admin_client: Client, said: None) -> None:
     for text in TEXTS.values():
         fill(text, text[:1_000])
+    turned: list[str] = []
+    shown: list[str] = []
 
     def look(address: str, text: str) -> None:
         if text.lstrip().startswith("<"):
             Strict(address).feed(text)
+            words = Directed(text).words
+            turned.extend(f"{address}: {one!r}"[:300] for one in words if TURNING.search(one))
+            shown.extend(one for one in words if "\u27e8U+202E\u27e9evil" in one)
 
     walk(admin_client, look)
+
+    assert turned == [], "\n".join(turned)
+    assert len(shown) > 100
+
+
+def test_a_text_that_turns_is_sent_back_and_exported_as_it_is(admin_client: Client) -> None:
+    name = "\u202eevil\u2066"
+    job = make_status("failed", job_name=name)
+
+    found = admin_client.get(reverse("jobadmin:list"), {"name": name})
+    exported = admin_client.get(reverse("jobadmin:export_json"))
+
+    assert f'name="name" value="{name}"' in found.content.decode()
+    assert f'value="{job.id}"' in found.content.decode()
+    assert json.loads(b"".join(exported))[0]["job_name"] == name
 
 
 def test_a_secret_is_on_no_page_and_in_no_address(admin_client: Client, said: None) -> None:

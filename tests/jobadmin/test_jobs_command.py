@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -176,3 +177,15 @@ def test_an_age_nobody_can_read_is_said(age: str) -> None:
 def test_a_limit_below_nothing_is_refused() -> None:
     with pytest.raises(CommandError, match="expected a whole number from 0, not '-3'"):
         run("jobs", "list", "--limit", "-3")
+
+
+def test_nothing_that_a_job_carries_moves_the_cursor_or_turns_a_line() -> None:
+    text = "\u202eevil\x1b[2J\x9b1A\rdone\u2066"
+    job = make_status("started", job_name=text, error={"class": "E", "message": text, "traceback": f"Traceback\r\n{text}"}, queue=text)
+    job.failed()
+
+    said = run("jobs", "list") + run("jobs", "show", job.id) + run("jobs", "counts", f"name={text}") + run("jobs", "queues")
+
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", said)
+    assert "\u27e8U+202E\u27e9evil\\x1b[2J\\x9b1A" in said
+    assert run_json("jobs", "list")[0]["job_name"] == text

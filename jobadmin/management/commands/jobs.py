@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 
 import statuses
 from jobadmin import exports, fleetrows, formats, plans, verbs
+from jobadmin.directions import shown_in_terminal
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
 from jobadmin.models import Operation
 from jobadmin.paths import split_attempt
@@ -84,7 +85,7 @@ class Command(BaseCommand):
         """The filter the words make; what it does not mean is said."""
         chosen = _filter(words, acting=acting)
         for text in chosen.not_prefixes:
-            self.stderr.write(f"resource={text}: a resource is looked for by its whole text, this is not taken for a prefix")
+            self._warn(f"resource={text}: a resource is looked for by its whole text, this is not taken for a prefix")
         return chosen
 
     # Looking
@@ -94,10 +95,10 @@ class Command(BaseCommand):
         counts = chosen.query.counts()
         if as_json:
             return self._json({"filter": chosen.querystring(), "total": sum(counts.values()), "counts": _named(counts)})
-        self.stdout.write(chosen.describe())
+        self._say(chosen.describe())
         for state, number in counts.items():
-            self.stdout.write(f"{formats.count(number):>14}  {state}")
-        self.stdout.write(f"{formats.count(sum(counts.values())):>14}  in all")
+            self._say(f"{formats.count(number):>14}  {state}")
+        self._say(f"{formats.count(sum(counts.values())):>14}  in all")
 
     def _list(self, *, words: Sequence[str], as_json: bool, limit: int, **_: Any) -> None:
         chosen = self._chosen(words)
@@ -105,9 +106,9 @@ class Command(BaseCommand):
         if as_json:
             return self._json([exports.row(job) for job in found])
         for job in found:
-            self.stdout.write("  ".join(_cell(job, name).ljust(width) for name, width in _COLUMNS).rstrip())
+            self._say("  ".join(_cell(job, name).ljust(width) for name, width in _COLUMNS).rstrip())
         total = chosen.query.count()
-        self.stdout.write(f"{len(found):,} of {formats.count(total)} jobs, {chosen.describe()}")
+        self._say(f"{len(found):,} of {formats.count(total)} jobs, {chosen.describe()}")
 
     def _show(self, *, id: str, as_json: bool, **_: Any) -> None:
         status = statuses.find(id)
@@ -122,20 +123,20 @@ class Command(BaseCommand):
             return self._json(found)
         for name, value in found.items():
             if value not in (None, [], {}) and name not in ("errors", "data", "call", "prior_attempts"):
-                self.stdout.write(f"{name:<18} {_plain(value)}")
+                self._say(f"{name:<18} {_plain(value)}")
         self._show_long(found)
 
     def _workers(self, *, as_json: bool, **_: Any) -> None:
         found = fleetrows.workers()
         self._table(found, ("condition", "worker", "queues", "running", "started", "failed"), as_json)
         if found.rows and not as_json:
-            self.stdout.write(gettext("Started and failed: in the last hour."))
+            self._say(gettext("Started and failed: in the last hour."))
 
     def _queues(self, *, as_json: bool, **_: Any) -> None:
         found = fleetrows.queues()
         self._table(found, ("condition", "queue", "waiting", "oldest_at", "running", "workers", "per_minute", "wait_p95"), as_json)
         if found.rows and not as_json:
-            self.stdout.write(gettext("Per minute: in the last 15 minutes; wait_p95: seconds, of those that started in the last hour."))
+            self._say(gettext("Per minute: in the last 15 minutes; wait_p95: seconds, of those that started in the last hour."))
 
     def _table(self, found: fleetrows.Rows, columns: Sequence[str], as_json: bool) -> None:
         if as_json:
@@ -143,19 +144,19 @@ class Command(BaseCommand):
         lines = [columns, *([_plain_cell(row[name]) for name in columns] for row in found.rows)]
         widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
         for line in lines:
-            self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+            self._say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
         for warning in found.warnings:
-            self.stderr.write(warning)
+            self._warn(warning)
 
     def _show_long(self, found: dict[str, Any]) -> None:
         for attempt in found.get("prior_attempts", ()):
-            self.stdout.write(f"attempt {attempt['attempt'] + 1:<10} {attempt['state']} {attempt['error'] or ''}")
+            self._say(f"attempt {attempt['attempt'] + 1:<10} {attempt['state']} {attempt['error'] or ''}")
         for name in ("call", "data"):
             if found[name] is not None:
-                self.stdout.write(f"\n{name}\n{json.dumps(found[name], indent=2, ensure_ascii=False)}")
+                self._say(f"\n{name}\n{json.dumps(found[name], indent=2, ensure_ascii=False)}")
         for error in found["errors"]:
             text = error.get("traceback") if isinstance(error, dict) else None
-            self.stdout.write(f"\nerror\n{text or _plain(error)}")
+            self._say(f"\nerror\n{text or _plain(error)}")
 
     # Acting
 
@@ -180,14 +181,14 @@ class Command(BaseCommand):
                 "missing": changed.missing, "by_reason": changed.by_reason, "undo": changed.undo, "errors": list(changed.errors),
             })  # fmt: skip
         rest = f"{formats.count(skipped)} skipped, {formats.count(changed.missing)} gone"
-        self.stdout.write(f"{verb.say('did', changed.changed)}; {rest}")
+        self._say(f"{verb.say('did', changed.changed)}; {rest}")
         for error in changed.errors:
-            self.stderr.write(error)
+            self._warn(error)
 
     def _announce(self, plan: plans.Plan, chosen: JobFilter) -> None:
-        self.stdout.write(f"{plan.question} ({chosen.describe()})")
+        self._say(f"{plan.question} ({chosen.describe()})")
         for line in plan.lines:
-            self.stdout.write(f"{formats.count(line.number):>14}  {line.title}" + (f": {line.note}" if line.note else ""))
+            self._say(f"{formats.count(line.number):>14}  {line.title}" + (f": {line.note}" if line.note else ""))
 
     def _ask(self, plan: plans.Plan) -> None:
         """Nothing happens before somebody types the number. Raises: CommandError."""
@@ -214,7 +215,15 @@ class Command(BaseCommand):
                 undo_until=stamp + verbs.UNDO_FOR if changed.undo else None,
             )  # fmt: skip
         except DatabaseError as error:
-            self.stderr.write(f"Not written to the audit trail: {error}")
+            self._warn(f"Not written to the audit trail: {error}")
+
+    # What a job carries must not move the cursor of whoever reads it.
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(shown_in_terminal(text))
+
+    def _warn(self, text: str) -> None:
+        self.stderr.write(shown_in_terminal(text))
 
     def _json(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=exports._written))

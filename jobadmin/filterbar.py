@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -111,6 +112,12 @@ class FilterBar:
 
     def url(self, **changes: object) -> str:
         return self.jobs.url(self.view, *self.path_args, **{**self.extras, **changes})
+
+    def without(self, parameter: str) -> Callable[[str], str]:
+        """Makes links to this page that leave one value of `parameter` more out, for a column of them."""
+        address = self.url(**{parameter: [*self.jobs.tokens(parameter), Token("any-value")]})
+        before, _marker, after = address.partition(urlencode({parameter: "any-value"}))
+        return lambda value: before + urlencode({parameter: str(Token(value, negative=True))}) + after
 
     @property
     def clear_url(self) -> str:

@@ -5,7 +5,7 @@ Everything a job carries is escaped where it enters: the name once a row, the ad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 
 from django.utils.safestring import SafeString, mark_safe
@@ -20,16 +20,17 @@ from jobadmin.redaction import redact_text
 LONGEST_NAME = 80
 
 
-def name_rows(table: NameTable, jobs: JobFilter) -> SafeString:
-    """The rows, each number a link to the list of exactly those jobs."""
-    return mark_safe("\n".join(Rows(table, jobs).html()))
+def name_rows(table: NameTable, jobs: JobFilter, without: Callable[[str], str]) -> SafeString:
+    """The rows, each number a link to the list of exactly those jobs; `without` makes the link that leaves a name out."""
+    return mark_safe("\n".join(Rows(table, jobs, without).html()))
 
 
 class Rows:
     """What the rows of one table have in common: words and addresses, made once."""
 
-    def __init__(self, table: NameTable, jobs: JobFilter) -> None:
-        self.table = table
+    def __init__(self, table: NameTable, jobs: JobFilter, without: Callable[[str], str]) -> None:
+        self.table, self.without = table, without
+        self.hint = escape(_("Show these; with Alt, the others"))
         self.of_name = jobs.links("list", "name")
         self.of_state = {state: jobs.links("list", "name", state=state) for state in NAME_STATES}
         self.by_run_time = jobs.links("list", "name", sort="-run_time")
@@ -45,11 +46,17 @@ class Rows:
             cells = "".join(self._count(row, state, number, name, is_open) for state, number in row.cells)
             total = f'<span class="j-withbar">{count(row.total)}{bar_markup(row.total, self.table.most_total)}</span>'
             yield (
-                f'<tr role="row"><th role="rowheader" scope="row">{_link(address, name, "j-drill j-mono")}</th>'
+                f'<tr role="row"><th role="rowheader" scope="row">{self._name(row, name, address)}</th>'
                 f'<td role="cell" class="j-num" data-label="{self.total}">{_link(address, total)}</td>{cells}'
                 f'<td role="cell" class="j-num" data-label="{self.rate}">{self._failure(row, is_open)}</td>'
                 f'<td role="cell" class="j-num" data-label="p95">{self._p95(row, is_open)}</td></tr>'
             )
+
+    def _name(self, row: NameRow, name: str, address: str) -> str:
+        if not address:
+            return _link("", name, "j-drill j-mono")
+        exclude = escape(self.without(row.value))
+        return f'<a class="j-drill j-mono" href="{escape(address)}" data-exclude="{exclude}" title="{self.hint}">{name}</a>'
 
     def _count(self, row: NameRow, state: str, number: int, name: str, is_open: bool) -> str:
         cell = f'<td role="cell" class="j-num" data-label="{self.words[state]}">'

@@ -160,15 +160,21 @@ def filter_url(jobs: JobFilter, viewname: str = "list", *args: str, **changes: A
 
 
 @register.simple_tag(name="name_rows")
-def rows_of_names(shown: NameTable, jobs: JobFilter) -> SafeString:
-    """``{% name_rows shown filter %}``: the rows of the table of job names."""
-    return name_rows(shown, jobs)
+def rows_of_names(shown: NameTable, jobs: JobFilter, bar: FilterBar) -> SafeString:
+    """``{% name_rows shown filter bar %}``: the rows of the table of job names."""
+    return name_rows(shown, jobs, bar.without("name"))
 
 
 @register.simple_tag
 def here_url(bar: FilterBar, **changes: Any) -> str:
     """Link to the page one is on, with parameters changed."""
     return bar.url(**changes)
+
+
+@register.simple_tag
+def without_url(bar: FilterBar, parameter: str, value: str) -> str:
+    """Link to the page one is on, with a value left out."""
+    return bar.without(parameter)(value)
 
 
 @register.simple_tag

@@ -103,6 +103,14 @@
     main()?.classList.add("j-stalewrap");
   }
 
+  // With Alt a value is left out instead of asked for.
+  document.addEventListener("click", event => {
+    const value = event.altKey && event.target.closest("a[data-exclude]");
+    if (!value) return;
+    event.preventDefault();
+    location.assign(value.dataset.exclude);
+  });
+
   // Fields with suggestions (the ARIA combobox pattern) --------------------------------------------------------------
   function combo(input) {
     const field = input.closest(".j-field"), name = input.dataset.combo;

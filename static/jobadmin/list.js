@@ -76,11 +76,6 @@
   document.addEventListener("click", (event) => {
     const off = event.target.closest("[aria-disabled=true]");
     if (off) return void event.preventDefault();
-    const value = event.altKey && event.target.closest("a[data-exclude]");
-    if (value) {                                       // with Alt a value is left out instead of asked for
-      event.preventDefault();
-      return void location.assign(value.dataset.exclude);
-    }
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button) return;
     const asks = event.target.closest("button[data-asks]");
     if (asks && window.htmx) {

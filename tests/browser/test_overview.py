@@ -382,6 +382,21 @@ def test_several_values_are_counted_in_the_same_words_before_and_after_a_click(p
     expect(field).to_have_attribute("placeholder", "2 queues")
 
 
+def test_with_alt_a_name_or_an_error_is_left_out_of_the_page_one_is_on(page):
+    load()
+    page.goto("/admin/jobs/?state=failed&queue=bulk&queue=default")
+    before = matched(page)
+
+    page.locator("#j-names tbody th a", has_text="mail.send").click(modifiers=["Alt"])
+    page.wait_for_url(re.compile(r"/admin/jobs/\?.*name=-mail.send"))
+    assert 0 < matched(page) < before
+    assert page.locator("#j-names tbody th", has_text="mail.send").count() == 0
+
+    page.locator("#j-errors a.j-mono").first.click(modifiers=["Alt"])
+    page.wait_for_url(re.compile("error=-builtins.ValueError"))
+    assert matched(page) == 0
+
+
 def test_both_numbers_of_the_bar_lead_to_their_jobs(page):
     load()
     page.goto("/admin/jobs/?state=failed&span=24h")

@@ -68,6 +68,7 @@ class Hits:
     def __init__(self, view: View, test: Test) -> None:
         self.view = view
         self.test = test
+        self._made: dict[Any, Array] = {}
 
     @cached_property
     def _mask(self) -> Array | None:
@@ -97,6 +98,12 @@ class Hits:
     def of(self, cells: Array) -> Array:
         """Their cells of an array with one cell a row."""
         return cells if self._mask is None else cells.take(self.rows)
+
+    def once(self, name: Any, make: Callable[[], Array]) -> Array:
+        """An array that several looks need, made at the first use."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
 
 def _implies_live(test: Test) -> bool:
@@ -330,15 +337,19 @@ class Evaluation:
 
     def _fill(self, key: tuple[Any, ...], view: View, looks: Sequence[Any], results: list[dict[Any, Any]]) -> None:
         hits: dict[bytes, Hits] = {}
+        made: dict[tuple[bytes, Any], Any] = {}
         for found, (filter_of, look) in zip(results, looks, strict=True):
             test = filter_of(key)
             if key in found or test is None or test is FALSE or (look.only is not None and not look.only(view.segment)):
                 continue
             if test.digest not in hits:
                 hits[test.digest] = Hits(view, test)
-            found[key] = value = look.compute(hits[test.digest])
-            if not (look.volatile or test.is_volatile):
-                partials.put((key, test.digest, look.key), view.segment.version, value)
+            name = test.digest, look.key
+            if name not in made:  # several answers may look for the same
+                made[name] = look.compute(hits[test.digest])
+                if not (look.volatile or test.is_volatile):
+                    partials.put((key, *name), view.segment.version, made[name])
+            found[key] = made[name]
         self._keep(key, view, looks)
 
     def _keep(self, key: tuple[Any, ...], view: View, looks: Sequence[Any]) -> None:

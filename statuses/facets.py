@@ -15,6 +15,8 @@ from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
 from .segments import Array, pick
 from .states import State
 
+#: In the order of their codes, from 1.
+_STATES = tuple(State)
 #: (family, code) pairs that stand for one text.
 Codes = tuple[tuple[int, int], ...]
 
@@ -40,8 +42,8 @@ def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: b
 
 
 def _facet(text: str, pairs: Codes, tables: Mapping[int, Array], ends: tuple[int, int]) -> FacetCount:
-    numbers = sum(tables[family][code] for family, code in pairs)
-    by_state = {state: int(numbers[state.code]) for state in State}
+    numbers = sum(tables[family][code] for family, code in pairs).tolist()
+    by_state = dict(zip(_STATES, numbers[1:], strict=True))
     return FacetCount(value=text, total=sum(by_state.values()), by_state=by_state, first=from_us(ends[0]), last=from_us(ends[1]))
 
 
@@ -143,7 +145,8 @@ def _can_hold_ends(found: Found, owners: Mapping[int, tuple[Array, Array]], numb
     earliest, latest = np.full(number, _LATEST), np.full(number, _EARLIEST)
     for segment, (keys, _) in found:
         codes, texts = owners.get(segment.family, (keys[:0], keys[:0]))
-        texts = texts[np.isin(codes, keys >> 3)]
+        present = keys >> 3
+        texts = texts[present.take(np.searchsorted(present, codes), mode="clip") == codes]
         low, high = segment.bounds("recorded_at") or (_EARLIEST, _LATEST)
         earliest[texts], latest[texts] = np.minimum(earliest[texts], high), np.maximum(latest[texts], low)
         held.append((segment, texts, low, high))

@@ -196,12 +196,12 @@ class Query:
     def durations_by(self, field: Field, span: Span, limit: int | None = 20) -> dict[str, Durations]:
         """How long jobs ran or waited, for each of the values that most of them have; largest first, ties by value.
         Raises: ValueError, LimitedQuery, StoreUnavailable."""
-        from . import stats
+        from . import groups
 
         one_of("durations_by", field, DICTIONARIES)
         one_of("durations_by", span, SPANS)
         wanted = most(limit)
-        return self._answer("durations_by", lambda evaluation: stats.durations_by(evaluation, field, span, wanted))
+        return self._answer("durations_by", lambda evaluation: groups.durations_by(evaluation, field, span, wanted))
 
     def histogram(self, span: Span, bins: int = 40) -> list[Bin]:
         """How many jobs ran or waited how long, bins of equal width on a logarithmic scale; empty without any, one bin

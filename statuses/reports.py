@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from . import facets, resources, stats, timeseries
+from . import facets, groups, resources, stats, timeseries
 from .answers import Report
 from .arguments import mapping, most, one_of, shown, steps
 from .clauses import MOMENTS, IsStale, KillRequested, moment_us
@@ -47,7 +47,7 @@ class Asked:
             if not isinstance(asked, tuple | list) or len(asked) != 2:
                 raise TypeError(f"durations_by maps a field to (span, limit), not to {shown(asked)}")
             one_of("durations_by", name, DICTIONARIES)
-            answer = partial(stats.durations_by, field=name, column=one_of("durations_by", asked[0], SPANS), limit=most(asked[1]))
+            answer = partial(groups.durations_by, field=name, column=one_of("durations_by", asked[0], SPANS), limit=most(asked[1]))
             self._ask(answer, _into("durations_by", name))
 
     def histogram(self, spans: Mapping[str, int] | None) -> None:

@@ -14,6 +14,9 @@ class State(str, Enum):
     killed = "killed"
     unknown = "unknown"
 
+    #: The same number as Enum's own, which is a function in Python and is called for every look into counts by state.
+    __hash__ = str.__hash__
+
     def __str__(self) -> str:
         return self.value
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import statuses
+from statuses import segments, stats
 from statuses.cache import ENTRY_BYTES, Cache, partials, weight
 from statuses.segments import cache_info
 from statuses.testing import make_status
@@ -131,3 +132,26 @@ class TestInUse:
 
         assert cache_info().max_entries == 7
         assert cache_info().entries <= 7
+
+
+def test_what_several_answers_need_of_a_segment_is_computed_once(store, monkeypatch):
+    job = make_status("succeeded")
+    assert job.run_time is not None
+    counted = []
+    count = stats._count_cells
+    monkeypatch.setattr(stats, "_count_cells", lambda column, hits: (counted.append(column), count(column, hits))[1])
+
+    statuses.all().report(durations=("run_time",), histogram={"run_time": 10})
+
+    assert counted == ["run_time"]
+
+
+def test_the_first_and_last_job_are_read_of_the_segments_that_can_hold_them(store, monkeypatch):
+    monkeypatch.setattr(segments.Segment, "bounds", lambda segment, column: (segment.number, segment.number))
+    listed = [segments.Segment(b"", 0, number, bytes(16), 10, None) for number in range(5)]
+
+    answer = stats.bounds(None)
+    next(answer)
+    look = answer.send([(segment, np.ones(7, int)) for segment in listed])
+
+    assert [segment.number for segment in listed if look.only(segment)] == [0, 4]

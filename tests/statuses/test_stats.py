@@ -97,6 +97,21 @@ def test_moments_out_of_order_are_no_duration():
     assert statuses.all().durations("wait_time").n == 1
 
 
+@pytest.mark.parametrize("groups", [3, 50])
+@settings(quick, max_examples=15)
+@given(runs=st.lists(spans, min_size=60, max_size=120))
+def test_each_of_many_values_has_the_durations_it_has_alone(server_url, groups, runs):
+    fresh(server_url)
+    for name in range(groups):
+        load_runs(runs[name::groups], job_name=f"name-{name}")
+
+    found = statuses.all().durations_by("job_name", "run_time", None)
+
+    assert set(found) == {f"name-{name}" for name in range(groups)}
+    for name, durations in found.items():
+        assert durations == statuses.where(job_name=name).durations("run_time"), name
+
+
 def test_durations_by_lists_the_values_with_most_durations_first():
     load_runs([1, 2, 3], job_name="often")
     load_runs([5, 6], job_name="seldom")

@@ -6,11 +6,15 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+from django.conf import settings
+from django.core.signals import setting_changed
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format, get_format, number_format
+from django.utils.translation import get_language, gettext_lazy, ngettext, pgettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from jobadmin.viewing import present
 
@@ -47,12 +51,36 @@ FEW = 20
 
 def count(number: int) -> str:
     """1204318 -> ``1,204,318``, separated as the reader's language does."""
-    return number_format(number, decimal_pos=0, force_grouping=True)
+    mark = _marks(get_language()).thousands
+    return number_format(number, decimal_pos=0, force_grouping=True) if mark is None else f"{number:,}".replace(",", mark)
 
 
 def _decimal(number: float, places: int) -> str:
     """`number` rounded to `places`: Django's own `number_format` cuts digits off."""
-    return number_format(Decimal(f"{number:.{places}f}"), decimal_pos=places)
+    text, mark = f"{number:.{places}f}", _marks(get_language()).decimal
+    return number_format(Decimal(text), decimal_pos=places) if mark is None else text.replace(".", mark)
+
+
+class _Marks(NamedTuple):
+    """What a language puts between digits; None where Django has to say, as it is no mark after each three."""
+
+    thousands: str | None
+    decimal: str | None
+
+
+@lru_cache(maxsize=64)
+def _marks(language: str | None) -> _Marks:
+    """Asked once a language: a page writes hundreds of numbers, and Django's `number_format` looks all of it up for each."""
+    thousands = get_format("THOUSAND_SEPARATOR", language) if get_format("NUMBER_GROUPING", language) == 3 else None
+    return _Marks(thousands, None if settings.USE_THOUSAND_SEPARATOR else get_format("DECIMAL_SEPARATOR", language))
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if "SEPARATOR" in setting or setting in {"NUMBER_GROUPING", "USE_L10N", "FORMAT_MODULE_PATH", "LANGUAGES"}:
+        _marks.cache_clear()
+
+
+setting_changed.connect(_forget)
 
 
 def cut(text: str, length: int) -> str:
@@ -111,6 +139,11 @@ _UNITS = {
 
 
 def _unit(name: str) -> str:
+    return _unit_in(name, get_language())
+
+
+@lru_cache(maxsize=512)
+def _unit_in(name: str, language: str | None) -> str:
     return str(_UNITS[name])
 
 

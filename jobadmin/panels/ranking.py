@@ -25,8 +25,7 @@ class NameRow:
     counts: Mapping[str, int]
     failure: float
     """Share of the ended jobs that failed, 0 to 1."""
-    failure_words: str
-    is_notable: bool
+    ended: int
     p95: float | None
     p95_bar: float
     """Length of its bar, 0 to 1: by the logarithm, as run times spread over many powers of ten."""
@@ -34,11 +33,21 @@ class NameRow:
     last: datetime | None
 
     @property
+    def failure_words(self) -> str:
+        """That share in words."""
+        return formats.share(self.counts["failed"], self.ended) if self.ended else formats.NOTHING
+
+    @property
+    def is_notable(self) -> bool:
+        return self.failure >= NOTABLE_FAILURES and self.counts["failed"] > 1
+
+    @property
     def cells(self) -> list[tuple[str, int]]:
         """State and count, a column each."""
         return [(state, self.counts[state]) for state in NAME_STATES]
 
 
+_STATES = tuple(state.value for state in State)
 #: What the table of names can be ranked by: column -> the number that decides.
 RANKS: Mapping[str, Callable[[NameRow], Any]] = {
     "total": lambda row: row.total,
@@ -107,7 +116,7 @@ def names(reading: Reading, rank: str, limit: int | None = TOP_NAMES) -> NameTab
 
 
 def _name_row(facet: Any, timing: Any | None) -> NameRow:
-    counts = {state.value: facet.by_state[state] for state in State}
+    counts = {name: facet.by_state[name] for name in _STATES}
     ended = sum(counts[state] for state in ENDED)
     failure = counts["failed"] / ended if ended else 0.0
     return NameRow(
@@ -115,8 +124,7 @@ def _name_row(facet: Any, timing: Any | None) -> NameRow:
         total=facet.total,
         counts=counts,
         failure=failure,
-        failure_words=formats.share(counts["failed"], ended) if ended else formats.NOTHING,
-        is_notable=failure >= NOTABLE_FAILURES and counts["failed"] > 1,
+        ended=ended,
         p95=timing.p95 if timing else None,
         p95_bar=_logarithmic(timing.p95) if timing and timing.p95 else 0.0,
         first=facet.first,

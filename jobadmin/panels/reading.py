@@ -151,4 +151,4 @@ def flag_counts(report: Any) -> dict[str, int]:
 def series_by_state(report: Any) -> dict[str, list[int]]:
     """State -> its counts bucket by bucket."""
     buckets = report.timeline or ()
-    return {state.value: [bucket.counts[state] for bucket in buckets] for state in State}
+    return {name: [bucket.counts[name] for bucket in buckets] for name in map(str, State)}

@@ -8,6 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from django import template
+from django.template.base import Parser, Variable
+from django.template.base import Token as TemplateToken
+from django.templatetags.i18n import TranslateNode, do_translate
 from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -34,6 +37,30 @@ def icon(name: str) -> SafeString:
     return format_html('<svg class="j-i" aria-hidden="true"><use href="#j-{}"/></svg>', ICONS.get(str(name), name))
 
 
+class Words(template.Node):
+    """Words that stand in a template, translated once for each language: a page has a hundred of them."""
+
+    def __init__(self, node: TranslateNode) -> None:
+        self.node = node
+        self.known: dict[str | None, str] = {}
+
+    def render(self, context: template.Context) -> str:
+        language = get_language()
+        if language not in self.known:
+            self.known[language] = self.node.render(context)
+        return self.known[language]
+
+
+@register.tag
+def translate(parser: Parser, token: TemplateToken) -> template.Node:
+    """``{% translate "Jobs" %}`` as Django has it."""
+    node = do_translate(parser, token)
+    is_fixed = (
+        isinstance(node.filter_expression.var, Variable) and not node.filter_expression.var.lookups and not node.filter_expression.filters
+    )
+    return Words(node) if is_fixed and node.asvar is None and node.message_context is None else node
+
+
 @register.filter
 def css_state(name: str) -> str:
     """``failed`` -> ``s-failed``: gives everything inside the colours of a state or flag."""
@@ -43,7 +70,12 @@ def css_state(name: str) -> str:
 @register.filter
 def state_word(name: str) -> str:
     """``failed`` -> ``Failed``, in the reader's language."""
-    return str(formats.STATE_WORDS.get(str(name), name))
+    return _state_word(str(name), get_language())
+
+
+@lru_cache(maxsize=512)
+def _state_word(name: str, language: str | None) -> str:
+    return str(formats.STATE_WORDS.get(name, name))
 
 
 @register.simple_tag

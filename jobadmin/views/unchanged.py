@@ -73,7 +73,7 @@ def _tag(request: HttpRequest, lists_jobs: bool) -> str | None:
         if lists_jobs or "stale" in jobs.flags:
             return None
         silent = jobs.query.where(stale=True).count()
-    if Operation.objects.filter(state__in=Operation.ACTIVE).exists():
+    if Operation.any_active():
         return None
     rights = [resolver().may(request.user, verb.permission) for verb in BULK.values()]
     seen = (

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from . import collection
 from .engines import registry
+from .engines.attempts import WORKER_LOST
 from .engines.base import Engine
 from .engines.guard import LONGEST_LOOK_SECONDS
 from .engines.heartbeats import EVERY_SECONDS
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Class, and so group, of the error that a job which was given up ends with.
-WORKER_LOST = "WorkerLost"
 #: Seconds between the two looks: a heartbeat, and the longest time a process takes to notice that the store is back.
 CONFIRM_SECONDS = EVERY_SECONDS + 2 * LONGEST_LOOK_SECONDS
 #: A queued job is asked about when it has waited this long: its message may be on its way until then.

@@ -25,6 +25,8 @@ OPEN = frozenset({State.unqueued, State.queued, State.started, State.unknown})
 STARTABLE = frozenset({State.unqueued, State.queued, State.unknown, State.killed})
 #: States of a job that waits.
 WAITING = frozenset({State.unqueued, State.queued})
+#: Class, and so group, of the error that a job ends with whose worker the reaper took for lost.
+WORKER_LOST = "WorkerLost"
 #: Attempts that are caught up with; an engine that says it is further has said nonsense.
 MISSED = 100
 
@@ -124,21 +126,33 @@ def _catch_up(status: Status, attempt: int) -> None:
 
 def end(status: Status, state: State, attempt: int | None, error: object = None, data: object = None) -> bool:
     """The attempt is over; False when it had been before. `error` (of a failed or killed one) and `data` (of one that
-    succeeded, where it saved none itself) are kept with the first end only, in the same step.  One round trip."""
+    succeeded, where it saved none itself) are kept with the first end only, in the same step. That the reaper took its worker for
+    lost is no end: whoever ran the attempt knows better.  One round trip."""
     _enter(status, state, attempt, error, data)
-    if not status.changed and attempt is not None and status.attempt < attempt:
+    if status.changed:
+        return True
+    if attempt is not None and status.attempt < attempt:
         _catch_up(status, attempt)
         _enter(status, state, attempt, error, data)
+    elif attempt in (None, status.attempt) and status.state is State.failed and status.error_group == WORKER_LOST:
+        _correct(status, state, status.attempt, error, data)
     return status.changed
 
 
-def _enter(status: Status, state: State, attempt: int | None, error: object, data: object) -> None:
+def _correct(status: Status, state: State, attempt: int, error: object, data: object) -> None:
+    if state is not State.failed:
+        _enter(status, state, attempt, error, data, OPEN | {State.failed})
+    elif error is not None:
+        status.add_error(error, attempt=attempt)
+
+
+def _enter(status: Status, state: State, attempt: int | None, error: object, data: object, sources: frozenset[State] = OPEN) -> None:
     if state is State.succeeded:
-        status.succeeded(attempt=attempt, sources=OPEN, data=data)
+        status.succeeded(attempt=attempt, sources=sources, data=data)
     elif state is State.failed:
-        status.failed(attempt=attempt, sources=OPEN, error=error)
+        status.failed(attempt=attempt, sources=sources, error=error)
     else:
-        status.killed(attempt=attempt, sources=OPEN, error=error)
+        status.killed(attempt=attempt, sources=sources, error=error)
 
 
 def requeue(status: Status, attempt: int, error: object = None, scheduled: bool = False) -> int:

@@ -12,6 +12,7 @@ import sys
 import threading
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import statuses
 from statuses import presence, store
@@ -65,8 +66,10 @@ def reap(stale_seconds: float) -> Reaped:
     stale_after = timedelta(seconds=stale_seconds)
     if store.current().config.stale_after != stale_after:
         store.use(dataclasses.replace(store.current().config, stale_after=stale_after))
-        presence.ALIVE_FOR = 2 * stale_after
-    return _reaper.look()
+    with mock.patch.object(presence, "ALIVE_FOR", 2 * stale_after), contextlib.ExitStack() as patched:
+        if "statuses.engines.rq.engine" in sys.modules:
+            patched.enter_context(mock.patch("statuses.engines.rq.engine.SILENT_SECONDS", 2 * stale_seconds))
+        return _reaper.look()
 
 
 _reaper = Reaper(confirm_seconds=1.0)

@@ -108,12 +108,16 @@ class Process:
 
     def kill(self) -> None:
         """End it and all it has started at once, as a machine that goes dark."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it, and all it has started, a signal."""
         for pid in [self.process.pid, *_children(self.process.pid)]:
             try:
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(pid, number)
             except ProcessLookupError:
                 continue
-        self.process.wait()
 
     def stop(self) -> None:
         """Let it finish what runs, and go."""

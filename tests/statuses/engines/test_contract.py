@@ -357,6 +357,24 @@ def test_the_job_of_a_worker_that_is_killed_becomes_stale_and_is_given_up_by_the
     assert f"worker {job.worker} gave no sign of life" in job.error_summary
 
 
+def test_the_job_of_a_worker_that_only_slept_tells_its_end_after_it_was_given_up(project: Project) -> None:
+    queue, gate = f"asleep-{project.name}", f"{project.name} asleep"
+    worker = project.start_worker("asleep", queue, TEST_PRESENCE="0.5")
+    job = project.send("gated", gate, to=queue)
+    project.began(gate)
+
+    worker.signal(signal.SIGSTOP)
+    try:
+        given_up = project.reaped(job).state
+        project.open(gate)
+    finally:
+        worker.signal(signal.SIGCONT)
+
+    assert given_up is State.failed
+    project.becomes(job, "succeeded")
+    assert (job.attempt, job.data, job.errors[0]["class"]) == (0, {"result": "through"}, "WorkerLost")
+
+
 def test_the_job_of_a_process_that_is_killed_is_failed_although_its_worker_lives(project: Project) -> None:
     queue, gate = f"process-{project.name}", f"{project.name} process"
     project.start_worker("process", queue, TEST_PRESENCE="0.5")
@@ -366,6 +384,7 @@ def test_the_job_of_a_process_that_is_killed_is_failed_although_its_worker_lives
     os.kill(project.pid(gate), signal.SIGKILL)
 
     project.reaped(job)
+    until(lambda: job.reload().error_summary, "it is told why")  # RQ tells it after the end
     assert job.state is State.failed
     assert re.search("WorkerLost|Work-horse", job.error_summary)
 

@@ -45,6 +45,30 @@ def test_a_start_that_comes_after_the_end_changes_nothing(job: Status) -> None:
     assert job.started_at is None
 
 
+def given_up(job: Status) -> None:
+    """What the reaper does."""
+    attempts.start(job, "w1", 0)
+    job.failed(attempt=0, sources={State.started}, error={"class": attempts.WORKER_LOST, "message": "w1 gave no sign of life"})
+
+
+def test_the_end_of_a_job_that_was_given_up_wrongly_is_the_one_its_worker_tells(job: Status) -> None:
+    given_up(job)
+
+    assert attempts.end(job, State.failed, 0, ValueError("no such shelf"))
+
+    assert (end_of(job), job.error_group) == (("failed", 0), "ValueError")
+    assert not attempts.end(job, State.succeeded, 0)
+
+
+def test_a_job_that_was_given_up_and_sent_again_does_not_hear_its_old_worker(job: Status) -> None:
+    given_up(job)
+    job.requeued()
+
+    attempts.end(job, State.succeeded, 0)
+
+    assert end_of(job) == ("queued", 1)
+
+
 def test_a_job_handed_out_again_by_its_broker_is_restarted(job: Status) -> None:
     attempts.start(job, "lost", 0)
 

@@ -117,8 +117,9 @@ def _users(alias: str) -> list[str]:
 
 
 def check_policy() -> list[checks.CheckMessage]:
-    """Whether the store is one that this library and these settings can read, and whether its server may drop statuses when its
-    memory is full. Says nothing while the store is away: pages do; nor where the settings lead to none: that is told already."""
+    """Whether the store is one that this library and these settings can read, whether it is spoken to as the cluster that it is, and
+    whether its server may drop statuses when its memory is full. Says nothing while the store is away: pages do; nor where the settings
+    lead to none: that is told already."""
     given = getattr(settings, "JOBADMIN", {})
     if not given.get("URL") and any(found.id in _NO_HOME for found in _home(given.get("CACHE", "default"), settings.CACHES)):
         return []
@@ -129,6 +130,15 @@ def check_policy() -> list[checks.CheckMessage]:
         return []
     except ConfigurationError as error:
         return [checks.Error(f"JOBADMIN: {error}", id="statuses.E009")]
+    if facts["cluster"] and not current().is_cluster:
+        message = (
+            "The statuses' server is a node of a Redis Cluster, spoken to as one server: while a slot moves writes break off half way."
+        )
+        return [*_policy(facts), checks.Warning(message, hint="Set CLUSTER to True, and FAMILIES for a new store.", id="statuses.W003")]
+    return _policy(facts)
+
+
+def _policy(facts: Mapping[str, Any]) -> list[checks.CheckMessage]:
     policy = facts["policy"]
     if policy.startswith("volatile-"):
         message = f"The statuses' server has maxmemory-policy {policy}: it drops what expires. No status does, but others' keys."

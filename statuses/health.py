@@ -14,7 +14,8 @@ from .store import current
 
 
 def ping() -> dict[str, Any]:
-    """version, server, memory_bytes, policy (maxmemory-policy), persistence, latency_ms. One round trip. Raises: StoreUnavailable."""
+    """version, server, memory_bytes, policy (maxmemory-policy), persistence, cluster (whether it is a node of one), latency_ms. One round
+    trip. Raises: StoreUnavailable."""
     began = time.perf_counter()
     info = current().read("INFO")
     latency_ms = (time.perf_counter() - began) * 1000
@@ -27,6 +28,7 @@ def ping() -> dict[str, Any]:
         "policy": str(facts.get("maxmemory_policy", "")),
         "maxmemory_bytes": int(facts.get("maxmemory", 0)),
         "persistence": "append-only file" if appends else "snapshots" if saves else "none",
+        "cluster": str(facts.get("cluster_enabled", 0)) == "1",
         "role": str(facts.get("role", "")),
         "latency_ms": latency_ms,
     }

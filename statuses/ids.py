@@ -14,6 +14,8 @@ from .arguments import shown
 FAMILIES_MAX = 64
 SEGMENTS_MAX = 1 << 20
 _ATTEMPT = re.compile(r":\d+\Z")
+#: The one way to spell an attempt's number; a job has far fewer.
+_NUMBERED = re.compile(r":(0|[1-9][0-9]{0,8})\Z")
 _GENERATED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 OWN_ID_LENGTH = 200
 
@@ -60,8 +62,8 @@ def recorded_ms(id: str) -> int | None:
 
 def split_attempt(id: str) -> tuple[str, int | None]:
     """`"<id>:<n>"` as id and attempt; any other id with None."""
-    found = _ATTEMPT.search(id)
-    return (id, None) if found is None else (id[: found.start()], int(id[found.start() + 1 :]))
+    found = _NUMBERED.search(id)
+    return (id, None) if found is None else (id[: found.start()], int(found[1]))
 
 
 def check_own(id: object) -> str:

@@ -37,6 +37,8 @@ def load(records: Iterable[Mapping[str, Any]]) -> int:
     Raises: ValueError that starts with the index of a bad record, StatusExists with it (`index`) for an own id that is taken; batches of
     500 before the bad one are loaded then, nothing of its own batch is. Cost: two round trips a batch, packed while the last one is
     written."""
+    if not isinstance(records, Iterable) or isinstance(records, str | bytes | Mapping):
+        raise TypeError(f"records must be mappings one after another, not {shown(records)}")
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="statuses-load") as sender:
         return _load(records, sender)
 

@@ -194,7 +194,8 @@ class Query:
         return self._answer("durations", lambda evaluation: stats.durations(evaluation, span))
 
     def durations_by(self, field: Field, span: Span, limit: int | None = 20) -> dict[str, Durations]:
-        """How long jobs ran or waited, for each of the values that most of them have; largest first, ties by value.
+        """How long jobs ran or waited (`run_time`, `wait_time`), for each of the values of `field` that most of them have; largest first,
+        ties by value. `field`: `job_name`, `queue`, `user`, `worker`, `engine` or `error`, of which a job has one at most.
         Raises: ValueError, LimitedQuery, StoreUnavailable."""
         from . import groups
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def restore(token: str) -> Changed:
-    """Take a removal back: every status that was removed under `token` (`Changed.undo`) and is not gone for good yet.
+    """Take a removal back: every status that was removed under `token` (`Changed.undo`), within the time that it was given (`undo_for`);
+    those that are gone, or for which it is too late, are `missing`.
 
     Source: state and gone_at columns of every segment; a script per 400 rows. Raises: ValueError for a broken token."""
     import numpy as np

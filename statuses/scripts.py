@@ -232,10 +232,18 @@ def start(
 
 
 def requeue(
-    store: Store, place: Place, id: str, guards: Guards, target: State = State.queued, ran: bool = False, failed: bool = False
+    store: Store,
+    place: Place,
+    id: str,
+    guards: Guards,
+    target: State = State.queued,
+    ran: bool = False,
+    failed: bool = False,
+    anew: bool = False,
 ) -> tuple[bool, int]:
     """Archive what ran and queue again; whether anything changed, and the present attempt."""
-    arguments = [*_row(place, token()), "", *_guards(*guards), target.code, "1" if ran else "", "1" if failed else ""]
+    flags = ["1" if flag else "" for flag in (ran, failed, anew)]
+    arguments = [*_row(place, token()), "", *_guards(*guards), target.code, *flags]
     changed, attempt = store.script_once("requeue", _names(store, place), arguments, retry_flag=5)
     return _changed(changed, id), attempt
 

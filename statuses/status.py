@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from . import clock, encoding, ids, keys, record, transitions
 from .clock import from_us
 from .columns import KEPT_FOR_EVER
-from .errors import StatusNotFound
+from .errors import ReadOnlyAttempt, StatusNotFound
 from .ids import Place
 from .record import Record
 from .states import COMPLETED, ENDED, State
@@ -243,10 +243,18 @@ class Status(transitions.Transitions):
         return roll_up(self.children)
 
     def spawn(self, job_name: str | None, **as_create: Any) -> "Status":
-        """A child: a status of its own for one process of this job, so that parallel writers never meet."""
+        """A child: a status of its own for one process of this job, so that parallel writers never meet. Raises what `create` does;
+        ReadOnlyAttempt for an attempt that is over."""
         from .collection import create
 
+        self._check_parent(as_create)
         return create(job_name=job_name, **{"user": self.user, "queue": self.queue, "engine": None, **as_create, "parent": self.id})
+
+    def _check_parent(self, as_create: dict[str, Any]) -> None:
+        if self.archived:
+            raise ReadOnlyAttempt(self.id)
+        if "parent" in as_create:
+            raise TypeError("spawn() takes no argument 'parent': a child of another job is made by create(parent=...)")
 
     def _time(self, name: str) -> datetime | None:
         at = self._record.time_us(name)

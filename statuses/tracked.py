@@ -28,6 +28,8 @@ log = logging.getLogger("statuses")
 REMEMBERED = 1000
 #: Fields of a note that a loaded record can hold: progress and its message.
 _NOTED = frozenset("gm")
+#: How far two clocks may drift apart while a store is away.
+_INEXACT_US = 1_000_000
 #: What would start another attempt when it arrived twice.
 _ONCE = (scripts.start, scripts.requeue)
 
@@ -150,11 +152,12 @@ class Tracked(Status):
         return None
 
     def _say_now(self, action: Callable[..., Any], arguments: tuple[Any, ...], more: Mapping[str, Any]) -> Any:
+        said_us = _now_us()
         try:
             return super()._write(action, *arguments, **more)
         except StoreUnavailable as error:
             with self._telling:
-                self._miss(_Missed(action, arguments, more, _now_us(), True), error)
+                self._miss(_Missed(action, arguments, more, said_us, True), error)
         except StatusNotFound as error:
             self._say(error)
         except ScriptFailed as error:
@@ -271,6 +274,7 @@ class Tracked(Status):
 
     def spawn(self, job_name: str | None, **as_create: Any) -> Status:
         """A child for one process of this job, which raises as little as this one."""
+        self._check_parent(as_create)
         given = {name: self._as_create.get(name) for name in ("user", "queue")}
         return Tracked.begin({**given, "state": State.unqueued, **as_create, "job_name": job_name, "parent": self.id})
 
@@ -291,7 +295,7 @@ class Tracked(Status):
 
 def _again(handle: Status, missed: _Missed) -> None:
     """Say it once more. What arrived the first time is not said again where twice would be another thing."""
-    if missed.sent and missed.action in _ONCE:
+    if missed.sent and missed.action in _ONCE and _may_have_arrived(handle, missed):
         return
     if missed.sent and missed.action is scripts.add_error and _is_there(handle, encoding.loads(missed.arguments[0])):
         return
@@ -300,6 +304,14 @@ def _again(handle: Status, missed: _Missed) -> None:
     except scripts.FieldMoved as moved:
         field, _, new = missed.arguments
         handle._act(missed.action, field, (moved.present, transitions._tags(field, moved.present)), new)
+
+
+def _may_have_arrived(handle: Status, missed: _Missed) -> bool:
+    """Whether a start that was not answered began the attempt that is there, as far as its moment tells; by the store's own clock."""
+    if missed.action is not scripts.start:
+        return True
+    began, ago_us = handle.reload().started_at, _now_us() - missed.at_us
+    return began is not None and began >= collection.server_time() - clock.MICROSECOND * (ago_us + _INEXACT_US)
 
 
 def _fold_all(record: dict[str, Any], missed: Iterable[_Missed]) -> list[_Missed]:

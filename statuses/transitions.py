@@ -135,16 +135,19 @@ class Transitions:
         scheduled: bool = False,
         ran: bool = False,
         failed: bool = False,
+        anew: bool = False,
     ) -> Self:
         """An engine queued the job again: its attempt is archived at once, the new one waits from now on.
         `scheduled`: for later; the new attempt is unqueued, and waits from the moment it is queued. `ran`: the attempt is
-        over even where its start was never told. `failed`: it goes into history as failed, never seen as such before."""
+        over even where its start was never told. `failed`: it goes into history as failed, never seen as such before.
+        `anew`: somebody wants it to run after all; that it was asked to die is forgotten, which otherwise holds until it is killed."""
         target = State.unqueued if scheduled else State.queued
-        self._write(scripts.requeue, _guard(attempt, sources), target, ran, failed)
+        self._write(scripts.requeue, _guard(attempt, sources), target, ran, failed, anew)
         return self
 
     def set_progress(self, at: float, out_of: float | None = None, *, message: str | None = None) -> Self:
-        """`0 <= at <= 1`, or `0 <= at <= out_of`. ValueError otherwise. A message given replaces the last one."""
+        """`0 <= at <= 1`, or `0 <= at <= out_of`. ValueError otherwise. A message given replaces the last one; it is one line, of which
+        1,000 characters are kept: a longer one ends in "…"."""
         fields = {"g": _progress(at, out_of)}
         if message is not None:
             if not isinstance(message, str):
@@ -271,7 +274,10 @@ class Transitions:
         return self
 
     def retry(self, by: str | None = None) -> Self:
-        """Run the job again, through its engine. Raises: EngineCannot."""
+        """Run the job again, through its engine. One that was asked to die and ended by itself is asked no more.
+        Raises: EngineCannot."""
+        if self.archived:
+            raise ReadOnlyAttempt(self.id)
         status = self._status().reload()
         engine = registry.get(status.engine)
         if engine is None or not engine.can_retry:

@@ -6,7 +6,7 @@
 -- [5] rows, ascending, packed: u16 row, 4 bytes rn; [6] kill: by; remove, restore: the moment from which it is gone for good;
 -- [7] kill: reason; [8] kill: "1" ends jobs that wait; [9] "1" when sent a second time.
 -- Returns one byte a row: + changed (kill: asked), k killed, = was so before, . no such job (restore: or its own id
--- is another's by now), else the state's code + 64. Atomic.
+-- is another's by now, or the moment is over), else the state's code + 64. Atomic.
 -- include frame
 -- include span
 -- include fields
@@ -112,7 +112,7 @@ local function delete(row, random)
 end
 
 local function restore(row, state, random)
-  if number(GONE, row, 8) ~= tonumber(ARGV[6]) then return '.' end
+  if number(GONE, row, 8) ~= tonumber(ARGV[6]) or now >= tonumber(ARGV[6]) then return '.' end
   local own = random == 0 and call('HGET', PJ .. row, 'i')
   if own then
     local key, here = alias(row, own)

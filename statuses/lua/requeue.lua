@@ -2,7 +2,8 @@
 -- KEYS[1] the segment's version (string).
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or '';
 -- [9] code of the state it waits in: queued, or unqueued while it is not due;
--- [10] "1": it ran, whether its start was told or not; [11] "1": it failed, unless it ended already.
+-- [10] "1": it ran, whether its start was told or not; [11] "1": it failed, unless it ended already;
+-- [12] "1": a request to die is forgotten, whether it was spent or not.
 -- Returns {1 changed | 0 not | -1 no such job, attempt}. A job that neither started nor ended only enters that state. Atomic.
 -- include row
 -- include once
@@ -18,7 +19,7 @@ local ran = ARGV[10] == '1' or ended(state) or number(STARTED, ROW, 8) > 0
 local target = tonumber(ARGV[9])
 if not ran and state == target then return { 0, present_attempt() } end
 local now, version = clock(FROZEN)
-local spent = is_spent(ROW)
+local spent = is_spent(ROW) or ARGV[12] == '1' and number(ASKED, ROW, 8) > 0
 touch(version, TOKEN)
 remember()
 if ran then

@@ -16,6 +16,8 @@ import statuses
 from statuses import checks
 from statuses import store as stores
 from statuses.apps import KEYS, configure
+from tests.statuses.instances import instances, until
+from tests.statuses.test_cluster import info
 
 REDIS = "django_redis.cache.RedisCache"
 LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
@@ -134,6 +136,17 @@ def test_a_server_that_may_drop_statuses_is_refused(other_server, policy, memory
 
     assert ids(checks.check_policy()) == expected
     assert statuses.ping()["policy"] == policy
+
+
+@pytest.mark.parametrize(("cluster", "expected"), [(False, ["statuses.W003"]), (True, [])])
+def test_a_node_of_a_cluster_that_is_spoken_to_as_one_server_is_warned_of(cluster, expected):
+    with instances() as make:
+        node = make("--cluster-enabled", "yes")
+        node.client().execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+        until(lambda: "cluster_state:ok" in info(node, "INFO"), "a cluster")
+        statuses.configure(url=f"redis://127.0.0.1:{node.port}", cluster=cluster, namespace="c")
+
+        assert ids(checks.check_policy()) == expected
 
 
 def test_a_store_that_is_away_does_not_keep_django_from_starting(tmp_path):

@@ -123,6 +123,17 @@ class TestRoundTrips:
             assert len(names) == len(set(names)) <= 780, verb
 
 
+class TestChildren:
+    @pytest.mark.parametrize("of", [lambda: make_status("started"), lambda: statuses.track("a").__enter__()], ids=["a status", "a block"])
+    def test_a_child_has_the_parent_that_spawned_it_and_no_other(self, of):
+        parent = of()
+
+        with pytest.raises(TypeError, match="'parent'"):
+            parent.spawn("part", parent="other")
+
+        assert statuses.where(parent=parent.id).count() == statuses.where(parent="other").count() == 0
+
+
 class TestStates:
     def test_is_incomplete_holds_unknown_and_the_clause_does_not(self):
         unknown, killed = make_status("unknown"), make_status("killed")
@@ -299,6 +310,17 @@ class TestRemoval:
             assert query.report(count=True).total == 1
         assert not statuses.where(job_name="gone").exists()
 
+    @pytest.mark.parametrize(("seconds", "restored"), [(599, 1), (600, 0), (86_400, 0)])
+    def test_a_removal_is_taken_back_within_its_time_though_nobody_cleaned_since(self, seconds, restored):
+        with frozen_clock() as clock:
+            make_status("failed")
+            token = statuses.all().delete_all(only_ended=True, undo_for=timedelta(minutes=10)).undo
+            clock.tick(seconds)
+
+            done = statuses.restore(token)
+
+        assert (done.changed, done.missing, statuses.all().count()) == (restored, 1 - restored, restored)
+
     def test_nothing_is_restored_over_a_job_that_has_the_id_by_now(self):
         make_status("failed", id="own", job_name="old")
         removal = statuses.all().delete_all(only_ended=True, undo_for=timedelta(minutes=1))
@@ -337,8 +359,9 @@ class TestRemoval:
             status = make_status("failed")
             removal = statuses.all().delete_all(only_ended=True, undo_for=timedelta(minutes=1))
             place = status._place()
-            clock.tick(60)
+            clock.tick(59)
             statuses.restore(removal.undo)
+            clock.tick(1)
 
             answer = scripts.bulk(current(), 0, 0, "sweep", scripts.bulk_rows([(place.row, place.random)]), "1234567")
 

@@ -163,6 +163,24 @@ def test_an_archived_attempt_is_found_by_its_id_and_never_counted():
     assert statuses.where(id=f"{status.id}:0").count() == 0
 
 
+@pytest.mark.parametrize("number", ["00", "01", "-0", "٠", "9" * 5000, "", " 0"])
+def test_an_attempt_is_found_by_its_id_alone_however_else_the_number_is_spelled(number):
+    status = make_status("failed").started()
+    own = make_status("failed", id="own").started()
+
+    assert statuses.find(f"{status.id}:0") is not None is not statuses.find(f"{own.id}:0")
+    assert statuses.find(f"{status.id}:{number}") is None is statuses.find(f"{own.id}:{number}")
+
+
+def test_an_archived_attempt_has_no_children_of_its_own():
+    status = make_status("failed").started()
+
+    with pytest.raises(statuses.ReadOnlyAttempt):
+        status.prior_attempts[0].spawn("part")
+
+    assert status.children.count() == 0
+
+
 def test_an_archived_attempt_is_read_only():
     attempt = make_status("failed").started().prior_attempts[0]
 

@@ -13,6 +13,12 @@ pytestmark = pytest.mark.usefixtures("store")
 PAST = datetime(2012, 2, 3, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("records", [5, None, "abc", b"abc", {"job_name": "a"}])
+def test_what_is_no_row_of_records_is_refused_by_name(records):
+    with pytest.raises(TypeError, match="records must be mappings one after another, not "):
+        statuses.load(records)
+
+
 def test_loaded_jobs_are_found_by_moments_before_their_recording_and_after_their_loading():
     with frozen_clock() as clock:
         early, late = clock.now - timedelta(days=400), clock.now + timedelta(days=2)

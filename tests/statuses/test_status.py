@@ -245,6 +245,15 @@ def test_progress_that_is_no_number_is_refused(at, out_of):
         statuses.create().set_progress(at, out_of)
 
 
+def test_of_a_long_message_a_thousand_characters_are_kept_and_it_says_that_there_was_more():
+    status = make_status("started").set_progress(0.5, message="m" * 1000)
+    assert status.progress_message == "m" * 1000
+
+    status.set_progress(0.6, message="m" * 1001)
+
+    assert status.progress_message == "m" * 999 + "…"
+
+
 def test_a_message_stays_until_another_comes():
     status = statuses.create().set_progress(1, 3, message="page 1").set_progress(2, 3)
 
@@ -526,7 +535,7 @@ class Toy(Engine):
 
     def retry(self, status, by=None):
         self.did.append(("retry", status.id))
-        return status.requeued()
+        return status.requeued(anew=True)
 
 
 class TestThroughAnEngine:
@@ -552,6 +561,34 @@ class TestThroughAnEngine:
 
         assert (status.reload().state, status.kill_requested_by) == ("started", "ann")
         assert toy.did == ([("kill", status.id)] if toy.can_kill else [])
+
+    @pytest.mark.parametrize("end", ["succeeded", "failed"])
+    def test_who_was_asked_to_die_and_ended_by_itself_is_asked_no_more_once_somebody_retries_it(self, toy, end):
+        status = make_status("started", engine="toy").request_kill(by="ann", reason="too slow")
+        getattr(status, end)()
+
+        if not toy.can_retry:
+            with pytest.raises(statuses.EngineCannot):
+                status.retry(by="bob")
+            assert status.reload().kill_requested
+            return
+        status.retry(by="bob").started(refuse_killed=True).check_kill()
+
+        assert (status.reload().state, status.kill_requested, status.kill_requested_by, status.kill_reason) == (
+            "started",
+            False,
+            None,
+            None,
+        )
+        assert (status.prior_attempts[0].kill_requested_by, status.prior_attempts[0].kill_reason) == ("ann", "too slow")
+
+    def test_an_attempt_that_is_over_is_not_retried(self, toy):
+        status = make_status("failed", engine="toy").started().failed()
+
+        with pytest.raises(statuses.ReadOnlyAttempt, match=":0"):
+            statuses.find(f"{status.id}:0").retry()
+
+        assert toy.did == []
 
     @pytest.mark.parametrize("state", statuses.State)
     def test_what_is_over_or_unknown_is_sent_again_where_its_engine_can(self, toy, state):

@@ -16,6 +16,7 @@ import statuses
 from statuses.embedded import EmbeddedServer
 from statuses.testing import assert_failed, assert_one, assert_succeeded, make_status
 from tests.servers import until
+from tests.statuses.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds after which what was waited for does not come any more.
@@ -122,6 +123,22 @@ def test_a_restart_whose_answer_was_lost_is_told_no_second_time(server):
 
         assert (job.reload().attempt, job.worker, len(job.prior_attempts)) == (1, "w", 1)
     assert_succeeded(job)
+
+
+@pytest.mark.parametrize(("known", "arrived"), [(True, True), (True, False), (False, True)], ids=["arrived", "lost", "script unknown"])
+def test_a_start_that_was_not_answered_is_made_up_for_once(server, tmp_path, known, arrived):
+    if known:
+        statuses.create(job_name="before").started()
+    with Proxy(tmp_path, server.socket) as between:
+        statuses.configure(url=between.url, namespace="away", timeout_seconds=0.5)
+        with statuses.track("a", state="queued") as job:
+            between.cut("start", reply=arrived, times=2)
+            job.started(worker="w")
+            assert between.cuts == 2
+        wait_for(lambda: ended() and statuses.where(job_name="a", state="succeeded").count() == 1)
+
+    assert (job.reload().state, job.attempt, job.worker) == ("succeeded", 0, "w")
+    assert job.started_at is not None
 
 
 def test_a_hanging_store_is_waited_for_once(server):

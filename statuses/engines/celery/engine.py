@@ -105,7 +105,7 @@ class Celery(Engine):
         Raises: EngineCannot when the call was not kept whole, or the broker is away (the new attempt then failed)."""
         args, kwargs, options = self._call(status)
         attempt = status.attempt
-        status.requeued(attempt=attempt, sources=_RETRIED)
+        status.requeued(attempt=attempt, sources=_RETRIED, anew=True)
         if not status.changed:
             raise self._cannot(status, "retry", "somebody else did in the same moment")
         task_id = uuid()

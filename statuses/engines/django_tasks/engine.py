@@ -48,7 +48,7 @@ class DjangoTasks(Ordered):
         its task is no more, or the backend does not take it (the new attempt then failed)."""
         task, args, kwargs = self._call(status)
         attempt = status.attempt
-        status.requeued(attempt=attempt, sources=_RETRIED)
+        status.requeued(attempt=attempt, sources=_RETRIED, anew=True)
         if not status.changed:
             raise self._cannot(status, "retry", "somebody else did in the same moment")
         attempt = status.attempt

@@ -47,7 +47,7 @@ class Dramatiq(Ordered):
         Raises: EngineCannot when the call was not kept whole, or the broker is away (the new attempt then failed)."""
         message = self._message(status)
         attempt = status.attempt
-        status.requeued(attempt=attempt, sources=_RETRIED)
+        status.requeued(attempt=attempt, sources=_RETRIED, anew=True)
         if not status.changed:
             raise self._cannot(status, "retry", "somebody else did in the same moment")
         status.set_provider_job_id(message.message_id)

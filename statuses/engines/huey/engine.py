@@ -48,7 +48,7 @@ class Huey(Ordered):
         (the new attempt then failed)."""
         task = self._task(status)
         attempt = status.attempt
-        status.requeued(attempt=attempt, sources=_RETRIED)
+        status.requeued(attempt=attempt, sources=_RETRIED, anew=True)
         if not status.changed:
             raise self._cannot(status, "retry", "somebody else did in the same moment")
         status.set_provider_job_id(task.id)

@@ -115,7 +115,7 @@ class RQ(Engine):
         if job is None:
             self._kept_call(status)  # refuses before anything has changed
         attempt = status.attempt
-        status.requeued(attempt=attempt, sources=_RETRIED)
+        status.requeued(attempt=attempt, sources=_RETRIED, anew=True)
         if not status.changed:
             raise self._cannot(status, "retry", "somebody else did in the same moment")
         mark = Mark(status_id=status.id, attempt=status.attempt)

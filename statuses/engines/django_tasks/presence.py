@@ -36,7 +36,7 @@ def connect(adapter_of: Callable[[], Adapter | None]) -> None:
         return
     adapter = adapter_of()
     try:
-        worker = importlib.import_module(_COMMAND).Worker
+        worker: Any = importlib.import_module(_COMMAND).Worker
     except Exception:
         if adapter is not None:
             adapter.tracker.guard.say("presence", "the workers of Django tasks cannot be followed", trace=True)

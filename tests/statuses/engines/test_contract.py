@@ -357,6 +357,7 @@ def test_the_job_of_a_worker_that_is_killed_becomes_stale_and_is_given_up_by_the
     assert f"worker {job.worker} gave no sign of life" in job.error_summary
 
 
+@pytest.mark.full
 def test_the_job_of_a_worker_that_only_slept_tells_its_end_after_it_was_given_up(project: Project) -> None:
     queue, gate = f"asleep-{project.name}", f"{project.name} asleep"
     worker = project.start_worker("asleep", queue, TEST_PRESENCE="0.5")
@@ -389,6 +390,7 @@ def test_the_job_of_a_process_that_is_killed_is_failed_although_its_worker_lives
     assert re.search("WorkerLost|Work-horse", job.error_summary)
 
 
+@pytest.mark.full
 def test_a_job_is_given_up_with_its_worker_unless_its_process_outlives_it(project: Project) -> None:
     queue, gate = f"orphan-{project.name}", f"{project.name} orphan"
     worker = project.start_worker("orphan", queue, TEST_PRESENCE="0.5")

@@ -131,6 +131,21 @@ def test_a_message_that_is_handed_out_again_after_its_worker_died_is_the_next_at
     assert (job.state, job.attempt, job.prior_attempts[0].state) == (State.succeeded, 1, State.started)
 
 
+def test_a_message_that_is_handed_out_again_after_the_reaper_gave_its_job_up_is_the_next_attempt(project: Project) -> None:
+    first = project.start_worker("first", "dramatiq-reaped", TEST_HANDED_OUT_AGAIN="1", TEST_PRESENCE="0.5")
+    job = project.send("gated", "dramatiq reaped", to="dramatiq-reaped")
+    project.began("dramatiq reaped")
+    first.kill()
+    project.reaped(job)
+
+    project.start_worker("second", "dramatiq-reaped", TEST_HANDED_OUT_AGAIN="1")
+    until(lambda: project.noted("began:dramatiq reaped") == 2, "it runs again")
+    project.open("dramatiq reaped")
+
+    project.becomes(job, "succeeded")
+    assert (job.attempt, job.prior_attempts[0].state, job.prior_attempts[0].error_group) == (1, State.failed, "WorkerLost")
+
+
 def test_a_message_that_is_handed_out_again_after_its_job_was_sent_again_is_refused(project: Project) -> None:
     first = project.start_worker("first", "dramatiq-twice", TEST_HANDED_OUT_AGAIN="1")
     job = project.send("gated", "dramatiq twice", to="dramatiq-twice")

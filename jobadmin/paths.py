@@ -12,7 +12,8 @@ from urllib.parse import quote as percent_quote
 from django.conf import settings
 from django.contrib.admin.utils import quote as admin_quote
 from django.http import HttpRequest
-from django.urls import get_script_prefix, get_urlconf, reverse
+from django.urls import get_script_prefix, get_urlconf, register_converter, reverse
+from django.urls.converters import PathConverter
 from django.utils.http import url_has_allowed_host_and_scheme
 
 #: First path segments that are pages, now or in a later step: an id may never shadow them.
@@ -27,6 +28,19 @@ HERE = "-text-goes-here-"
 _SAFE = "!$&'()*+,;=~:@"
 _ATTEMPT = re.compile(r"(.+):(\d{1,9})", re.DOTALL)
 _ESCAPED = re.compile(r"_([0-9A-F]{2})")
+
+
+#: What the converter is called in routes.
+TEXT = "jobadmin_text"
+
+
+class TextConverter(PathConverter):
+    """Whatever a name may hold. Django's ``path`` ends at a line's end, which an address that somebody else wrote has as ``%0A``."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(TextConverter, TEXT)
 
 
 def quote(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from jobadmin.paths import TEXT
 from jobadmin.views import actions, bulk, export, facets, fleet, job, listing, operations, overview, preferences, unchanged, workflow
 
 app_name = "jobadmin"
@@ -14,11 +15,11 @@ urlpatterns = [
     path("names/", facets.names, name="names"),
     path("errors/", facets.errors, name="errors"),
     path("queues/", fleet.queues, name="queues"),
-    path("queues/<path:queue>/", fleet.queue, name="queue"),
+    path(f"queues/<{TEXT}:queue>/", fleet.queue, name="queue"),
     path("workers/", fleet.workers, name="workers"),
     path("schedules/", fleet.schedules, name="schedules"),
     path("control/<slug:verb>/", fleet.control, name="control"),
-    path("resources/<path:resource>/", facets.resource, name="resource"),
+    path(f"resources/<{TEXT}:resource>/", facets.resource, name="resource"),
     path("suggest/<slug:field>/", facets.suggest, name="suggest"),
     path("bulk/<slug:action>/", bulk.bulk, name="bulk"),
     path("operations/", operations.operations, name="operations"),

@@ -1,5 +1,7 @@
 """Any id and any resource has one address, and comes back from it as it was."""
 
+from urllib.parse import quote as percent_quote
+
 import pytest
 from django.test import RequestFactory
 from django.urls import resolve, reverse, set_script_prefix
@@ -38,6 +40,22 @@ def test_every_resource_leads_to_its_own_page(text: str) -> None:
 
     assert found.view_name == "jobadmin:resource"
     assert paths.unquote(found.kwargs["resource"]) == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_every_queue_leads_to_its_own_page(text: str) -> None:
+    found = resolve(_as_browser(paths.queue_url(text)))
+
+    assert found.view_name == "jobadmin:queue"
+    assert paths.unquote(found.kwargs["queue"]) == text
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE if paths.unquote(text) == text and text.strip("./")])
+def test_a_queue_and_a_resource_are_found_where_another_program_writes_their_address(text: str) -> None:
+    for kind, name in (("queues", "queue"), ("resources", "resource")):
+        found = resolve(_as_browser(f"{reverse('jobadmin:overview')}{kind}/{percent_quote(text, safe='')}/"))
+
+        assert (found.view_name, found.kwargs[name]) == (f"jobadmin:{name}", text)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

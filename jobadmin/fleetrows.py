@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext, ngettext
 
+from jobadmin import formats
 from jobadmin import queues as queues_page
 from jobadmin import workers as workers_page
 from jobadmin.filters import JobFilter
@@ -21,6 +22,8 @@ class Rows:
     """Engines that could not tell now."""
     warnings: list[str]
     """What somebody has to look after."""
+    about: str
+    """Of what time the numbers are."""
 
 
 def workers() -> Rows:
@@ -48,7 +51,12 @@ def workers() -> Rows:
     ]
     lost = ngettext("%(count)d lost worker left jobs behind.", "%(count)d lost workers left jobs behind.", len(found.lost))
     warnings = [lost % {"count": len(found.lost)}] if found.lost else []
-    return Rows(rows=rows, silent=list(found.fleet.silent), warnings=[*warnings, *_of_silent(found.fleet)])
+    return Rows(
+        rows=rows,
+        silent=list(found.fleet.silent),
+        warnings=[*warnings, *_of_silent(found.fleet)],
+        about=gettext("Started and failed: in the last hour."),
+    )
 
 
 def queues() -> Rows:
@@ -75,7 +83,13 @@ def queues() -> Rows:
         gettext("Queue %(queue)s: %(count)d jobs wait, and no worker takes them.") % {"queue": redact_text(row.name), "count": row.waiting}
         for row in found.unserved
     ]
-    return Rows(rows=rows, silent=list(found.fleet.silent), warnings=[*warnings, *_of_silent(found.fleet)])
+    about = gettext("Per minute: in the last %(span)s; wait_p95: seconds, of those that started in the last hour.")
+    return Rows(
+        rows=rows,
+        silent=list(found.fleet.silent),
+        warnings=[*warnings, *_of_silent(found.fleet)],
+        about=about % {"span": formats.brief(found.speed_seconds)},
+    )
 
 
 def _of_silent(told: Fleet) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import statuses
 from jobadmin import depths, fleet
@@ -10,11 +10,12 @@ from jobadmin.controls import Button, buttons
 from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
 from jobadmin.paths import queue_url
+from jobadmin.seen import seen
 from statuses import FacetCount, State
 
 #: Queues on the page; those with the most waiting jobs.
 MOST = 200
-#: Minutes over which the speed is measured; `spans` has a preset of that length.
+#: Minutes over which the speed is measured, where jobs are known that long; `spans` has a preset of that length.
 SPEED_MINUTES = 15
 
 
@@ -70,6 +71,8 @@ class Queues:
     total: int
     """Queues in all."""
     fleet: Fleet
+    speed_seconds: float
+    """Over how long a time the speed is measured."""
 
     @property
     def unserved(self) -> list[QueueRow]:
@@ -85,11 +88,14 @@ class _Counts:
     lately: Mapping[str, FacetCount]
     hour: Mapping[str, FacetCount]
     waits: Mapping[str, statuses.Durations]
+    seen: timedelta
+    """What of the time of `lately` there was anything to see."""
 
 
 def read(jobs: JobFilter, only: str | None = None) -> Queues:
     """Every queue of every engine, those without a worker first; or one of them. `jobs`: a filter that says which moment is now.
-    Source: what the engines tell; four counts by queue, no record; where nobody serves a queue one more; samples of a day."""
+    Source: what the engines tell; four counts by queue and the store's bounds, no record; where nobody serves a queue one more;
+    samples of a day."""
     told = fleet.read()
     counts = _count(jobs)
     lengths: dict[str, int | None] = {}
@@ -108,7 +114,7 @@ def read(jobs: JobFilter, only: str | None = None) -> Queues:
     drawn = depths.sparks(order)
     rows = [_row(name, jobs, told, counts, lengths.get(name), drawn[name]) for name in order]
     rows = [fleet.without_secrets(row) for row in sorted(rows, key=lambda row: not row.is_unserved)]
-    return Queues(rows=rows, total=len(names), fleet=told)
+    return Queues(rows=rows, total=len(names), fleet=told, speed_seconds=counts.seen.total_seconds())
 
 
 def _count(jobs: JobFilter) -> _Counts:
@@ -120,6 +126,7 @@ def _count(jobs: JobFilter) -> _Counts:
         lately=_by_value(_lately(jobs).query.counts_by("queue", None)),
         hour=_by_value(hour.counts_by["queue"]),
         waits=hour.durations_by["queue"],
+        seen=seen(timedelta(minutes=SPEED_MINUTES), jobs.now),
     )
 
 
@@ -166,7 +173,7 @@ def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, depth: int | 
         paused_by=next((queue.paused_by for queue in paused if queue.paused_by), None),
         still_taking=sum(worker.engine in pausing for worker in told.taking(name)),
         buttons=[button for queue in queues for button in buttons(queue)],
-        per_minute=lately / SPEED_MINUTES,
+        per_minute=lately / (counts.seen / timedelta(minutes=1)),
         speed_url=_lately(jobs).with_(queue=name).url("list"),
         started=started.total if started else 0,
         started_url=hour.url("list"),

@@ -11,9 +11,10 @@ import statuses
 from jobadmin import fleet
 from jobadmin.filters import JobFilter
 from jobadmin.redaction import redact_text
+from jobadmin.seen import seen
 from statuses import Status
 
-#: How far back the speed of a queue is measured; the words on the page say the same.
+#: How far back the speed of a queue is measured, where jobs are known that long.
 DRAIN_SPAN = timedelta(minutes=10)
 
 #: Jobs that one depends on which are looked for and listed.
@@ -36,6 +37,8 @@ class Waiting:
     """Different workers that run them."""
     per_second: float = 0.0
     """Jobs of the queue started a second, lately."""
+    measured: float = DRAIN_SPAN.total_seconds()
+    """Seconds over which that is."""
     is_unserved: bool = False
     """Whether it is certain that no living worker takes from its queue."""
     is_paused: bool = False
@@ -63,7 +66,7 @@ def _figure(number: float) -> str:
 
 def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | None:
     """What keeps a job from starting; None once it has started.
-    Source: three counts over its queue, no record; what its engines tell of their workers and queues."""
+    Source: three counts over its queue and the store's bounds, no record; what its engines tell of their workers and queues."""
     if not (status.is_queued or status.is_unqueued):
         return None
     still = sum(1 for job in awaited if not job.is_ended)
@@ -72,6 +75,7 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
     in_queue, listed = statuses.where(queue=status.queue), JobFilter().with_(queue=status.queue, span="all")
     running = in_queue.where(state="started").report(count=True, counts_by={"worker": 1})
     started = in_queue.where(started_at=(now - DRAIN_SPAN, None)).count()
+    measured = seen(DRAIN_SPAN, now).total_seconds()
     is_open = redact_text(status.queue) == status.queue  # a secret stands in no address
     told = fleet.read() if status.is_queued else fleet.Fleet()
     paused = next((queue for queue in told.queues if queue.is_paused and (queue.name, queue.engine) == (status.queue, status.engine)), None)
@@ -83,7 +87,8 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
         running=running.total or 0,
         running_url=listed.url("list", state="started") if is_open else "",
         workers=running.distinct["worker"],
-        per_second=started / DRAIN_SPAN.total_seconds(),
+        per_second=started / measured,
+        measured=measured,
         is_unserved=status.is_queued and told.is_unserved(status.queue, [status.engine], started),
         is_paused=paused is not None,
         paused_at=paused.paused_at if paused else None,

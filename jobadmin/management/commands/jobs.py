@@ -12,7 +12,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.http import QueryDict
 from django.utils import timezone
-from django.utils.translation import gettext
 
 import statuses
 from jobadmin import exports, fleetrows, formats, plans, verbs
@@ -130,13 +129,13 @@ class Command(BaseCommand):
         found = fleetrows.workers()
         self._table(found, ("condition", "worker", "queues", "running", "started", "failed"), as_json)
         if found.rows and not as_json:
-            self._say(gettext("Started and failed: in the last hour."))
+            self._say(found.about)
 
     def _queues(self, *, as_json: bool, **_: Any) -> None:
         found = fleetrows.queues()
         self._table(found, ("condition", "queue", "waiting", "oldest_at", "running", "workers", "per_minute", "wait_p95"), as_json)
         if found.rows and not as_json:
-            self._say(gettext("Per minute: in the last 15 minutes; wait_p95: seconds, of those that started in the last hour."))
+            self._say(found.about)
 
     def _table(self, found: fleetrows.Rows, columns: Sequence[str], as_json: bool) -> None:
         if as_json:

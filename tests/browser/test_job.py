@@ -234,9 +234,10 @@ def test_keys_are_explained_on_the_page_of_a_job_and_lead_away(page: Any, engine
     page.goto(job_url(busy_job().id))
     page.keyboard.press("?")
     help = page.get_by_role("dialog", name="Keyboard shortcuts")
-    assert help.get_by_text("Request kill").is_visible()
+    help.get_by_text("Request kill").wait_for()
     assert help.get_by_text("Select the row").count() == 0
     page.keyboard.press("Escape")
+    help.wait_for(state="hidden")
 
     page.keyboard.press("g")
     page.keyboard.press("l")

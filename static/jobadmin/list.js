@@ -230,7 +230,7 @@
   function step(by) {
     const every = rows(), at = every.indexOf(here());
     const next = every[at < 0 ? (by > 0 ? 0 : every.length - 1) : at + by];
-    $("th a", next)?.focus();
+    if (next) $("th a", next).focus();                 // at either end the focus stays where it is
   }
   const keys = {
     j: () => step(1),

@@ -85,6 +85,8 @@ def test_keys_move_between_rows_select_and_open(page) -> None:
     load(5)
     page.goto("/admin/jobs/list/")
     page.keyboard.press("j")
+    page.keyboard.press("k")
+    assert page.evaluate("document.activeElement.closest('tbody tr')?.rowIndex") == 1, "there is no row before the first"
     page.keyboard.press("j")
     page.keyboard.press("x")
     assert page.locator("tr.is-picked").count() == 1

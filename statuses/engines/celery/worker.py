@@ -6,13 +6,14 @@ was handed out twice only that it is the present one.
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from typing import Any
 
 from celery import signals
 from celery.exceptions import NotRegistered, TaskRevokedError
 
-from statuses import State
+from statuses import State, Status, StatusNotFound
 
 from .. import attempts
 from . import adapter as adapters
@@ -44,6 +45,21 @@ def _read(app: Any, request: Any, queue: str | None = None) -> tuple[adapters.Ad
 
 def _attempt(message: Message) -> int | None:
     return None if message.redelivered else message.attempt
+
+
+def _end(adapter: adapters.Adapter, message: Message, state: State, error: object) -> None:
+    """The job is over, if what is told of is its present attempt."""
+    handle = functools.partial(_here, adapter, message) if message.redelivered else None
+    adapter.end(message, state, _attempt(message), error, handle=handle)
+
+
+def _here(adapter: adapters.Adapter, message: Message) -> Status:
+    """The status of a job that no other worker runs. Raises: StatusNotFound where one does: the broker has handed it out again since, and
+    what ended here is an attempt before."""
+    status, here = adapter.handle(message), message.request.get("hostname")
+    if here and status.state is State.started and status.worker not in (None, here):
+        raise StatusNotFound(f"{status.id} (at {here})")
+    return status
 
 
 def on_task_received(sender: Any = None, request: Any = None, **_: Any) -> None:
@@ -87,8 +103,7 @@ def on_task_failure(sender: Any = None, task_id: Any = None, exception: Any = No
     request = dict(vars(context)) if context.id == task_id else _reserved(task_id)
     found = _read(sender.app, request)
     if found is not None:
-        adapter, message = found
-        adapter.end(message, State.failed, _attempt(message), exception)
+        _end(*found, State.failed, exception)
 
 
 def _reserved(task_id: str) -> dict[str, Any] | None:
@@ -113,8 +128,7 @@ def on_task_revoked(sender: Any = None, request: Any = None, terminated: bool = 
     """A worker met a revoked job, terminated a running one, or found one too late to start."""
     found = _read(sender.app, dict(vars(request)))
     if found is not None:
-        adapter, message = found
-        adapter.end(message, State.killed, _attempt(message), TaskRevokedError("expired before it started") if expired else None)
+        _end(*found, State.killed, TaskRevokedError("expired before it started") if expired else None)
 
 
 def on_task_unknown(sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:

@@ -1,15 +1,19 @@
 """What Celery alone does, with a real prefork worker; the rest is in the contract."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from billiard.exceptions import TimeLimitExceeded
 from celery import Celery, chain, group
 
 import statuses
 from statuses import State, store
 from statuses.engines import celery as tracking
 from statuses.engines import registry
+from statuses.engines.celery import worker as in_worker
+from statuses.engines.celery.messages import HEADER, header
 from tests.servers import Worker, until
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -308,3 +312,24 @@ def test_a_name_that_is_not_tracked_leaves_nothing_neither_here_nor_at_the_worke
     until(lambda: world.noted("untracked"), "it ran")
     world.ended(world.send(world.tasks.nothing.s()))
     assert statuses.all().count() == before + 1
+
+
+@pytest.mark.parametrize("tell", ["failure", "revoked"])
+def test_an_end_that_a_worker_tells_is_none_of_the_job_that_another_one_runs_by_now(world: Any, tell: str) -> None:
+    job = world.send(world.tasks.add.s(1, 1), queue="nobody")
+    job.started("second@tests")
+    task_id = world.task_ids[job.id]
+
+    def told_by(worker_name: str) -> str:
+        request = SimpleNamespace(
+            id=task_id, task="add", hostname=worker_name, delivery_info={"redelivered": True}, **{HEADER: header(job.id, task_id, 0)}
+        )
+        sender = SimpleNamespace(app=world.app, request=request)
+        if tell == "failure":
+            in_worker.on_task_failure(sender, task_id, TimeLimitExceeded(5))
+        else:
+            in_worker.on_task_revoked(sender, request)
+        return job.reload().state
+
+    assert told_by("first@tests") is State.started
+    assert told_by("second@tests") is {"failure": State.failed, "revoked": State.killed}[tell]

@@ -173,6 +173,14 @@ def _skipped(message: str, why: str, *, error: str = "") -> Outcome:
     return Outcome(message=message, changed=Changed(changed=0, skipped=1, missing=0, by_reason={why: 1}), error=error)
 
 
+def sent_before(action: Action, status: Status, attempt: str | None) -> Outcome | None:
+    """What a second click on *Retry* comes to where the attempt it was about has a later one, even one that ended meanwhile;
+    None: go on. `attempt`: the one that the page showed, if it says."""
+    if action.verb is not verbs.RETRY or attempt in (None, str(status.attempt)):
+        return None
+    return _skipped(_("It was sent again already: the page showed an earlier attempt."), "already")
+
+
 def refused(action: Action, status: Status, why: str) -> Outcome:
     """What is recorded when an action came too late: nothing changed, and why."""
     return _skipped(why, _ended(status) or "cannot")

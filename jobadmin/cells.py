@@ -127,7 +127,8 @@ class Menus:
         markup = markup.replace(HERE, escape(segment(job.id)))
         for number, (_name, url, _words) in enumerate(links):
             markup = markup.replace(f"{_LINK}{number}.", escape(url))
-        return mark_safe(markup.replace(_ANCHOR, anchor(job.id)).replace(_ID, escape(job.id)))
+        markup = markup.replace(_ANCHOR, anchor(job.id)).replace(_ATTEMPT, str(job.attempt))
+        return mark_safe(markup.replace(_ID, escape(job.id)))
 
     def _made(self, job: Status, ways: tuple[tuple[str, str], ...]) -> str:
         why_not = tuple((verb.slug, ACTIONS[verb.slug].why_not(job) or "") for verb in self.verbs)
@@ -136,7 +137,7 @@ class Menus:
 
 
 #: Stand for what is a job's own in the markup that its menu shares with those of other jobs.
-_ID, _ANCHOR, _LINK = "\x01id\x01", "\x01anchor\x01", "\x01link\x01"
+_ID, _ANCHOR, _LINK, _ATTEMPT = "\x01id\x01", "\x01anchor\x01", "\x01link\x01", "\x01attempt\x01"
 
 
 @lru_cache(maxsize=1024)
@@ -171,6 +172,8 @@ def _button(slug: str, why_not: str, *, small: bool = False) -> SafeString:
         if why_not
         else format_html('form="j-row" formaction="{}" title="{}"', address, action.title if not small else label)
     )
+    if slug == RETRY.slug and not why_not:
+        where = format_html('{} name="attempt" value="{}"', where, _ATTEMPT)
     if action.confirms and not why_not:
         where = format_html("{} data-asks", where)
     spoken = format_html(' aria-label="{}"', f"{label} {_ID}" if not why_not else f"{label} {_ID}: {why_not}")

@@ -47,6 +47,7 @@ _OWN_WORDS: Mapping[tuple[str, str], Promise] = {
     ("kill-now", "requested"): gettext_lazy("Process told to end"),
     **{(slug, "cannot"): gettext_lazy("Not done: the engine could not") for slug in CONTROLS},
     **{(slug, "already"): gettext_lazy("Nothing to change") for slug in CONTROLS},
+    ("retry", "already"): gettext_lazy("Sent again before"),
 }
 
 #: Outcomes that another try might mend.

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 import statuses
 from jobadmin import operations
-from jobadmin.actions import ACTIONS, Action, Outcome, refused
+from jobadmin.actions import ACTIONS, Action, Outcome, refused, sent_before
 from jobadmin.paths import RESERVED, action_url, job_url, safe_next, split_attempt, unquote
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
@@ -38,7 +38,9 @@ def job_action(request: HttpRequest, quoted: str, action: str) -> HttpResponse:
         return _confirm(request, chosen, status)
     reason = request.POST.get("reason", "").strip()
     begun = timezone.now()
-    outcome = refused(chosen, status, why_not) if why_not else chosen.perform(status, request.user.get_username(), reason)
+    outcome = sent_before(chosen, status, request.POST.get("attempt")) or (
+        refused(chosen, status, why_not) if why_not else chosen.perform(status, request.user.get_username(), reason)
+    )
     operation = operations.record(
         request=request,
         action=chosen.slug,

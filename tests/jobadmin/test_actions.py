@@ -1,5 +1,6 @@
 """Kill, retry and remove one job: who may, what happens, what is said and what is written down."""
 
+import re
 from typing import Any
 
 import pytest
@@ -357,3 +358,18 @@ def test_rows_of_different_workers_do_not_share_what_speaks_against_an_action(cl
     assert "it runs jobs in threads" in rows[cannot.id]
     assert "it runs jobs in threads" not in rows[can.id]
     assert action_url(can.id, "kill-now") in rows[can.id] and action_url(cannot.id, "kill-now") not in rows[cannot.id]
+
+
+@pytest.mark.parametrize("page", ["job", "list"])
+def test_a_second_click_on_retry_sends_nothing_even_where_the_job_failed_again_meanwhile(client: Client, engine: Any, page: str) -> None:
+    status = make_status("failed", engine=engine.name)
+    shown = client.get(job_url(status.id) if page == "job" else reverse("jobadmin:list")).content.decode()
+    attempt = re.search(r'name="attempt" value="(\d+)"', shown)[1]
+
+    act(client, status, "retry", attempt=attempt)
+    status.reload().started().failed()
+    second = act(client, status, "retry", attempt=attempt)
+
+    assert engine.retried == [status.id]
+    assert "It was sent again already" in said(second)
+    assert [operation.changed for operation in Operation.objects.order_by("pk")] == [1, 0]

@@ -251,6 +251,21 @@
     keys[event.key]();
     event.preventDefault();
   });
+  // What is done to one job answers with the page anew: the focus comes back to the row.
+  const ROW = "j-row";
+  document.addEventListener("submit", (event) => {
+    const row = event.target.id === "j-row" && event.submitter?.closest("tr");
+    try { if (row) sessionStorage.setItem(ROW, row.id); } catch { /* it is a comfort */ }
+  });
+  function comeBack() {
+    try {
+      const row = document.getElementById(sessionStorage.getItem(ROW) || "");
+      sessionStorage.removeItem(ROW);
+      if (row && $("#j-list")?.contains(row)) $("th a", row).focus();
+    } catch { /* it is a comfort */ }
+  }
+
   addEventListener("pageshow", update);
+  comeBack();
   update();
 })();

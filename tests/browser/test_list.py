@@ -113,6 +113,20 @@ def test_a_row_s_job_is_asked_to_stop(page) -> None:
     assert job.reload().kill_requested_by == "admin"
 
 
+def test_after_a_key_acted_on_a_row_the_keys_go_on_from_there(page) -> None:
+    for name in ("library.first", "library.second", "library.third"):
+        make_status("started", job_name=name)
+    page.goto("/admin/jobs/list/")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+
+    page.keyboard.press("K")
+    page.locator(".s-killreq.j-badge").wait_for()
+
+    page.wait_for_function("document.activeElement.textContent === 'library.second'")
+    assert [job.job_name for job in statuses.all() if job.kill_requested] == ["library.second"]
+
+
 def test_the_menu_of_a_row_opens_beside_it(page) -> None:
     job = make_status("succeeded")
     page.goto("/admin/jobs/list/")

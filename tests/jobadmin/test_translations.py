@@ -77,6 +77,24 @@ def test_every_string_is_translated_with_the_same_placeholders(language: str) ->
             assert given == set(PLACEHOLDER.findall(plural or text)) or given == set(PLACEHOLDER.findall(text)), (text, translated)
 
 
+#: An English word -> what stands for it in German, and for nothing else: who reads *abbrechen* must know that a job is killed.
+ONE_WORD = {
+    r"\bkill": r"abbr[eu]ch|abgebrochen",
+    r"\bpaus": r"anhalt|angehalten|hält (?!fest|jetzt|ihre)",
+}
+
+
+@pytest.mark.parametrize("english", ONE_WORD)
+def test_a_german_word_for_what_is_done_means_one_thing(english: str) -> None:
+    german = re.compile(rf"\b(?:{ONE_WORD[english]})", re.IGNORECASE)
+    others = re.compile(rf"{english}|asked to (?:stop|die)", re.IGNORECASE)
+
+    wrong = {text: found for _context, text, plural, found, _ in entries(committed("de")) if german.search(" ".join(found))
+             and not others.search(f"{text} {plural}")}  # fmt: skip
+
+    assert wrong == {}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_compiled_catalogue_says_what_the_readable_one_says(language: str) -> None:
     with committed(language).with_suffix(".mo").open("rb") as file:

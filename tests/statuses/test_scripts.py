@@ -278,14 +278,15 @@ def test_tag_says_what_the_field_holds(here):
 def test_bulk_answers_a_byte_a_row(here):
     places = [scripts.create(here, 0, new(state=state))[0] for state in State]
     rows = scripts.bulk_rows((place.row, place.random) for place in places)
+    until = scripts.stamp(here, 0, 600_000_000)
     others = scripts.bulk_rows((place.row, place.random ^ 1) for place in places)
 
     assert scripts.bulk(here, 0, 0, "kill", rows, "1237", "ops", "", "") == b"+++DEF+"
     assert scripts.bulk(here, 0, 0, "kill", rows, "1237", "ops", "", "1") == b"kk=DEF="
-    assert scripts.bulk(here, 0, 0, "remove", rows, "456", 99) == b"++C+++G"
-    assert scripts.bulk(here, 0, 0, "remove", rows, "456", 99) == b"..C...G"
-    assert scripts.bulk(here, 0, 0, "restore", rows[: 4 * scripts.BULK_ROW.size], "", 98) == b"...."
-    assert scripts.bulk(here, 0, 0, "restore", rows, "", 99) == b"++.+++."
+    assert scripts.bulk(here, 0, 0, "remove", rows, "456", until) == b"++C+++G"
+    assert scripts.bulk(here, 0, 0, "remove", rows, "456", until) == b"..C...G"
+    assert scripts.bulk(here, 0, 0, "restore", rows[: 4 * scripts.BULK_ROW.size], "", until - 1) == b"...."
+    assert scripts.bulk(here, 0, 0, "restore", rows, "", until) == b"++.+++."
     assert scripts.bulk(here, 0, 0, "delete", others, "1234567") == b"......."
     assert scripts.bulk(here, 0, 0, "delete", rows, "45") == b"FFC++FG"
     assert scripts.bulk(here, 0, 3, "delete", rows, "45") == b"......."

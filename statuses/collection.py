@@ -215,13 +215,25 @@ def insert(new: scripts.NewRow) -> Status:
 
 
 def _by_alias(here: store.Store, own_id: str) -> Status | None:
+    known = _of_alias(here, own_id)
+    return None if known is None or known.removed else Status.of_record(known, here)
+
+
+def killed_and_removed(own_id: str) -> bool:
+    """Whether a job with an own id was killed before it started and removed since, and can still be taken back. Two round trips."""
+    known = _of_alias(store.current(), own_id)
+    return known is not None and known.removed and known.state is State.killed and not known.numbers["started_at"]
+
+
+def _of_alias(here: store.Store, own_id: str) -> record.Record | None:
+    """The row that an own id speaks of, removed or not."""
     family = _family(own_id)
     found = here.pipeline([("GET", keys.alias(here.families[family], own_id))], primary=True)[0]
     if found is None:
         return None
     segment, row = map(int, found.split())
     known = record.read_rows(here, family, segment, [row], primary=True)[0]
-    return None if known is None or known.removed or known.id != own_id else Status.of_record(known, here)
+    return None if known is None or known.id != own_id else known
 
 
 def find(id: str) -> Status | None:

@@ -264,12 +264,19 @@ def request_kill(
 
 
 def note(
-    store: Store, place: Place, id: str, fields: Fields, data: str | None = None, heartbeat: bool = False, unless_kept: bool = False
+    store: Store,
+    place: Place,
+    id: str,
+    fields: Fields,
+    data: str | None = None,
+    heartbeat: bool = False,
+    unless_kept: bool = False,
+    alive: bool = False,
 ) -> None:
-    """Write what only the job's page shows: fields ('' removes one), data, a heartbeat."""
+    """Write what only the job's page shows: fields ('' removes one), data, a heartbeat. alive: it is one where the job gave any before."""
     arguments: list[Any] = [
         *_row(place, token()),
-        "1" if heartbeat else "",
+        "1" if heartbeat else "2" if alive else "",
         "" if data is None else "2" if unless_kept else "1",
         data or "",
     ]

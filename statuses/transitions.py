@@ -147,13 +147,13 @@ class Transitions:
 
     def set_progress(self, at: float, out_of: float | None = None, *, message: str | None = None) -> Self:
         """`0 <= at <= 1`, or `0 <= at <= out_of`. ValueError otherwise. A message given replaces the last one; it is one line, of which
-        1,000 characters are kept: a longer one ends in "…"."""
+        1,000 characters are kept: a longer one ends in "…". Of a job that gives heartbeats it is one more."""
         fields = {"g": _progress(at, out_of)}
         if message is not None:
             if not isinstance(message, str):
                 raise TypeError(f"message must be a string, not {type(message).__name__}")
             fields["m"] = failure.clean(message, MESSAGE_LENGTH) if message else ""
-        self._write(scripts.note, fields)
+        self._write(scripts.note, fields, alive=True)
         return self
 
     def heartbeat(self) -> Self:

@@ -55,6 +55,13 @@ def create(guard: Guard, **as_create: Any) -> Status:
         raise
 
 
+def refuse_removed(id: str) -> None:
+    """For engines that carry no id of ours: a message whose status is not there may be of a job that was killed while it waited and
+    removed since. Raises: KillRequested for one, as long as the removal can be taken back.  Two round trips."""
+    if collection.killed_and_removed(id):
+        raise KillRequested(id)
+
+
 def start(
     status: Status, worker: str | None, attempt: int, redelivered: bool = False, sent_as: str | None = None, scheduled: bool = False
 ) -> int | None:

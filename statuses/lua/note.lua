@@ -1,7 +1,7 @@
 -- What only the job's own page shows: fields, data, a heartbeat. No answer of a query is cached
 -- that depends on them, so the segment's version stays.
 -- KEYS[1] the segment's version (string).
--- ARGV[1..5] see row.lua; [6] "1": heartbeat; [7] "1": data follows, "2": kept only where there is none; [8] data, '' for none; then pairs of field and value, k: the call.
+-- ARGV[1..5] see row.lua; [6] "1": heartbeat, "2": one where the job gave any before; [7] "1": data follows, "2": kept only where there is none; [8] data, '' for none; then pairs of field and value, k: the call.
 -- Returns 1; -1 no such job. Atomic.
 -- include row
 -- include fields
@@ -22,7 +22,7 @@ if ARGV[8] ~= '' then
 elseif ARGV[7] == '1' then
   call('UNLINK', D)
 end
-if ARGV[6] == '1' then
+if ARGV[6] == '1' or ARGV[6] == '2' and number(HEARTBEAT, ROW, 8) > 0 then
   local now = clock(FROZEN)
   put_new(HEARTBEAT, ROW, 8, now)
 end

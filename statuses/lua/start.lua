@@ -3,6 +3,8 @@
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or ''; [9] worker or '';
 -- [10] "1": a job that is killed or was asked to die does not start; [11] dictionary limit;
 -- [12] "1": the start is a sign of life, more will follow.
+-- With [10] a job that was killed while it waited is refused although it was removed since, as long as its segment stands: whoever
+-- killed it meant the job, and tidied up afterwards.
 -- Returns {1 changed | 0 not | -1 no such job | -2 refused, attempt, state}. A refused queued job is killed. Atomic.
 -- include row
 -- include once
@@ -11,7 +13,15 @@
 -- include codes
 -- include asked
 -- include archive
-if not state then return { -1, 0, 0 } end
+if not state then
+  local killed = 0
+  if ARGV[10] == '1' and OWN == '' and bytes_of(RN, ROW, 4) == RANDOM then
+    local left = number(ST, ROW, 1)
+    if left == 0 or left == 14 then killed = number(KILLED, ROW, 8) end
+  end
+  if killed > 0 and number(STARTED, ROW, 8) == 0 and number(QUEUED, ROW, 8) <= killed then return { -2, 0, 0 } end
+  return { -1, 0, 0 }
+end
 if ARGV[6] == '1' and sent_before() then return { 1, present_attempt(), state } end
 if not allowed(ARGV[7], ARGV[8]) then return { 0, present_attempt(), state } end
 

@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 import struct
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -124,11 +125,9 @@ class TestRoundTrips:
 
 
 class TestChildren:
-    @pytest.mark.parametrize("of", [lambda: make_status("started"), lambda: statuses.track("a").__enter__()], ids=["a status", "a block"])
+    @pytest.mark.parametrize("of", [lambda: nullcontext(make_status("started")), lambda: statuses.track("a")], ids=["a status", "a block"])
     def test_a_child_has_the_parent_that_spawned_it_and_no_other(self, of):
-        parent = of()
-
-        with pytest.raises(TypeError, match="'parent'"):
+        with of() as parent, pytest.raises(TypeError, match="'parent'"):
             parent.spawn("part", parent="other")
 
         assert statuses.where(parent=parent.id).count() == statuses.where(parent="other").count() == 0

@@ -336,3 +336,27 @@ def test_a_job_that_was_killed_twice_in_one_attempt_is_not_asked_to_die_again(st
 
     assert not status.reload().kill_requested
     status.started(refuse_killed=True).check_kill()
+
+
+@pytest.mark.parametrize("how", [{}, {"undo_for": timedelta(minutes=10)}], ids=["for good", "to be undone"])
+def test_a_job_killed_while_it_waited_is_refused_although_it_was_removed(store, how):
+    status = make_status("queued")
+    status.request_kill(by="ops").killed()
+    statuses.where(state="killed").delete_all(only_ended=True, **how)
+
+    with pytest.raises(statuses.KillRequested):
+        statuses.at(status.id).started(refuse_killed=True)
+    with pytest.raises(statuses.StatusNotFound):
+        statuses.at(status.id).started()
+    assert statuses.all().count() == 0
+
+
+def test_of_other_jobs_that_were_removed_nobody_is_told_that_they_were_killed(store):
+    waited, ran, other = make_status("queued"), make_status("started").killed(), make_status("queued").killed()
+    for status in (waited, ran, other):
+        status.delete(force=True)
+    other = statuses.at(other.id[:-1] + ("0" if other.id[-1] != "0" else "1"))
+
+    for status in (waited, ran, other):
+        with pytest.raises(statuses.StatusNotFound):
+            statuses.at(status.id).started(refuse_killed=True)

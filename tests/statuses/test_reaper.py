@@ -118,6 +118,19 @@ def test_a_job_that_is_heard_of_between_the_looks_is_left_alone(time, reaper):
     assert job.reload().is_started
 
 
+def test_progress_is_a_sign_of_life_of_a_job_that_gives_heartbeats(time, reaper):
+    job, other = started(), make_status("started")
+    time.pass_(SILENCE.total_seconds())
+    reaper.look()
+
+    job.set_progress(0.5)
+    time.pass_(CONFIRM_SECONDS)
+
+    assert reaper.look().failed == 0
+    assert job.reload().is_started
+    assert other.set_progress(0.5).reload().heartbeat_at is None
+
+
 def test_a_machine_that_slept_gives_its_jobs_time_to_be_heard(time, reaper):
     job = started()
     reaper.look()

@@ -24,7 +24,7 @@ import statuses
 from statuses import KillRequested, State, Status, StatusExists
 
 from ... import failure, forks
-from .. import calls, registry
+from .. import attempts, calls, registry
 from ..heartbeats import EVERY_SECONDS
 from ..runs import Run, of_message
 from ..tracker import Resources, Tracker, own_id
@@ -132,6 +132,7 @@ class Adapter:
         if found is None:
             found = statuses.find_by(provider_job_id=result.id, engine=self.tracker.name)
         if found is None:
+            attempts.refuse_removed(own_id(self.tracker.name, result.id))
             return self._create(result)
         status = of_message(found, result.id, redelivered=len(result.worker_ids) > 1)
         if status.state is State.unqueued:

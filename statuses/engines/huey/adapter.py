@@ -22,7 +22,7 @@ import statuses
 from statuses import KillRequested, State, Status, StatusExists
 
 from ... import forks
-from .. import calls, registry
+from .. import attempts, calls, registry
 from ..heartbeats import EVERY_SECONDS
 from ..reporting import here
 from ..runs import Run, of_message
@@ -205,6 +205,7 @@ class Adapter:
         found = statuses.find(own_id(self.tracker.name, first_id(task.id)))
         if found is not None:
             return of_message(found, task.id)
+        attempts.refuse_removed(own_id(self.tracker.name, first_id(task.id)))
         try:
             return self.create(task)
         except StatusExists:

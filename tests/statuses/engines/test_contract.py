@@ -326,6 +326,22 @@ def test_a_job_killed_while_it_waits_never_starts_not_even_at_a_new_worker(proje
     assert project.noted(name) == 0
 
 
+def test_a_job_killed_while_it_waits_does_not_start_when_its_record_was_removed(project: Project) -> None:
+    queue, name = f"tidy-{project.name}", f"{project.name} tidied up"
+    jobs = [project.send("count", name, to=queue) for _ in range(2)]
+    other = project.send("count", f"{project.name} stays", to=queue)
+    for job in jobs:
+        project.kill_now(job)
+    removed = statuses.where(id=[job.id for job in jobs]).delete_all(only_ended=True, undo_for=timedelta(minutes=10))
+
+    later_worker(project, queue)
+
+    project.ended(other)
+    assert removed.changed == 2
+    assert project.noted(name) == 0
+    assert [statuses.find(job.id) for job in jobs] == [None, None]
+
+
 def test_a_job_that_was_killed_while_it_waited_runs_once_when_it_is_retried(project: Project) -> None:
     queue, name = f"again-{project.name}", f"{project.name} killed and back"
     job = project.send("count", name, to=queue)

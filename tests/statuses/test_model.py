@@ -232,6 +232,8 @@ class Service(RuleBasedStateMachine):
             job.progress = at / 7
             if message is not None:
                 job.message = message or None
+            if "heartbeat_at" in job.at:  # of a job that gives heartbeats progress is one more
+                job.at.update(heartbeat_at=job.now)
 
         self.write(id, lambda status: status.set_progress(at, 7, message=message) and None, expect)
 

@@ -247,6 +247,8 @@ class Model:
             self.removed.append(self.jobs.pop(job.id))
 
     def restore(self, token: str) -> int:
+        if self.now >= int(token):  # the token is the moment from which it is gone for good
+            return 0
         back = [job for job in self.removed if job.removal == token and self.holders.get(job.id, job) is job]
         for job in back:
             job.removal = None

@@ -103,11 +103,11 @@ class _File:
 
     def value(self, value: Any) -> str:
         """A JSON value as it stands in the file."""
-        raise NotImplementedError
+        return json.dumps(value, default=_written, ensure_ascii=False)
 
     def numbers(self, values: list[float | None]) -> list[str]:
         """Numbers as they stand in the file."""
-        raise NotImplementedError
+        return [self.nothing if value is None else repr(value) for value in values]
 
     def moments(self, values: Any) -> list[str]:
         """Moments, given in microseconds."""
@@ -152,10 +152,7 @@ class _Csv(_File):
         return '"' + text.replace('"', '""') + '"' if _SPECIAL(text) else text
 
     def value(self, value: Any) -> str:
-        return self.text(json.dumps(value, default=_written, ensure_ascii=False))
-
-    def numbers(self, values: list[float | None]) -> list[str]:
-        return ["" if value is None else repr(value) for value in values]
+        return self.text(super().value(value))
 
 
 class _Json(_File):
@@ -171,12 +168,6 @@ class _Json(_File):
         return text
 
     text = staticmethod(encode_basestring)
-
-    def value(self, value: Any) -> str:
-        return json.dumps(value, default=_written, ensure_ascii=False)
-
-    def numbers(self, values: list[float | None]) -> list[str]:
-        return ["null" if value is None else repr(value) for value in values]
 
 
 #: A line of the JSON file.

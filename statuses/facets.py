@@ -13,10 +13,8 @@ from .answers import FacetCount
 from .clock import from_us
 from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
 from .segments import Array, pick
-from .states import State
+from .stats import states_of
 
-#: In the order of their codes, from 1.
-_STATES = tuple(State)
 #: (family, code) pairs that stand for one text.
 Codes = tuple[tuple[int, int], ...]
 
@@ -43,7 +41,7 @@ def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: b
 
 def _facet(text: str, pairs: Codes, tables: Mapping[int, Array], ends: tuple[int, int]) -> FacetCount:
     numbers = sum(tables[family][code] for family, code in pairs).tolist()
-    by_state = dict(zip(_STATES, numbers[1:], strict=True))
+    by_state = states_of(numbers[1:])
     return FacetCount(value=text, total=sum(by_state.values()), by_state=by_state, first=from_us(ends[0]), last=from_us(ends[1]))
 
 

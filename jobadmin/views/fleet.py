@@ -36,8 +36,7 @@ REFRESH_SECONDS = 5
 @require_safe
 def queues(request: HttpRequest) -> HttpResponse:
     """Every queue: what waits, since when, who takes it, how fast."""
-    JobFilter.from_request(request)  # what nobody can read is said, as on every page; what is filtered by changes nothing here
-    jobs = JobFilter()
+    jobs = _unfiltered(request)
     return _render(request, "queues", jobs, {"title": _("Queues"), "shown": queues_page.read(jobs)})
 
 
@@ -46,8 +45,7 @@ def queues(request: HttpRequest) -> HttpResponse:
 @require_safe
 def queue(request: HttpRequest, queue: str) -> HttpResponse:
     """One queue: what it is now, and how deep it was."""
-    JobFilter.from_request(request)
-    name, jobs = unquote(queue), JobFilter()
+    name, jobs = unquote(queue), _unfiltered(request)
     span = request.GET.get("span", depths.DEFAULT)
     if span not in depths.LENGTHS:
         raise BadFilter("span", span[:100], ", ".join(depths.LENGTHS))
@@ -84,8 +82,7 @@ def workers(request: HttpRequest) -> HttpResponse:
 @require_safe
 def schedules(request: HttpRequest) -> HttpResponse:
     """Every periodic job: its rule, when it comes next, what became of the last."""
-    JobFilter.from_request(request)
-    jobs = JobFilter()
+    jobs = _unfiltered(request)
     return _render(request, "schedules", jobs, {"title": _("Schedules"), "shown": schedules_page.read(jobs)})
 
 
@@ -133,6 +130,12 @@ def _confirm(request: HttpRequest, chosen: Control, target: Target, back: str) -
         "reason_length": operations.REASON_LENGTH,
     }
     return render(request, "jobadmin/control.html", context)
+
+
+def _unfiltered(request: HttpRequest) -> JobFilter:
+    """All jobs, whatever is filtered by: that changes nothing here. What nobody can read is said, as on every page.  Raises: BadFilter."""
+    JobFilter.from_request(request)
+    return JobFilter()
 
 
 def _render(request: HttpRequest, name: str, jobs: JobFilter, context: Mapping[str, Any]) -> HttpResponse:

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 import statuses
 from jobadmin.models import Operation
 
+from ..servers import until
 from .test_list import axe, load
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -181,16 +182,10 @@ def test_without_script_selected_rows_go_through_the_confirm_page(browser, live)
     assert page.get_by_role("alert").is_visible()
     page.get_by_label("Type 2 to confirm").fill("2")
     page.get_by_role("button", name="Remove 2").click()
-    for _ in range(100):
-        if Operation.objects.get().is_over:
-            break
-        page.reload()
+    until(lambda: Operation.objects.get().is_over, "the operation ends")
     page.reload()
     assert page.get_by_text("2 jobs removed").is_visible()
     page.get_by_role("button", name="Undo").click()
-    for _ in range(100):
-        if Operation.objects.latest("pk").is_over:
-            break
-        page.reload()
+    until(lambda: Operation.objects.count() == 2 and Operation.objects.latest("pk").is_over, "the undo ends")
     assert statuses.all().count() == 3
     context.close()

@@ -7,9 +7,9 @@ ended, are in the store. Server time is CPU of its main thread, ours and the cla
 the server was with it; the bystander is another client that asks for one key every millisecond."""
 
 import argparse
+import multiprocessing
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -28,26 +28,33 @@ from statuses.store import current
 PIPED = 500
 
 
-class Bystander(threading.Thread):
-    """Another client, asking for one key again and again meanwhile."""
+class Bystander:
+    """Another client, in a process of its own, asking for one key again and again meanwhile."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(daemon=True)
-        self._client = redis.Redis.from_url(url)
-        self._done = threading.Event()
-        self.ms: list[float] = []
-
-    def run(self) -> None:
-        while not self._done.is_set():
-            began = time.perf_counter()
-            self._client.get("bystander")
-            self.ms.append(1000 * (time.perf_counter() - began))
-            self._done.wait(0.001)
+        self._said, theirs = multiprocessing.Pipe()
+        self._process = multiprocessing.get_context("spawn").Process(target=ask, args=(url, theirs), daemon=True)
+        self._process.start()
+        self._said.recv()
 
     def p99(self) -> float:
-        self._done.set()
-        self.join()
-        return sorted(self.ms)[int(0.99 * len(self.ms))]
+        self._said.send("enough")
+        waits = self._said.recv()
+        self._process.join()
+        return sorted(waits)[int(0.99 * len(waits))]
+
+
+def ask(url: str, said: Any) -> None:
+    """Milliseconds that each question took, told once somebody has said that it is enough."""
+    client, waits = redis.Redis.from_url(url), []
+    client.ping()
+    said.send("asking")
+    while not said.poll(0.001):
+        began = time.perf_counter()
+        client.get("bystander")
+        waits.append(1000 * (time.perf_counter() - began))
+    said.recv()
+    said.send(waits)
 
 
 def empty(client: Any, beside: int) -> None:
@@ -74,7 +81,6 @@ def ours(client: Any, url: str, jobs: int, queue: str, states: tuple[str, ...], 
     client.config_set("slowlog-log-slower-than", 0)
     client.slowlog_reset()
     bystander = Bystander(url)
-    bystander.start()
     began, busy = time.perf_counter(), redis_ms(client)
     changed = verb(statuses.where(queue=queue))
     took, spent = time.perf_counter() - began, redis_ms(client) - busy

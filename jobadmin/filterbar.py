@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -43,8 +45,8 @@ class Picker:
     several: str
     """What stands there for several values, ``%d`` being how many."""
     is_set: bool
-    offered: list[str]
-    """Known values, as the URL would write them."""
+    offered: SafeString
+    """Known values, as the URL would write them: the options of a list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +133,7 @@ class FilterBar:
 
     def _picker(self, parameter: str, icon: str, several: str) -> Picker:
         tokens = self.jobs.tokens(parameter)
-        known = [text for text in statuses.all().values(FIELDS[parameter], limit=OFFERED) if redact_text(text) == text]
+        known = tuple(text for text in statuses.all().values(FIELDS[parameter], limit=OFFERED) if redact_text(text) == text)
         return Picker(
             parameter=parameter,
             icon=icon,
@@ -140,7 +142,7 @@ class FilterBar:
             placeholder=str(several) % len(tokens) if len(tokens) > 1 else str(LABELS[parameter]),
             several=str(several),
             is_set=bool(tokens),
-            offered=[str(Token(text)) for text in known],
+            offered=_options(known),
         )
 
     @property
@@ -233,6 +235,12 @@ class FilterBar:
     def everything_url(self) -> str:
         """The list of all jobs there are."""
         return JobFilter().url("list", span=spans.ALL)
+
+
+@lru_cache(maxsize=64)
+def _options(texts: tuple[str, ...]) -> SafeString:
+    """Kept, for these are on every page and seldom others than on the last one."""
+    return format_html_join("", '<option value="{}">', ((str(Token(text)),) for text in texts))
 
 
 def _local(moment: datetime | None) -> str:

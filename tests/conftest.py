@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from statuses.embedded import EmbeddedServer, find_binary, socket_url
 
@@ -28,6 +29,9 @@ os.environ["JOBADMIN_DEMO"] = "0"
 os.environ["DJANGO_SETTINGS_MODULE"] = "jobadmin.settings"
 # Playwright's own loop runs in the tests' thread; Django would refuse the database there.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+# How long an example takes says something about the machine alone; the store is emptied once a test, and examples bear that.
+settings.register_profile("jobadmin", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.load_profile("jobadmin")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

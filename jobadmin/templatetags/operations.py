@@ -22,8 +22,9 @@ def operation_toast(context: template.Context) -> dict[str, Any]:
 
 def toast(finished: int | None = None) -> dict[str, Any]:
     """Context of ``_toast.html``; `finished` is the operation that was shown till now, whose end is worth a word."""
-    active = Operation.objects.filter(state__in=Operation.ACTIVE).defer("ids", "undo_token")
-    found = list(active[:10]) if Operation.any_active() else []
+    found: list[Operation] = []
+    if Operation.any_active():
+        found = list(Operation.objects.filter(state__in=Operation.ACTIVE).defer("ids", "undo_token")[:10])
     shown = next((operation for operation in found if operation.pk == finished), found[0] if found else None)
     ended = None
     if finished is not None and shown is None:

@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import statuses
@@ -12,7 +12,7 @@ from statuses.answers import Bin, Durations
 
 PAST = 1_500_000_000_000_000
 pytestmark = pytest.mark.usefixtures("store")
-quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=40)
 _numbers = iter(range(10**9))
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import statuses
@@ -24,7 +24,7 @@ def totals(buckets):
     return [sum(bucket.counts.values()) for bucket in buckets]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(
     offsets=st.lists(st.integers(0, 10**13), min_size=1, max_size=30),
     low=st.integers(0, 10**13),

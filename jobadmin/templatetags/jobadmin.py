@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
 from jobadmin import formats, paths
-from jobadmin.filterbar import FilterBar
+from jobadmin.filterbar import FilterBar, Toggle
 from jobadmin.filters import JobFilter
 from jobadmin.namerows import bar_markup, name_rows
 from jobadmin.panels.ranking import NameTable
@@ -88,6 +88,19 @@ def state_badge(name: str, large: bool = False) -> SafeString:
 def _badge(name: str, large: bool, language: str | None) -> SafeString:
     classes = f"j-badge {'j-badge--lg ' if large else ''}{css_state(name)}"
     return format_html('<span class="{}">{}{}</span>', classes, icon(name), state_word(name))
+
+
+@register.simple_tag
+def toggle_chip(toggle: Toggle) -> SafeString:
+    """A state or flag of the filter bar, to be switched on and off."""
+    return _toggle_chip(toggle, get_language())
+
+
+@lru_cache(maxsize=256)
+def _toggle_chip(toggle: Toggle, language: str | None) -> SafeString:
+    markup = '<label class="j-chip {}"><input class="j-vh" type="checkbox" name="{}" value="{}"{}>{}{}</label>'
+    checked = mark_safe(" checked" if toggle.is_on else "")
+    return format_html(markup, css_state(toggle.name), toggle.parameter, toggle.name, checked, icon(toggle.name), state_word(toggle.name))
 
 
 @register.simple_tag

@@ -25,6 +25,8 @@ from .board import Board
 MOST_RUNNING = 1_000
 #: Seconds a worker of a held queue sleeps between two looks.
 LOOK_SECONDS = 0.5
+#: How late a server ends the wait of who waits there: it looks ten times a second.
+LATE_SECONDS = 0.25
 
 
 class Present:
@@ -131,7 +133,7 @@ class Present:
         """A worker that waits at the storage in this moment may still get a task: until then it is not said to leave it alone."""
         storage = self.huey.storage
         if hold and getattr(storage, "blocking", False):
-            time.sleep(min(getattr(storage, "read_timeout", None) or 1.0, 2.0))
+            time.sleep(min(getattr(storage, "read_timeout", None) or 1.0, 2.0) + LATE_SECONDS)
 
 
 def _alive(consumer: Any) -> list[int | None]:

@@ -16,6 +16,7 @@ import redis
 
 from statuses.engines import base
 from statuses.engines.base import Engine
+from tests import nursery
 
 ROOT = Path(__file__).parents[1]
 
@@ -107,13 +108,18 @@ class Worker:
     ) -> None:
         self.name = f"{name}@tests"
         self.log = Path(environment["TEST_LOGS"]) / f"{name}.log"
-        command = [sys.executable, "-m", "celery", "-A", "tests.celeryapp", "worker", "-P", pool, "-c", str(count), "-Q", queues]
+        command = ["-m", "celery", "-A", "tests.celeryapp", "worker", "-P", pool, "-c", str(count), "-Q", queues]
         command += ["-n", self.name, "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO", *more]
+        made = {**_outside(), **environment}
+        self.process: nursery.Child | subprocess.Popen[bytes]
         with self.log.open("ab") as log:
             at = self.log.stat().st_size if self.log.exists() else 0
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env={**_outside(), **environment}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
+            if pool in ("gevent", "eventlet"):  # which patch what has to be imported after it
+                self.process = subprocess.Popen(
+                    [sys.executable, *command], cwd=ROOT, env=made, stdout=log, stderr=log, start_new_session=True
+                )
+            else:
+                self.process = nursery.of("celery").start(command, made, (0, log.fileno(), log.fileno()))
         until(lambda: self.said(" ready.", at) or self.process.poll() is not None, f"worker {name} is ready", 30)
         assert self.process.poll() is None, self.log.read_text()
 

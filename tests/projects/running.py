@@ -17,6 +17,7 @@ import pytest
 import statuses
 from statuses import EngineCannot, Status
 from statuses.engines.base import Worker
+from tests import nursery
 from tests.servers import ROOT, Server, until
 
 
@@ -86,19 +87,19 @@ def _outside(environment: dict[str, str]) -> dict[str, str]:
 class Process:
     """A worker, in a process group of its own."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], ready: str, log: Path) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], ready: str, log: Path, engine: str | None) -> None:
+        """`engine`: whose nursery makes it, where it need not be one that can run its own command line again."""
         self.log = log
         at = log.stat().st_size if log.exists() else 0
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, *command],
-                cwd=ROOT,
-                env=_outside(environment),
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        made = _outside(environment)
+        self.process: nursery.Child | subprocess.Popen[bytes]
+        with log.open("ab") as out, open(os.devnull, "rb") as nothing:
+            if engine is None:
+                self.process = subprocess.Popen(
+                    [sys.executable, *command], cwd=ROOT, env=made, stdin=nothing, stdout=out, stderr=out, start_new_session=True
+                )
+            else:
+                self.process = nursery.of(engine).start(command, made, (nothing.fileno(), out.fileno(), out.fileno()))
         until(lambda: ready in self.text()[at:] or self.process.poll() is not None, f"{command} is ready", 30)
         assert self.process.poll() is None, self.text()
 
@@ -145,21 +146,17 @@ class Project:
         self.environment = {"TEST_BROKER": str(broker.socket), "TEST_STORE": store.url, "TEST_LOGS": str(logs)}
         self.gates = broker.client(db=2)
         self.workers: list[Process] = []
-        self._publisher = subprocess.Popen(
-            [sys.executable, "-m", "tests.projects.publisher", self.facts.module],
-            cwd=ROOT,
-            env=_outside(self.environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(logs / f"{name}-publisher.log").open("ab"),
-        )
+        (hears, asked), (answered, tells) = os.pipe(), os.pipe()
+        self._asked, self._answered = os.fdopen(asked, "wb"), os.fdopen(answered, "rb")
+        command = ["-m", "tests.projects.publisher", self.facts.module]
+        with os.fdopen(hears), os.fdopen(tells, "wb"), (logs / f"{name}-publisher.log").open("ab") as log:
+            self._publisher = nursery.of(name).start(command, _outside(self.environment), (hears, tells, log.fileno()))
 
     def ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Let the publisher call a function of the project. Raises: what it raised, as EngineCannot or RuntimeError."""
-        assert self._publisher.stdin is not None and self._publisher.stdout is not None
-        self._publisher.stdin.write(base64.b64encode(pickle.dumps((name, args, kwargs))) + b"\n")
-        self._publisher.stdin.flush()
-        line = self._publisher.stdout.readline()
+        self._asked.write(base64.b64encode(pickle.dumps((name, args, kwargs))) + b"\n")
+        self._asked.flush()
+        line = self._answered.readline()
         assert line, (self.logs / f"{self.name}-publisher.log").read_text()
         outcome, value = pickle.loads(base64.b64decode(line))
         if outcome == "cannot":
@@ -184,7 +181,8 @@ class Project:
         name = f"{name}-{os.getpid()}-{len(self.workers)}-{id(self) % 10_000}"
         made = {**self.environment, **environment}
         command, ready = self.ask(how, name, queue), self.ask("ready_text")
-        self.workers.append(Process(command, made, ready, self.logs / f"{self.name}-{name}.log"))
+        engine = None if how == "command" else self.name
+        self.workers.append(Process(command, made, ready, self.logs / f"{self.name}-{name}.log", engine))
         return self.workers[-1]
 
     def retry(self, status: Status) -> None:
@@ -246,9 +244,9 @@ class Project:
         """End every process of the project."""
         for worker in self.workers:
             worker.kill()
-        if self._publisher.stdin is not None:
-            self._publisher.stdin.close()
+        self._asked.close()
         self._publisher.wait(10)
+        self._answered.close()
 
 
 #: Engines of the contract; django-rq is RQ in other clothes.

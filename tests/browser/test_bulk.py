@@ -10,7 +10,8 @@ import statuses
 from jobadmin.models import Operation
 
 from ..servers import until
-from .test_list import axe, load
+from .looks import axe, themes
+from .test_list import load
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -145,24 +146,26 @@ def test_escape_cancels_and_gives_the_focus_back(page) -> None:
     assert not Operation.objects.exists()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_dialog_confirm_page_and_operations_are_accessible(page, scheme: str) -> None:
+def test_dialog_confirm_page_and_operations_are_accessible(page) -> None:
+    def look() -> None:
+        for scheme in themes(page):
+            assert axe(page, ".ja") == [], scheme
+
     load(3)
-    page.emulate_media(color_scheme=scheme)
     page.goto("/admin/jobs/list/")
     page.locator("#j-list tbody .j-check").first.click()
     page.get_by_role("button", name=re.compile("^Remove")).click()
     page.get_by_role("dialog").get_by_text("Remove 1 job?").wait_for()
-    assert axe(page) == []
+    look()
 
     page.goto("/admin/jobs/bulk/remove/")
-    assert axe(page) == []
+    look()
     page.get_by_label("Type 3 to confirm").fill("3")
     page.get_by_role("button", name="Remove 3").click()
     page.get_by_text("3 jobs removed").wait_for()
-    assert axe(page) == []
+    look()
     page.goto("/admin/jobs/operations/")
-    assert axe(page) == []
+    look()
 
 
 def test_without_script_selected_rows_go_through_the_confirm_page(browser, live) -> None:

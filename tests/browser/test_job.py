@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 import statuses
 from jobadmin.paths import job_url
 from statuses.testing import make_status
 from tests.jobadmin.engines import Toy, toy_engine
 from tests.servers import Server
+
+from .looks import axe, themes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,41 +66,28 @@ def busy_job() -> statuses.Status:
     return status
 
 
-def axe(page: Any) -> list[str]:
-    """Serious findings inside our part of the page."""
-    found = Axe().run(page, context=".ja").response["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_the_job_page_is_clean_for_assistive_technology(page: Any, engine: Toy, scheme: str, width: int) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(job_url(busy_job().id))
-
-    assert axe(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_dialogs_and_failures_are_clean_for_assistive_technology(page: Any, engine: Toy, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.goto(job_url(busy_job().id))
+def test_the_job_page_and_its_dialogs_are_clean_for_assistive_technology(page: Any, engine: Toy) -> None:
+    job = busy_job()
+    for width in (390, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(job_url(job.id))
+        for scheme in themes(page):
+            assert axe(page, ".ja") == [], (width, scheme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.get_by_role("button", name="Kill now").first.click()
     page.get_by_role("dialog", name="Kill this job now?").wait_for()
 
-    assert axe(page) == []
+    for scheme in themes(page):
+        assert axe(page, ".ja") == [], scheme
 
 
 @pytest.mark.console_errors
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_job_that_is_gone_is_said_cleanly(page: Any, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)
+def test_a_job_that_is_gone_is_said_cleanly(page: Any) -> None:
     page.goto(job_url("no-such-job"))
 
     page.get_by_role("heading", name="This job does not exist").wait_for()
-    assert axe(page) == []
+    for scheme in themes(page):
+        assert axe(page, ".ja") == [], scheme
 
 
 def test_killing_a_running_job_is_seen_to_its_end_without_a_reload(page: Any) -> None:

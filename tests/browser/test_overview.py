@@ -5,12 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 import statuses
 from jobadmin.filters import JobFilter
 from statuses.testing import make_status
+
+from .looks import axe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,12 +38,6 @@ def load(number: int = 120, hours: float = 40) -> None:
         for state in ("failed" if n % 10 == 0 else "succeeded",)
         for at in (now - timedelta(hours=hours * (number - n) / number, minutes=1),)
     )
-
-
-def findings(page) -> list[str]:
-    """What axe finds on the whole page; nothing is left out."""
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
 
 def matched(page) -> int:
@@ -507,20 +502,20 @@ def test_pages_are_free_of_findings_wide_and_light_narrow_and_dark(page, name):
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.goto(f"/admin/jobs/{PAGES[name]}")
         page.wait_for_load_state("networkidle")
-        assert findings(page) == [], (theme, width)
+        assert axe(page) == [], (theme, width)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (theme, width)
 
 
-def test_an_error_group_and_a_new_project_are_free_of_findings(page):
+def test_an_error_group_and_a_new_project_are_free_of_axe(page):
     page.goto("/admin/jobs/")
     expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
-    assert findings(page) == []
+    assert axe(page) == []
 
     load()
     page.goto("/admin/jobs/errors/")
     page.locator("#j-errors tbody a.j-mono").first.click()
     expect(page.get_by_text("Retry the group", exact=False).first).to_be_visible()
-    assert findings(page) == []
+    assert axe(page) == []
 
 
 def test_styles_and_scripts_are_small():

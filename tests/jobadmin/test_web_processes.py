@@ -22,7 +22,7 @@ import statuses
 from statuses import State
 from tests.servers import ROOT, Server, until
 
-JOBS = 6_000
+JOBS = 3_000
 
 
 class Web:
@@ -117,7 +117,7 @@ def test_an_operation_goes_on_in_another_process_and_sends_each_job_once(place: 
     first, second = web(), web()
 
     first.ask("retry", "span=all&state=failed")()
-    until(lambda: operations(folder)[0]["done"] > 500, "the operation is under way")
+    until(lambda: operations(folder)[0]["done"] > 200, "the operation is under way")
     first.kill()
     (begun,) = operations(folder)
     until(lambda: operations(folder)[0]["state"] == "done", "another process finishes it", 90)

@@ -1,6 +1,7 @@
 """The dashboard as web processes serve it, with an engine that writes every job it sends again into the file TEST_SENT."""
 
 import os
+from datetime import timedelta
 
 from django.core.wsgi import get_wsgi_application
 
@@ -27,3 +28,7 @@ class Noting(Engine):
 
 application = get_wsgi_application()
 registry.register(Noting())
+
+from jobadmin import runner  # noqa: E402  # It has models, which come with the application.
+
+runner.LEASE, runner._LOOK_SECONDS = timedelta(seconds=5), 0.5

@@ -95,7 +95,9 @@ def configure(**settings: Any) -> config.Config:
     return made
 
 
-def _extra(call: Mapping[str, Any] | None) -> str | None:
+def _extra(call: Mapping[str, Any] | encoding.Json | None) -> str | None:
+    if type(call) is encoding.Json:
+        return f'{{"call":{call}}}'
     return None if call is None else encoding.dumps({"call": checked_call(call)}, "call")
 
 

@@ -13,6 +13,12 @@ DEPTH = 200
 _encoder = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
+class Json(str):
+    """JSON text that `dumps` could have made: given in place of its value, which need not be encoded again then."""
+
+    __slots__ = ()
+
+
 def dumps(value: object, argument: str) -> str:
     """`value` as JSON text. TypeError/ValueError naming `argument` when JSON cannot hold it."""
     try:
@@ -23,9 +29,14 @@ def dumps(value: object, argument: str) -> str:
         raise _too_deep(argument) from None
     except ValueError as error:
         raise ValueError(f"{argument} must be JSON: {error}") from None
-    if text.count("[") + text.count("{") > DEPTH and _depth(value) > DEPTH:
+    if may_be_too_deep(text) and _depth(value) > DEPTH:
         raise _too_deep(argument)
     return text
+
+
+def may_be_too_deep(text: str) -> bool:
+    """Whether JSON text has so many lists and objects that they have to be looked at."""
+    return text.count("[") + text.count("{") > DEPTH
 
 
 def _too_deep(argument: str) -> ValueError:
@@ -55,8 +66,8 @@ def normalise(value: object, argument: str) -> Any:
 
 def text(value: object, argument: str) -> str | None:
     """A short text as it is, None as None; TypeError/ValueError naming `argument` otherwise."""
-    if value is None:
-        return None
+    if value is None or (type(value) is str and 1 <= len(value) <= TEXT_LENGTH and value.isascii()):
+        return value  # nearly every one: the rest is about the others
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be a string or None, not {type(value).__name__}")
     if not 1 <= len(value) <= TEXT_LENGTH:

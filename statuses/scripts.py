@@ -170,8 +170,13 @@ def _changed(reply: int, id: str) -> bool:
     return reply == 1
 
 
-def _guards(attempt: int | None, sources: Sequence[State] | None) -> list[Any]:
-    return ["" if attempt is None else attempt, "" if sources is None else "".join(str(s.code) for s in sources) or "x"]
+@lru_cache(maxsize=256)
+def _codes(sources: tuple[State, ...]) -> str:
+    return "".join(str(state.code) for state in sources) or "x"
+
+
+def _guards(attempt: int | None, sources: Sequence[State] | None) -> tuple[int | str, str]:
+    return "" if attempt is None else attempt, "" if sources is None else _codes(tuple(sources))
 
 
 Guards = tuple[int | None, Sequence[State] | None]

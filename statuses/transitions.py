@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -310,19 +311,27 @@ class Transitions:
 _STATES = frozenset(State)
 
 
-def _guard(attempt: int | None, sources: Collection[str] | None) -> tuple[int | None, list[State] | None]:
+def _guard(attempt: int | None, sources: Collection[str] | None) -> scripts.Guards:
     """The attempt that is spoken of, and the states it may leave. TypeError/ValueError naming them."""
     return None if attempt is None else natural("attempt", attempt), _sources(sources)
 
 
-def _sources(sources: Collection[str] | None) -> list[State] | None:
+def _sources(sources: Collection[str] | None) -> tuple[State, ...] | None:
     if sources is None:
         return None
+    # Those of adapters are the same few for every job.
+    return _of_frozen(sources) if type(sources) is frozenset else _checked(sources)
+
+
+def _checked(sources: Collection[str]) -> tuple[State, ...]:
     if not isinstance(sources, Collection) or isinstance(sources, str):
         raise TypeError(f"sources must be a set of states, not {shown(sources)}")
     if not all(isinstance(source, str) and source in _STATES for source in sources):
         raise ValueError(f"sources must be one of {', '.join(State)}, not {shown(sources)}")
-    return [State(source) for source in sources]
+    return tuple(State(source) for source in sources)
+
+
+_of_frozen = lru_cache(maxsize=128)(_checked)
 
 
 def _tags(field: str, text: str) -> list[scripts.Tag]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from reprlib import Repr
 from typing import Any
 
+from ..encoding import Json, may_be_too_deep
+
 #: Bytes of JSON kept of one call or one result.
 LARGEST = 64 * 1024
 #: Characters shown of a value that is not kept.
@@ -34,6 +36,18 @@ def keep(args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, A
         "options": kept if reason is None else {},
         "not_kept": why,
     }
+
+
+def keep_text(args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any], encode: Encode) -> Mapping[str, Any] | Json:
+    """The call as `keep` gives it; where it is kept whole as its text, which is encoded once. `encode` puts no spaces in."""
+    try:
+        text = encode({"args": list(args), "kwargs": dict(kwargs), "options": options})
+        if text.isascii() and len(text) <= LARGEST and not may_be_too_deep(text):
+            _decoder.decode(text)
+            return Json(text)
+    except Exception:  # `keep` says of which kind
+        pass
+    return keep(args, kwargs, options, encode)
 
 
 def plain(value: Any, encode: Encode = json.dumps) -> tuple[Any, str | None]:

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kombu.utils.json import dumps as kombu_dumps
+from kombu.utils.json import JSONEncoder
 
 import statuses
 from statuses import ConfigurationError, State, Status, StatusExists, StatusNotFound
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 #: Celery's own housekeeping: nobody started it, and `chord_unlock` retries once a second.
 INTERNAL = frozenset({"celery.chord_unlock", "celery.backend_cleanup"})
+
+#: Kombu's own JSON, by an encoder that is made once.
+encode = JSONEncoder(separators=(",", ":")).encode
 
 Resources = Mapping[str, str] | Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
@@ -87,7 +90,7 @@ class Adapter:
             queue=message.queue,
             engine=self.engine_name,
             provider_job_id=message.task_id,
-            call=calls.keep(args, kwargs, options(message), kombu_dumps),
+            call=calls.keep_text(args, kwargs, options(message), encode),
             state=State.unqueued if request.get("eta") else State.queued,
             user=user or user_of(request),
             parent=parent,
@@ -145,7 +148,7 @@ class Adapter:
     ) -> None:
         """The attempt is over: told now, or once the store is back. `handle` gives its status where that was looked for
         already. Never raises."""
-        data = attempts.result_data(result, kombu_dumps) if self.keep_results else None
+        data = attempts.result_data(result, encode) if self.keep_results else None
         if isinstance(error, BaseException):
             # Now: told late it would keep every frame of the job alive, and its traceback would have changed.
             error = encoding.loads(failure.describe(error).text)

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from celery import canvas
 from celery.result import GroupResult
-from kombu.utils.json import dumps as kombu_dumps
 
 import statuses
 from statuses import State, Status, StatusNotFound
@@ -134,7 +133,7 @@ def publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> tupl
             return None
         request = message.request
         args, kwargs = request.get("args") or (), request.get("kwargs") or {}
-        status.set_call(calls.keep(args, kwargs, options(message), kombu_dumps))
+        status.set_call(calls.keep(args, kwargs, options(message), adapters.encode))
         status.set_job_args(adapter.job_args(message, args, kwargs))
         status.set_queue(message.queue)
         if status.provider_job_id != message.task_id:

@@ -30,8 +30,8 @@ class _Sending:
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
-        self.sent: tuple[dict[str, Any], int] | None = None
-        """The request as a worker would read it, and its attempt, once it is tracked."""
+        self.sent: tuple[dict[str, Any], dict[str, Any], int] | None = None
+        """The request, its headers, with which a worker would read it, and its attempt, once it is tracked."""
 
 
 _sending: ContextVar[_Sending | None] = ContextVar("statuses_celery_sending", default=None)
@@ -52,8 +52,8 @@ def connect(adapter: Adapter) -> None:
             return original(*args, **kwargs)
         except Exception as error:
             if sending.sent is not None:
-                request, attempt = sending.sent
-                message = read(request)
+                request, headers, attempt = sending.sent
+                message = read({**request, **headers})
                 if message is not None:
                     adapter.end(message, State.failed, attempt, error)
             raise
@@ -107,7 +107,7 @@ def before_publish(
     adapter = sending.adapter
     attempt = adapter.guard.run(f"tracking a new {message.name}", lambda: _publish(adapter, message, headers))
     if attempt is not None:
-        sending.sent = {**request, **headers}, attempt
+        sending.sent = request, headers, attempt
 
 
 def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int | None:

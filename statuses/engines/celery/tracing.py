@@ -93,6 +93,9 @@ class Run:
 
     def end(self, state: State, error: object = None, result: object = None) -> None:
         """Say how it ended."""
+        if error is None:
+            self.adapter.end(self.message, state, self.attempt, None, result, self.handle)
+            return
         with from_the_task(error):
             self.adapter.end(self.message, state, self.attempt, error, result, self.handle)
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from kombu.utils.json import dumps, loads
 
+from statuses.encoding import Json
 from statuses.engines import calls
+from statuses.engines.celery.adapter import encode
 
 
 def test_a_call_that_fits_is_kept_whole() -> None:
@@ -40,6 +42,28 @@ def test_what_does_not_fit_is_shown_short_and_marked(value: Any) -> None:
     assert call["args"][1] == "small"
     assert call["options"] == {"queue": "q"}
     assert len(json.dumps(call, allow_nan=False)) < 10_000
+
+
+DEEP: list[Any] = []
+for _ in range(150):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize("value", ["a", "ü\ud800", 7, None, {"a": [1, {"b": 2}]}, datetime(2026, 1, 1, tzinfo=UTC)])
+def test_the_text_of_a_call_is_what_is_kept_of_it(value: Any) -> None:
+    given = (value, "small"), {"more": value}, {"queue": "q"}
+
+    text = calls.keep_text(*given, encode)
+
+    assert isinstance(text, Json) and ", " not in text
+    assert json.loads(text) == calls.keep(*given, dumps)
+
+
+@pytest.mark.parametrize("value", [{1}, "x" * 100_000, float("inf"), float("nan"), Grumpy(), object, [10**5_000], DEEP])
+def test_what_does_not_fit_has_no_text(value: Any) -> None:
+    given = (value, "small"), {"more": value}, {"queue": "q"}
+
+    assert calls.keep_text(*given, encode) == calls.keep(*given, encode)
 
 
 def test_a_value_that_holds_itself_is_shown() -> None:

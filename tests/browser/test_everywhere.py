@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.urls import reverse
@@ -24,9 +25,12 @@ DJANGOS = ["#header", ".breadcrumbs", ".messagelist"]
 def addresses() -> Iterator[list[str]]:
     """One of each kind of page."""
     with toy_engine():
+        # Names and words that no blank parts, as long as they can be.
+        user, queue, words = "u" * 200, "q" * 200, "n" * 1000
         parent = make_status("started", job_name="planning.rollup", queue="nightly", user="marta", job_args={"book": "Book:53"})
-        failed = parent.spawn("planning.plan", job_args={"book": "Book:53"}, queue="default", engine="toy").queued().started()
-        failed.add_error(ValueError("no")).failed().requeued().started().add_error(ValueError("no")).failed()
+        failed = parent.spawn("planning.plan", job_args={"book": "Book:53"}, queue=queue, user=user, engine="toy").queued().started()
+        failed.add_error(ValueError(words)).failed().requeued().started().add_error(ValueError(words)).failed()
+        lost = make_status("failed", job_name="mail.send", error="m" * 1000)
         make_status("queued", job_name="mail.send", queue="mail", depends_on=[failed.id])
         done = Operation.objects.create(
             action="retry", username="marta", state="done", ids=[failed.id], announced=1, changed=1, reason="again"
@@ -37,6 +41,7 @@ def addresses() -> Iterator[list[str]]:
             reverse("jobadmin:list") + "?name=nothing",
             reverse("jobadmin:list") + "?state=nonsense",
             reverse("jobadmin:errors") + "?error=builtins.ValueError",
+            reverse("jobadmin:errors") + "?" + urlencode({"error": lost.reload().error_group}),
             reverse("jobadmin:resource", args=[quote("Book:53")]),
             reverse("jobadmin:operation", args=[done.pk]),
             *(reverse("jobadmin:bulk", args=[verb]) + "?span=all" for verb in ("kill", "kill-now", "retry", "remove")),

@@ -11,11 +11,15 @@ from django.utils.translation import gettext as _
 import statuses
 from jobadmin import operations
 from jobadmin.actions import ACTIONS, Action, Outcome, refused, sent_before
+from jobadmin.formats import cut
 from jobadmin.paths import RESERVED, action_url, job_url, safe_next, split_attempt, unquote
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
 from jobadmin.views.base import needs, page, render
 from statuses import Status, StatusNotFound
+
+#: Marks the sentence that somebody asked a job to end: once it has ended, that is told by its timeline alone.
+ASKED = "j-asked"
 
 
 @needs("view_job")
@@ -50,9 +54,10 @@ def job_action(request: HttpRequest, quoted: str, action: str) -> HttpResponse:
         error=outcome.error,
         begun=begun,
     )
-    _say(request, outcome, operation.pk)
     gone = chosen.slug == "remove" and outcome.is_done
-    return redirect(_way_back(request, status, gone))
+    there = _way_back(request, status, gone)
+    _say(request, outcome, operation.pk, "" if there.split("?")[0] == job_url(status.id) else _named(status, gone))
+    return redirect(there)
 
 
 def _find(job_id: str) -> Status:
@@ -80,14 +85,22 @@ def _confirm(request: HttpRequest, action: Action, status: Status) -> HttpRespon
     )
 
 
-def _say(request: HttpRequest, outcome: Outcome, operation: int) -> None:
-    """The sentence on the next page; a removal brings the way to take it back."""
+def _named(status: Status, gone: bool) -> str:
+    """The job's name, for a page that shows many; with the way to it, where it is there."""
+    name = cut(resolver().redact_text(status.job_name or status.id), 60)
+    return name if gone else format_html('<a href="{}">{}</a>', job_url(status.id), name)
+
+
+def _say(request: HttpRequest, outcome: Outcome, operation: int, named: str) -> None:
+    """The sentence on the next page, with the job's name where there are others; a removal brings the way to take it back."""
     level = messages.SUCCESS if outcome.is_done else messages.WARNING
     text = outcome.message
     if outcome.changed.undo:
         undo = reverse("jobadmin:operation", args=[operation])
         text = format_html('{} <a href="{}">{}</a>', outcome.message, undo, _("Look at it or take it back"))
-    messages.add_message(request, level, text)
+    if named:
+        text = format_html("{}: {}", named, text)
+    messages.add_message(request, level, text, extra_tags=ASKED if "requested" in outcome.changed.by_reason else "")
 
 
 def _way_back(request: HttpRequest, status: Status, gone: bool) -> str:

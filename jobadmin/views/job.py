@@ -1,5 +1,7 @@
 """One job's page, its live fragment, and its long parts whole."""
 
+from django.contrib.messages import get_messages
+from django.contrib.messages.storage.base import Message
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -13,6 +15,7 @@ from jobadmin.jobpage import JobPage
 from jobadmin.paths import RESERVED, job_url, safe_next, split_attempt, unquote, workflow_url
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
+from jobadmin.views.actions import ASKED
 from jobadmin.views.base import needs, page, render
 from statuses import State, StatusNotFound
 
@@ -48,8 +51,14 @@ def job(request: HttpRequest, quoted: str) -> HttpResponse:
         return _part(shown, request.GET["part"])
     if request.GET.get("live") == shown.fingerprint:
         return HttpResponse(status=UNCHANGED)
-    template = "jobadmin/job/_inside.html" if "live" in request.GET else "jobadmin/job.html"
-    return render(request, template, _context(request, shown))
+    if "live" in request.GET:
+        return render(request, "jobadmin/job/_inside.html", _context(request, shown))
+    return render(request, "jobadmin/job.html", {**_context(request, shown), "messages": _messages(request, status)})
+
+
+def _messages(request: HttpRequest, status: statuses.Status) -> list[Message]:
+    """What is said above the page; not that it was asked to end, where it has ended since."""
+    return [message for message in get_messages(request) if not (status.is_ended and ASKED in message.tags.split())]
 
 
 def _to_attempt(status: statuses.Status, number: int) -> HttpResponse:

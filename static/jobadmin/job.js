@@ -110,6 +110,8 @@
       $("#job-live", page).replaceWith($("#job-live", fresh));
       $$("[data-live]", fresh).forEach(panel => replace(document.getElementById(panel.id), panel));
     }
+    // That it was asked to end is no news beside how it ended: the timeline keeps it.
+    if ($("#job-live[data-ended]", page)) $$(".messagelist .j-asked").forEach(said => said.remove());
   }
 
   function replace(old, panel) {

@@ -265,6 +265,14 @@
     } catch { /* it is a comfort */ }
   }
 
+  // That a job was asked to end is no news beside a row that says how it ended.
+  document.addEventListener("j:refreshed", () => {
+    for (const said of $$(".messagelist .j-asked")) {
+      const link = $("a", said), row = link && rows().find((one) => $("th a", one)?.href === link.href);
+      if (row && $(".c-state :is(.s-succeeded, .s-failed, .s-killed)", row)) said.remove();
+    }
+  });
+
   addEventListener("pageshow", update);
   comeBack();
   update();

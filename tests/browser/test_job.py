@@ -104,6 +104,8 @@ def test_killing_a_running_job_is_seen_to_its_end_without_a_reload(page: Any) ->
     page.locator("#job-head .j-badge", has_text="Killed").wait_for()
     assert page.locator("#act-kill").get_attribute("aria-disabled") == "true"
     assert page.locator("#job-live").get_attribute("data-seconds") is None
+    assert page.get_by_text("Asked to stop.").count() == 0, "it has ended"
+    assert page.locator("#job-timeline").get_by_text("Kill requested").is_visible()
 
 
 def test_progress_moves_and_what_one_opened_stays_open(page: Any, engine: Toy) -> None:

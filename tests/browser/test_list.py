@@ -106,6 +106,13 @@ def test_a_row_s_job_is_asked_to_stop(page) -> None:
 
     page.locator(".s-killreq.j-badge").wait_for()
     assert job.reload().kill_requested_by == "admin"
+    said = page.locator(".messagelist li", has_text="Library.reindex: Asked to stop.")
+    assert said.is_visible()
+
+    job.killed()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.locator("#j-list .j-badge.s-killed").wait_for()
+    said.wait_for(state="detached")
 
 
 def test_after_a_key_acted_on_a_row_the_keys_go_on_from_there(page) -> None:

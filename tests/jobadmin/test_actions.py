@@ -239,6 +239,31 @@ def test_one_goes_back_to_the_lists_filter(client: Client) -> None:
     assert response.url == "/admin/jobs/list/?state=started&span=24h"
 
 
+def test_among_other_jobs_the_one_that_was_acted_on_is_named(client: Client, engine: Toy) -> None:
+    asked, removed = make_status("started", job_name="<plan>.rebuild"), make_status("failed", job_name="mail.send")
+
+    on_list = said(act(client, asked, "kill", next="/admin/jobs/list/?span=24h"))
+    gone = said(act(client, removed, "remove", next="/admin/jobs/list/?span=24h"))
+
+    assert f'<a href="{job_url(asked.id)}">&lt;plan&gt;.rebuild</a>: Asked to stop.' in on_list
+    assert "mail.send: Removed." in gone
+    on_page = said(act(client, asked, "kill", next=f"{job_url(asked.id)}?attempt=0"))
+    assert on_page.count("rebuild") == on_list.count("rebuild"), "its own page has its name"
+
+
+def test_that_it_was_asked_to_stop_is_not_said_beside_how_it_ended(client: Client) -> None:
+    ended, running = make_status("started"), make_status("started")
+    act(client, ended, "kill")
+    ended.killed()
+
+    page = client.get(job_url(ended.id)).content.decode()
+    act(client, running, "kill")
+    other = client.get(job_url(running.id)).content.decode()
+
+    assert "Asked to stop." not in page and "Kill requested" in page, "its timeline has it"
+    assert "Asked to stop." in other
+
+
 def test_one_never_goes_back_to_another_site(client: Client) -> None:
     status = make_status("started")
 

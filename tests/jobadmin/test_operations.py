@@ -409,6 +409,20 @@ def test_the_page_shows_progress_then_the_result_and_stops_looking(browse) -> No
     assert "<html" not in after
 
 
+def test_without_script_the_page_looks_again_while_it_runs(browse) -> None:
+    client, running = browse(), Operation.objects.create(action="kill", state="running", announced=5, done=2)
+    again = '<noscript><meta http-equiv="refresh" content="5"></noscript>'
+
+    def head() -> str:
+        return client.get(reverse("jobadmin:operation", args=[running.pk])).content.decode().partition("</head>")[0]
+
+    while_running = head()
+    Operation.objects.update(state="done")
+
+    assert again in while_running
+    assert again not in head()
+
+
 def test_while_asked_jobs_run_on_the_page_looks_now_and_then(browse) -> None:
     some(started=2)
     client = browse()

@@ -92,6 +92,19 @@ def test_pages_write_times_in_the_browsers_zone_and_machines_utc(client: Client)
     assert re.search(r'<time datetime="2026-11-19T23:32:03.120000\+00:00" title="2026-11-20 08:32:03.120 JST">08:32:03.120</time>', html)
 
 
+@pytest.mark.parametrize("name", ["overview", "list", "queues"])
+def test_a_clock_that_is_not_known_to_be_the_viewers_says_its_zone(client: Client, name: str) -> None:
+    def clock(**cookies: str) -> str:
+        client.cookies.load(cookies)
+        page = client.get(reverse(f"jobadmin:{name}")).content.decode()
+        return re.search(r'id="j-updated".*?</time>(.*?)</span>', page, re.S)[1]
+
+    with frozen_clock(AT):
+        assert clock() == " UTC", "nothing told the zone, as without script"
+        assert clock(ja_zone="Asia/Tokyo") == ""
+        assert clock(ja_zone="Asia/Tokyo", ja_times="utc") == " UTC"
+
+
 def test_the_switch_keeps_the_choice_and_leads_back(client: Client) -> None:
     back = "http://testserver" + reverse("jobadmin:list") + "?span=1h&name=mail.send"
 

@@ -344,6 +344,32 @@ def test_a_narrow_list_names_the_states_it_is_filtered_by(page) -> None:
     assert chips.count() == 0, "its toggles tell"
 
 
+def test_what_clears_the_filter_stands_beside_what_is_filtered_by(page) -> None:
+    load(2, "failed")
+
+    def beside(what: str) -> float:
+        clear, other = page.get_by_role("link", name="Clear all"), page.locator(what).first
+        clear.wait_for()
+        one, two = clear.bounding_box(), other.bounding_box()
+        return abs(one["y"] + one["height"] / 2 - two["y"] - two["height"] / 2)
+
+    page.goto("/admin/jobs/list/?state=failed")
+    assert beside("label.s-stale") < 4
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert beside("#j-tokens .j-chip") < 4
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+    page.goto("/admin/jobs/list/?state=failed&queue=bulk")
+    assert beside("#j-tokens .j-chip:visible") < 4
+    page.get_by_role("link", name="Remove filter Queue bulk").click()
+    page.locator("#j-clear a").wait_for()
+    assert beside("label.s-stale") < 4
+
+    page.get_by_role("link", name="Clear all").click()
+    page.get_by_role("link", name="Clear all").wait_for(state="detached")
+    assert "state" not in page.url
+
+
 def test_without_script_the_list_is_forms_and_links(browser, live) -> None:
     load(60)
     context = browser.new_context(base_url=live.url, java_script_enabled=False)

@@ -518,6 +518,20 @@ def test_an_error_group_and_a_new_project_are_free_of_axe(page):
     assert axe(page) == []
 
 
+def test_why_a_group_cannot_be_retried_is_shown_whole_beside_its_button(page):
+    make_status("failed", error="lost")
+    page.goto("/admin/jobs/errors/")
+    page.get_by_role("button", name="Retry").focus()
+
+    for width in (1360, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+
+        why, table = page.get_by_role("tooltip").bounding_box(), page.locator("#j-errors .j-scroll").bounding_box()
+        assert page.get_by_role("tooltip", name="None of these jobs has ended").is_visible()
+        assert table["x"] <= why["x"] and why["x"] + why["width"] <= table["x"] + table["width"], width
+        assert table["y"] <= why["y"] and why["y"] + why["height"] <= table["y"] + table["height"], width
+
+
 def test_styles_and_scripts_are_small():
     static = Path(__file__).parents[2] / "static" / "jobadmin"
 

@@ -428,7 +428,11 @@ def test_the_retry_of_a_group_counts_what_can_be_sent_again(browse):
     link = r'href="/admin/jobs/bulk/retry/\?error=broken[^"]*">.*?j-btn__n">(\d+)<'
     assert re.search(link, every, re.S)[1] == re.search(link, one, re.S)[1] == "2"
     assert "retry/?error=lost" not in every + lost
-    assert "None of these jobs has ended and is of an engine that can send it again." in lost
+    why = re.search(
+        r'aria-describedby="([\w-]+)">.*?Retry the group.*?<span class="j-why" role="tooltip" id="([\w-]+)">([^<]*)<', lost, re.S
+    )
+    assert why[1] == why[2]
+    assert why[3] == "None of these jobs has ended and is of an engine that can send it again."
 
 
 def test_a_resource_has_a_page(browse, some):

@@ -243,7 +243,7 @@ class IdColumn(JobColumn):
     """The job's id, whole."""
 
     def cell(self, job: Status, table: JobTable) -> str:
-        return format_html('<a class="j-mono" href="{}">{}</a>', job_url(job.id), job.id)
+        return format_html('<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), job.id, job.id)
 
 
 class ActionsColumn(JobColumn):
@@ -259,7 +259,7 @@ class JobTable(tables.Table):
     check = CheckColumn("", css="c-check")
     state = StateColumn(gettext_lazy("State"), css="c-state")
     name = NameColumn(gettext_lazy("Job name"))
-    id = IdColumn(gettext_lazy("Id"), css="j-opt", label=True)
+    id = IdColumn(gettext_lazy("Id"), css="c-id j-opt", label=True)
     resources = ResourcesColumn(gettext_lazy("Resources"), css="c-res")
     user = ValueColumn(gettext_lazy("User"), parameter="user", field="user", css="c-value j-opt2")
     queue = ValueColumn(gettext_lazy("Queue"), parameter="queue", field="queue", css="c-value j-quiet j-opt")

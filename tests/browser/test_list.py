@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
+from jobadmin.tables import choosable
 from statuses.testing import make_status
 
 from .looks import axe, themes
@@ -303,6 +304,22 @@ def test_what_can_be_done_to_a_row_is_in_sight_however_wide_the_row_is(page) -> 
         last = page.locator("#j-list tbody .c-acts .j-btn--icon:visible").last.bounding_box()
 
         assert last["x"] + last["width"] < width - 24, width
+
+
+def test_with_every_column_what_can_be_done_hides_none_at_the_end_and_tells_before_that_there_are_more(page) -> None:
+    load(2, "failed", errors=["OutOfCards"])
+    page.goto("/admin/jobs/list/?" + "&".join(f"columns={name}" for name in choosable()))
+    acts, head = page.locator("#j-list tbody .c-acts").first, page.locator("#j-list thead .c-acts")
+    before = acts.evaluate("cell => getComputedStyle(cell).backgroundImage")
+
+    assert abs(acts.bounding_box()["x"] - head.bounding_box()["x"]) < 1
+    page.locator("#j-list .j-scroll").evaluate("box => new Promise(done => { box.onscroll = done; box.scrollLeft = box.scrollWidth })")
+    last = page.locator("#j-list tbody tr").first.locator("td").nth(-2).bounding_box()
+
+    assert last["x"] + last["width"] <= acts.bounding_box()["x"] + 1
+    page.wait_for_function(
+        "before => getComputedStyle(document.querySelector('#j-list tbody .c-acts')).backgroundImage !== before", arg=before
+    )
 
 
 def test_long_texts_do_not_push_out_of_sight_how_a_job_ended(page) -> None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import statuses
 from jobadmin.filters import JobFilter
+from jobadmin.paths import queue_url
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
 from statuses.engines import registry
@@ -76,6 +77,23 @@ def paused(jobs: JobFilter) -> list[Queue]:
     if not wanted:
         return []
     return [queue for queue in read(workers=False).queues if queue.is_paused and any(_means(token, queue.name) for token in wanted)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A paused queue in a page about everything."""
+
+    name: str
+    url: str
+    """Its page; empty where the name holds a secret, which stands in no address either."""
+
+
+def held(paused: Iterable[tuple[str, str]]) -> list[Held]:
+    """The queues of `statuses.version().paused` whose engines this project has, by name. What an engine keeps elsewhere, as RQ
+    does, is told where the engine is asked.  Source: nothing."""
+    named = sorted({queue for engine, queue in paused if registry.get(engine)})
+    shown = [(redact_text(name), name) for name in named]
+    return [Held(name=words, url=queue_url(name) if words == name else "") for words, name in shown]
 
 
 def _means(token: Token, name: str) -> bool:

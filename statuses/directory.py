@@ -28,6 +28,8 @@ class Lookup:
     """Ids to find the rows of."""
     now: bool = False
     """Whether the present time matters."""
+    paused: bool = False
+    """Whether it matters which queues are held back."""
 
 
 @dataclass
@@ -46,6 +48,8 @@ class Listing:
     """The present time, 0 when it was not asked for."""
     stale_after_us: int
     """How long a started job may be silent."""
+    paused: list[bytes]
+    """Fields of the hash of queues that are held back, none where they were not asked for."""
 
 
 @dataclass
@@ -70,7 +74,8 @@ def look(store: Store, lookup: Lookup) -> Listing:
     """The present listing. One round trip when the range of segments is as last time, else two; one more for every
     400 generated ids in packed segments.
 
-    Source: per family HMGET meta, MGET of the segments' versions, HMGET of codes; GETRANGE or GET per id; TIME."""
+    Source: per family HMGET meta, MGET of the segments' versions, HMGET of codes; GETRANGE or GET per id; TIME; HKEYS of what is
+    paused."""
     families = _families(store)
     asked = _Asked(store, lookup)
     metas: dict[int, list[bytes | None]] = {}
@@ -175,6 +180,7 @@ class _Asked:
         self._packed: dict[tuple[int, int], dict[int, str]] = {}
         self.stale_after_us = store.config.stale_after // clock.MICROSECOND
         self.now_us = clock.frozen_us() or 0
+        self.paused: list[bytes] = []
 
     def calls(self, store: Store) -> list[tuple[Command, _Reply]]:
         calls: list[tuple[Command, _Reply]] = []
@@ -185,6 +191,8 @@ class _Asked:
             calls += self._id(store, id)
         if self.lookup.now and clock.frozen_us() is None:
             calls.append((("TIME",), self._time))
+        if self.lookup.paused:
+            calls.append((("HKEYS", keys.paused(store.families[0])), self._paused))
         return calls
 
     def _codes(self, store: Store, family: int, column: str, texts: list[str]) -> Iterator[tuple[Command, _Reply]]:
@@ -250,8 +258,11 @@ class _Asked:
     def _time(self, reply: list[bytes]) -> None:
         self.now_us = int(reply[0]) * 1_000_000 + int(reply[1])
 
+    def _paused(self, reply: list[bytes]) -> None:
+        self.paused = list(reply)
+
     def listing(self, segments: list[Segment]) -> Listing:
-        return Listing(segments, self.codes, self.sizes, self.places, self.now_us, self.stale_after_us)
+        return Listing(segments, self.codes, self.sizes, self.places, self.now_us, self.stale_after_us, self.paused)
 
 
 def _is_there(id: str, place: ids.Place, random: bytes, recorded: bytes) -> bool:

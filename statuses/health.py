@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
-from . import clock
+from . import clock, pauses
 from .errors import StatusesError
 from .store import current
 
@@ -45,20 +45,22 @@ class Version:
     since: datetime | None
     """No job that is there was recorded before; None where there never was one. Not the first job's own moment: when
     its segment began."""
+    paused: frozenset[tuple[str, str]] = frozenset()
+    """Queues that are held back, each with its engine: `(engine, queue)`. A pause leaves `text` as it is."""
 
 
 def version() -> Version:
     """Which version of itself the store is in: another one once any job came, went, moved, or got another name, argument,
     error or the like. Progress, data and heartbeats (so `stale`) leave it as it is.
-    Source: the versions of all segments and the time, one round trip. Raises: StoreUnavailable."""
+    Source: the versions of all segments, the time and what is paused, one round trip. Raises: StoreUnavailable."""
     from .directory import Lookup, look
 
-    found, seen = look(current(), Lookup(now=True)), hashlib.sha1(usedforsecurity=False)
+    found, seen = look(current(), Lookup(now=True, paused=True)), hashlib.sha1(usedforsecurity=False)
     for segment in found.segments:
         seen.update(repr((segment.key, segment.version)).encode())
     earliest = [bounds[0] for segment in found.segments if (bounds := segment.bounds("recorded_at"))]
     since = clock.from_us(min(earliest)) if earliest else None
-    return Version(text=seen.hexdigest(), at=clock.from_us(found.now_us), since=since)
+    return Version(text=seen.hexdigest(), at=clock.from_us(found.now_us), since=since, paused=pauses.pairs(found.paused))
 
 
 def preload() -> None:

@@ -57,8 +57,13 @@ def paused(engine: str) -> dict[str, Pause]:
 
 def names(engine: str, fields: Iterable[bytes]) -> frozenset[str]:
     """Of the fields of the hash the queues of one engine."""
+    return frozenset(queue for name, queue in pairs(fields) if name == engine)
+
+
+def pairs(fields: Iterable[bytes]) -> frozenset[tuple[str, str]]:
+    """Engine and queue of each field of the hash."""
     told = (field.decode().partition("\t") for field in fields)
-    return frozenset(queue for name, _, queue in told if name == engine)
+    return frozenset((engine, queue) for engine, _, queue in told)
 
 
 def _field(engine: str, queue: str) -> str:

@@ -68,9 +68,14 @@ class Reading:
         return (bounds[0], now) if bounds and bounds[0] <= now else None
 
     @cached_property
+    def version(self) -> statuses.Version:
+        """Source: the versions of the segments, one small read."""
+        return statuses.version()
+
+    @property
     def since(self) -> datetime | None:
-        """When the first job of all was recorded; None without any.  Source: the versions of the segments."""
-        return statuses.version().since
+        """When the first job of all was recorded; None without any."""
+        return self.version.since
 
     @property
     def _bounds(self) -> tuple[datetime, datetime] | None:
@@ -128,8 +133,11 @@ class Reading:
 
     @cached_property
     def totals(self) -> tuple[int, int]:
-        """How many match, and how many there are: asked one right after the other, as new jobs keep coming."""
-        return sum(self.report.counts.values()), statuses.all().count()
+        """How many match, and how many there are: asked one right after the other, as new jobs keep coming. Where everything
+        matches the one is the other."""
+        matched = sum(self.report.counts.values())
+        is_everything = self.jobs.span == spans.ALL and self.jobs.by == "recorded_at" and not self.jobs.is_narrowed
+        return matched, matched if is_everything else statuses.all().count()
 
     @property
     def _timeline(self) -> Mapping[str, Any] | None:

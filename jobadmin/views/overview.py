@@ -38,9 +38,16 @@ def overview(request: HttpRequest) -> HttpResponse:
         "may_retry": resolver().may(request.user, "retry_job"),
         "stale": panels.stale(reading),
         "paused": fleet.paused(jobs),
+        "held": held(jobs, reading),
         "policy_notice": health.wrong_policy(),
     }
     return render_filtered(request, "overview", jobs, context, matched=matched, total=total)
+
+
+def held(jobs: JobFilter, reading: panels.Reading) -> list[fleet.Held]:
+    """The paused queues, on the overview of everything; about one queue `paused` says more.
+    Source: the version of the store that the panels read too."""
+    return [] if jobs.is_narrowed or not jobs.span else fleet.held(reading.version.paused)
 
 
 def makers(reading: panels.Reading, mode: str, rank: str) -> dict[str, Callable[[], Any]]:

@@ -77,7 +77,8 @@ def _tag(request: HttpRequest, lists_jobs: bool) -> str | None:
         return None
     rights = [resolver().may(request.user, verb.permission) for verb in BULK.values()]
     seen = (
-        version.text, silent, request.get_full_path(), jobs.window, int(version.at.timestamp()) // MOST_SECONDS, request.user.pk, rights,
+        version.text, sorted(version.paused), silent, request.get_full_path(), jobs.window,
+        int(version.at.timestamp()) // MOST_SECONDS, request.user.pk, rights,
         present(), get_language(), sorted(map(repr, request.session.items())),
     )  # fmt: skip
     return f'"{hashlib.sha1(repr(seen).encode(errors="replace"), usedforsecurity=False).hexdigest()}"'

@@ -13,10 +13,12 @@ import statuses
 from jobadmin import queues as queues_page
 from jobadmin import workers as workers_page
 from jobadmin.filters import JobFilter
-from jobadmin.paths import job_url
-from statuses import sampling
+from jobadmin.paths import job_url, queue_url
+from jobadmin.redaction import redact_text
+from statuses import pauses, sampling
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Worker
+from statuses.store import Store
 from statuses.testing import frozen_clock, make_status
 
 pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
@@ -190,6 +192,47 @@ def test_a_page_about_a_queue_says_that_it_is_paused(engine, browse, name):
     assert "is paused" not in page() + page(queue="other") + page(queue="-mail")
     if name != "workers":
         assert said in page(queue="ma*")
+
+
+def test_the_overview_of_everything_tells_which_queues_are_paused(engine, browse, monkeypatch):
+    for name, of in [("mail", "lines"), ("a/b", "lines"), ("password=hush", "lines"), ("theirs", "somebody else's")]:
+        pauses.pause(of, name)
+    make_status("queued", queue="mail", engine="lines")
+    client = browse()
+
+    def line(**query: str) -> str:
+        page = client.get(reverse("jobadmin:overview"), query).content.decode()
+        return unescape(re.search(r'id="j-held">(.*?)</p>|$', page, re.S)[1] or "")
+
+    shown = re.sub(r"<[^>]*>", "", line()).strip()
+    assert shown == f"Paused: a/b, mail, {redact_text('password=hush')}"
+    assert f'<a href="{queue_url("a/b")}">a/b</a>' in line(span="all")
+    assert "hush" not in line()
+    assert line(name="plan") + line(queue="mail") == ""
+
+    asked: list[list[str]] = []
+    pipeline = Store.pipeline
+
+    def watched(self: Store, commands: Any, **options: Any) -> Any:
+        commands = list(commands)
+        asked.append([command[0] for command in commands])
+        return pipeline(self, commands, **options)
+
+    monkeypatch.setattr(Store, "pipeline", watched)
+    monkeypatch.setattr(engine, "queues", lambda: pytest.fail("the engine was asked"))
+    line()
+    assert all("MGET" in commands for commands in asked if "HKEYS" in commands), "it came with what the page reads anyway"
+
+
+def test_an_overview_that_is_open_shows_a_pause_at_its_next_look(engine, browse):
+    make_status("queued", queue="mail", engine="lines")
+    client, address = browse(), reverse("jobadmin:overview") + "?live=1"
+    before = client.get(address, headers={"HX-Request": "true"})
+    pauses.pause("lines", "mail")
+
+    after = client.get(address, headers={"HX-Request": "true", "If-None-Match": before["ETag"]})
+
+    assert after.status_code == 200 and "j-held" in after.content.decode()
 
 
 @pytest.mark.parametrize("name", ["queues", "workers", "schedules", "operations"])

@@ -156,6 +156,16 @@ class TestPauses:
         assert {name: pause.by for name, pause in pauses.paused("celery").items()} == {"mail": "marta", "a\tb": None}
         assert list(pauses.paused("rq")) == ["mail"]
 
+    def test_the_version_of_the_store_names_them_all_and_stays_the_same(self, store):
+        before = statuses.version()
+        pauses.pause("celery", "mail", by="marta")
+        pauses.pause("rq", "a\tb")
+
+        now = statuses.version()
+
+        assert now.paused == {("celery", "mail"), ("rq", "a\tb")}
+        assert (now.text, before.paused) == (before.text, frozenset())
+
     def test_there_are_not_endless_many(self, store, monkeypatch):
         monkeypatch.setattr(pauses, "MOST", 2)
         pauses.pause("celery", "one")

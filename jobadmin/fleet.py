@@ -47,6 +47,10 @@ class Fleet:
         """Living workers that take jobs from this queue, or will once it is resumed."""
         return [worker for worker in self.workers if worker.is_alive and not worker.is_stopping and queue in worker.queues]
 
+    def holding(self, queue: str) -> list[Worker]:
+        """Living workers that may have taken jobs from this queue, those that end included."""
+        return [worker for worker in self.workers if worker.is_alive and queue in worker.queues]
+
     def is_unserved(self, queue: str, engines: Iterable[str | None], started_lately: int) -> bool:
         """Whether it is certain that nobody takes the jobs of these engines that wait in the queue. It is not where an
         engine does not tell of its workers; nor where none of them ever reported, and yet jobs of the queue start."""

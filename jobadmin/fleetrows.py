@@ -68,6 +68,8 @@ def queues() -> Rows:
             "condition": "unserved" if row.is_unserved else "paused" if row.is_paused else "open",
             "engines": list(row.engines),
             "waiting": row.waiting,
+            "taken_ahead": row.ahead,
+            "not_in_broker": row.missing,
             "oldest_at": row.oldest_at,
             "running": row.running,
             "workers": row.workers,
@@ -82,6 +84,11 @@ def queues() -> Rows:
     warnings = [
         gettext("Queue %(queue)s: %(count)d jobs wait, and no worker takes them.") % {"queue": redact_text(row.name), "count": row.waiting}
         for row in found.unserved
+    ]
+    warnings += [
+        gettext("Queue %(queue)s: of the jobs that wait, %(count)d are not in the broker.")
+        % {"queue": redact_text(row.name), "count": row.missing}
+        for row in found.lacking
     ]
     about = gettext("Per minute: in the last %(span)s; wait_p95: seconds, of those that started in the last hour.")
     return Rows(

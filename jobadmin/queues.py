@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import statuses
-from jobadmin import depths, fleet
+from jobadmin import delivery, depths, fleet
 from jobadmin.controls import Button, buttons
 from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
@@ -35,7 +35,11 @@ class QueueRow:
     oldest_at: datetime | None
     """When the first of those that wait was recorded."""
     ahead: int | None
-    """Of those, how many a worker has taken from the broker without starting them; None: not known."""
+    """Of those, how many living workers have taken from the broker without starting them; None: not known."""
+    missing: int
+    """Of those, how many are certainly neither in the broker's queue nor with a living worker."""
+    missing_url: str
+    """Those that wait, the first to come first: they are among them."""
     running: int
     running_url: str
     workers: int
@@ -78,12 +82,24 @@ class Queues:
     def unserved(self) -> list[QueueRow]:
         return [row for row in self.rows if row.is_unserved]
 
+    @property
+    def lacking(self) -> list[QueueRow]:
+        """Queues with jobs that the broker does not have."""
+        return [row for row in self.rows if row.missing]
+
+    @property
+    def missing(self) -> int:
+        """Those jobs, in all queues."""
+        return sum(row.missing for row in self.rows)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Counts:
     """Jobs by queue."""
 
     queued: Mapping[str, FacetCount]
+    settled: Mapping[str, FacetCount]
+    """Of those the ones that have waited for a while."""
     started: Mapping[str, FacetCount]
     lately: Mapping[str, FacetCount]
     hour: Mapping[str, FacetCount]
@@ -94,15 +110,11 @@ class _Counts:
 
 def read(jobs: JobFilter, only: str | None = None) -> Queues:
     """Every queue of every engine, those without a worker first; or one of them. `jobs`: a filter that says which moment is now.
-    Source: what the engines tell; four counts by queue and the store's bounds, no record; where nobody serves a queue one more;
+    Source: what the engines tell; five counts by queue and the store's bounds, no record; where nobody serves a queue one more;
     samples of a day."""
     told = fleet.read()
     counts = _count(jobs)
-    lengths: dict[str, int | None] = {}
-    for queue in told.queues:
-        known = lengths.get(queue.name, 0)
-        lengths[queue.name] = None if known is None or queue.depth is None else known + queue.depth
-    names = {*lengths, *counts.queued, *counts.started, *counts.hour}
+    names = {*(queue.name for queue in told.queues), *counts.queued, *counts.started, *counts.hour}
     # What waits, then what is alive: queues that nobody uses any more come last.
     order = (
         sorted(names, key=lambda name: (-_total(counts.queued, name), -_total(counts.hour, name), name))[:MOST]
@@ -112,7 +124,7 @@ def read(jobs: JobFilter, only: str | None = None) -> Queues:
         else []
     )
     drawn = depths.sparks(order)
-    rows = [_row(name, jobs, told, counts, lengths.get(name), drawn[name]) for name in order]
+    rows = [_row(name, jobs, told, counts, drawn[name]) for name in order]
     rows = [fleet.without_secrets(row) for row in sorted(rows, key=lambda row: not row.is_unserved)]
     return Queues(rows=rows, total=len(names), fleet=told, speed_seconds=counts.seen.total_seconds())
 
@@ -122,6 +134,7 @@ def _count(jobs: JobFilter) -> _Counts:
     hour = _hour(jobs).query.report(counts_by={"queue": None}, durations_by={"queue": ("wait_time", MOST)})
     return _Counts(
         queued=_by_value(now.where(state=State.queued).counts_by("queue", None)),
+        settled=_by_value(now.where(state=State.queued, queued_at=(None, jobs.now - delivery.SETTLED)).counts_by("queue", None)),
         started=_by_value(now.where(state=State.started).counts_by("queue", None)),
         lately=_by_value(_lately(jobs).query.counts_by("queue", None)),
         hour=_by_value(hour.counts_by["queue"]),
@@ -146,13 +159,14 @@ def _lately(jobs: JobFilter) -> JobFilter:
     return jobs.with_(by="started_at", span=f"{SPEED_MINUTES}m")
 
 
-def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, depth: int | None, drawn: tuple[str, str]) -> QueueRow:
+def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, drawn: tuple[str, str]) -> QueueRow:
     listed, hour = jobs.with_(queue=name, span="all"), _hour(jobs).with_(queue=name)
     waiting, started, serving = _total(counts.queued, name), counts.hour.get(name), told.serving(name)
     lately = _total(counts.lately, name)
     queues = [queue for queue in told.queues if queue.name == name]
     paused = [queue for queue in queues if queue.is_paused]
     pausing = {queue.engine for queue in paused}
+    found = delivery.of(name, told, waiting=waiting, settled=_total(counts.settled, name), is_moving=bool(lately))
     return QueueRow(
         name=name,
         url=queue_url(name),
@@ -162,7 +176,9 @@ def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, depth: int | 
         waiting=waiting,
         waiting_url=listed.url("list", state="queued"),
         oldest_at=counts.queued[name].first if waiting else None,
-        ahead=max(waiting - depth, 0) if depth is not None else None,
+        ahead=found.ahead if found else None,
+        missing=found.missing if found else 0,
+        missing_url=listed.url("list", state="queued", sort="queued_at"),
         running=_total(counts.started, name),
         running_url=listed.url("list", state="started"),
         workers=len(serving),

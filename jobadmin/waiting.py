@@ -8,11 +8,11 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin import fleet
+from jobadmin import delivery, fleet
 from jobadmin.filters import JobFilter
 from jobadmin.redaction import redact_text
 from jobadmin.seen import seen
-from statuses import Status
+from statuses import Query, Status
 
 #: How far back the speed of a queue is measured, where jobs are known that long.
 DRAIN_SPAN = timedelta(minutes=10)
@@ -39,6 +39,9 @@ class Waiting:
     """Jobs of the queue started a second, lately."""
     measured: float = DRAIN_SPAN.total_seconds()
     """Seconds over which that is."""
+    missing: int = 0
+    """Jobs of its queue that are neither in the broker nor with a living worker; it may be one of them."""
+    missing_url: str = ""
     is_unserved: bool = False
     """Whether it is certain that no living worker takes from its queue."""
     is_paused: bool = False
@@ -66,7 +69,7 @@ def _figure(number: float) -> str:
 
 def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | None:
     """What keeps a job from starting; None once it has started.
-    Source: three counts over its queue and the store's bounds, no record; what its engines tell of their workers and queues."""
+    Source: four counts over its queue and the store's bounds, no record; what its engines tell of their workers and queues."""
     if not (status.is_queued or status.is_unqueued):
         return None
     still = sum(1 for job in awaited if not job.is_ended)
@@ -78,6 +81,7 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
     measured = seen(DRAIN_SPAN, now).total_seconds()
     is_open = redact_text(status.queue) == status.queue  # a secret stands in no address
     told = fleet.read() if status.is_queued else fleet.Fleet()
+    missing = _missing(status.queue, in_queue.where(state="queued"), told, started, now)
     paused = next((queue for queue in told.queues if queue.is_paused and (queue.name, queue.engine) == (status.queue, status.engine)), None)
     before = status.queued_at - timedelta(microseconds=1) if status.queued_at else None
     return Waiting(
@@ -89,11 +93,22 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
         workers=running.distinct["worker"],
         per_second=started / measured,
         measured=measured,
+        missing=missing,
+        missing_url=listed.url("list", state="queued", sort="queued_at") if missing and is_open else "",
         is_unserved=status.is_queued and told.is_unserved(status.queue, [status.engine], started),
         is_paused=paused is not None,
         paused_at=paused.paused_at if paused else None,
         paused_by=paused.paused_by if paused else None,
     )
+
+
+def _missing(queue: str, waiting: Query, told: fleet.Fleet, started: int, now: datetime) -> int:
+    """Source: one count, where an engine tells how long the queue is."""
+    if not any(line.name == queue and line.depth is not None for line in told.queues):
+        return 0
+    settled = waiting.where(queued_at=(None, now - delivery.SETTLED)).count()
+    found = delivery.of(queue, told, waiting=settled, settled=settled, is_moving=bool(started))
+    return found.missing if found else 0
 
 
 def awaited_by(status: Status) -> list[Status]:

@@ -41,6 +41,8 @@ class Worker:
     """Whether that is recent, by its engine's own measure. One that ended in order is not told of at all."""
     is_stopping: bool = False
     """Whether it takes no more jobs and ends with those it runs."""
+    takes_ahead: int | None = None
+    """How many jobs it may have taken from its queues without starting them (prefetch); None: not known, or without limit."""
     held: Sequence[str] = ()
     """Those of its queues that it leaves alone, because they are paused."""
     refuses: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +61,8 @@ class Queue:
     """The engine's name."""
     depth: int | None = None
     """Messages in it that no worker has taken yet, None where the engine does not say or its broker is away."""
+    held: int | None = None
+    """Messages that workers hold and have not acknowledged, of all queues of its broker together; None where nobody counts them."""
     oldest_at: datetime | None = None
     """Since when the first of them waits, where the engine says so."""
     is_paused: bool = False

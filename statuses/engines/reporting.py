@@ -105,17 +105,18 @@ def worker_of(report: presence.Report, refuses: Mapping[str, str] | None = None,
         seen_at=report.seen_at,
         is_alive=report.is_alive,
         is_stopping=bool(facts.get("stopping")),
+        takes_ahead=facts.get("ahead"),
         held=tuple(facts.get("held") or ()),
         refuses=refuses or {},
         details={name: facts[name] for name in details if name in facts},
     )
 
 
-def queue_of(engine: str, name: str, depth: int | None, paused: Mapping[str, pauses.Pause]) -> Queue:
+def queue_of(engine: str, name: str, depth: int | None, paused: Mapping[str, pauses.Pause], held: int | None = None) -> Queue:
     """A queue, and whether it is paused."""
     pause = paused.get(name)
     since, by = (pause.since, pause.by) if pause is not None else (None, None)
-    return Queue(name=name, engine=engine, depth=depth, is_paused=pause is not None, paused_at=since, paused_by=by)
+    return Queue(name=name, engine=engine, depth=depth, held=held, is_paused=pause is not None, paused_at=since, paused_by=by)
 
 
 class Ordered(Engine):

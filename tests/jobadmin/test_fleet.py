@@ -23,6 +23,8 @@ from statuses.testing import frozen_clock, make_status
 
 pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
 
+#: What a worker can do at once, and take ahead.
+HANDS = {"concurrency": 4, "takes_ahead": 4}
 HOSTILE = "<script>alert(1)</script>\"'&"
 
 
@@ -66,7 +68,7 @@ def workers(queue: str = "") -> dict[str, workers_page.WorkerRow]:
 
 def worker(name: str = "w1", **about: Any) -> Worker:
     now = statuses.server_time()
-    return Worker(**{"name": name, "queues": ("mail",), "seen_at": now, "started_at": now - timedelta(hours=2), "concurrency": 4, **about})
+    return Worker(**{"name": name, "queues": ("mail",), "seen_at": now, "started_at": now - timedelta(hours=2), **HANDS, **about})
 
 
 def test_a_queue_tells_what_waits_since_when_who_takes_it_and_how_fast(engine):
@@ -89,6 +91,86 @@ def test_a_queue_tells_what_waits_since_when_who_takes_it_and_how_fast(engine):
     assert (row.started, row.failed) == (3, 1)
     assert row.wait_p95 is not None
     assert not row.is_unserved
+
+
+def waiting(number: int, clock: Any, seconds: float = 60) -> list[statuses.Status]:
+    """Jobs that have waited in the queue for so long."""
+    jobs = [make_status("queued", queue="mail", engine="lines") for _ in range(number)]
+    clock.tick(seconds)
+    return jobs
+
+
+def test_no_more_is_called_taken_ahead_than_living_workers_can_hold_and_the_rest_is_not_in_the_broker(engine, browse):
+    with frozen_clock() as clock:
+        waiting(12, clock)
+        engine.there = [worker("w1", takes_ahead=2), worker("w2", takes_ahead=2), worker("w3", takes_ahead=50, is_alive=False)]
+        engine.lines = [Queue(name="mail", depth=1)]
+
+        row, client = rows()["mail"], browse()
+        pages = [client.get(url).content.decode() for url in (reverse("jobadmin:queues"), row.url)]
+
+    assert (row.waiting, row.ahead, row.missing) == (12, 4, 7)
+    assert JobFilter.from_querystring(row.missing_url.partition("?")[2]).query.count() == 12
+    for page in pages:
+        assert "4 taken ahead" in page
+        assert "7 not in the broker" in page
+        assert "7 jobs that wait are not in the broker." in page
+
+
+def test_no_job_is_missed_that_was_sent_a_moment_ago(engine):
+    with frozen_clock() as clock:
+        waiting(5, clock, seconds=10)
+        engine.lines = [Queue(name="mail", depth=0)]
+        soon = rows()["mail"].missing
+        clock.tick(6)
+
+        assert (soon, rows()["mail"].missing) == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("lines", "there", "expected"),
+    [
+        ([Queue(name="mail", depth=0, held=1)], [{}], (1, 5)),
+        ([Queue(name="mail", depth=0, held=9)], [{}], (4, 2)),
+        ([Queue(name="mail", depth=0, held=9)], [{"takes_ahead": None}], (6, 0)),
+        ([Queue(name="mail", depth=0)], [{"takes_ahead": None}], (None, 0)),
+        ([Queue(name="mail", depth=None)], [{}], (None, 0)),
+        ([], [{}], (None, 0)),
+    ],
+    ids=["the broker counts what is held", "a dead worker holds some", "no limit", "nobody knows a limit", "no depth", "no engine"],
+)
+def test_what_is_missing_is_told_by_every_measure_there_is_and_by_none_where_there_is_none(engine, lines, there, expected):
+    with frozen_clock() as clock:
+        waiting(6, clock)
+        engine.lines, engine.there = lines, [worker(**about) for about in there]
+
+        row = rows()["mail"]
+
+    assert (row.ahead, row.missing) == expected
+
+
+def test_jobs_that_are_just_being_started_are_not_missed(engine):
+    with frozen_clock() as clock:
+        waiting(6, clock)
+        engine.lines, engine.there = [Queue(name="mail", depth=3)], [worker(takes_ahead=0)]
+        still = rows()["mail"]
+        make_status("started", queue="mail", engine="lines")
+
+        assert (still.ahead, still.missing) == (0, 3)
+        assert (rows()["mail"].ahead, rows()["mail"].missing) == (3, 0)
+
+
+def test_a_job_that_waits_says_when_its_queue_has_jobs_that_the_broker_does_not_have(engine, browse):
+    with frozen_clock() as clock:
+        job = waiting(3, clock)[0]
+        engine.lines, engine.there = [Queue(name="mail", depth=1)], [worker(takes_ahead=0)]
+        client = browse()
+        page = client.get(job_url(job.id)).content.decode()
+        engine.lines = [Queue(name="mail", depth=3)]
+        whole = client.get(job_url(job.id)).content.decode()
+
+    assert "2 jobs that wait in mail are neither in the broker nor with a living worker." in page
+    assert "in the broker" not in whole
 
 
 @pytest.mark.parametrize(("minutes", "rate", "span"), [(0, 6, "1 min"), (3, 2, "3 min"), (60, 6 / 15, "15 min")])

@@ -140,10 +140,14 @@ class Celery(Engine):
         ahead (prefetch) is no longer in the broker's queue, and still waits.
         Source: the workers' reports, one count over the statuses, one round trip to the broker."""
         waiting = [found.value for found in statuses.where(engine=self.name, state=State.queued).counts_by("queue", MOST_QUEUES)]
-        names = sorted({*self._known_queues(), *waiting})[:MOST_QUEUES]
+        known = self._known_queues()
+        names = sorted({*known, *waiting})[:MOST_QUEUES]
         lengths = self._broker.lengths(names)
         paused = pauses.paused(self.name)
-        return [queue_of(self.name, name, lengths.waiting[name] if lengths else None, paused) for name in names]
+        held = lengths.held if lengths else None
+        # Nothing under a name that may be a routing key tells nothing.
+        depths = {name: lengths.waiting[name] or (0 if name in known else None) for name in names} if lengths else {}
+        return [queue_of(self.name, name, depths.get(name), paused, held) for name in names]
 
     def schedules(self) -> list[Schedule]:
         """What beat is configured to send. Whether a beat runs, nobody knows: one that does not leaves them overdue."""

@@ -46,9 +46,11 @@ def facts_of(controller: Any) -> dict[str, Any]:
     """What a worker is, and what it does at this moment; JSON."""
     pool = controller.pool
     queues = getattr(getattr(controller.consumer, "task_consumer", None), "queues", None) or ()
+    concurrency = getattr(pool, "num_processes", None) or controller.concurrency
     return {
         "pool": type(pool).__module__.rsplit(".", 1)[-1],
-        "concurrency": getattr(pool, "num_processes", None) or controller.concurrency,
+        "concurrency": concurrency,
+        "ahead": _ahead(controller.consumer, concurrency),
         "queues": sorted(queue.name for queue in queues),
         "running": _ids(state.active_requests),
         "reserved": len(state.reserved_requests),
@@ -57,6 +59,13 @@ def facts_of(controller: Any) -> dict[str, Any]:
         "pool_restarts": bool(controller.app.conf.worker_pool_restarts),
         "pool_can_restart": isinstance(pool, BasePool) and type(pool).restart is not BasePool.restart,
     }
+
+
+def _ahead(consumer: Any, concurrency: int) -> int | None:
+    """How many messages it may hold beside those it runs; None where prefetching has no limit."""
+    limit = concurrency * getattr(consumer, "prefetch_multiplier", 0)
+    # What was sent for later and is due now comes on top of the limit.
+    return max(limit, len(state.reserved_requests) - len(state.active_requests)) if limit else None
 
 
 def _ids(requests: Any) -> list[str]:

@@ -91,6 +91,7 @@ class Present:
     def _facts(self) -> dict[str, Any]:
         return {
             "concurrency": 1,
+            "ahead": 0,
             "queues": sorted(set(self.worker.queue_names) - set(self._excluded)),
             "excluded": self._excluded,
             "backend": self.worker.backend_name,

@@ -84,6 +84,7 @@ class Present(Middleware):
         return {
             "pool": "threads",
             "concurrency": self._worker.worker_threads,
+            "ahead": self._worker.queue_prefetch,
             "queues": sorted(thread.queue_name for thread in threads),
             # One that was told to pause may still wait for a message.
             "held": sorted(thread.queue_name for thread in threads if thread.paused and thread.paused_event.is_set()),

@@ -109,6 +109,7 @@ class Present:
         return {
             "pool": consumer.worker_type,
             "concurrency": consumer.workers,
+            "ahead": 0,
             "queues": [self.huey.name],
             "held": [self.huey.name] if self._held.value else [],
             "running": (self._running() if self._board is None else self._board.read(_alive(consumer)))[:MOST_RUNNING],

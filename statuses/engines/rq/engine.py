@@ -234,6 +234,7 @@ class RQ(Engine):
             host=fields.get("hostname"),
             pid=int(fields["pid"]) if fields.get("pid", "").isdigit() else None,
             concurrency=1,
+            takes_ahead=0,
             queues=tuple(filter(None, fields.get("queues", "").split(","))),
             running=(status_id,) if status_id else (),
             started_at=utcparse(fields["birth"]) if fields.get("birth") else None,

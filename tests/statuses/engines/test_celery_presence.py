@@ -10,6 +10,8 @@ import pytest
 from celery import chord
 
 import statuses
+from jobadmin import delivery
+from jobadmin.fleet import Fleet
 from statuses import keys, presence
 from statuses import store as stores
 from statuses.engines.base import Queue
@@ -85,9 +87,50 @@ def test_a_queue_tells_what_no_worker_has_taken_yet(world, engine, start_worker)
     for job in jobs:
         world.ended(job)
 
-    assert before == Queue(name="deep", engine="celery", depth=6)
-    assert after.name == "deep"
-    assert queue(engine, "main") == Queue(name="main", engine="celery", depth=0)
+    assert before is not None and (before.name, before.engine, before.depth) == ("deep", "celery", 6)
+    assert after.name == "deep" and after.held is not None and after.held >= 2
+    assert (main := queue(engine, "main")) is not None and main.depth == 0
+
+
+def test_a_worker_tells_how_much_it_may_take_ahead(engine, start_worker):
+    started = start_worker("ahead", queues="ahead", count=3)
+
+    assert told(engine, started.name).takes_ahead == 6
+
+
+def test_messages_that_the_broker_lost_are_missed_and_those_that_a_worker_took_ahead_are_not(world, engine, start_worker):
+    jobs = [world.send(world.tasks.gated.s("purged"), queue="purged") for _ in range(6)]
+    started = start_worker("purged", queues="purged", count=1)
+    world.began("purged")
+    told(engine, started.name)
+    until(lambda: (found := queue(engine, "purged")) and found.depth == 3, "three are left in the line")
+
+    def missing() -> delivery.Delivery | None:
+        fleet = Fleet(workers=tuple(engine.workers()), queues=tuple(engine.queues()), knowing=frozenset({engine.name}))
+        return delivery.of("purged", fleet, waiting=5, settled=5, is_moving=False)
+
+    before = missing()
+    with world.app.connection_for_write() as connection:
+        connection.default_channel.queue_purge("purged")
+    after = missing()
+    for _ in range(3):
+        world.open("purged")
+    for job in jobs[3:]:
+        job.kill_now()
+    for job in jobs[:3]:
+        world.ended(job)
+
+    assert before == delivery.Delivery(ahead=2, missing=0)
+    assert after == delivery.Delivery(ahead=2, missing=3)
+
+
+def test_a_name_that_may_be_no_queue_of_the_broker_has_no_depth(world, engine):
+    job = statuses.create(job_name="elsewhere", queue="routing.key", engine=engine.name, state="queued")
+
+    found = queue(engine, "routing.key")
+    job.kill_now()
+
+    assert found is not None and found.depth is None
 
 
 def test_messages_of_every_priority_are_counted(world, engine):

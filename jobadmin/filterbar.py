@@ -224,6 +224,11 @@ class FilterBar:
         return _("Looks again every %(n)s s (L)") % {"n": self.refresh_seconds}
 
     @property
+    def live_every(self) -> str:
+        """The same on the button."""
+        return every(self.refresh_seconds)
+
+    @property
     def overview_url(self) -> str:
         return self.jobs.url("overview")
 
@@ -241,6 +246,11 @@ class FilterBar:
 def _options(texts: tuple[str, ...]) -> SafeString:
     """Kept, for these are on every page and seldom others than on the last one."""
     return format_html_join("", '<option value="{}">', ((str(Token(text)),) for text in texts))
+
+
+def every(seconds: int) -> str:
+    """How often a live page looks, after the word Live: ``every 15 s``, ``every minute``."""
+    return _("every minute") if seconds == 60 else _("every %(n)s s") % {"n": seconds}
 
 
 def _local(moment: datetime | None) -> str:

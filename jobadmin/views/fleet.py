@@ -18,7 +18,7 @@ from jobadmin import queues as queues_page
 from jobadmin import schedules as schedules_page
 from jobadmin import workers as workers_page
 from jobadmin.controls import CONTROLS, Control, Target
-from jobadmin.filterbar import FilterBar
+from jobadmin.filterbar import FilterBar, every
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.paths import queue_url, quote, safe_next, unquote
 from jobadmin.redaction import redact_text
@@ -147,6 +147,7 @@ def _render(request: HttpRequest, name: str, jobs: JobFilter, context: Mapping[s
         "view": name,
         "main": f"jobadmin/_{name}_main.html",
         "refresh_seconds": REFRESH_SECONDS,
+        "live_every": every(REFRESH_SECONDS),
         "may_control": resolver().may(request.user, controls.RIGHT),
     }
     template = "jobadmin/_now_swap.html" if wants_part(request) else f"jobadmin/{name}.html"

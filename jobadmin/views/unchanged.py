@@ -26,6 +26,8 @@ from jobadmin.views.base import needs, page, wants_part
 
 #: Relative times ("4 min ago") are written anew at least this often, seconds.
 MOST_SECONDS = 60
+#: Header of the pulse: how many operations have ended, as a number to compare.
+OPERATIONS = "X-Operations-Ended"
 
 View = Callable[..., HttpResponse]
 
@@ -37,12 +39,12 @@ def unless_unchanged(*, lists_jobs: bool) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if "live" not in request.GET or not wants_part(request):
-                return view(request, *args, **kwargs)
             # Before the view reads: what changes meanwhile makes the next look differ.
-            tag = _tag(request, lists_jobs)
+            looks = "live" in request.GET and wants_part(request)
+            tag = _tag(request, lists_jobs) if looks else None
             if tag is not None and tag in request.headers.get("If-None-Match", ""):
                 return HttpResponseNotModified(headers={"ETag": tag, "Cache-Control": "no-cache, private"})
+            request.operations_ended = str(Operation.ended())
             response = view(request, *args, **kwargs)
             if tag is not None and response.status_code == 200:
                 response.headers["ETag"] = tag
@@ -57,10 +59,11 @@ def unless_unchanged(*, lists_jobs: bool) -> Callable[[View], View]:
 @page
 @require_safe
 def pulse(request: HttpRequest) -> HttpResponse:
-    """204 while the store answers, 503 with the notice while it is away: what a page that looks seldom asks in between.
-    Source: the store's clock."""
+    """204 while the store answers, 503 with the notice while it is away: what a page that looks seldom asks in between. The
+    answer tells whether an operation has ended since, here or elsewhere: `Operation.ended`, which the page carries, too.
+    Source: the store's clock, two small queries of the database."""
     statuses.server_time()
-    return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
+    return HttpResponse(status=204, headers={"Cache-Control": "no-store", OPERATIONS: str(Operation.ended())})
 
 
 def _tag(request: HttpRequest, lists_jobs: bool) -> str | None:

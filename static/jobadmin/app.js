@@ -213,15 +213,23 @@
     timer = setTimeout(refresh, pause());
     if (pause() > SOON * 1000) pulse = setTimeout(feel, PULSE * 2 ** Math.min(missed, 3) * 1000);
   }
-  /** Whether the store answers: a question that reads nothing. What became of an outage is looked at at once. */
+  /** Whether the store answers, and whether an operation has ended, here or elsewhere: a question that reads next to nothing.
+      What became of an outage or of an operation is looked at at once. */
   async function feel() {
     if (!busy()) {
       const answer = await fetch(`${frame.dataset.root}pulse/`, { headers: { "HX-Request": "true" } }).catch(() => null);
-      if (answer?.ok && missed) return refresh();
+      if (answer?.ok && (missed || hasEnded(answer.headers.get("X-Operations-Ended")))) return refresh();
       if (!answer?.ok) { missed++; trouble(answer ? await answer.text() : ""); }
     }
     clearTimeout(pulse);
     if (live) pulse = setTimeout(feel, PULSE * 2 ** Math.min(missed, 3) * 1000);
+  }
+  /** Whether this page was read before that; once, for a look that finds nothing new leaves the page as it is. */
+  function hasEnded(number) {
+    const before = main()?.dataset.ended;
+    if (!number || !before || number === before) return false;
+    main().dataset.ended = number;
+    return true;
   }
   async function refresh() {
     if (!busy()) {
@@ -272,7 +280,12 @@
     clearTimeout(pulse);
     if (on) refresh(); else clearTimeout(timer);
   }
-  document.addEventListener("htmx:afterSettle", () => { if (button && $("#j-updated")?.dataset.live) button.title = $("#j-updated").dataset.live; });
+  document.addEventListener("htmx:afterSettle", () => {
+    const said = $("#j-updated")?.dataset;
+    if (!button || !said?.live) return;
+    button.title = said.live;
+    $("[data-every]", button).textContent = said.every;
+  });
   if (button) {
     button.setAttribute("aria-pressed", live);
     button.addEventListener("click", () => setLive(!live));

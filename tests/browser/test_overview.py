@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 import statuses
 from jobadmin.filters import JobFilter
+from jobadmin.models import Operation
 from statuses.testing import make_status
 
 from .looks import axe
@@ -456,6 +457,45 @@ def test_the_live_button_says_how_often_the_page_of_this_span_looks(page):
     page.locator("#j-span-1h").click()
 
     expect(page.locator("#j-live")).to_have_attribute("title", "Looks again every 5 s (L)")
+    expect(page.locator("#j-live")).to_have_text("Live, every 5 s")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_live_button_shows_how_old_the_page_may_be_while_it_is_on(page, width):
+    load(3)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/admin/jobs/")
+
+    expect(page.locator("#j-live .j-live__every")).to_be_visible()
+    expect(page.locator("#j-live")).to_have_text("Live, every minute")
+    page.locator("#j-live").click()
+    expect(page.locator("#j-live .j-live__every")).to_be_hidden()
+
+
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_page_that_looks_once_a_minute_shows_what_an_operation_elsewhere_came_to_within_seconds(page, changes):
+    load(9)
+    page.clock.install()
+    page.goto("/admin/jobs/")
+    looks = []
+    page.on("request", lambda request: looks.append(request.url) if "live=1" in request.url else None)
+    operation = Operation.objects.create(action="kill", state=Operation.State.RUNNING)
+    with page.expect_response("**/pulse/"):
+        page.clock.fast_forward(9_000)
+    assert looks == []
+
+    if changes:
+        statuses.all().first().delete(force=True)
+    operation.state = Operation.State.DONE
+    operation.save()
+    with page.expect_response("**live=1**"):
+        page.clock.fast_forward(9_000)
+    if changes:
+        expect(page.locator("#j-count")).to_contain_text("8 of 8")
+    for _ in range(3):
+        with page.expect_response("**/pulse/"):
+            page.clock.fast_forward(9_000)
+    assert len(looks) == 1
 
 
 def test_everything_works_without_script(browser, live):

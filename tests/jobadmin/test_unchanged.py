@@ -105,6 +105,40 @@ def test_an_operation_under_way_is_shown(browse: Callable) -> None:
     assert look(client, "overview", first["ETag"]).status_code == 200
 
 
+def test_the_pulse_tells_that_an_operation_ended_and_not_that_one_began_and_counts_nothing(browse: Callable, monkeypatch: Any) -> None:
+    client = browse("view_job")
+    make_status("failed")
+    client.get(reverse("jobadmin:overview"))
+    monkeypatch.setattr(statuses.Query, "report", lambda *_, **__: pytest.fail("it counted"))
+
+    def pulse() -> str:
+        return client.get(reverse("jobadmin:pulse"), headers={"HX-Request": "true"})["X-Operations-Ended"]
+
+    before = pulse()
+    long, short = (Operation.objects.create(action="retry", state=Operation.State.RUNNING) for _ in range(2))
+    during = pulse()
+    told = []
+    for operation in (short, long):
+        operation.state = Operation.State.DONE
+        operation.save()
+        told.append(pulse())
+
+    assert during == before
+    assert len({before, *told}) == 3
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_carries_what_the_pulse_said_when_it_was_read(browse: Callable, name: str) -> None:
+    client = browse("view_job")
+    make_status("failed")
+    Operation.objects.create(action="retry", state=Operation.State.DONE)
+
+    ended = client.get(reverse("jobadmin:pulse"))["X-Operations-Ended"]
+
+    for page in (client.get(reverse(f"jobadmin:{name}")), look(client, name)):
+        assert f'data-ended="{ended}"' in page.content.decode()
+
+
 def test_the_tag_is_of_one_viewer_one_address_and_one_span(browse: Callable) -> None:
     make_status("failed")
     anna, bert = browse("view_job", name="anna"), browse("view_job", "kill_job", name="bert")

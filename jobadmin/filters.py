@@ -14,7 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin import spans, workflowjobs
+from jobadmin import search, spans, workflowjobs
 from jobadmin.formats import STATE_WORDS, moment_range
 from jobadmin.parameters import (
     DEFAULTS,
@@ -171,7 +171,7 @@ class JobFilter:
             query = self._narrowed(query, parameter)
         query = self._flagged(query)
         if self.q:
-            query = _found(query, self.q)
+            query = search.narrowed(query, self.q)
         if not self.window.is_open:
             query = query.where(**{self.by: (self.window.after, self.window.before)})
         return query.order_by(self.sort) if "sort" in self.given else query
@@ -390,11 +390,3 @@ def _texts(tokens: list[Token], clause: Any) -> list[str]:
     for token in tokens:
         texts.update(dict.fromkeys(statuses.all().values(clause, prefix=token.value) if token.prefix else [token.value]))
     return list(texts)
-
-
-def _found(query: statuses.Query, text: str) -> statuses.Query:
-    """The jobs that the search field means: one id, else a resource, else the engine's own id."""
-    for clause in ("id", "job_arg", "provider_job_id"):
-        if statuses.where(**{clause: text}).exists():
-            return query.where(**{clause: text})
-    return query.where(job_arg=text)

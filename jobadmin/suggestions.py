@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from jobadmin.filters import EXACT, JobFilter
+from jobadmin.filters import EXACT, LABELS, JobFilter
 from jobadmin.filters import FIELDS as TEXT_FIELDS
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
 
 #: Parameter -> what the library counts by.
 FIELDS = {**TEXT_FIELDS, "resource": EXACT["resource"]}
+#: What the field of resources suggests besides, and how many of each: people type there whatever they know.
+BESIDES = ("name", "queue", "user")
+MOST_BESIDES = 3
 #: Suggestions shown at once.
 MOST = 9
 #: Values looked through for a match; dictionaries are bounded, resources are not.
@@ -31,13 +34,29 @@ class Suggestion:
     count: int
     is_on: bool
     """True when it is filtered by already."""
+    parameter: str = ""
+    """What it filters by, where that is not what the field is for."""
+    label: str = ""
+    """The same in words."""
 
 
 def suggest(jobs: JobFilter, field: str, typed: str) -> list[Suggestion]:
     """Values of `field` that hold `typed`: those beginning with it first, then by number of jobs.
 
-    Counts are exact under all other filters.  Source: one report.
+    Counts are exact under all other filters.  Source: one report; for resources one more for each of BESIDES.
     """
+    if field == "resource" and typed:
+        return [*_suggest(jobs, field, typed, MOST), *(found for other in BESIDES for found in _besides(jobs, other, typed))]
+    return _suggest(jobs, field, typed, MOST)
+
+
+def _besides(jobs: JobFilter, field: str, typed: str) -> list[Suggestion]:
+    return [
+        replace(found, parameter=field, label=str(LABELS[field])) for found in _suggest(jobs, field, typed, MOST_BESIDES)[:MOST_BESIDES]
+    ]
+
+
+def _suggest(jobs: JobFilter, field: str, typed: str, most: int) -> list[Suggestion]:
     typed = Token.parse(typed).value if typed else ""
     clause = FIELDS[field]
     others = jobs.with_(**{field: None, "sort": None})
@@ -47,7 +66,7 @@ def suggest(jobs: JobFilter, field: str, typed: str) -> list[Suggestion]:
     matching = [value for value in counts if folded in value.casefold()]
     matching.sort(key=lambda value: (not value.casefold().startswith(folded), -counts[value], value))
     # A value that holds a secret is none to suggest: neither may stand in an address.
-    open_ones = islice((value for value in matching if redact_text(value) == value), MOST)
+    open_ones = islice((value for value in matching if redact_text(value) == value), most)
     found = [_suggestion(str(Token(value)), value, typed, counts[value], on) for value in open_ones]
     pattern = _pattern(field, typed, counts, on)
     return [*found, pattern] if pattern else found

@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
@@ -17,6 +18,7 @@ from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
 import statuses
+from jobadmin import search
 from jobadmin.directions import shown_in_page
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.frame import admin_site, login_url
@@ -121,7 +123,8 @@ def render_filtered(
     """A page with the filter bar: ``jobadmin/<name>.html``, or what a change of filter swaps when HTMX asks.
 
     The part that changes is ``jobadmin/_<name>_main.html``; `matched` is how many jobs the filter matches, `total` how
-    many there are (counted here unless given), `url_name` and `path_args` are the page's own URL.
+    many there are (counted here unless given), `url_name` and `path_args` are the page's own URL. A search that finds
+    nothing, and means one job name, queue, user or worker that there is, leads to the page with that filter.
     """
     from jobadmin.filterbar import FilterBar
 
@@ -129,7 +132,10 @@ def render_filtered(
     view = url_name or name
     extras = {key: request.GET[key] for key in STAYING if request.GET.get(key)}
     bar = FilterBar(jobs=jobs, view=view, extras=extras, path_args=path_args, matched=matched, total=total)
-    full = {"filter": jobs, "bar": bar, "main": f"jobadmin/_{name}_main.html", "view": view, **context}
+    found = search.elsewhere(bar) if jobs.q and not matched else None
+    if found and len(found.exact) == 1 and "live" not in request.GET:
+        return redirect(found.exact[0].url)
+    full = {"filter": jobs, "bar": bar, "main": f"jobadmin/_{name}_main.html", "view": view, "search": found, **context}
     if not wants_part(request):
         return render(request, f"jobadmin/{name}.html", full)
     response = render(request, "jobadmin/_swap.html", full)

@@ -151,11 +151,11 @@
     }
     /** A value more, or one less; with `not`, one that is left out. */
     function take(option, not) {
-      const value = (not ? "-" : "") + option.dataset.token;
-      const now = new URLSearchParams(location.search).getAll(name), rest = now.filter(one => one !== value);
+      const value = (not ? "-" : "") + option.dataset.token, parameter = option.dataset.parameter || name;
+      const now = new URLSearchParams(location.search).getAll(parameter), rest = now.filter(one => one !== value);
       open(false);
       input.value = "";
-      ask(name, rest.length < now.length ? rest : [...rest, value]);
+      ask(parameter, rest.length < now.length ? rest : [...rest, value]);
     }
     input.dataset.shown = input.value;
     input.addEventListener("focus", () => input.select());

@@ -140,6 +140,25 @@ def test_names_are_suggested_with_counts_added_and_left_out(page):
     expect(page.locator("#j-count")).to_contain_text("80 of 120")
 
 
+def test_the_search_field_offers_a_job_name_and_finds_a_queue_by_enter(page):
+    load()
+    page.goto("/admin/jobs/")
+    field = page.locator("#j-in-q")
+
+    field.type("mail")
+    option = page.locator(".j-combo:visible [role=option]")
+    expect(option).to_contain_text("Job namemail.send40")
+    option.click()
+    expect(page).to_have_url(re.compile(r"\?name=mail\.send$"))
+    assert (field.input_value(), page.locator("#j-in-name").input_value()) == ("", "mail.send")
+
+    field.type("bulk")
+    field.press("Enter")
+    expect(page).to_have_url(re.compile(r"\?name=mail\.send&queue=bulk$"))
+    expect(page.locator("#j-count")).to_contain_text("20 of 120")
+    assert (field.input_value(), page.locator("#j-in-queue").input_value()) == ("", "bulk")
+
+
 def test_escape_closes_suggestions_and_keeps_the_focus(page):
     load()
     page.goto("/admin/jobs/")

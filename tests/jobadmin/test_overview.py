@@ -13,6 +13,7 @@ from jobadmin import panels
 from jobadmin.filters import JobFilter
 from jobadmin.panels import Reading, causes
 from jobadmin.paths import quote
+from jobadmin.tokens import Token
 from jobadmin.views import overview as overview_view
 from statuses import State
 from statuses.testing import frozen_clock, make_status
@@ -478,7 +479,7 @@ def test_suggestions_count_under_the_other_filters(browse, some):
     assert suggested(client, "name", prefix="REB") == {"plan.rebuild": 3}
     assert suggested(client, "name", state="succeeded", name="plan.rebuild") == {"mail.send": 6}
     assert suggested(client, "queue") == {"default": 6, "bulk": 3}
-    assert suggested(client, "resource", prefix="Book") == {"Book:53": 3}
+    assert suggested(client, "resource", prefix="Book:") == {"Book:53": 3}
     assert suggested(client, "user", prefix="nobody") == {}
 
 
@@ -492,6 +493,73 @@ def test_suggestions_are_written_so_that_they_are_taken_literally(browse, some):
     make_status("queued", job_name="-odd*")
 
     assert suggested(browse("view_job"), "name", prefix="odd") == {r"\-odd\*": 1}
+
+
+def test_the_search_suggests_names_queues_and_users_too_each_by_what_it_is(browse, some):
+    text = browse("view_job").get(reverse("jobadmin:suggest", args=["resource"]), {"prefix": "mail"}).content.decode()
+
+    assert 'data-token="mail.send" data-parameter="name"><span class="j-quiet">Job name</span>' in text
+    assert suggested(browse("view_job", name="other"), "resource", prefix="BUL") == {"bulk": 3}
+
+
+@pytest.mark.parametrize("view", ["overview", "list", "names", "errors"])
+@pytest.mark.parametrize(
+    ("text", "found"), [("mail.send", {"name": "mail.send"}), ("bulk", {"queue": "bulk"}), ("-odd*", {"user": "-odd*"})]
+)
+def test_a_search_for_one_name_queue_or_user_leads_to_that_filter(browse, some, view, text, found):
+    make_status("queued", user="-odd*")
+
+    answer = browse("view_job").get(reverse(f"jobadmin:{view}"), {"q": text, "span": "30d", "state": "-killed"})
+
+    assert answer.status_code == 302
+    path, _, query = answer["Location"].partition("?")
+    assert path == reverse(f"jobadmin:{view}")
+    assert query == JobFilter().with_(state=Token("killed", negative=True), span="30d", **found).querystring()
+
+
+def test_a_name_that_is_searched_for_is_added_to_those_that_are_asked_for(browse, some):
+    answer = browse("view_job").get(reverse("jobadmin:list"), {"q": "mail.send", "name": "plan.rebuild"})
+
+    assert answer["Location"].endswith("?name=plan.rebuild&name=mail.send")
+
+
+def test_a_search_that_means_several_things_says_which_and_leads_to_each(browse, some):
+    make_status("queued", queue="mail.send")
+
+    answer = browse("view_job").get(reverse("jobadmin:list"), {"q": "mail.send"})
+    text = answer.content.decode()
+
+    assert answer.status_code == 200
+    assert "“mail.send” is no resource and no id of a job. It is:" in text
+    links = re.findall(r'<li>([^<]+) <a class="j-mono j-breaks" href="([^"]*)"', text)
+    assert [(label, listed(unescape(url))) for label, url in links] == [("Job name", 7), ("Queue", 1)]
+
+
+def test_a_search_for_what_is_nowhere_says_where_it_was_looked_for_and_what_holds_it(browse, some):
+    client = browse("view_job")
+
+    near, nowhere = (client.get(reverse("jobadmin:overview"), {"q": text}).content.decode() for text in ("REB", "<b>zzz"))
+
+    assert "“&lt;b&gt;zzz” was looked for, as a whole, among the ids of jobs, here and in their engines, resources, job names" in nowhere
+    assert 'id="j-places"' not in nowhere
+    assert re.search(r'<li>Job name <a class="j-mono j-breaks" href="[^"]*name=plan.rebuild">plan.rebuild</a>', near)
+
+
+def test_a_search_for_a_resource_that_other_filters_leave_out_is_no_search_for_something_else(browse, some):
+    text = browse("view_job").get(reverse("jobadmin:list"), {"q": "Book:53", "queue": "nowhere"}).content.decode()
+
+    assert "No jobs match" in text
+    assert "was looked for" not in text
+
+
+def test_a_secret_that_is_searched_for_is_written_into_no_address(browse):
+    secret = "password=hunter2hunter2"
+    make_status("queued", job_name=secret)
+
+    answer = browse("view_job").get(reverse("jobadmin:list"), {"q": secret})
+
+    assert answer.status_code == 200
+    assert "name=password" not in answer.content.decode() and 'id="j-places"' not in answer.content.decode()
 
 
 def test_there_are_no_suggestions_for_what_is_no_field(browse, some):

@@ -51,6 +51,8 @@ class Action:
     asks_reason: bool = False
     question: Promise | str = ""
     explanation: Promise | str = ""
+    afterwards: Callable[[Status], str] = field(default=lambda status: "", repr=False)
+    """What can be done about it when it is over, for the dialog."""
     button: Promise | str = ""
 
     @property
@@ -99,6 +101,13 @@ def may_kill_now(status: Status) -> str:
         return _("%(engine)s cannot end a running job. It can be asked to stop.") % {"engine": status.engine}
     why = refusals.why_not_kill(status)
     return _("Its worker cannot end it: %(why)s. It can be asked to stop.") % {"why": why} if why else ""
+
+
+def _after_kill(status: Status) -> str:
+    engine = registry.get(status.engine) if status.engine else None
+    if engine is not None and engine.can_retry:
+        return _("Once killed, it can be retried.")
+    return _("It cannot be retried afterwards: no engine is known that could run it again.")
 
 
 def _not_ended(status: Status, then: str) -> str:
@@ -211,8 +220,9 @@ ACTIONS: dict[str, Action] = {
             question=gettext_lazy("Kill this job now?"),
             explanation=gettext_lazy(
                 "A job that waits never starts. The process of a running one is ended at once: what it was writing may stay "
-                "half done. A kill cannot be undone; a killed job can be retried."
+                "half done. A kill cannot be undone."
             ),
+            afterwards=_after_kill,
             button=gettext_lazy("Kill now"),
         ),
         Action(

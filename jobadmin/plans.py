@@ -46,6 +46,8 @@ class Plan:
     total: int
     changes: int
     lines: tuple[Line, ...]
+    afterwards: str = ""
+    """What can be done about it when it is over."""
 
     @property
     def question(self) -> str:
@@ -74,7 +76,22 @@ def plan(verb: Verb, census: Census) -> Plan:
     """What `verb` would do to the jobs that were counted."""
     lines = tuple(line for line in _LINES[verb.slug](verb, census) if line.number)
     changes = sum(line.number for line in lines if not line.is_skip)
-    return Plan(verb=verb, total=census.total, changes=changes, lines=lines)
+    return Plan(verb=verb, total=census.total, changes=changes, lines=lines, afterwards=_afterwards(verb, census) if changes else "")
+
+
+def _afterwards(verb: Verb, census: Census) -> str:
+    """Whether what a kill changes can be retried: that takes an engine that can."""
+    if verb not in (KILL, KILL_NOW):
+        return ""
+    free, capability = [state for state in verb.states if state not in verb.needy], verb.capability
+    concerned = sum(census.counts[state] for state in free) + sum(census.able(state, capability) for state in verb.needy)
+    again = sum(census.able(state, RETRY.capability) for state in free)
+    again += sum(census.able(state, capability, RETRY.capability) for state in verb.needy)
+    if again == concerned:
+        return _("Killed jobs can be retried.")
+    if not again:
+        return _("These jobs cannot be retried afterwards: no engine is known that could run them again.")
+    return _("Afterwards those can be retried whose engine can run a job again; for others no such engine is known.")
 
 
 def plans(census: Census, slugs: Iterable[str] = tuple(BULK)) -> list[Plan]:
@@ -97,9 +114,9 @@ class Census:
     def of(self, states: Iterable[State]) -> int:
         return sum(self.counts[state] for state in states)
 
-    def able(self, state: State, capability: str) -> int:
-        """Jobs in `state` whose engine states that it can."""
-        able = able_engines(capability)
+    def able(self, state: State, *capabilities: str) -> int:
+        """Jobs in `state` whose engine states that it can do all of these."""
+        able = set.intersection(*(set(able_engines(capability)) for capability in capabilities))
         return sum(found.by_state[state] for found in self.engines if found.value in able)
 
     def words(self, states: Iterable[State]) -> str:

@@ -132,10 +132,7 @@ KILL = Verb(
     short=_("Bulk kill"),
     states=(*_WAITING, State.started, State.unknown),
     once=(State.started, State.unknown),
-    explanation=_(
-        "Queued jobs never start. Started jobs are asked to stop and end at their next checkpoint. "
-        "A kill cannot be undone; killed jobs can be retried."
-    ),
+    explanation=_("Queued jobs never start. Started jobs are asked to stop and end at their next checkpoint. A kill cannot be undone."),
     question=ngettext_lazy("Request kill for %(n)s job?", "Request kill for %(n)s jobs?", "count"),
     question_some=ngettext_lazy("Request kill for %(n)s of %(total)s job?", "Request kill for %(n)s of %(total)s jobs?", "count"),
     button=ngettext_lazy("Request kill for %(n)s", "Request kill for %(n)s", "count"),
@@ -159,7 +156,7 @@ KILL_NOW = Verb(
     risky=True,
     explanation=_(
         "Queued jobs never start. The process of every started job is ended at once: what it was writing may stay "
-        "half done. A kill cannot be undone; killed jobs can be retried."
+        "half done. A kill cannot be undone."
     ),
     question=ngettext_lazy("Kill %(n)s job now?", "Kill %(n)s jobs now?", "count"),
     question_some=ngettext_lazy("Kill %(n)s of %(total)s job now?", "Kill %(n)s of %(total)s jobs now?", "count"),

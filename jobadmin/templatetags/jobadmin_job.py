@@ -10,6 +10,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from jobadmin import cells, formats
+from jobadmin.actions import Action
 from jobadmin.filters import JobFilter
 from jobadmin.paths import resource_url
 from jobadmin.resolver import resolver
@@ -27,6 +28,12 @@ _BREAKS = re.compile(r"([._/:\-]+)")
 def redacted(text: Any) -> str:
     """A text a job carries, without its secrets."""
     return resolver().redact_text(str(text)) if text else ""
+
+
+@register.filter
+def afterwards(action: Action, status: Status) -> str:
+    """What can be done about an action on this job when it is over."""
+    return action.afterwards(status)
 
 
 @register.filter

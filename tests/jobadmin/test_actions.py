@@ -54,6 +54,22 @@ def test_a_kill_ends_a_queued_job(client: Client) -> None:
     assert Operation.objects.get().by_reason == {"killed": 1}
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("toy", "Once killed, it can be retried."), (None, "It cannot be retried afterwards: no engine is known")]
+)
+def test_the_question_before_a_kill_promises_a_retry_only_where_an_engine_can(
+    client: Client, engine: Any, name: str | None, said: str
+) -> None:
+    status = make_status("started" if name else "queued", engine=name)
+
+    pages = [client.get(job_url(status.id)), client.post(action_url(status.id, "kill-now"))]
+
+    for page in pages:
+        text = page.content.decode()
+        assert said in text
+        assert ("be retried" in text.replace(said, "")) is False
+
+
 def test_a_kill_that_crosses_the_end_of_the_job_is_recorded_with_that_end(client: Client, engine: Any, monkeypatch: Any) -> None:
     status = make_status("started", engine=engine.name)
     monkeypatch.setattr(engine, "kill", lambda job: statuses.find(job.id).succeeded())

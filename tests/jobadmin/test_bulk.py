@@ -11,6 +11,7 @@ from jobadmin.models import Operation
 from jobadmin.operations import Promise
 from jobadmin.verbs import BULK
 from statuses.testing import make_status
+from tests.jobadmin.engines import toy_engine
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -63,6 +64,42 @@ def test_the_plan_says_the_effect_by_state_and_adds_up(browse) -> None:
     assert plan.changes == 4
     assert plan.question == "Request kill for 4 of 9 jobs?"
     assert sum(line.number for line in plan.lines) == plan.total == 9
+
+
+@pytest.mark.parametrize("action", ["kill", "kill-now"])
+@pytest.mark.parametrize(
+    ("engines", "said", "never"),
+    [
+        (["toy"], "Killed jobs can be retried.", "cannot be retried"),
+        ([None], "These jobs cannot be retried afterwards: no engine is known that could run them again.", "can be retried"),
+        (["gone"], "These jobs cannot be retried afterwards", "can be retried"),
+        (
+            ["toy", None],
+            "Afterwards those can be retried whose engine can run a job again; for others no such engine is known.",
+            "These jobs cannot",
+        ),
+    ],
+    ids=["an engine", "none", "one that is not installed", "some"],
+)
+def test_a_kill_promises_a_retry_only_to_jobs_that_have_an_engine_for_it(browse, action: str, engines: list, said: str, never: str) -> None:
+    with toy_engine():
+        for engine in engines:
+            some(engine, queued=2)
+        some("toy", failed=1)  # ended: no kill changes it
+
+        body = browse().get(url(action)).content.decode().split('class="j-dlg__body"')[1]
+
+    assert said in body
+    assert never not in body.replace(said, "").split("j-plan")[0]
+
+
+def test_jobs_that_kill_now_skips_promise_no_retry(browse) -> None:
+    with toy_engine() as engine:
+        engine.can_kill = False
+        some("toy", started=1)
+        some(None, queued=1)
+
+        assert "These jobs cannot be retried afterwards" in browse().get(url("kill-now")).content.decode()
 
 
 def test_the_filter_is_frozen_with_absolute_times(browse) -> None:

@@ -370,3 +370,8 @@ class JobTable(tables.Table):
 def choosable() -> dict[str, Any]:
     """Columns one can choose, name to heading, in their order."""
     return {name: column.verbose_name for name, column in JobTable.base_columns.items() if name not in FIXED}
+
+
+def always() -> dict[str, Any]:
+    """Columns that are always there, but those of boxes and buttons, name to heading."""
+    return {name: JobTable.base_columns[name].verbose_name for name in FIXED if name not in ("check", "actions")}

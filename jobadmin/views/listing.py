@@ -16,7 +16,7 @@ from jobadmin.formats import count
 from jobadmin.plans import measure, plans
 from jobadmin.resolver import resolver
 from jobadmin.strip import strip
-from jobadmin.tables import BEFORE, ROWS, USUAL, JobData, JobTable, choosable
+from jobadmin.tables import BEFORE, ROWS, USUAL, JobData, JobTable, always, choosable
 from jobadmin.verbs import BULK, Verb
 from jobadmin.views.base import needs, page, render_filtered
 from jobadmin.views.unchanged import unless_unchanged
@@ -46,6 +46,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "body": table.body,
         "pager": Pager.of(request, jobs, data, view),
         "columns": [(name, heading, name in view.columns) for name, heading in choosable().items()],
+        "always": list(always().values()),
         "rows": ROWS,
         "hold": held.parameter,
         "arrived": held.arrived,
@@ -109,7 +110,8 @@ class ListView:
         """Raises: BadFilter."""
         kept = request.session.get(_SESSION, {})
         rows = _one_of("per", request.GET.get("per") or kept.get("per") or ROWS[0], ROWS)
-        wanted = request.GET.getlist("columns") or kept.get("columns") or USUAL
+        # The form says that columns were chosen also where none was: the fixed ones stay.
+        wanted = request.GET.getlist("columns") if "columns" in request.GET else kept.get("columns", USUAL)
         known = choosable()
         columns = tuple(_one_of("columns", name, known) for entry in wanted for name in entry.split(",") if name)
         if "per" in request.GET or "columns" in request.GET:

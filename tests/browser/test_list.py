@@ -279,6 +279,13 @@ def test_columns_and_rows_are_the_viewer_s_choice(page) -> None:
     assert page.locator("thead th", has_text="Engine").is_visible()
     assert page.get_by_text("1 – 100").is_visible()
 
+    page.get_by_role("button", name="Columns").click()
+    assert page.locator("#j-columns input:checked:disabled").count() == 2
+    page.locator("#j-columns").evaluate("menu => menu.querySelectorAll('input:enabled').forEach(box => { box.checked = false; })")
+    page.get_by_role("button", name="Show these").click()
+    page.locator("thead th", has_text="Engine").wait_for(state="detached")
+    assert page.locator("thead th", has_text="Job").is_visible()
+
 
 def test_nothing_serious_is_found_by_axe(page) -> None:
     load(5)

@@ -164,6 +164,26 @@ def test_a_long_name_is_cut_and_told_whole_on_hover(browse) -> None:
     assert f">{job.id}</a>" in text
 
 
+def test_without_any_column_chosen_those_that_are_always_there_stay_and_the_choice_says_so(browse) -> None:
+    load(3)
+    client = browse("view_job")
+
+    pages = [client.get(url(query)).content.decode() for query in ("span=all&columns=", "span=all")]
+
+    for page in pages:
+        head = page.split("<thead")[1].split("</thead>")[0]
+        assert re.sub(r"<[^>]*>", " ", head.partition(">")[2]).split() == [
+            "State",
+            "Job",
+            "name",
+            "Created",
+            "Actions",
+        ]  # what it is sorted by stays, too
+        menu = page.split('id="j-columns"')[1].split("</fieldset>")[0]
+        assert re.findall(r"checked disabled> ([\w ]+) <small>always", menu) == ["State", "Job name"]
+        assert menu.count("checked") == 2
+
+
 def test_rows_and_columns_are_remembered(browse) -> None:
     load(120)
     client = browse()

@@ -69,8 +69,11 @@ def save(user: Any, *, name: str, page: str, query: str, shared: bool) -> tuple[
     """
     name = " ".join(name.split())
     longest = SavedView._meta.get_field("name").max_length or 0
-    if not 0 < len(name) <= longest or not name.isprintable():
+    if not 0 < len(name) <= longest:
         raise BadFilter("name", name[:100], _("a name of 1 to %d characters") % longest)
+    if unseen := [letter for letter in dict.fromkeys(name) if not letter.isprintable()]:
+        codes = ", ".join(f"U+{ord(letter):04X}" for letter in unseen)
+        raise BadFilter("name", name, _("a name of characters that can be seen, without %(codes)s") % {"codes": codes})
     if page not in SavedView.Page.values:
         raise BadFilter("page", page[:100], ", ".join(SavedView.Page.values))
     kept = querystring(JobFilter.from_querystring(query), QueryDict(query))

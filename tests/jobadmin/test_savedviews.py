@@ -144,6 +144,21 @@ def test_what_cannot_be_kept_is_refused(client: Client, wrong: dict[str, str]) -
     assert not SavedView.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("mail\u200bs", "a name of characters that can be seen, without U+200B"),
+        ("\x07a\u202eb\x07", "a name of characters that can be seen, without U+0007, U+202E"),
+        ("x" * 81, "a name of 1 to 80 characters"),
+        ("", "a name of 1 to 80 characters"),
+    ],
+)
+def test_a_name_that_cannot_be_kept_is_refused_for_the_right_reason(client: Client, name: str, reason: str) -> None:
+    page = unescape(save(client, name=name).content.decode())
+
+    assert f"Expected: {reason}." in page
+
+
 def test_hostile_names_and_filters_are_escaped(client: Client) -> None:
     save(client, name=HOSTILE, query=f"name={HOSTILE}", shared="yes")
 

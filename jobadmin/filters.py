@@ -28,6 +28,7 @@ from jobadmin.parameters import (
     TIMES,
     TIMES_WITHIN,
     BadFilter,
+    check_one_span,
     is_foreign,
     nearest,
     normal,
@@ -90,6 +91,7 @@ class JobFilter:
             if parameter not in PARAMETERS and parameter not in PAGE_PARAMETERS and not is_foreign(parameter):
                 raise BadFilter(parameter[:100], query[parameter][:100], nearest(parameter))
         given = {name: tuple(dict.fromkeys(v for v in query.getlist(name) if v)) for name in PARAMETERS}
+        check_one_span(given)
         return cls(given=normal({name: values for name, values in given.items() if values}))
 
     # What is asked

@@ -105,6 +105,14 @@ def page_value(request: HttpRequest, name: str, allowed: Iterable[str], default:
     return value
 
 
+def check_one_span(given: Mapping[str, tuple[str, ...]]) -> None:
+    """What somebody asked for: a preset beside bounds would be two spans, of which one did not count.  Raises: BadFilter."""
+    bounds = [name for name in ("from", "to") if given.get(name)]
+    if bounds and given.get("span"):
+        words = {"bounds": ", ".join(bounds)}
+        raise BadFilter("span", given["span"][-1][:100], _("no span beside %(bounds)s: one of the two says the time") % words)
+
+
 def normal(given: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """`given`, checked, single parameters cut to their last value, defaults left out.  Raises: BadFilter."""
     normal = {}
@@ -121,7 +129,7 @@ def normal(given: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
 
 
 def _normalise_span(given: dict[str, tuple[str, ...]]) -> None:
-    """Absolute bounds win over a preset, and are written in UTC."""
+    """Absolute bounds take the place of a preset, and are written in UTC."""
     for name in ("from", "to"):
         if name in given:
             given[name] = (spans.written(spans.parse(given[name][0], end_of_day=name == "to")),)

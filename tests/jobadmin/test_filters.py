@@ -167,8 +167,23 @@ def test_defaults_are_left_out_of_the_url():
     assert jobs("queue=b&queue=a&state=failed&span=24h").url() == "/admin/jobs/list/?state=failed&queue=b&queue=a&span=24h"
 
 
-def test_an_absolute_span_wins_over_a_preset_and_is_written_in_utc():
-    own = jobs("span=24h&from=2026-11-18T08:00:00%2B01:00")
+@pytest.mark.parametrize("bounds", ["from=2026-11-18", "to=2026-11-18", "from=2026-11-17&to=2026-11-18"])
+@pytest.mark.parametrize("span", ["24h", "7d", "all"])
+def test_a_span_beside_bounds_is_refused_for_one_of_them_would_not_count(span, bounds):
+    with pytest.raises(BadFilter) as refused:
+        jobs(f"{bounds}&span={span}")
+
+    assert (refused.value.parameter, refused.value.value) == ("span", span)
+    assert "beside from" in refused.value.expected or "beside to" in refused.value.expected
+
+
+def test_a_link_with_bounds_takes_the_place_of_the_span_that_the_page_has():
+    assert jobs("span=24h").url(to="2026-11-18T08:00:00Z").endswith("?to=2026-11-18T08%3A00%3A00Z")
+    assert jobs("to=2026-11-18T08:00:00Z").url(span="24h").endswith("?span=24h")
+
+
+def test_an_absolute_span_is_written_in_utc():
+    own = jobs("from=2026-11-18T08:00:00%2B01:00")
 
     assert own.span == ""
     assert own.params == [("from", "2026-11-18T07:00:00Z")]

@@ -26,15 +26,15 @@ pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
 TEXTS = {
     "html": "\"'><zap onzap=1>--></textarea></title></script><script>zap()</script>{{ 7|add:7 }}{% zap %}",
     "attribute": "' onzap=1 \" onzap=2 ` onzap=3 javascript:zap()",
-    "bidi": "\u202eevil\u202c\x00\u200f\u2066\u0007\x1b[31m\ufeff \u2069 \u2067b \u2068c \u202ad \u202be \u202df",
+    "bidi": "\u202eevil\u202c\x00\u200f\u2066\u0007\x1b[31m\ufeff \u2069 \u2067b \u2068c \u202ad \u202be \u202df\u200bg\u200c\u200e\u00ad\u2060\u2064h\u2028",
     "long": "-" + "x" * 10_000 + "*",
     "longest": "-" + "y" * 998 + "*",
     "formula": '=HYPERLINK("http://evil","zap")',
     "emoji": "👩🏽‍🚒🇺🇳\U0001f4a9 \ud7ff ﷽ Z̷̢̛a̶l̴g̵o",
     "path": "../../..//\\?&#%2F%00;x=y",
 }
-#: Characters that turn the direction of the text around them.
-TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+#: Characters that turn the direction of the text around them, or that nobody sees; the joiner of emoji apart.
+TURNING = re.compile("[\u00ad\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 SECRET = "correcthorsebattery"
 #: Spellings in which a secret comes in a text.
 SECRETS = (
@@ -168,7 +168,7 @@ def test_hostile_text_stays_text_on_every_page_and_turns_nothing_beside_it(admin
     def look(address: str, text: str) -> None:
         if text.lstrip().startswith("<"):
             Strict(address).feed(text)
-            words = Directed(text).words
+            words = Directed(text.replace("&#8203;", "")).words  # the page's own, which gives an empty line its height
             turned.extend(f"{address}: {one!r}"[:300] for one in words if TURNING.search(one))
             shown.extend(one for one in words if "\u27e8U+202E\u27e9evil" in one)
 

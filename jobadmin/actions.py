@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 import statuses
 from jobadmin import refusals, verbs
+from jobadmin.words import gettext as _
 from statuses import Changed, EngineCannot, Status
 from statuses.engines import registry
 

@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from html import escape
 from typing import Any
 
-from django.utils.html import escape, format_html, format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language
-from django.utils.translation import gettext as _
 
 from jobadmin.actions import ACTIONS
 from jobadmin.formats import NOTHING, brief, count, cut, duration
@@ -17,6 +16,8 @@ from jobadmin.paths import HERE, page_url, quote, segment
 from jobadmin.redaction import redact, redact_text
 from jobadmin.templatetags.jobadmin import flag_badge, icon, state_badge
 from jobadmin.verbs import KILL, RETRY, Verb
+from jobadmin.words import gettext as _
+from jobadmin.words import language
 from statuses import State, Status
 
 #: A started job silent for longer than this is marked; the library's `stale` clause has the same limit.
@@ -133,7 +134,7 @@ class Menus:
     def _made(self, job: Status, ways: tuple[tuple[str, str], ...]) -> str:
         why_not = tuple((verb.slug, ACTIONS[verb.slug].why_not(job) or "") for verb in self.verbs)
         likely = KILL if job.state not in _ENDED else RETRY
-        return _menu(get_language(), page_url("job", HERE), likely.slug, why_not, ways)
+        return _menu(language(), page_url("job", HERE), likely.slug, why_not, ways)
 
 
 #: Stand for what is a job's own in the markup that its menu shares with those of other jobs.

@@ -12,7 +12,6 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 import statuses
@@ -21,6 +20,7 @@ from jobadmin.filters import FIELDS, FLAGS, LABELS, TIMES, Chip, JobFilter
 from jobadmin.parameters import REPEATED
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
+from jobadmin.words import gettext as _
 
 #: Fields with suggestions, in the order of the bar: parameter, icon, what several values are called.
 PICKERS = (

@@ -13,10 +13,11 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils import timezone
 from django.utils.formats import date_format, get_format, number_format
-from django.utils.translation import get_language, gettext_lazy, ngettext, pgettext_lazy
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from jobadmin.viewing import present
+from jobadmin.words import gettext as _
+from jobadmin.words import language
 
 #: What states and flags are called.
 STATE_WORDS = {
@@ -51,13 +52,13 @@ FEW = 20
 
 def count(number: int) -> str:
     """1204318 -> ``1,204,318``, separated as the reader's language does."""
-    mark = _marks(get_language()).thousands
+    mark = _marks(language()).thousands
     return number_format(number, decimal_pos=0, force_grouping=True) if mark is None else f"{number:,}".replace(",", mark)
 
 
 def _decimal(number: float, places: int) -> str:
     """`number` rounded to `places`: Django's own `number_format` cuts digits off."""
-    text, mark = f"{number:.{places}f}", _marks(get_language()).decimal
+    text, mark = f"{number:.{places}f}", _marks(language()).decimal
     return number_format(Decimal(text), decimal_pos=places) if mark is None else text.replace(".", mark)
 
 
@@ -139,7 +140,7 @@ _UNITS = {
 
 
 def _unit(name: str) -> str:
-    return _unit_in(name, get_language())
+    return _unit_in(name, language())
 
 
 @lru_cache(maxsize=512)

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from jobadmin import refusals
 from jobadmin.formats import count
 from jobadmin.verbs import BULK, KILL, KILL_NOW, REMOVE, RETRY, Verb, able_engines
+from jobadmin.words import gettext as _
 from statuses import Query, Report, State, Status
 
 #: Engines told apart in one plan; a project has a handful.

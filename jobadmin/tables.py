@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from datetime import datetime
 from functools import cached_property, lru_cache
 from html import escape
 from typing import Any
 
 import django_tables2 as tables
-from django.utils.html import conditional_escape, format_html
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_tables2.data import TableData
 
@@ -24,6 +24,7 @@ from jobadmin.plans import applies
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
 from jobadmin.verbs import Verb
+from jobadmin.words import gettext as _
 from statuses import Query, State, Status, Statuses
 
 #: Rows a page can have; the first is the default. More ids than the last do not fit into a selection's address.
@@ -93,6 +94,10 @@ class JobColumn(tables.Column):
         super().__init__(verbose_name=verbose_name, orderable=bool(sort), empty_values=(), accessor="id")
         self.css, self.label = css, verbose_name if label else ""
         self.head_css = " ".join(name for name in css.split() if name in ("j-num", "j-opt", "j-opt2"))
+
+    def __deepcopy__(self, memo: Any) -> JobColumn:
+        """A table takes a copy of every column that it may change; nothing within one of ours is changed."""
+        return copy(self)
 
     def opening(self) -> SafeString:
         """The tag around each of its cells."""
@@ -229,7 +234,8 @@ class OutcomeColumn(JobColumn):
             return cells.nothing()
         shown = cells.cut(redact_text(text), 200)
         css = "j-outcome j-cut j-outcome--bad" if bad else "j-outcome j-cut"
-        return format_html('<span class="{}" title="{}">{}</span>', css, shown, shown)
+        shown = escape(shown)
+        return mark_safe(f'<span class="{css}" title="{shown}">{shown}</span>')
 
 
 class AttemptColumn(JobColumn):
@@ -243,7 +249,8 @@ class IdColumn(JobColumn):
     """The job's id, whole."""
 
     def cell(self, job: Status, table: JobTable) -> str:
-        return format_html('<a class="j-mono" href="{}" title="{}">{}</a>', job_url(job.id), job.id, job.id)
+        shown = escape(job.id)
+        return mark_safe(f'<a class="j-mono" href="{escape(job_url(job.id))}" title="{shown}">{shown}</a>')
 
 
 class ActionsColumn(JobColumn):
@@ -346,9 +353,10 @@ class JobTable(tables.Table):
         columns = [(bound.column, bound.column.opening()) for bound in self.columns]
         rows = []
         for job in self.data:
-            rows.append(format_html('<tr role="row" id="job-{}">', cells.anchor(job.id)))
+            rows.append(f'<tr role="row" id="job-{escape(cells.anchor(job.id))}">')
             for column, opening in columns:
-                rows += (opening, conditional_escape(column.cell(job, self)), column.closing)
+                cell = column.cell(job, self)
+                rows += (opening, cell if isinstance(cell, SafeString) else escape(cell), column.closing)
             rows.append("</tr>\n")
         return mark_safe("".join(rows))
 

@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 from django.http import HttpRequest
 from django.utils import timezone
 
+from jobadmin.words import in_one_language
+
 #: Relative up to a day, absolute in the local zone, absolute in UTC.
 MODES = ("relative", "local", "utc")
 TIMES_COOKIE, ZONE_COOKIE = "ja_times", "ja_zone"
@@ -58,7 +60,7 @@ def viewed_by(viewing: Viewing) -> Iterator[None]:
     token = _present.set(viewing)
     zone = UTC if viewing.mode == "utc" else _zone(viewing.zone) or timezone.get_current_timezone()
     try:
-        with timezone.override(zone):
+        with timezone.override(zone), in_one_language():
             yield
     finally:
         _present.reset(token)

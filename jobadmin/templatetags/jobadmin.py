@@ -14,7 +14,6 @@ from django.templatetags.i18n import TranslateNode, do_translate
 from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language
 
 from jobadmin import formats, paths
 from jobadmin.filterbar import FilterBar, Toggle
@@ -23,6 +22,7 @@ from jobadmin.namerows import bar_markup, name_rows
 from jobadmin.panels.ranking import NameTable
 from jobadmin.tokens import Token
 from jobadmin.viewing import Viewing, present
+from jobadmin.words import language
 
 register = template.Library()
 
@@ -45,10 +45,10 @@ class Words(template.Node):
         self.known: dict[str | None, str] = {}
 
     def render(self, context: template.Context) -> str:
-        language = get_language()
-        if language not in self.known:
-            self.known[language] = self.node.render(context)
-        return self.known[language]
+        spoken = language()
+        if spoken not in self.known:
+            self.known[spoken] = self.node.render(context)
+        return self.known[spoken]
 
 
 @register.tag
@@ -70,7 +70,7 @@ def css_state(name: str) -> str:
 @register.filter
 def state_word(name: str) -> str:
     """``failed`` -> ``Failed``, in the reader's language."""
-    return _state_word(str(name), get_language())
+    return _state_word(str(name), language())
 
 
 @lru_cache(maxsize=512)
@@ -81,7 +81,7 @@ def _state_word(name: str, language: str | None) -> str:
 @register.simple_tag
 def state_badge(name: str, large: bool = False) -> SafeString:
     """A state as icon, word and colour."""
-    return _badge(name, large, get_language())
+    return _badge(name, large, language())
 
 
 @lru_cache(maxsize=128)
@@ -93,7 +93,7 @@ def _badge(name: str, large: bool, language: str | None) -> SafeString:
 @register.simple_tag
 def toggle_chip(toggle: Toggle) -> SafeString:
     """A state or flag of the filter bar, to be switched on and off."""
-    return _toggle_chip(toggle, get_language())
+    return _toggle_chip(toggle, language())
 
 
 @lru_cache(maxsize=256)

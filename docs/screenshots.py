@@ -97,7 +97,7 @@ def wait_for(what: str, look: Callable[[], str]) -> str:
     until = time.monotonic() + PATIENCE
     while not (found := look()):
         if time.monotonic() > until:
-            sys.exit(f"The demo has no {what} after {PATIENCE} s of waiting. Does its worker run?")
+            sys.exit(f"Waited {PATIENCE} s for {what}, in vain. Does the worker of the demo run?")
         print(f"Waiting for {what}: looking again in {PAUSE} s, for {until - time.monotonic():.0f} s more.", flush=True)
         time.sleep(PAUSE)
     return found

@@ -329,6 +329,21 @@ def test_with_every_column_what_can_be_done_hides_none_at_the_end_and_tells_befo
     )
 
 
+def test_the_usual_columns_fit_into_a_page_of_1440_px_with_longer_words_than_english_has(page) -> None:
+    about = {
+        "job_name": "packages.check_imports",
+        "user": "nightly",
+        "job_args": {"package": "Package:celery", "module": "Module:celery.app"},
+    }
+    load(3, "failed", errors=["sqlite3.OperationalError: database is locked"], **about)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.set_extra_http_headers({"Accept-Language": "de"})
+    page.goto("/admin/jobs/list/")
+
+    assert page.locator("#j-list .j-badge", has_text="Fehlgeschlagen").count() == 3
+    assert page.locator("#j-list .j-scroll").evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
 def test_long_texts_do_not_push_out_of_sight_how_a_job_ended(page) -> None:
     long = "a.user.with.a.long.name@a-company-with-one.example"
     load(3)

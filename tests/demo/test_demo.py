@@ -212,33 +212,27 @@ def test_a_server_of_ones_own_is_used(new_var, other_server):
     assert not other_server.ended()
 
 
-def test_one_ctrl_c_ends_everything_and_the_next_start_has_it_again(new_var):
+def test_however_it_ends_nothing_is_left_and_the_next_start_has_it_again(new_var):
     first = Demo(new_var).wait_ready()
     told = first.output.read_text().splitlines()[1]
     until(lambda: statuses.where(state="succeeded").count() > 50, "jobs ran")
-
-    assert first.end() == 0
-    assert first.processes() == {}
-
-    second = Demo(new_var).wait_ready()
-    assert second.output.read_text().splitlines()[1] == told
-    assert statuses.all().count() > 50
-    until(lambda: statuses.where(state="started", stale=True).count() == 0, "no job is left behind")
-    assert second.end(signal.SIGTERM) == 0
-    assert second.processes() == {}
-
-
-def test_a_kill_that_cannot_be_caught_leaves_nothing_either(new_var):
-    first = Demo(new_var).wait_ready()
     before = statuses.all().count()
 
-    first.process.kill()
+    first.process.kill()  # cannot be caught
     first.process.wait()
     second = Demo(new_var).wait_ready()  # at once: it waits for what is ending
 
+    assert second.output.read_text().splitlines()[1] == told
     assert statuses.all().count() >= before
     assert second.end() == 0
     until(lambda: second.processes() == {}, "everything has ended")
+
+    third = Demo(new_var).wait_ready()
+    assert third.output.read_text().splitlines()[1] == told
+    assert statuses.all().count() > 50
+    until(lambda: statuses.where(state="started", stale=True).count() == 0, "no job is left behind")
+    assert third.end(signal.SIGTERM) == 0
+    assert third.processes() == {}
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.8, 1.3, 2.0])

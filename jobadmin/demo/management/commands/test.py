@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand
 
 from jobadmin.demo.environment import ROOT
 
-#: Processes that run files of tests beside each other, each with servers of its own: a file is not divided, its tests share workers. In
-#: their order the slowest files come first; by number of tests, as would be else, files of few and long ones come last.
+#: Processes that run files of tests beside each other, each with servers of its own: a file is not divided, its tests share workers.
+#: They come in the order that `tests/conftest.py` gives them, not by number of tests: files of few and long ones would come last.
 PARALLEL = ("-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile", "--no-loadscope-reorder")
 #: With these one looks at few tests, one after the other.
 _ONE_BY_ONE = ("-n", "--numprocesses", "-k", "-p", "-s", "-x", "--pdb", "--lf", "--collect-only", "--co", "--help", "-h", "--version")

@@ -46,8 +46,9 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 def held(jobs: JobFilter, reading: panels.Reading) -> list[fleet.Held]:
     """The paused queues, on the overview of everything; about one queue `paused` says more.
-    Source: the version of the store that the panels read too."""
-    return [] if jobs.is_narrowed or not jobs.span else fleet.held(reading.version.paused)
+    Source: the version of the store, which the panels of such a page read too."""
+    is_everything = jobs.span and jobs.by == "recorded_at" and not jobs.is_narrowed
+    return fleet.held(reading.version.paused) if is_everything else []
 
 
 def makers(reading: panels.Reading, mode: str, rank: str) -> dict[str, Callable[[], Any]]:

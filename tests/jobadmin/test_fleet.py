@@ -290,7 +290,7 @@ def test_the_overview_of_everything_tells_which_queues_are_paused(engine, browse
     assert shown == f"Paused: a/b, mail, {redact_text('password=hush')}"
     assert f'<a href="{queue_url("a/b")}">a/b</a>' in line(span="all")
     assert "hush" not in line()
-    assert line(name="plan") + line(queue="mail") == ""
+    assert line(name="plan") + line(queue="mail") + line(by="failed_at") == ""
 
     asked: list[list[str]] = []
     pipeline = Store.pipeline

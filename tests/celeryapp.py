@@ -16,6 +16,7 @@ from celery.exceptions import Ignore, Reject
 import statuses
 from statuses import presence
 from statuses.engines import celery as tracking
+from tests.projects import haste  # noqa: F401
 from tests.projects.recording import record
 
 BROKER = os.environ.get("TEST_BROKER", "/nowhere")

@@ -10,7 +10,7 @@ import statuses
 from statuses import presence
 from statuses.engines import celery as tracking
 
-from . import work
+from . import haste, work  # noqa: F401
 
 app = Celery(__name__)
 app.conf.update(

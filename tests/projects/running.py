@@ -43,6 +43,8 @@ class Facts:
     """Whether a worker has the name it was given."""
     tells_due: bool = True
     """Whether it says that a job for later is due."""
+    soon: float = 1
+    """Seconds after which a job for later is due soon."""
     expires: str = "killed"
     """What becomes of a job that expired: killed by its worker, forgotten by its broker; never where it knows no such thing."""
     unknown: str = "failed"
@@ -72,6 +74,7 @@ ENGINES = {
         kills=True,
         pickles=True,
         keeps=True,
+        soon=2,  # it counts whole ones: a job for two of them may be due after one
         expires="forgotten",
         many_worker="simple_worker",
     ),

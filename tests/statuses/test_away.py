@@ -20,7 +20,7 @@ BOUND_SECONDS = 2.0
 
 @pytest.fixture
 def other(other_server):
-    statuses.configure(url=other_server.url, namespace="other", timeout_seconds=0.5)
+    statuses.configure(url=other_server.url, namespace="other", timeout_seconds=0.3)
     return other_server
 
 

@@ -132,8 +132,7 @@ class TestWithAWorker:
         assert (job.reload().state, job.attempt, project.noted(name)) == (State.failed, 0, before + 1)
 
     def test_a_job_for_later_is_unqueued_until_it_is_due(self, project: Project) -> None:
-        # RQ counts whole seconds: a job for two of them may be due after one.
-        job = project.send("add", 2, 2, later=2)
+        job = project.send("add", 2, 2, later=project.facts.soon)
         before = job.state
 
         project.ended(job)
@@ -283,7 +282,7 @@ class TestWithAWorker:
 
     def test_a_job_for_later_that_is_due_while_the_store_is_away_has_not_waited_since_it_was_sent(self, project: Project) -> None:
         gate = f"{project.name} due meanwhile"
-        job = project.send("gated", gate, later=2)
+        job = project.send("gated", gate, later=project.facts.soon)
         project.store.freeze()
         try:
             project.began(gate)

@@ -23,6 +23,13 @@ from statuses import State
 from tests.servers import ROOT, Server, until
 
 JOBS = 3_000
+PREPARE = """
+import django
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("createsuperuser", interactive=False, username="admin", email="a@example.org")
+"""
 
 
 class Web:
@@ -84,8 +91,7 @@ def place() -> Iterator[Any]:
             "DJANGO_SETTINGS_MODULE": "jobadmin.settings", "DJANGO_SUPERUSER_PASSWORD": "admin",
         }  # fmt: skip
         (folder / "sent").touch()
-        for command in (["migrate", "-v0"], ["createsuperuser", "--noinput", "--username=admin", "--email=a@example.org"]):
-            subprocess.run([sys.executable, "-m", "django", *command], cwd=ROOT, env=environment, check=True, capture_output=True)
+        subprocess.run([sys.executable, "-c", PREPARE], cwd=ROOT, env=environment, check=True, capture_output=True)
         statuses.configure(url=server.url, namespace="jobs")
         statuses.load({"id": f"job-{number}", "job_name": "mail.send", "state": "failed", "engine": "noting"} for number in range(JOBS))
         webs: list[Web] = []

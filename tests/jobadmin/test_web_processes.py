@@ -22,7 +22,7 @@ import statuses
 from statuses import State
 from tests.servers import ROOT, Server, until
 
-JOBS = 3_000
+JOBS = 2_000
 PREPARE = """
 import django
 django.setup()

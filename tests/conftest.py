@@ -61,6 +61,7 @@ def pytest_collection_finish() -> None:
 def pytest_xdist_setupnodes() -> None:
     # Each process of a parallel run reads this file before the settings, as this one did, and has a server of its own.
     os.environ.pop("DJANGO_SETTINGS_MODULE")
+    gc.enable()  # here nothing is collected
 
 
 def pytest_unconfigure() -> None:

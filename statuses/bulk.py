@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import clock, encoding, record, scripts
 from .arguments import shown
 from .engines import registry
-from .errors import EngineCannot, NotCompleted, StatusesError, StatusNotFound
+from .errors import EngineCannot, NotCompleted, StatusesError, StatusNotFound, StoreUnavailable
 from .states import COMPLETED, ENDED, State
 from .status import Status
 from .store import Store, current
@@ -228,7 +228,8 @@ def delete(
 
     Without `force` and `only_ended`: nothing when any of them is not completed, as of the one read that selected
     them; what restarted since is skipped. `only_ended` skips what has not ended, checked again at the moment of
-    removal. With `undo_for` the removal can be taken back that long (`Changed.undo`, `restore`). Raises: NotCompleted."""
+    removal. With `undo_for` the removal can be taken back that long (`Changed.undo`, `restore`), also where it was broken off
+    (`StoreUnavailable.undo`). Raises: NotCompleted."""
     if force and only_ended:
         raise ValueError("force and only_ended exclude each other")
     allowed = frozenset(State) if force else ENDED if only_ended else COMPLETED
@@ -246,7 +247,13 @@ def delete(
         raise ValueError(f"undo_for must be a positive timedelta, not {shown(undo_for)}")
     families = sorted({chunk.family for chunk in selection.chunks})
     moment = max((scripts.stamp(store, family, undo_for // clock.MICROSECOND) for family in families), default=0)
-    return _run(selection, "remove", sources, (moment,), word, progress).changed(undo=str(moment))
+    try:
+        return _run(selection, "remove", sources, (moment,), word, progress).changed(undo=str(moment))
+    except Exception as error:
+        if isinstance(error, StoreUnavailable):
+            error.undo = str(moment)
+        error.add_note(f"What was removed until then can be taken back: restore({str(moment)!r}).")
+        raise
 
 
 def _refuse_incomplete(selection: Selection) -> None:

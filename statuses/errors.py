@@ -31,6 +31,8 @@ class StoreUnavailable(StatusesError):
         super().__init__(f"the status store did not answer to {tried}: {why}")
         self.tried = tried
         self.why = str(why)
+        self.undo: str | None = None
+        """Token for `restore`, where a removal was broken off that can be taken back."""
 
 
 class ScriptFailed(StatusesError):

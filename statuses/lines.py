@@ -16,6 +16,7 @@ except ImportError:
 Command = Sequence[Any]
 #: Seconds after which a line is looked at before it is used: a server that closed it says so, and nothing is sent twice.
 IDLE_SECONDS = 1.0
+_NUMBERS = frozenset({int, float})
 #: Before version 6 the pool asks for the name of a command, and does nothing with it.
 _NAMED = ("EVALSHA",) if int(redis.__version__.split(".")[0]) < 6 else ()
 
@@ -48,16 +49,28 @@ class Lines:
             return self._try(commands)
 
     def _try(self, commands: Sequence[Command]) -> list[Any]:
-        line = self.send(commands)
-        return self.receive(line, len(commands))
+        # In one block: whoever is interrupted, by Ctrl-C or a limit of time, leaves no line behind that nobody gives back.
+        line = None
+        try:
+            line = self._take()
+            line.send_packed_command(_pack(line, commands), check_health=False)
+            replies = [_reply(line) for _ in commands]
+            self._free.append((line, time.monotonic()))
+        except BaseException:
+            if line is not None:
+                self.abandon(line)
+            raise
+        return replies
 
     def send(self, commands: Sequence[Command]) -> Any:
         """The line on which the commands are on their way; for `receive`, or `abandon`. Raises: what redis-py raises."""
-        line = self._take()
+        line = None
         try:
+            line = self._take()
             line.send_packed_command(_pack(line, commands), check_health=False)
         except BaseException:
-            self.abandon(line)
+            if line is not None:
+                self.abandon(line)
             raise
         return line
 
@@ -65,10 +78,10 @@ class Lines:
         """The replies to what was sent on a line, an error in its place."""
         try:
             replies = [_reply(line) for _ in range(number)]
+            self._free.append((line, time.monotonic()))
         except BaseException:
             self.abandon(line)
             raise
-        self._free.append((line, time.monotonic()))
         return replies
 
     def abandon(self, line: Any) -> None:
@@ -102,10 +115,15 @@ def _pack(line: Any, commands: Sequence[Command]) -> Any:
     """What is sent for the commands; by hiredis itself where it is there, for what redis-py does before that costs as much again."""
     if _packed is not None:
         try:
-            return (b"".join([_packed(tuple(command)) for command in commands]),)
+            return (b"".join([_packed(_texts(command)) for command in commands]),)
         except TypeError:  # it knows neither bytearray nor memoryview, and says in other words what it refuses
             pass
     return line.pack_commands(commands)
+
+
+def _texts(command: Command) -> tuple[Any, ...]:
+    """A command without numbers: hiredis 3.5 crashes the process where a handler of a signal raises while it writes one."""
+    return tuple([str(part) if type(part) in _NUMBERS else part for part in command])
 
 
 def _reply(line: Any) -> Any:

@@ -39,10 +39,11 @@ def running(status: Status | None) -> Iterator[Status | None]:
 class track:
     """Tracks a block (`with statuses.track("name") as job:`) or every call of a function (`@statuses.track("name")`).
 
-    The job ends as failed with the error (raised again) when the block raises, as killed when it raises
-    KillRequested (swallowed), else as succeeded. A store that is away is logged once; the block runs all the same, waits for
-    it once (`timeout_seconds`), and what it said is told once the store is back. One object may track many blocks at once. With
-    an `id` of its own the body runs once: where that is taken, StatusExists is raised instead (a store that is away cannot tell).
+    The job ends as failed with the error (raised again) when the block raises, as killed when it raises KillRequested
+    (swallowed, unless another job was asked that runs around this one), else as succeeded. A store that is away is logged once; the
+    block runs all the same, waits for it once (`timeout_seconds`), and what it said is told once the store is back. One object may
+    track many blocks at once. With an `id` of its own the body runs once: where that is taken, StatusExists is raised instead (a
+    store that is away cannot tell).
     Raises: TypeError for an argument that `create` does not know, and for what is no function that runs when it is called."""
 
     def __init__(self, job_name: str | None = None, **as_create: Any) -> None:
@@ -66,7 +67,7 @@ class track:
         # ValueError: left in another context than it was entered in, as by a generator that is closed; nothing runs here then.
         with suppress(ValueError):
             _current.reset(before)
-        return _finish(status, error)
+        return _finish(status, error, is_within=before.old_value not in (None, Token.MISSING))
 
     async def __aenter__(self) -> Status:
         return self.__enter__()
@@ -97,12 +98,16 @@ class track:
         return tracked  # ty: ignore[invalid-return-type]
 
 
-def _finish(status: Status, error: BaseException | None) -> bool:
+def _finish(status: Status, error: BaseException | None, is_within: bool) -> bool:
     if error is None:
         status.succeeded()
         return False
     if isinstance(error, KillRequested):
         status.killed()
-        return True
-    status.add_error(error).failed()
+        # A request that is meant for the job around this one goes on to it.
+        return not is_within or error.id == status.id
+    try:
+        status.add_error(error)
+    finally:  # interrupted while it waits for the store, it has ended all the same
+        status.failed()
     return False

@@ -71,6 +71,11 @@ class Guard:
             self.say("gone", f"{what}: {error}; the job goes on untracked", level=logging.INFO)
         except Exception:
             self.say(what, f"{what} failed; the job goes on untracked", level=logging.ERROR, trace=True)
+        except BaseException as interrupt:
+            if remember:  # nobody says it again, and nobody knows whether it arrived
+                self._remember(what, write, remember)
+                self.lost(StoreUnavailable(what, f"it was interrupted by {type(interrupt).__name__}"))
+            raise
         return None
 
     def say(self, topic: str, text: str, *, level: int = logging.WARNING, trace: bool = False) -> None:

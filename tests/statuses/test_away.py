@@ -16,6 +16,7 @@ from statuses.testing import make_status
 
 #: Seconds within which whatever happens must be said.
 BOUND_SECONDS = 2.0
+UNDO = timedelta(minutes=10)
 
 
 @pytest.fixture
@@ -237,3 +238,31 @@ def test_a_client_of_ones_own_is_used_with_our_limits_and_without_decoding(serve
     assert statuses.find(status.id).data == {"a": 1}
     assert statuses.where(job_name="ü").count() == 1
     assert statuses.collection.store.current().writer.connection_pool.connection_kwargs["socket_timeout"] == 2.0
+
+
+def test_a_removal_that_is_broken_off_can_be_taken_back(tmp_path):
+    with EmbeddedServer(tmp_path / "s") as server:
+        statuses.configure(url=server.url, namespace="away", timeout_seconds=0.5)
+        statuses.load({"job_name": "a", "state": "succeeded"} for _ in range(2000))
+        jobs = statuses.where(job_name="a")
+
+        with pytest.raises(statuses.StoreUnavailable) as broken:
+            jobs.delete_all(only_ended=True, undo_for=UNDO, progress=lambda done, total: server.stop())
+        server.start()
+
+        assert 0 < jobs.count() < 2000
+        assert broken.value.undo in broken.value.__notes__[0]
+        statuses.restore(broken.value.undo)
+        assert jobs.count() == 2000
+
+
+def test_a_removal_that_its_progress_ends_can_be_taken_back(other):
+    statuses.load({"job_name": "a", "state": "succeeded"} for _ in range(2000))
+    jobs = statuses.where(job_name="a")
+
+    with pytest.raises(ZeroDivisionError) as broken:
+        jobs.delete_all(only_ended=True, undo_for=UNDO, progress=lambda done, total: 1 / 0)
+
+    assert 0 < jobs.count() < 2000
+    statuses.restore(broken.value.__notes__[0].split("'")[1])
+    assert jobs.count() == 2000

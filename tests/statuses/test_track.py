@@ -49,6 +49,27 @@ class TestTrack:
             raise AssertionError("it went on")
 
         assert newest().state == "killed"
+
+    def test_a_request_to_the_job_around_ends_both(self):
+        @statuses.track("helper")
+        def helper(job: statuses.Status) -> None:
+            job.check_kill()
+
+        with statuses.track("job") as job:
+            job.request_kill(by="ops")
+            helper(job)
+            pytest.fail("the job goes on")
+
+        assert {name: statuses.where(job_name=name).first().state for name in ("job", "helper")} == {"job": "killed", "helper": "killed"}
+
+    def test_a_request_to_the_job_within_ends_that_alone(self):
+        with statuses.track("job") as job:
+            with statuses.track("helper") as within:
+                within.request_kill(by="ops")
+                within.check_kill()
+            job.save("went on")
+
+        assert (job.reload().state, job.data, within.reload().state) == ("succeeded", "went on", "killed")
         assert newest().errors == []
 
     def test_current_is_the_job_inside_and_what_it_was_before_outside(self):

@@ -7,12 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import statuses
+from statuses import store, tracked
 from statuses.embedded import EmbeddedServer
 from statuses.testing import assert_failed, assert_one, assert_succeeded, make_status
 from tests.servers import until
@@ -123,6 +125,52 @@ def test_a_restart_whose_answer_was_lost_is_told_no_second_time(server):
 
         assert (job.reload().attempt, job.worker, len(job.prior_attempts)) == (1, "w", 1)
     assert_succeeded(job)
+
+
+@pytest.fixture
+def interrupted_soon() -> Iterator[Callable[[], None]]:
+    """Calling it lets Ctrl-C come a moment later."""
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.1)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def states() -> list[str]:
+    with suppress(statuses.StoreUnavailable):
+        return [job.state for job in statuses.where(job_name="a")]
+    return []
+
+
+def test_an_end_that_is_interrupted_while_it_waits_is_told_all_the_same(server, interrupted_soon):
+    with ExitStack() as later, pytest.raises(KeyboardInterrupt), statuses.track("a"):
+        later.enter_context(Frozen(server))
+        interrupted_soon()
+
+    wait_for(lambda: states() == ["succeeded"])
+
+
+def test_a_failure_that_is_interrupted_while_it_waits_is_told_with_its_error(server, interrupted_soon):
+    with ExitStack() as later, pytest.raises(KeyboardInterrupt), statuses.track("a"):
+        later.enter_context(Frozen(server))
+        interrupted_soon()
+        raise ValueError("no rows")
+
+    wait_for(lambda: states() == ["failed"])
+    assert_failed(statuses.where(job_name="a").first(), "no rows")
+
+
+def test_a_block_that_is_interrupted_before_it_begins_leaves_no_job(server, interrupted_soon):
+    statuses.create(job_name="another")  # from now on a creation is one round trip
+    with Frozen(server), pytest.raises(KeyboardInterrupt):
+        interrupted_soon()
+        with statuses.track("a"):
+            pytest.fail("the block ran")
+
+    guard = tracked.guard_of(store.current())
+    wait_for(lambda: not guard.away)
+    assert statuses.all().values("job_name") == ["a", "another"], "it had arrived"
+    assert statuses.where(job_name="a").count() == 0
 
 
 @pytest.mark.parametrize(("known", "arrived"), [(True, True), (True, False), (False, True)], ids=["arrived", "lost", "script unknown"])

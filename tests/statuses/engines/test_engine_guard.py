@@ -41,6 +41,21 @@ def test_what_a_write_gives_is_given() -> None:
     assert Guard().run("writing", lambda: 7) == 7
 
 
+def test_an_end_that_is_interrupted_is_told_later(away: Any) -> None:
+    guard, told = Guard(), []
+
+    def write() -> None:
+        told.append("try")
+        if len(told) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        guard.run("an end", write, remember=True)
+    away.set()
+
+    until(lambda: not guard.away and told == ["try", "try"], "it is told")
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), StatusNotFound("x"), RuntimeError("x"), OSError("x")])
 def test_what_a_write_raises_is_logged_once_a_minute(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     guard = Guard()

@@ -201,8 +201,10 @@ def _family(own_id: str | None) -> int:
 def insert(new: scripts.NewRow) -> Status:
     """The status of a prepared row, written. Raises: StatusExists, StoreUnavailable."""
     here = store.current()
-    if new.own_id and ids.decode(new.own_id) and find(new.own_id) is not None:
-        raise StatusExists(new.own_id)
+    if new.own_id and (former := ids.decode(new.own_id)):
+        if find(new.own_id) is not None:
+            raise StatusExists(new.own_id)
+        _make_final(here, former)
     dead_alias = ""
     while True:
         try:
@@ -214,6 +216,12 @@ def insert(new: scripts.NewRow) -> Status:
             dead_alias = taken.at
             continue
         return Status(new.own_id or ids.encode(recorded_us, place), here, place)
+
+
+def _make_final(here: store.Store, place: ids.Place) -> None:
+    """Take away a removed job whose id another one is about to have: brought back it would be a second one of that id."""
+    if place.family < len(here.families):
+        scripts.bulk(here, place.family, place.segment, "sweep", scripts.bulk_rows([(place.row, place.random)]), "1234567")
 
 
 def _by_alias(here: store.Store, own_id: str) -> Status | None:

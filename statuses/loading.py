@@ -12,7 +12,7 @@ from typing import Any
 
 from . import clock, encoding, failure, ids, keys, resource, scripts, transitions
 from .arguments import nearest, shown
-from .collection import _awaited, _by_alias, _extra, _family, find, server_time
+from .collection import _awaited, _by_alias, _extra, _family, _make_final, find, server_time
 from .columns import TIMESTAMPS
 from .errors import StatusExists
 from .states import ENDED, State
@@ -94,8 +94,11 @@ def _refuse_taken(store: Store, rows: list["_Row"]) -> None:
     values = store.pipeline([("GET", alias) for alias in aliases], primary=True) if aliases else []
     seen: set[str] = set()
     for (own_id, index), value in zip(own, values, strict=True):
-        if own_id in seen or ((value is not None or ids.decode(own_id)) and find(own_id) is not None):
+        former = ids.decode(own_id)
+        if own_id in seen or ((value is not None or former) and find(own_id) is not None):
             raise StatusExists(own_id, index)
+        if former:
+            _make_final(store, former)
         seen.add(own_id)
 
 

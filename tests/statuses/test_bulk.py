@@ -370,3 +370,15 @@ def test_rows_of_a_bulk_call_that_do_not_ascend_are_refused():
         scripts.bulk(current(), 0, 0, "delete", rows, "5")
 
     assert statuses.all().count() == 2
+
+
+@pytest.mark.parametrize("again", [lambda id: statuses.create(id=id), statuses.find_or_create, lambda id: statuses.load([{"id": id}])])
+def test_a_removed_job_whose_id_was_given_to_another_stays_away(again):
+    job = statuses.create(state="failed", job_name="old")
+    removed = statuses.where(job_name="old").delete_all(only_ended=True, undo_for=timedelta(minutes=10))
+
+    again(job.id)
+    statuses.at(job.id).set_job_name("new")
+
+    assert statuses.restore(removed.undo).changed == 0
+    assert [(one.id, one.job_name) for one in statuses.all()] == [(job.id, "new")]

@@ -92,9 +92,15 @@ class Status(transitions.Transitions):
 
     def reload(self) -> Self:
         """Read everything anew, from the primary. Raises: StatusNotFound when it was removed."""
-        if not self.archived:
-            self._forget()
-            _ = self._record
+        self._forget()
+        if self.archived:
+            from .collection import find
+
+            found = find(self.id)
+            if found is None:
+                raise StatusNotFound(self.id)
+            self._where, self._known = found._where, found._known
+        _ = self._record
         return self
 
     @property

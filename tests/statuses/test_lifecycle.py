@@ -360,3 +360,15 @@ def test_of_other_jobs_that_were_removed_nobody_is_told_that_they_were_killed(st
     for status in (waited, ran, other):
         with pytest.raises(statuses.StatusNotFound):
             statuses.at(status.id).started(refuse_killed=True)
+
+
+def test_an_attempt_that_went_with_its_job_is_not_found_when_it_is_read_anew():
+    job = make_status("failed", data="first")
+    job.started()
+    attempt = job.prior_attempts[0]
+    assert attempt.reload().data == "first"
+
+    job.delete(force=True)
+
+    with pytest.raises(statuses.StatusNotFound):
+        attempt.reload()

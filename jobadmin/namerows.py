@@ -56,7 +56,7 @@ class Rows:
         if not address:
             return _link("", name, "j-drill j-mono")
         exclude = escape(self.without(row.value))
-        return f'<a class="j-drill j-mono" href="{escape(address)}" data-exclude="{exclude}" title="{self.hint}">{name}</a>'
+        return f'<a class="j-drill j-mono" href="{escape(address)}" data-exclude="{exclude}" title="{name}&#10;{self.hint}">{name}</a>'
 
     def _count(self, row: NameRow, state: str, number: int, name: str, is_open: bool) -> str:
         cell = f'<td role="cell" class="j-num" data-label="{self.words[state]}">'

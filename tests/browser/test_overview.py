@@ -50,6 +50,21 @@ def in_list(url: str) -> int:
     return JobFilter.from_querystring(url.partition("?")[2]).query.count()
 
 
+def test_names_and_durations_fit_into_a_page_of_1440_px_with_longer_words_than_english_has(page) -> None:
+    load(1_200)
+    statuses.load({"id": str(n), "job_name": "packages.check_every_import_of_every_module", "state": "killed"} for n in range(3))
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.set_extra_http_headers({"Accept-Language": "de"})
+    page.goto("/admin/jobs/?span=all")
+
+    assert page.locator("#j-names th", has_text="Fehlgeschlagen").count() == 1
+    assert page.locator("#j-names .j-scroll").evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert page.get_by_title("packages.check_every_import_of_every_module").count() == 1
+    notes = page.locator("#j-durations .j-dur__head > span")
+    assert "1.200" in notes.first.inner_text()
+    assert notes.evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+
+
 def test_the_overview_is_whole_within_few_requests_and_bytes(page):
     load()
     sizes = []

@@ -1,7 +1,7 @@
 """What happened to one job, newest first: what people did (operations) and what the job itself recorded.
 
-Source: the Operation rows that name the job, from the database; everything else stands in the status and its attempts. A
-bulk operation over a filter names no jobs; its trace on one of them is the kill request the status keeps.
+Source: the Operation rows that name the job, and those over a filter whose traces it bears (`bulktraces`), from the database;
+everything else stands in the status and its attempts.
 """
 
 import json
@@ -13,15 +13,17 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from jobadmin import bulktraces
+from jobadmin.bulktraces import SAME, begun, distance, sent_by_engine
 from jobadmin.formats import duration
 from jobadmin.models import Operation
+from jobadmin.targets import counted_at
 
 #: Operations of one job that are shown; the newest.
 MOST_OPERATIONS = 50
 
-#: A kill request and the operation that made it are told once when they are this close: the store's clock and the
-#: database's are two.
-SAME = timedelta(seconds=10)
+#: An engine sends a job again in the moment in which it ends; what comes later may be anybody's work.
+AT_ONCE = timedelta(seconds=1)
 
 _ENDS = ("succeeded", "failed", "killed")
 
@@ -46,8 +48,9 @@ class Entry:
 
 def trail(status: Any, attempts: Sequence[Any], operations: Sequence[Operation]) -> list[Entry]:
     """All entries, newest first. ``attempts`` are all of the job's, the present one last."""
-    asked = _asked_by(attempts, operations)
-    told = [_done(operation, asked) for operation in operations]
+    moments = _asked_by(attempts, operations)
+    moments |= {one.pk: at for one, at in _retries(attempts, operations).values() if one.ids is None}
+    told = [_done(operation, moments) for operation in operations]
     told += list(_history(status, attempts, operations))
     # Told in the order in which things come about; of one moment the later stands above, too.
     return sorted(reversed(told), key=lambda entry: entry.at, reverse=True)
@@ -64,34 +67,39 @@ def _asked_by(attempts: Sequence[Any], operations: Sequence[Operation]) -> dict[
     return asked
 
 
-def operations_on(job_id: str) -> list[Operation]:
-    """Operations that name this job, newest first: on it alone, or with it among selected rows.
-    Source: one query; the id is looked for in the stored JSON, then compared exactly."""
+def operations_on(job_id: str, attempts: Sequence[Any] = ()) -> list[Operation]:
+    """Operations on this job, newest first: on it alone, with it among selected rows, or over a filter that it matched.
+    Source: one query; the id is looked for in the stored JSON, then compared exactly. And see `bulktraces.found`."""
     found = Operation.objects.filter(ids__icontains=json.dumps(job_id)).order_by("-created_at")
-    return [operation for operation in found[:MOST_OPERATIONS] if job_id in (operation.ids or ())]
+    named = [operation for operation in found[:MOST_OPERATIONS] if job_id in (operation.ids or ())]
+    return sorted([*named, *bulktraces.found(job_id, attempts)], key=lambda operation: operation.created_at, reverse=True)
 
 
 def retriers(attempts: Sequence[Any], operations: Sequence[Operation]) -> dict[int, str]:
     """Which attempts a person sent, and who: each retry made the attempt that was queued closest to it."""
-    found: dict[int, str] = {}
-    later = [(attempt.attempt, _begun(attempt, before)) for before, attempt in pairwise(attempts)]
+    return {number: operation.username for number, (operation, _at) in _retries(attempts, operations).items()}
+
+
+def _retries(attempts: Sequence[Any], operations: Sequence[Operation]) -> dict[int, tuple[Operation, datetime]]:
+    """Attempt -> the operation that sent it, and when."""
+    found: dict[int, tuple[Operation, datetime]] = {}
+    later = [(attempt.attempt, begun(attempt, before)) for before, attempt in pairwise(attempts)]
     for operation in operations:
-        if operation.action != Operation.Action.RETRY or not operation.changed:
+        if operation.action != Operation.Action.RETRY or not (operation.changed or not operation.is_over):
             continue
-        near = [(abs(at - operation.created_at), number) for number, at in later if at and number not in found]
+        since = counted_at(operation) if operation.ids is None else None
+        near = [
+            (distance(operation, at), number, at) for number, at in later if at and number not in found and (since is None or at >= since)
+        ]
         if near and min(near)[0] <= SAME:
-            found[min(near)[1]] = operation.username
+            _apart, number, at = min(near)
+            found[number] = (operation, at)
     return found
 
 
-def _begun(attempt: Any, before: Any) -> datetime | None:
-    """When an attempt came to be: queued, where the queueing is its own, else started."""
-    since = before.started_at or before.recorded_at
-    return attempt.queued_at if attempt.queued_at and attempt.queued_at > since else attempt.started_at
-
-
-def _done(operation: Operation, asked: Mapping[int, datetime]) -> Entry:
-    """What somebody did, or tried to, when it began: it stands before what came of it. A kill request is dated by the store."""
+def _done(operation: Operation, moments: Mapping[int, datetime]) -> Entry:
+    """What somebody did, or tried to, when it began: it stands before what came of it. `moments`: of a kill request, and of what
+    an operation over a filter did to this one of its jobs, as the store dates it."""
     text, icon, state = _DEEDS.get(operation.action, (lambda: operation.action, "job", ""))
     is_in_vain = operation.announced <= 1 and not operation.changed and operation.is_over
     text = _TRIED.get(operation.action, text) if is_in_vain else text
@@ -101,7 +109,7 @@ def _done(operation: Operation, asked: Mapping[int, datetime]) -> Entry:
     elif is_in_vain:
         details.append(next((str(words()) for name, words in _IN_VAIN.items() if name in operation.by_reason), _("nothing was changed")))
     return Entry(
-        at=asked.get(operation.pk) or operation.started_at or operation.created_at,
+        at=moments.get(operation.pk) or operation.started_at or operation.created_at,
         icon=icon,
         state=state,
         who=operation.username,
@@ -114,8 +122,8 @@ def _done(operation: Operation, asked: Mapping[int, datetime]) -> Entry:
 
 def _made(operation: Operation, at: datetime, by: str | None) -> bool:
     """Whether a kill request is the work of this operation."""
-    is_kill = operation.action in (Operation.Action.KILL, Operation.Action.KILL_NOW) and operation.changed
-    return bool(is_kill) and operation.username == by and abs(operation.created_at - at) <= SAME
+    is_kill = operation.action in (Operation.Action.KILL, Operation.Action.KILL_NOW) and (operation.changed or not operation.is_over)
+    return bool(is_kill) and operation.username == by and distance(operation, at) <= SAME
 
 
 _DEEDS = {
@@ -155,16 +163,20 @@ def _history(status: Any, attempts: Sequence[Any], operations: Sequence[Operatio
 
 
 def _again(attempt: Any, before: Any) -> Iterator[Entry]:
-    """An attempt that nobody asked for by hand: when it was queued, or started where the queueing is not its own.
+    """An attempt of which no operation is known that sent it: when it was queued, or started where the queueing is not its own.
+    It may be the work of a program or a command; that it was its engine's is said where that is certain.
 
     An engine may queue the next attempt a moment before it says how the one before ended.
     """
-    at = _begun(attempt, before)
+    at = begun(attempt, before)
+    by_engine = sent_by_engine(attempt, before)
+    if by_engine is None:
+        by_engine = bool(at and before.ended_at and at - before.ended_at <= AT_ONCE)
     if at and before.ended_at:
         at = max(at, before.ended_at)
     if at:
         detail = _("attempt %(number)s") % {"number": attempt.attempt + 1}
-        yield Entry(at=at, icon="retry", state="queued", text=_("Automatic retry"), detail=detail)
+        yield Entry(at=at, icon="retry", state="queued", text=_("Automatic retry") if by_engine else _("Sent again"), detail=detail)
 
 
 def _asked(attempt: Any, before: Any, operations: Sequence[Operation]) -> Iterator[Entry]:

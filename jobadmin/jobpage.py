@@ -220,7 +220,7 @@ class JobPage:
 
     @cached_property
     def operations(self) -> list[Operation]:
-        return audit.operations_on(self.status.id)
+        return audit.operations_on(self.status.id, self.attempts.newest)
 
     @cached_property
     def trail(self) -> list[audit.Entry]:

@@ -116,6 +116,8 @@ class Engine:
     """Whether the adapter refuses to start a job that was killed while it waited."""
     can_retry: bool = False
     """Whether a job's call can be sent again (`retry`)."""
+    renews_id: bool = False
+    """Whether `retry` gives a job another id of the engine (`Status.provider_job_id`), and the engine's own retries keep it."""
     has_workers: bool = False
     """Whether `workers` knows who runs jobs."""
     has_schedules: bool = False

@@ -17,7 +17,8 @@ def at(seconds: float | None) -> datetime | None:
 
 
 def attempt(number: int, state: str, queued: float, started: float | None, ended: float | None, **more: Any) -> SimpleNamespace:
-    facts = {"kill_requested_at": None, "kill_requested_by": None, "kill_reason": None, "user": "rita", **more}
+    facts: dict[str, Any] = dict.fromkeys(("kill_requested_at", "kill_requested_by", "kill_reason", "engine", "provider_job_id"))
+    facts |= {"user": "rita", **more}
     return SimpleNamespace(
         attempt=number, state=state, recorded_at=NOON, queued_at=at(queued), started_at=at(started), ended_at=at(ended), **facts
     )

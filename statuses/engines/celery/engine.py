@@ -39,6 +39,7 @@ class Celery(Engine):
     can_kill = True
     can_kill_queued = True
     can_retry = True
+    renews_id = True
     has_workers = True
     has_queues = True
     can_tell_forgotten = True

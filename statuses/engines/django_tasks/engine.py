@@ -31,6 +31,7 @@ class DjangoTasks(Ordered):
     can_kill = False
     can_kill_queued = True
     can_retry = True
+    renews_id = True
     can_tell_forgotten = True
     reasons: ClassVar = {
         "stop_worker": _UNTOLD,

@@ -28,6 +28,7 @@ class Dramatiq(Ordered):
     can_kill = False
     can_kill_queued = True
     can_retry = True
+    renews_id = True
     has_workers = True
     has_queues = True
     can_stop_worker = True

@@ -30,6 +30,7 @@ class Huey(Ordered):
     can_kill = False
     can_kill_queued = True
     can_retry = True
+    renews_id = True
     has_workers = True
     has_queues = True
     has_schedules = True

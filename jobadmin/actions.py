@@ -68,7 +68,7 @@ def may_retry(status: Status) -> str:
     if engine is None:
         return _("No engine is known that could run it again.")
     if not engine.can_retry:
-        return _("%(engine)s cannot send a job again.") % {"engine": status.engine}
+        return _("No job of %(engine)s can be sent again.") % {"engine": status.engine}
     return ""
 
 
@@ -98,7 +98,7 @@ def may_kill_now(status: Status) -> str:
     if engine is None:
         return _("No engine is known that could end its process. It can be asked to stop.")
     if not engine.can_kill:
-        return _("%(engine)s cannot end a running job. It can be asked to stop.") % {"engine": status.engine}
+        return _("No running job of %(engine)s can be ended. It can be asked to stop.") % {"engine": status.engine}
     why = refusals.why_not_kill(status)
     return _("Its worker cannot end it: %(why)s. It can be asked to stop.") % {"why": why} if why else ""
 

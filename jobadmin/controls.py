@@ -130,34 +130,34 @@ def _restart(engine: Engine, name: str, worker: Any, by: str) -> bool:
 def _stopping(engine: Engine, name: str) -> str:
     if engine.acts_on_siblings:
         words = _(
-            "%(worker)s was asked to stop, and with it every process that its command has started. They are shown as stopping once they "
+            "Asked to stop: %(worker)s, and with it every process that its command has started. They are shown as stopping once they "
             "say so, and are gone when their jobs have ended."
         )
     else:
-        words = _("%(worker)s was asked to stop. It is shown as stopping once it says so, and is gone when its jobs have ended.")
+        words = _("Asked to stop: %(worker)s. It is shown as stopping once it says so, and is gone when its jobs have ended.")
     return words % {"worker": name}
 
 
 def _renewing(engine: Engine, name: str) -> str:
     if engine.acts_on_siblings:
         words = _(
-            "%(worker)s was asked to make place for a new process, and with it every process that its command has started, "
+            "Asked to make place for a new process: %(worker)s, and with it every process that its command has started, "
             "once their jobs have ended."
         )
     else:
-        words = _("%(worker)s renews its pool. A process that runs a job is replaced when that has ended.")
+        words = _("Told to renew its pool: %(worker)s. A process that runs a job is replaced when that has ended.")
     return words % {"worker": name}
 
 
 def _paused(engine: Engine, name: str) -> str:
     if engine.pauses_all_queues:
         words = _(
-            "%(engine)s was told to hold back all of its queues: it knows no pause of one. What runs goes on, and a worker that "
+            "Told to hold back all of its queues: %(engine)s, which knows no pause of one. What runs goes on, and a worker that "
             "waits for a job at this moment may still take one."
         )
     else:
         words = _(
-            "%(queue)s is paused, also for workers that start later. What workers have taken ahead still runs; the page says "
+            "Paused: %(queue)s, also for workers that start later. What workers have taken ahead still runs; the page says "
             "so while one of them still takes from it."
         )
     return words % {"engine": engine.name, "queue": name}
@@ -165,8 +165,8 @@ def _paused(engine: Engine, name: str) -> str:
 
 def _resumed(engine: Engine, name: str) -> str:
     if engine.pauses_all_queues:
-        return _("%(engine)s lets all of its queues go on. Its workers notice within a minute.") % {"engine": engine.name}
-    return _("%(queue)s goes on: its workers were told to take from it again.") % {"queue": name}
+        return _("All queues go on: %(engine)s. Its workers notice within a minute.") % {"engine": engine.name}
+    return _("Resumed: %(queue)s. Its workers were told to take from it again.") % {"queue": name}
 
 
 STOP = Control(

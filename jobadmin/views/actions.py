@@ -88,7 +88,8 @@ def _confirm(request: HttpRequest, action: Action, status: Status) -> HttpRespon
 def _named(status: Status, gone: bool) -> str:
     """The job's name, for a page that shows many; with the way to it, where it is there."""
     name = cut(resolver().redact_text(status.job_name or status.id), 60)
-    return name if gone else format_html('<a href="{}">{}</a>', job_url(status.id), name)
+    # Where there is nothing to lead to it still is an element: the admin writes the first letter of a message large.
+    return format_html("<span>{}</span>", name) if gone else format_html('<a href="{}">{}</a>', job_url(status.id), name)
 
 
 def _say(request: HttpRequest, outcome: Outcome, operation: int, named: str) -> None:

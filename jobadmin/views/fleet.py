@@ -101,7 +101,7 @@ def control(request: HttpRequest, verb: str) -> HttpResponse:
     back = safe_next(request, reverse(f"jobadmin:{chosen.kind}s"))
     found = controls.find(chosen, engine_name, name)
     if found is None:
-        messages.warning(request, _("%(name)s is not there any more. Nothing was changed.") % {"name": name[:100]})
+        messages.warning(request, _("Not there any more: %(name)s. Nothing was changed.") % {"name": name[:100]})
         return redirect(back)
     engine, target = found
     if chosen.confirms and not chosen.why_not(engine, target) and "confirmed" not in request.POST:

@@ -183,11 +183,13 @@
       this.tip.hidden = !inside;
       if (inside) this.explain(Math.min(this.width - 1, Math.max(0, Math.floor(u.posToVal(left, "x")))));
     }
-    explain(bucket) {
+    /** What the bars from `first` to `last` hold, beside the one the pointer or the keys are at. */
+    explain(bucket, first = bucket, last = bucket) {
       const title = document.createElement("b"), list = document.createElement("ul");
       title.className = "j-strong";
-      title.textContent = this.range(bucket, bucket);
-      list.append(...this.items(bucket, bucket));
+      title.textContent = this.range(first, last);
+      list.append(...this.items(first, last));
+      if (!list.childElementCount) list.append(Object.assign(document.createElement("li"), { className: "j-tip__none j-quiet", textContent: this.root.dataset.none }));
       this.tip.replaceChildren(title, list);
       this.tip.hidden = false;
       const x = this.plot.valToPos(bucket + .5, "x"), wide = this.over.clientWidth;
@@ -314,7 +316,7 @@
         this.anchor ??= before;
         this.pop?.remove();
         this.select(Math.min(this.anchor, this.at), Math.max(this.anchor, this.at));
-        this.explain(this.at);
+        this.explain(this.at, ...this.picked);
       } else {
         this.cancel();
         this.explain(this.at);

@@ -129,7 +129,7 @@ def test_a_queue_is_paused_after_a_page_has_asked(page, engine):
     assert axe(page) == []
     page.get_by_role("button", name="Pause queue").click()
 
-    expect(page.get_by_text("mail is paused, also for workers that start later.")).to_be_visible()
+    expect(page.get_by_text("Paused: mail, also for workers that start later.")).to_be_visible()
     expect(page.locator("#j-tab-queues")).to_have_attribute("aria-current", "page")
 
 

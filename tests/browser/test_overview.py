@@ -279,6 +279,24 @@ def test_a_span_is_selected_with_the_keys(page):
     page.keyboard.press("Escape")
 
 
+def test_the_bubble_tells_of_all_that_is_selected_with_the_keys_and_of_a_bar_without_jobs(page):
+    load(20, hours=4)
+    page.goto("/admin/jobs/?span=24h")
+    plot, tip = page.locator("#j-chart .u-over"), page.locator("#j-chart .j-tip")
+
+    plot.focus()
+    for _ in range(4):
+        plot.press("Shift+ArrowLeft")
+    told, numbers = tip.locator("b").first.inner_text(), tip.locator("li").all_inner_texts()
+    plot.press("Enter")
+    pop = page.get_by_role("dialog", name="Selected time span")
+    assert numbers and (told, numbers) == (pop.locator("[data-when]").inner_text(), pop.locator("li").all_inner_texts())
+
+    page.keyboard.press("Escape")
+    plot.press("Home")
+    expect(tip.locator("li")).to_have_text("0 jobs")
+
+
 def test_what_was_dragged_is_changed_with_the_keys_and_cancelled_with_escape(page):
     load()
     page.goto("/admin/jobs/?span=24h")

@@ -262,7 +262,7 @@ def test_among_other_jobs_the_one_that_was_acted_on_is_named(client: Client, eng
     gone = said(act(client, removed, "remove", next="/admin/jobs/list/?span=24h"))
 
     assert f'<a href="{job_url(asked.id)}">&lt;plan&gt;.rebuild</a>: Asked to stop.' in on_list
-    assert "mail.send: Removed." in gone
+    assert "<span>mail.send</span>: Removed." in gone, "no first letter that the admin would write large"
     on_page = said(act(client, asked, "kill", next=f"{job_url(asked.id)}?attempt=0"))
     assert on_page.count("rebuild") == on_list.count("rebuild"), "its own page has its name"
 

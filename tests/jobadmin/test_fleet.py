@@ -253,25 +253,27 @@ def test_a_job_that_waits_in_a_paused_queue_says_so_and_gives_no_time(engine, br
     client = browse()
     page = client.get(job_url(waits.id)).content.decode()
 
-    assert "mail is paused: no job of it starts until it is resumed." in page
+    assert "Paused: mail. No job of it starts until it is resumed." in page
     assert "At that speed" not in page
+    title, body = page.index('<span class="j-note__title">Paused: mail.'), page.index("It is the next one in mail.")
+    assert title < body, "what holds it comes before what stands before it"
 
     engine.lines = [Queue(name="mail")]
     page = client.get(job_url(waits.id)).content.decode()
-    assert "is paused" not in page and "At that speed" in page
+    assert "Paused: " not in page and "At that speed" in page
 
 
 @pytest.mark.parametrize("name", ["overview", "list", "workers"])
 def test_a_page_about_a_queue_says_that_it_is_paused(engine, browse, name):
     engine.lines = [Queue(name="mail", is_paused=True, paused_by="marta"), Queue(name="other")]
     make_status("queued", queue="mail", engine="lines")
-    client, said = browse(), "mail is paused: no job of it starts until it is resumed."
+    client, said = browse(), "Paused: mail. No job of it starts until it is resumed."
 
     def page(**query: str) -> str:
         return client.get(reverse(f"jobadmin:{name}"), query).content.decode()
 
     assert said in page(queue="mail")
-    assert "is paused" not in page() + page(queue="other") + page(queue="-mail")
+    assert "Paused: " not in page() + page(queue="other") + page(queue="-mail")
     if name != "workers":
         assert said in page(queue="ma*")
 

@@ -104,7 +104,7 @@ def test_an_overdue_schedule_is_said_loudly(admin_client, engine):
 
     page = admin_client.get(reverse("jobadmin:schedules")).content.decode()
 
-    assert "digest is overdue." in page and "Overdue" in page
+    assert "Overdue: digest." in page and "Overdue" in page
 
 
 def test_of_many_that_are_overdue_some_are_named_and_the_rest_is_counted(admin_client, engine):
@@ -112,7 +112,7 @@ def test_of_many_that_are_overdue_some_are_named_and_the_rest_is_counted(admin_c
 
     page = admin_client.get(reverse("jobadmin:schedules")).content.decode()
 
-    assert page.count("is overdue.") == 5
+    assert page.count("Overdue: ") == 5
     assert "3 more are overdue." in page
 
 

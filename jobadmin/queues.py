@@ -33,7 +33,7 @@ class QueueRow:
     waiting: int
     waiting_url: str
     oldest_at: datetime | None
-    """When the first of those that wait was recorded."""
+    """When the first of those that wait was queued."""
     ahead: int | None
     """Of those, how many living workers have taken from the broker without starting them; None: not known."""
     missing: int
@@ -98,6 +98,8 @@ class _Counts:
     """Jobs by queue."""
 
     queued: Mapping[str, FacetCount]
+    since: Mapping[str, datetime]
+    """When the first of them was queued."""
     settled: Mapping[str, FacetCount]
     """Of those the ones that have waited for a while."""
     started: Mapping[str, FacetCount]
@@ -132,8 +134,10 @@ def read(jobs: JobFilter, only: str | None = None) -> Queues:
 def _count(jobs: JobFilter) -> _Counts:
     now = statuses.where(state=[State.queued, State.started])
     hour = _hour(jobs).query.report(counts_by={"queue": None}, durations_by={"queue": ("wait_time", MOST)})
+    queued = now.where(state=State.queued).report(counts_by={"queue": None}, earliest_by={"queue": "queued_at"})
     return _Counts(
-        queued=_by_value(now.where(state=State.queued).counts_by("queue", None)),
+        queued=_by_value(queued.counts_by["queue"]),
+        since=queued.earliest_by["queue"],
         settled=_by_value(now.where(state=State.queued, queued_at=(None, jobs.now - delivery.SETTLED)).counts_by("queue", None)),
         started=_by_value(now.where(state=State.started).counts_by("queue", None)),
         lately=_by_value(_lately(jobs).query.counts_by("queue", None)),
@@ -175,7 +179,7 @@ def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, drawn: tuple[
         engines=tuple(sorted({queue.engine for queue in queues} | {worker.engine for worker in serving})),
         waiting=waiting,
         waiting_url=listed.url("list", state="queued"),
-        oldest_at=counts.queued[name].first if waiting else None,
+        oldest_at=counts.since.get(name),
         ahead=found.ahead if found else None,
         missing=found.missing if found else 0,
         missing_url=listed.url("list", state="queued", sort="queued_at"),

@@ -79,6 +79,8 @@ class Report:
     """Field -> as `Query.counts_by()`."""
     distinct: Mapping[str, int] = field(default_factory=dict)
     """Field of `counts_by` -> how many different values the matching jobs have."""
+    earliest_by: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
+    """Field -> value -> the earliest of the moment asked for, among the jobs that have it."""
     durations: Mapping[str, Durations] = field(default_factory=dict)
     """`run_time` or `wait_time` -> as `Query.durations()`."""
     durations_by: Mapping[str, Mapping[str, Durations]] = field(default_factory=dict)

@@ -4,6 +4,7 @@ The first look counts (value, state) pairs by code: state column and the field's
 the last job of each was recorded is asked of the few segments that can hold them, once the largest are known."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from .answers import FacetCount
 from .clock import from_us
 from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
+from .pages import columns_of, values_of
 from .segments import Array, pick
 from .stats import states_of
 
@@ -37,6 +39,28 @@ def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: b
     number = len(values) if len(tables) > 1 else sum(int(np.count_nonzero(total)) for total in totals.values())
     ends = yield from _ends(field, found, winners)
     return Facets([_facet(text, pairs, tables, ends[text]) for text, pairs in winners.items()], number)
+
+
+def earliest_by(evaluation: Evaluation, field: str, on: str) -> Answer[dict[str, datetime]]:
+    """Text -> the earliest of a moment among the matching jobs with that value; left out where none of them has it."""
+    columns = columns_of(on) | {"state", field}
+    parts = yield Look(("earliest", field, on), partial(_find_earliest, field, on), columns, volatile=on == "heartbeat_at")
+    texts = evaluation.texts((family, field) for family in {segment.family for segment, _ in parts})
+    found: dict[str, int] = {}
+    for segment, (codes, first) in parts:
+        known = texts[segment.family, field]
+        for code, moment in zip(codes.tolist(), first.tolist(), strict=True):
+            if code > len(known) or not known[code - 1]:
+                raise Moved
+            found[known[code - 1]] = min(moment, found.get(known[code - 1], moment))
+    return {text: from_us(moment) for text, moment in found.items()}
+
+
+def _find_earliest(field: str, on: str, hits: Hits) -> tuple[Array, Array] | None:
+    codes, moments = hits.take(field), hits.of(values_of(hits.view, on))
+    inside = (codes != 0) & (moments != 0)
+    ends = ends_by(pick(codes, inside), pick(moments, inside))
+    return None if ends is None else ends[:2]
 
 
 def _facet(text: str, pairs: Codes, tables: Mapping[int, Array], ends: tuple[int, int]) -> FacetCount:

@@ -237,6 +237,7 @@ class Query:
         counts: bool = False,
         count: bool = False,
         counts_by: Mapping[str, int | None] | None = None,
+        earliest_by: Mapping[str, str] | None = None,
         durations: Sequence[str] = (),
         durations_by: Mapping[str, tuple[str, int | None]] | None = None,
         histogram: Mapping[str, int] | None = None,
@@ -246,8 +247,9 @@ class Query:
     ) -> Report:
         """Several answers from one read of the store, all of one moment per segment: what a page asks.
 
-        `counts_by={"job_name": 10}`, `durations=("run_time",)`, `durations_by={"job_name": ("run_time", 20)}`,
-        `histogram={"run_time": 40}`, `timeline={"on": ..., "after": ..., "before": ..., "buckets": ...}`.
+        `counts_by={"job_name": 10}`, `earliest_by={"queue": "queued_at"}`, `durations=("run_time",)`,
+        `durations_by={"job_name": ("run_time", 20)}`, `histogram={"run_time": 40}`,
+        `timeline={"on": ..., "after": ..., "before": ..., "buckets": ...}`.
         Raises: ValueError, LimitedQuery, StoreUnavailable."""
         from . import reports
 
@@ -256,6 +258,7 @@ class Query:
         if counts or count:
             asked.counts()
         asked.counts_by(counts_by)
+        asked.earliest_by(earliest_by)
         asked.durations(durations)
         asked.durations_by(durations_by)
         asked.histogram(histogram)

@@ -36,6 +36,11 @@ class Asked:
             answer = facets_of(one_of("counts_by", name, FIELDS))
             self._ask(partial(answer, field=name, limit=most(limit), distinct=True), partial(_put_facets, name=name))
 
+    def earliest_by(self, fields: Mapping[str, str] | None) -> None:
+        for name, on in mapping("earliest_by", fields).items():
+            one_of("earliest_by", name, DICTIONARIES)
+            self._ask(partial(facets.earliest_by, field=name, on=one_of("earliest_by", on, MOMENTS)), _into("earliest_by", name))
+
     def durations(self, spans: Collection[str]) -> None:
         if isinstance(spans, str) or not isinstance(spans, Collection):
             raise TypeError(f"durations must be a list of spans, not {shown(spans)}")

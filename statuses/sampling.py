@@ -54,8 +54,11 @@ def sample() -> int | None:
         return None
     day = _day(now)
     today = keys.depth(store.families[0], day)
-    found = collection.where(state=State.queued).counts_by("queue", MOST)
-    depths = {facet.value: (facet.total, max(0, now - clock.to_us(facet.first)) // 1_000_000) for facet in found}
+    found = collection.where(state=State.queued).report(counts_by={"queue": MOST}, earliest_by={"queue": "queued_at"})
+    first = found.earliest_by["queue"]
+    depths = {
+        one.value: (one.total, max(0, now - clock.to_us(first.get(one.value, one.first))) // 1_000_000) for one in found.counts_by["queue"]
+    }
     for name in {*_told(), *_seen(store, today, keys.depth(store.families[0], day - 1))}:
         depths.setdefault(name, (0, 0))
     cell = now % (_DAY // clock.MICROSECOND) // (CELL // clock.MICROSECOND)

@@ -87,10 +87,24 @@ def test_a_queue_tells_what_waits_since_when_who_takes_it_and_how_fast(engine):
     row = rows()["mail"]
 
     assert (row.waiting, row.ahead, row.running, row.workers) == (3, 2, 1, 2)
-    assert row.oldest_at == first.recorded_at
+    assert row.oldest_at == first.queued_at
     assert (row.started, row.failed) == (3, 1)
     assert row.wait_p95 is not None
     assert not row.is_unserved
+
+
+def test_a_job_that_was_sent_again_waits_since_then_and_not_since_it_was_created(engine, browse):
+    with frozen_clock() as clock:
+        again = make_status("killed", queue="mail", engine="lines")
+        clock.tick(600)
+        again.requeued()
+        clock.tick(5)
+        make_status("queued", queue="mail", engine="lines")
+
+        assert rows()["mail"].oldest_at == again.queued_at > again.recorded_at
+
+        engine.there = [worker("w1", queues=("other",))]
+        assert "The first was queued" in browse().get(reverse("jobadmin:queues")).content.decode()
 
 
 def waiting(number: int, clock: Any, seconds: float = 60) -> list[statuses.Status]:

@@ -250,6 +250,15 @@ def durations_by(jobs: list[Job], field: str, span: str, limit: int | None) -> d
     return {text: durations([job for job in timed if text in job.values(field)], span) for text in order}
 
 
+def earliest_by(jobs: list[Job], field: str, on: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for job in jobs:
+        at = job.moments[on]
+        for text in job.values(field) if at is not None else ():
+            found[text] = min(at, found.get(text, at))
+    return found
+
+
 def timeline(jobs: list[Job], on: str, edges: list[tuple[int, int]]) -> list[dict[State, int]]:
     """Counts in given buckets, the last one closed."""
     last = len(edges) - 1

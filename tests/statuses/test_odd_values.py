@@ -118,6 +118,7 @@ CALLS = {
     "timeline after": ("after", MOMENT, lambda v: statuses.all().timeline(after=v)),
     "timeline before": ("before", MOMENT, lambda v: statuses.all().timeline(before=v)),
     "report counts_by": ("counts_by", "None {}", lambda v: statuses.all().report(counts_by=v)),
+    "report earliest_by": ("earliest_by", "None {}", lambda v: statuses.all().report(earliest_by=v)),
     "report durations": ("durations", "[]|{}", lambda v: statuses.all().report(durations=v)),
     "report durations_by": ("durations_by", "None {}", lambda v: statuses.all().report(durations_by=v)),
     "report histogram": ("histogram", "None {}", lambda v: statuses.all().report(histogram=v)),

@@ -164,6 +164,7 @@ def check_report(query, jobs):
     report = query.report(
         counts=True,
         counts_by={"job_name": 2, "job_arg": 3},
+        earliest_by={"queue": "queued_at", "worker": "heartbeat_at", "error": "ended_at"},
         durations=SPANS,
         durations_by={"job_name": ("run_time", 2)},
         histogram={"run_time": 5},
@@ -175,6 +176,9 @@ def check_report(query, jobs):
     assert (report.counts, report.total) == (naive.counts(jobs), len(jobs))
     assert naive.facets(report.counts_by["job_name"]) == naive.counts_by(jobs, "job_name", 2)
     assert naive.facets(report.counts_by["job_arg"]) == naive.counts_by(jobs, "job_arg", 3)
+    for field, on in (("queue", "queued_at"), ("worker", "heartbeat_at"), ("error", "ended_at")):
+        found = {text: clock.to_us(moment) for text, moment in report.earliest_by[field].items()}
+        assert found == naive.earliest_by(jobs, field, on)
     for field in report.distinct:
         assert report.distinct[field] == len({text for job in jobs for text in job.values(field)})
     assert {span: naive.durations_tuple(d) for span, d in report.durations.items()} == {span: naive.durations(jobs, span) for span in SPANS}

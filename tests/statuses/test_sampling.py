@@ -43,6 +43,17 @@ def test_a_sample_tells_how_many_wait_and_how_long_the_first_has(clock):
     assert past("nothing") == [(None, None)] * 12
 
 
+def test_a_job_that_was_sent_again_has_waited_since_then(clock):
+    status = make_status("failed", queue="mail")
+    clock.tick(600)
+    status.requeued()
+    clock.tick(5)
+
+    sampling.sample()
+
+    assert past("mail")[-1] == (1, 5)
+
+
 def test_one_sample_a_minute_is_taken_whoever_asks(clock, store):
     make_status("queued", queue="mail")
 

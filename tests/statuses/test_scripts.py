@@ -7,10 +7,9 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import ids, keys, scripts
+from statuses import ids, keys, lines, scripts
 from statuses import store as stores
 from statuses.columns import SEGMENT_ROWS
-from statuses.lines import Lines
 from statuses.lua import source
 from statuses.states import State
 from statuses.store import FORMAT, token
@@ -371,8 +370,8 @@ def test_on_a_cluster_each_script_declares_what_it_touches(here, store, monkeypa
 
 def test_elsewhere_a_verb_on_many_and_a_read_send_two_keys_and_seven(here, monkeypatch):
     made = [make_status("started", error="e" * 100) for _ in range(3)]
-    send, sent = Lines.send, []
-    monkeypatch.setattr(Lines, "send", lambda lines, commands: sent.extend(commands) or send(lines, commands))
+    pack, sent = lines._pack, []
+    monkeypatch.setattr(lines, "_pack", lambda line, commands: sent.extend(commands) or pack(line, commands))
 
     assert statuses.all().request_kill_all(by="ops", reason="r" * 100).changed == 3
     assert statuses.find(made[0].id).kill_reason == "r" * 100

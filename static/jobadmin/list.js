@@ -12,6 +12,15 @@
     setTimeout(() => { if (said.textContent !== title) said.textContent = title; }, 100);     // new text in an old element is heard
   }
 
+  // The page beneath tells of it once an operation is over, while its result stays in the dialog.
+  let over = "";
+  function tellOfEnd(shown) {
+    const ended = $(".j-operation[data-over]", shown);
+    if (!ended || ended.id === over) return;
+    over = ended.id;
+    document.dispatchEvent(new CustomEvent("jobs:changed"));
+  }
+
   function dialog() {
     const found = $("#j-dialog");
     if (found) return found;
@@ -100,6 +109,7 @@
     if (!shown) return;
     if ($(".j-operation", shown)) document.dispatchEvent(new CustomEvent("jobs:begun"));
     sayResult(shown);
+    tellOfEnd(shown);
     if (!shown.open || shown.contains(document.activeElement)) return;
     ($("[autofocus]", shown) || $("[data-close]", shown) || shown).focus();
   });
@@ -219,6 +229,7 @@
   document.addEventListener("jobs:begun", () => { if ($("#j-list[data-selecting]")) pick("none"); });
   // The button that had the focus is gone with the selection: it goes on where the next one begins.
   document.addEventListener("jobs:changed", async () => {
+    if (!$("#j-main")) return;
     await window.htmx.ajax("GET", location.href, { target: "#j-main", swap: "outerHTML show:none" });
     if (document.activeElement === document.body) ($("#j-list thead [data-pick]") || $("#j-main a"))?.focus({ preventScroll: true });
   });

@@ -59,6 +59,8 @@ def test_selected_rows_are_killed_and_the_list_tells(page) -> None:
     dialog.get_by_role("heading", name="Kill requested for 2 jobs").wait_for()
     assert page.locator("[data-bulk]").is_hidden(), "what is done is no longer selected"
     expect(dialog.get_by_role("status")).to_have_text("Kill requested for 2 jobs")
+    expect(page.locator("#j-list .j-badge.s-killed")).to_have_count(2)  # beneath the dialog, which stays
+    assert dialog.is_visible()
     dialog.get_by_role("link", name="Done").click()
 
     page.locator("#j-list .j-badge.s-killed").nth(1).wait_for()

@@ -374,6 +374,8 @@ def test_a_narrow_list_names_the_states_it_is_filtered_by(page) -> None:
     page.goto("/admin/jobs/list/?state=failed&state=killed&flag=stale")
     chips = page.locator("#j-tokens .j-chip:visible")
     assert chips.all_inner_texts() == ["State Failed, Killed", "Flag Stale heartbeat"]
+    assert page.locator("#j-count").inner_text() == "0 of 2 jobs"
+    assert page.locator("#j-count").is_visible() and page.locator("label.s-stale").is_hidden()
 
     page.get_by_role("link", name="Remove filter Flag Stale heartbeat").click()
     page.locator("#j-list tbody .j-badge.s-failed").first.wait_for()
@@ -416,6 +418,8 @@ def test_without_script_the_list_is_forms_and_links(browser, live) -> None:
     page = context.new_page()
     page.goto("/admin/jobs/list/")
 
+    fields = page.locator(".j-field:has(input[list])")
+    assert fields.count() == 3 and fields.locator(".j-i:visible").count() == 3, "the browser has an arrow of its own"
     page.get_by_role("link", name="Older").click()
     assert page.get_by_text("51 – 60").is_visible()
     page.get_by_role("link", name="Wait").first.click()

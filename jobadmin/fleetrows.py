@@ -43,6 +43,7 @@ def workers() -> Rows:
             "queues": [redact_text(name) for name, _ in row.queues],
             "running": row.running,
             "jobs": [status.id for status in row.named],
+            "left_behind": row.left,
             "started": row.started,
             "succeeded": row.succeeded,
             "failed": row.failed,
@@ -51,6 +52,16 @@ def workers() -> Rows:
     ]
     lost = ngettext("%(count)d lost worker left jobs behind.", "%(count)d lost workers left jobs behind.", len(found.lost))
     warnings = [lost % {"count": len(found.lost)}] if found.lost else []
+    warnings += [
+        ngettext(
+            "Worker %(worker)s: %(count)d job that is said to run on it is of an earlier worker of this name, which is gone.",
+            "Worker %(worker)s: %(count)d jobs that are said to run on it are of an earlier worker of this name, which is gone.",
+            row.left,
+        )
+        % {"worker": redact_text(row.name), "count": row.left}
+        for row in found.rows
+        if row.left
+    ]
     return Rows(
         rows=rows,
         silent=list(found.fleet.silent),

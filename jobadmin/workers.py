@@ -1,6 +1,5 @@
 """The page of workers: who they are, what they take and run, what they did in the last hour, who is lost."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
 from jobadmin.models import Operation
 from jobadmin.redaction import redact_text
-from statuses import FacetCount, State, Status
+from statuses import FacetCount, Query, State, Status
 from statuses.engines.base import Worker
 
 #: Workers on the page; the lost ones and those with the most running jobs first.
@@ -39,9 +38,17 @@ class WorkerRow:
     url: str
     """Everything that ever ran on it."""
     running: int
+    """Jobs it runs itself."""
     running_url: str
     named: list[Status]
-    """Some of the jobs that run, the newest start first."""
+    """Some of them, the newest start first."""
+    left: int
+    """Started jobs of a worker of this name that is gone: they started before this one came up."""
+    left_url: str
+    left_named: list[Status]
+    """Some of those."""
+    since: datetime | None
+    """Its own jobs started then or later; None: all that are said to run on it are its own."""
     started: int
     """In the last hour."""
     started_url: str
@@ -94,19 +101,24 @@ class Workers:
         return [row for row in self.rows if row.is_lost_with_jobs]
 
 
+_MICROSECOND = timedelta(microseconds=1)
+
 #: Order of the rows.
 _ORDER = ("lost", "stopping", "busy", "untold", "idle")
 
 
 def read(jobs: JobFilter, queue: str = "") -> Workers:
     """Every worker of every engine. `jobs`: a filter that says which moment is now.
-    Source: what the engines tell; two counts by worker, the newest running jobs."""
+    Source: what the engines tell; two counts by worker, the newest running jobs; one more look for each worker that came up
+    after a job that is said to run on it had started."""
     told = fleet.read(queues=False)
-    running = _by_value(statuses.where(state=State.started).counts_by("worker", None))
+    started = statuses.where(state=State.started).report(counts_by={"worker": None}, earliest_by={"worker": "started_at"})
+    running, earliest = _by_value(started.counts_by["worker"]), started.earliest_by["worker"]
     hour = _by_value(jobs.with_(by="started_at", span="1h").query.counts_by("worker", None))
     about = {worker.name: worker for worker in sorted(told.workers, key=lambda worker: worker.is_alive)}
     shown = [name for name in {**about, **running} if _is_shown(about.get(name), name in running, queue, jobs.now)]
-    found = [_row(name, about.get(name), jobs, running, hour) for name in shown]
+    left = {name: _left(about.get(name), earliest.get(name)) for name in shown}
+    found = [_row(name, about.get(name), jobs, running, hour, left[name]) for name in shown]
     found.sort(key=lambda row: (not row.is_lost_with_jobs, _ORDER.index(row.condition), -row.running, row.name))
     rows = found[:MOST]
     _name_jobs(rows)
@@ -140,10 +152,34 @@ def _is_shown(about: Worker | None, runs: bool, queue: str, now: datetime) -> bo
     return about.seen_at is None or now - about.seen_at <= LOST_FOR
 
 
-def _row(name: str, about: Worker | None, jobs: JobFilter, running: Mapping[str, FacetCount], hour: Mapping[str, FacetCount]) -> WorkerRow:
+def _left(about: Worker | None, earliest: datetime | None) -> tuple[datetime | None, int]:
+    """Since when the jobs of a worker are its own, and how many of its name are of one that is gone. What it says itself that it
+    runs is its own, whatever the clocks say."""
+    if about is None or not about.is_alive or about.started_at is None or earliest is None or earliest >= about.started_at:
+        return None, 0
+    before = _of(about.name, about.started_at)
+    own = [status.started_at for status in before.where(id=list(about.running)).run() if status.started_at] if about.running else []
+    since = min([about.started_at, *own])
+    return since, _of(about.name, since).count()
+
+
+def _of(worker: str, before: datetime) -> Query:
+    return statuses.where(state=State.started, worker=worker, started_at=(None, before - _MICROSECOND))
+
+
+def _row(
+    name: str,
+    about: Worker | None,
+    jobs: JobFilter,
+    running: Mapping[str, FacetCount],
+    hour: Mapping[str, FacetCount],
+    gone: tuple[datetime | None, int],
+) -> WorkerRow:
     listed, lately = jobs.with_(queue=None, worker=name, span="all"), jobs.with_(queue=None, worker=name, by="started_at", span="1h")
     did = hour.get(name)
-    runs = running[name].total if name in running else 0
+    since, left = gone if gone[1] else (None, 0)
+    runs = (running[name].total if name in running else 0) - left
+    now = listed.with_(state="started", **({"by": "started_at"} if since else {}))
     return WorkerRow(
         name=name,
         about=about,
@@ -152,8 +188,12 @@ def _row(name: str, about: Worker | None, jobs: JobFilter, running: Mapping[str,
         queues=[_queue(queue, jobs) for queue in (about.queues if about else ())],
         url=listed.url("list"),
         running=runs,
-        running_url=listed.url("list", state="started"),
+        running_url=now.with_(**{"from": since, "span": None}).url("list") if since else now.url("list"),
         named=[],
+        left=left,
+        left_url=now.with_(to=since - _MICROSECOND, span=None).url("list") if since else "",
+        left_named=[],
+        since=since,
         started=did.total if did else 0,
         started_url=lately.url("list"),
         succeeded=did.by_state[State.succeeded] if did else 0,
@@ -187,12 +227,14 @@ def _condition(about: Worker | None, running: int) -> str:
 
 def _name_jobs(rows: Sequence[WorkerRow]) -> None:
     """Put the newest running jobs into their rows."""
-    busy = [row.name for row in rows if row.running]
+    busy = {row.name: row for row in rows if row.running or row.left}
     if not busy:
         return
-    found: dict[str, list[Status]] = defaultdict(list)
-    for status in statuses.where(state=State.started, worker=busy).order_by("-started_at").limit(MOST_LOOKED_AT):
-        if status.worker and len(found[status.worker]) < MOST_NAMED:
-            found[status.worker].append(status)
-    for row in rows:
-        row.named.extend(found[row.name])
+    for status in statuses.where(state=State.started, worker=list(busy)).order_by("-started_at").limit(MOST_LOOKED_AT):
+        row = busy.get(status.worker or "")
+        if row is None:
+            continue
+        is_own = row.since is None or status.started_at is None or status.started_at >= row.since
+        named = row.named if is_own else row.left_named
+        if len(named) < MOST_NAMED:
+            named.append(status)

@@ -373,6 +373,36 @@ def test_a_worker_tells_what_it_runs_and_did(engine):
         assert JobFilter.from_querystring(url.partition("?")[2]).query.count() == number
 
 
+def test_a_worker_does_not_run_what_one_of_its_name_left_that_is_gone(engine, browse):
+    with frozen_clock() as clock:
+        left = [make_status(queue="mail", engine="lines").started("w@host") for _ in range(2)]
+        clock.tick(30)
+        engine.there = [worker("w@host", started_at=statuses.server_time())]
+        clock.tick(30)
+
+        idle = workers()["w@host"]
+        own = make_status(queue="mail", engine="lines").started("w@host")
+        row, page = workers()["w@host"], browse().get(reverse("jobadmin:workers")).content.decode()
+
+        assert (idle.condition, idle.running, idle.left) == ("idle", 0, 2)
+        assert (row.condition, row.running, row.left, row.named) == ("busy", 1, 2, [own])
+        assert {job.id for job in row.left_named} == {job.id for job in left}
+        for number, url in [(1, row.running_url), (2, row.left_url)]:
+            assert JobFilter.from_querystring(url.partition("?")[2]).query.count() == number
+        assert page.count("of a worker that is gone") == 2 and "Left behind" in page
+
+
+def test_what_a_worker_says_that_it_runs_is_its_own_whatever_the_clocks_say(engine):
+    with frozen_clock() as clock:
+        job = make_status(queue="mail", engine="lines").started("w@host")
+        engine.there = [worker("w@host", started_at=statuses.server_time() + timedelta(seconds=20), running=[job.id])]
+        clock.tick(60)
+
+        row = workers()["w@host"]
+
+        assert (row.running, row.left, row.named) == (1, 0, [job])
+
+
 def test_since_when_a_worker_is_up_leads_to_all_it_started_since(engine, browse):
     with frozen_clock() as clock:
         make_status("queued", engine="lines").started("w@host").succeeded()

@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 import statuses
-from jobadmin import refusals, verbs
+from jobadmin import lost, refusals, verbs
 from jobadmin.words import gettext as _
 from statuses import Changed, EngineCannot, Status
 from statuses.engines import registry
@@ -139,6 +139,8 @@ def _request_kill(status: Status, by: str, reason: str) -> Outcome:
         return _skipped(why, _ended(status) or "already")
     if status.is_killed:
         return _changed(_("Killed: it had not started and never will."), "killed")
+    if lost.is_lost(status):
+        return _changed(_with_outlook(_("Asked to stop, but no living worker seems to run it that could hear it."), status), "requested")
     return _changed(_("Asked to stop. It ends at its next checkpoint; the page shows it as killed once the job says so."), "requested")
 
 
@@ -146,13 +148,18 @@ def _kill_now(status: Status, by: str, reason: str) -> Outcome:
     try:
         status.kill_now(by=by, reason=reason or None)
     except EngineCannot as error:
-        return _skipped(_("Not killed: %(why)s.") % {"why": error.why}, "cannot", error=str(error))
+        message = _("Not killed: %(why)s.") % {"why": error.why}
+        return _skipped(_with_outlook(message, status) if lost.is_lost(status.reload()) else message, "cannot", error=str(error))
     status.reload()
     if status.is_killed:
         return _changed(_("Killed."), "killed")
     if status.is_started:
         return _changed(_("Its process was told to end at once. The page shows it as killed once the engine says so."), "requested")
     return _skipped(may_kill_now(status) or _("Nothing was changed."), _ended(status) or "cannot")
+
+
+def _with_outlook(message: str, status: Status) -> str:
+    return f"{message} {lost.outlook(status)}".strip()
 
 
 def _retry(status: Status, by: str, reason: str) -> Outcome:

@@ -15,7 +15,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 import statuses
-from jobadmin import audit, jsontext, outputs, related, timeline, waiting
+from jobadmin import audit, jsontext, lost, outputs, related, timeline, waiting
 from jobadmin.actions import ACTIONS, Button
 from jobadmin.attempts import Attempts
 from jobadmin.models import Operation
@@ -137,6 +137,16 @@ class JobPage:
         return bool(self.status.root or self.status.depends_on or self.status.parent) or waiting.is_awaited(self.status)
 
     @cached_property
+    def is_lost(self) -> bool:
+        """Whether nobody seems to run it.  Source: where somebody wants it to end, what its engine tells of its workers."""
+        return self.status.is_stale or (self.status.kill_requested and lost.is_lost(self.status))
+
+    @property
+    def outlook(self) -> str:
+        """What becomes of it then."""
+        return lost.outlook(self.status)
+
+    @cached_property
     def waiting(self) -> waiting.Waiting | None:
         """Why it has not started; None once it has."""
         return waiting.why(self.status, self.awaited, self.now)
@@ -253,7 +263,7 @@ class JobPage:
             str(status.state), status.attempt, status.progress_at, status.progress_out_of, status.progress_message,
             status.job_name, status.queue, status.user, status.worker, status.provider_job_id, status.job_args, status.data,
             len(self.own_errors), [str(getattr(status, name)) for name in _MOMENTS],
-            {str(state): number for state, number in self.children_counts.items()}, self._beat,
+            {str(state): number for state, number in self.children_counts.items()}, self._beat, self.is_lost,
         ]  # fmt: skip
         return hashlib.blake2b(json.dumps(seen, default=str).encode(), digest_size=9).hexdigest()
 

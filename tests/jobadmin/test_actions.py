@@ -1,6 +1,7 @@
 """Kill, retry and remove one job: who may, what happens, what is said and what is written down."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from django.urls import reverse
 import statuses
 from jobadmin import verbs
 from jobadmin.actions import ACTIONS as ACTIONS_BY_SLUG
+from jobadmin.formats import clock_short
 from jobadmin.models import Operation
 from jobadmin.paths import action_url, job_url
 from statuses.engines.base import Worker
-from statuses.testing import make_status
+from statuses.reaper import CONFIRM_SECONDS
+from statuses.testing import frozen_clock, make_status
 from tests.jobadmin.engines import Toy, toy_engine
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -93,6 +96,52 @@ def test_a_kill_asks_a_running_job(client: Client) -> None:
     assert status.is_started and status.kill_requested and status.kill_requested_by == "marta"
     assert "Asked to stop." in said(response)
     assert Operation.objects.get().by_reason == {"requested": 1}
+
+
+@pytest.mark.parametrize("action", ["kill", "kill-now"])
+def test_a_job_whose_worker_is_gone_is_promised_no_checkpoint_but_told_when_it_is_given_up(
+    client: Client, engine: Any, action: str
+) -> None:
+    engine.refuses = "worker worker-1 does not run it (any more)"
+    with frozen_clock() as clock:
+        status = make_status("started", engine="toy").heartbeat()
+        given_up = status.heartbeat_at + timedelta(seconds=2 * 60 + CONFIRM_SECONDS)
+        clock.tick(61)
+
+        response = act(client, status, action)
+        page = client.get(job_url(status.id)).content.decode()
+
+    outlook = f"the reaper gives it up as failed, at {clock_short(given_up)} or soon after."
+    assert outlook in said(response) and "checkpoint" not in said(response)
+    assert outlook in page.partition('id="job-stale"')[2].partition("</div>")[0]
+
+
+def test_a_job_left_by_a_worker_that_another_of_its_name_has_followed_is_told_so_before_it_is_stale(client: Client, engine: Any) -> None:
+    with frozen_clock() as clock:
+        status = make_status("started", engine="toy").heartbeat()
+        clock.tick(5)
+        engine.there = [Worker(name="worker-1", started_at=statuses.server_time())]
+
+        response = act(client, status, "kill")
+        page = client.get(job_url(status.id)).content.decode()
+
+    assert "checkpoint" not in said(response) and "gives it up as failed" in said(response)
+    assert "No living worker seems to run this job." in page
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_job_that_a_living_worker_runs_ends_at_its_next_checkpoint(client: Client, engine: Any, running: bool) -> None:
+    with frozen_clock() as clock:
+        status = make_status("started", engine="toy").heartbeat()
+        clock.tick(5)
+        came_up = statuses.server_time() - timedelta(0 if running else 1)
+        engine.there = [Worker(name="worker-1", started_at=came_up, running=[status.id] if running else [])]
+
+        response = act(client, status, "kill")
+        page = client.get(job_url(status.id)).content.decode()
+
+    assert "It ends at its next checkpoint" in said(response)
+    assert "job-stale" not in page
 
 
 def test_a_kill_asks_once(client: Client) -> None:

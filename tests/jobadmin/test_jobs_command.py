@@ -71,6 +71,17 @@ def test_one_job_is_shown_whole_without_its_secrets() -> None:
     assert run_json("jobs", "show", f"{status.id}:0")["errors"] == ["went wrong"]
 
 
+def test_attempts_are_numbered_as_on_the_page() -> None:
+    status = make_status("failed").requeued().started().failed().requeued().started()
+
+    present, first = (run("jobs", "show", id).splitlines() for id in (status.id, f"{status.id}:0"))
+
+    assert [line.split() for line in present if line.startswith("attempt")] == [
+        ["attempt", "3", "of", "3"], ["attempt", "1", "failed"], ["attempt", "2", "failed"],
+    ]  # fmt: skip
+    assert [line.split() for line in first if line.startswith("attempt")] == [["attempt", "1", "of", "3"]]
+
+
 def test_a_job_that_is_not_there_is_said() -> None:
     with pytest.raises(CommandError, match="no job has the id 'nope'"):
         run("jobs", "show", "nope")

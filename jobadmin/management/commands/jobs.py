@@ -49,7 +49,7 @@ class Command(BaseCommand):
         listing = self._add(modes, "list", "the newest ones (sort=-run_time for others)")
         listing.add_argument("--limit", type=_number, default=50, metavar="N", help="at most this many (50)")
         show = modes.add_parser("show", help="everything about one job")
-        show.add_argument("id", help="id of the job, or of an attempt: <id>:<n>")
+        show.add_argument("id", help="id of the job, or of an earlier attempt: <id>:<n>, the first one <id>:0")
         show.add_argument("--json", action="store_true", dest="as_json", help="as JSON")
         for mode, does in (("workers", "who runs jobs, and on what"), ("queues", "what waits, since when, and who takes it")):
             modes.add_parser(mode, help=does).add_argument("--json", action="store_true", dest="as_json", help="as JSON")
@@ -120,7 +120,8 @@ class Command(BaseCommand):
             found["children"] = _named(status.children.counts())
         if as_json:
             return self._json(found)
-        for name, value in found.items():
+        words = {**found, "attempt": _number_of(status, id)}
+        for name, value in words.items():
             if value not in (None, [], {}) and name not in ("errors", "data", "call", "prior_attempts"):
                 self._say(f"{name:<18} {_plain(value)}")
         self._show_long(found)
@@ -258,6 +259,12 @@ def _carry_out(verb: verbs.Verb, chosen: JobFilter, at: Any, **how: Any) -> Chan
         by_reason=reasons,
         errors=tuple(dict.fromkeys(error for part in done for error in part.errors)),
     )
+
+
+def _number_of(status: Status, id: str) -> str:
+    """Which attempt it is, as people and the pages count: `2 of 3`."""
+    present = statuses.find(split_attempt(id)[0]) if status.archived else status
+    return f"{status.attempt + 1} of {present.attempt + 1}" if present is not None else str(status.attempt + 1)
 
 
 def _shell_user() -> str:

@@ -1,5 +1,6 @@
 """What every engine must show with real workers: one contract. What an engine cannot is asserted as that."""
 
+import importlib
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import pytest
 
 import statuses
 from statuses import EngineCannot, State
+from statuses.engines.base import Engine
 from tests.projects.running import Process, Project
 from tests.servers import until
 
@@ -18,6 +20,12 @@ from tests.servers import until
 def later_worker(project: Project, name: str) -> Process:
     """A worker on a queue of its own, that was started just now."""
     return project.start_worker(name, name)
+
+
+def engine_of(project: Project) -> type[Engine]:
+    """What the engine says of itself."""
+    module = importlib.import_module(f"statuses.engines.{project.name.replace('-', '_')}.engine")
+    return next(found for found in vars(module).values() if isinstance(found, type) and found.__module__ == module.__name__)
 
 
 def test_a_job_is_queued_before_any_worker_takes_it(project: Project) -> None:
@@ -113,6 +121,7 @@ class TestWithAWorker:
         assert (job.state, job.attempt, job.data) == (State.succeeded, 2, {"result": f"{project.name} third"})
         assert [(each.state, each.error_summary) for each in job.prior_attempts] == [(State.failed, "ValueError: not yet")] * 2
         assert job.started_at > job.prior_attempts[1].started_at
+        assert {each.provider_job_id for each in job.prior_attempts} == {job.provider_job_id}
 
     def test_the_last_retry_fails(self, project: Project) -> None:
         if not project.facts.retries:
@@ -353,6 +362,7 @@ def test_a_job_that_was_killed_while_it_waited_runs_once_when_it_is_retried(proj
     project.ended(project.send("add", 1, 1, to=queue))
     assert (job.reload().state, job.data) == (State.succeeded, {"result": name})
     assert job.prior_attempts[0].state is State.killed
+    assert (job.prior_attempts[0].provider_job_id != job.provider_job_id) is engine_of(project).renews_id
     assert project.noted(name) == 1
 
 

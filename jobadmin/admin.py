@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from jobadmin.directions import shown
 from jobadmin.models import Job, Operation
 from jobadmin.redaction import redact, redact_text
+from jobadmin.targets import words_of
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -63,7 +64,7 @@ class OperationAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("which jobs"))
     def which(self, operation: Operation) -> str:
-        return shown(redact_text(operation.description))
+        return shown(words_of(operation))
 
     @admin.display(description=_("selected jobs"))
     def selected(self, operation: Operation) -> str:

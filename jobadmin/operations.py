@@ -18,18 +18,18 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 import statuses
 from jobadmin import runner
 from jobadmin.controls import Control, Outcome
 from jobadmin.directions import shown
 from jobadmin.filters import JobFilter
-from jobadmin.formats import count
 from jobadmin.models import Job, Operation
 from jobadmin.plans import Plan, measure, plan
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
+from jobadmin.targets import selected_ids, which
 from jobadmin.verbs import ALL, CONTROLS, RESTORE, UNDO_FOR, Verb
 from statuses import Changed, Query
 
@@ -231,19 +231,6 @@ def record_control(
     )
     _log(operation)
     return operation
-
-
-def which(selection: JobFilter) -> str:
-    """The jobs of a filter in words; rows picked one by one are counted rather than listed."""
-    ids = selected_ids(selection)
-    if ids is None or len(ids) == 1:
-        return selection.describe() if ids is None else ids[0]
-    return ngettext("%(n)s selected job", "%(n)s selected jobs", len(ids)) % {"n": count(len(ids))}
-
-
-def selected_ids(selection: JobFilter) -> list[str] | None:
-    """The rows that were picked one by one; None when the filter itself is the selection."""
-    return [value for name, value in selection.params if name == "id"] or None
 
 
 def _queue(*, request: HttpRequest, reason: str, **fields: Any) -> Operation:

@@ -15,7 +15,7 @@ from jobadmin.formats import brief, count
 from jobadmin.models import Operation
 from jobadmin.plans import Line
 from jobadmin.redaction import redact_text
-from jobadmin.targets import counted_at, list_url, query_of
+from jobadmin.targets import counted_at, list_url, query_of, words_of
 from jobadmin.verbs import ALL, CONTROLS, KILL, KILL_NOW, Verb
 from statuses import State, StoreUnavailable
 
@@ -148,6 +148,11 @@ class Result:
         if self.is_control:
             return reverse("jobadmin:workers" if self.operation.action in ("stop-worker", "restart-pool") else "jobadmin:queues")
         return list_url(self.operation)
+
+    @property
+    def which(self) -> str:
+        """The jobs it is about, in words."""
+        return words_of(self.operation)
 
     @property
     def is_control(self) -> bool:

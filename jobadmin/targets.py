@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.utils.translation import ngettext
+
 import statuses
-from jobadmin.filters import JobFilter
+from jobadmin.filters import BadFilter, JobFilter
+from jobadmin.formats import count
 from jobadmin.models import Operation
+from jobadmin.redaction import redact_text
 from statuses import Query
 
 
@@ -34,3 +38,27 @@ def selection_of(operation: Operation) -> JobFilter:
 def list_url(operation: Operation, **changes: object) -> str:
     """Link to the list of the jobs an operation is about."""
     return selection_of(operation).url("list", **changes)
+
+
+def which(selection: JobFilter) -> str:
+    """The jobs of a filter in words; rows picked one by one are counted rather than listed."""
+    ids = selected_ids(selection)
+    if ids is None or len(ids) == 1:
+        return selection.describe() if ids is None else ids[0]
+    return ngettext("%(n)s selected job", "%(n)s selected jobs", len(ids)) % {"n": count(len(ids))}
+
+
+def selected_ids(selection: JobFilter) -> list[str] | None:
+    """The rows that were picked one by one; None when the filter itself is the selection."""
+    return [value for name, value in selection.params if name == "id"] or None
+
+
+def words_of(operation: Operation) -> str:
+    """The jobs an operation is about, in the language of who looks; secrets are gone.  Source: nothing, the filter that is kept."""
+    try:
+        selection = JobFilter.from_querystring(operation.filter) if operation.filter else None
+    except BadFilter:  # of a version that knew other parameters
+        selection = None
+    if selection is None or "workflow" in selection.given:  # a workflow is called after a job that may be gone
+        return redact_text(operation.description or operation.filter)
+    return redact_text(which(selection))

@@ -12,11 +12,11 @@ from django.views.decorators.http import require_http_methods
 
 from jobadmin.filters import JobFilter
 from jobadmin.models import Operation
-from jobadmin.operations import REASON_LENGTH, NotConfirmed, Promise, announce, confirm, which
+from jobadmin.operations import REASON_LENGTH, NotConfirmed, Promise, announce, confirm
 from jobadmin.paths import safe_next
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
-from jobadmin.targets import list_url
+from jobadmin.targets import list_url, which
 from jobadmin.tokens import Token
 from jobadmin.verbs import BULK, TYPED_ABOVE, Verb
 from jobadmin.views import failures

@@ -6,12 +6,14 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from jobadmin import operations as service
-from jobadmin.filterbar import FilterBar
+from jobadmin.filterbar import FilterBar, every
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import Operation
 from jobadmin.parameters import is_foreign
@@ -20,12 +22,16 @@ from jobadmin.results import Result
 from jobadmin.targets import selection_of
 from jobadmin.templatetags.operations import toast
 from jobadmin.verbs import ALL, BULK
+from jobadmin.viewing import present
 from jobadmin.views import failures
 from jobadmin.views.base import needs, numbered, page, render, wants_part
+from jobadmin.views.unchanged import MOST_SECONDS, entity_tag, not_modified
 
 #: Operations a page of the list.
 _ROWS = 50
 _PARAMETERS = ("action", "user", "page")
+#: Seconds between two looks of the list.
+_REFRESH_SECONDS = 5
 
 
 @needs("view_job")
@@ -33,6 +39,9 @@ _PARAMETERS = ("action", "user", "page")
 @require_safe
 def operations(request: HttpRequest) -> HttpResponse:
     """Every action, one job's or many's, newest first: who, when, from where, which jobs, how many, why, what came of it."""
+    tag = _tag(request) if wants_part(request) else None
+    if tag is not None and (same := not_modified(request, tag)):
+        return same
     found = Operation.objects.select_related("user").defer("ids", "undo_token")
     _refuse_unknown(request)
     action, user = request.GET.get("action", ""), request.GET.get("user", "")
@@ -45,6 +54,10 @@ def operations(request: HttpRequest) -> HttpResponse:
     shown = numbered(request, found, _ROWS)
     context = {
         **_tabs(),
+        "filter": JobFilter(at=timezone.now()),
+        "main": "jobadmin/_operations_main.html",
+        "refresh_seconds": _REFRESH_SECONDS,
+        "live_every": every(_REFRESH_SECONDS),
         "title": _("Operations"),
         "page": shown,
         "results": [Result(operation) for operation in shown],
@@ -53,7 +66,9 @@ def operations(request: HttpRequest) -> HttpResponse:
         "user_filter": user,
         "kept": urlencode([(name, value) for name, value in (("action", action), ("user", user)) if value]),
     }
-    return render(request, "jobadmin/operations.html", context)
+    if tag is None:
+        return render(request, "jobadmin/operations.html", context)
+    return render(request, "jobadmin/_now_swap.html", context, headers={"ETag": tag})
 
 
 @needs("view_job")
@@ -122,13 +137,22 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
 def _refuse_unknown(request: HttpRequest) -> None:
     """Raises: BadFilter for a parameter that this page does not have."""
     for name in request.GET:
-        if name not in _PARAMETERS and not is_foreign(name):
+        if name not in _PARAMETERS and not (name == "live" and wants_part(request)) and not is_foreign(name):
             raise BadFilter(name[:100], request.GET[name][:100], _("one of the parameters %s") % ", ".join(_PARAMETERS))
+
+
+def _tag(request: HttpRequest) -> str:
+    """What a look at the list depends on: what has begun and ended, how far the rest is, who looks and how.
+    Source: three small queries."""
+    ended = Operation.ended()
+    active = Operation.objects.filter(state__in=Operation.ACTIVE).values_list("pk", "state", "done", "changed", "skipped")
+    minute = int(timezone.now().timestamp()) // MOST_SECONDS
+    return entity_tag(ended, list(active), minute, request.get_full_path(), request.user.pk, present(), get_language())
 
 
 def _tabs() -> dict[str, Any]:
     """The ways to the other views, for pages without a filter of their own."""
-    return {"view": "operations", "bar": FilterBar(jobs=JobFilter(), view="overview", matched=0, total=0)}
+    return {"view": "operations", "bar": FilterBar(jobs=JobFilter(at=timezone.now()), view="operations", matched=0, total=0)}
 
 
 def _shown(request: HttpRequest, pk: int) -> HttpResponse:

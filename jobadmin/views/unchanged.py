@@ -42,8 +42,8 @@ def unless_unchanged(*, lists_jobs: bool) -> Callable[[View], View]:
             # Before the view reads: what changes meanwhile makes the next look differ.
             looks = "live" in request.GET and wants_part(request)
             tag = _tag(request, lists_jobs) if looks else None
-            if tag is not None and tag in request.headers.get("If-None-Match", ""):
-                return HttpResponseNotModified(headers={"ETag": tag, "Cache-Control": "no-cache, private"})
+            if tag is not None and (same := not_modified(request, tag)):
+                return same
             request.operations_ended = str(Operation.ended())
             response = view(request, *args, **kwargs)
             if tag is not None and response.status_code == 200:
@@ -53,6 +53,18 @@ def unless_unchanged(*, lists_jobs: bool) -> Callable[[View], View]:
         return answered
 
     return decorate
+
+
+def not_modified(request: HttpRequest, tag: str) -> HttpResponse | None:
+    """304 where the browser has what `tag` stands for already."""
+    if tag not in request.headers.get("If-None-Match", ""):
+        return None
+    return HttpResponseNotModified(headers={"ETag": tag, "Cache-Control": "no-cache, private"})
+
+
+def entity_tag(*seen: Any) -> str:
+    """What an answer depends on, as an entity tag."""
+    return f'"{hashlib.sha1(repr(seen).encode(errors="replace"), usedforsecurity=False).hexdigest()}"'
 
 
 @needs("view_job")
@@ -79,12 +91,11 @@ def _tag(request: HttpRequest, lists_jobs: bool) -> str | None:
     if Operation.any_active():
         return None
     rights = [resolver().may(request.user, verb.permission) for verb in BULK.values()]
-    seen = (
+    return entity_tag(
         version.text, sorted(version.paused), silent, request.get_full_path(), jobs.window,
         int(version.at.timestamp()) // MOST_SECONDS, request.user.pk, rights,
         present(), get_language(), sorted(map(repr, request.session.items())),
     )  # fmt: skip
-    return f'"{hashlib.sha1(repr(seen).encode(errors="replace"), usedforsecurity=False).hexdigest()}"'
 
 
 @lru_cache(maxsize=256)

@@ -170,6 +170,22 @@ def test_dialog_confirm_page_and_operations_are_accessible(page) -> None:
     look()
 
 
+def test_the_list_of_operations_follows_what_is_begun_elsewhere_and_fits_in_german(page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.set_extra_http_headers({"Accept-Language": "de"})
+    page.goto("/admin/jobs/operations/")
+    expect(page.locator("#j-updated time")).to_be_visible()
+    which = "state=failed&state=killed&user=nightly&from=2026-01-05T10%3A00%3A00Z&to=2026-01-06T10%3A00%3A00Z"
+
+    begun = Operation.objects.create(action="kill", username="marta", address="127.0.0.1", state="done", announced=4, filter=which)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # as if one came back to it
+
+    row = page.locator(f"#operation-row-{begun.pk}")
+    expect(row).to_contain_text("Fehlgeschlagen, Abgebrochen")
+    assert row.locator(".c-which .j-outcome").evaluate("words => words.scrollHeight <= words.clientHeight + 1")
+    assert page.locator(".j-table--operations").evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
+
+
 def test_without_script_selected_rows_go_through_the_confirm_page(browser, live) -> None:
     load(3)
     context = browser.new_context(base_url=live.url, java_script_enabled=False)

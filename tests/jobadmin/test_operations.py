@@ -453,6 +453,51 @@ def test_every_operation_is_in_the_list_and_in_the_log_of_the_admin(browse) -> N
     assert entry.user.username == "marta" and f"operation {operation.pk}" in entry.change_message
 
 
+def test_the_list_says_which_jobs_in_the_language_of_who_looks(browse) -> None:
+    some(queued=4)
+    picked = "&".join(f"id={job.id}" for job in list(statuses.all())[:2])
+    client = browse()
+    ran(client, "kill", f"span=all&{picked}")
+    last = ran(client, "kill", "span=all&state=queued&user=-nobody")
+
+    def pages(language: str) -> list[str]:
+        addresses = reverse("jobadmin:operations"), reverse("jobadmin:operation", args=[last.pk])
+        return [client.get(address, headers={"Accept-Language": language}).content.decode() for address in addresses]
+
+    english, german = pages("en"), pages("de")
+    assert "2 selected jobs" in english[0] and "2 ausgewählte Jobs" in german[0] and "selected" not in german[0]
+    for one, other in zip(english, german, strict=True):
+        assert "State Queued" in one and "not nobody" in one
+        assert "Status Eingereiht" in other and "nicht nobody" in other and "State Queued" not in other
+
+
+def test_what_is_kept_of_an_operation_is_said_where_its_filter_cannot_be_read(browse) -> None:
+    Operation.objects.create(action="retry", username="marta", state="done", filter="colour=red", description="red jobs, password=hush")
+
+    text = browse().get(reverse("jobadmin:operations")).content.decode()
+
+    assert "red jobs" in text and "hush" not in text
+
+
+def test_a_look_at_the_list_costs_nothing_until_an_operation_begins_moves_or_ends(browse) -> None:
+    client, url = browse(), reverse("jobadmin:operations") + "?live=1"
+
+    def look(tag: str = "") -> tuple[int, str, str]:
+        answer = client.get(url, headers={"HX-Request": "true", "If-None-Match": tag})
+        return answer.status_code, answer.headers["ETag"], answer.content.decode()
+
+    _, empty, _ = look()
+    assert look(empty)[0] == 304
+    running = Operation.objects.create(action="retry", username="marta", state="running", announced=4)
+    status, begun, text = look(empty)
+    assert status == 200 and f'id="operation-row-{running.pk}"' in text and 'id="j-updated"' in text and "<html" not in text
+    Operation.objects.filter(pk=running.pk).update(done=1, changed=1)
+    status, moved, _ = look(begun)
+    assert status == 200 and look(moved)[0] == 304
+    Operation.objects.filter(pk=running.pk).update(state="done")
+    assert look(moved)[0] == 200
+
+
 def test_the_head_tells_of_an_operation_under_way(browse) -> None:
     some(queued=2)
     client = browse()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -72,6 +73,8 @@ def engine(live: Any) -> Iterator[Lines]:
         make_status(state, queue="mail", engine="lines", job_name="mail.send_digest")
     make_status("queued", queue="nightly", engine="lines")
     make_status("queued", queue="mail", engine="lines", job_name="covers.render").started("lost@web-4")
+    make_status("queued", queue="imports", engine="lines", job_name="covers.render").started(LONG)
+    engine.there[1] = replace(engine.there[1], started_at=statuses.server_time())  # after the one that ran it
     yield engine
     registry.unregister(engine.name)
 

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from . import clock, collection, encoding, forks, health, ids, scripts, transitions, unanswered
-from .engines.guard import Guard
+from .engines.guard import Guard, interrupted
 from .errors import ScriptFailed, StatusesError, StatusExists, StatusNotFound, StoreUnavailable
 from .loading import load_one
 from .states import ENDED, State
@@ -119,15 +119,15 @@ class Tracked(Status):
             except StoreUnavailable as lost:
                 error = lost
                 guard.lost(lost)
-            except (StatusesError, ValueError, TypeError) as refused:
-                if not isinstance(refused, ScriptFailed):
-                    raise
+            except ScriptFailed as refused:
                 guard.refused(refused)
                 return cls._of(Status(as_create.get("id") or uuid4().hex, store, None), guard, as_create, began_us, is_refused=True)
+            except (StatusesError, ValueError, TypeError):
+                raise
             except BaseException as interrupt:
                 if random is not None and as_create.get("id") is None:
                     state, job_name = as_create.get("state", State.started), as_create.get("job_name")
-                    guard.lost(_interrupted("a create", interrupt))
+                    guard.lost(interrupted("a create", interrupt))
                     guard.later("a job that never began", lambda: unanswered.take_back(random, state, job_name, began_us))
                 raise
         checked = collection.prepare(**{name: value for name, value in as_create.items() if name != "keep_until_deleted"})
@@ -175,7 +175,7 @@ class Tracked(Status):
         except BaseException as error:
             # Interrupted while it waits, by Ctrl-C or a limit of time: nobody knows whether it arrived, nobody says it again.
             with self._telling:
-                self._miss(_Missed(action, arguments, more, said_us, True), _interrupted("a write", error))
+                self._miss(_Missed(action, arguments, more, said_us, True), interrupted("a write", error))
             raise
         self.changed = False
         return None
@@ -306,11 +306,6 @@ class Tracked(Status):
             self._guard.refused(error)
         except StatusNotFound as error:
             self._say(error)
-
-
-def _interrupted(tried: str, by: BaseException) -> StoreUnavailable:
-    """Its own thread asks the store from then on: whoever was interrupted waits no longer."""
-    return StoreUnavailable(tried, f"it was interrupted by {type(by).__name__}")
 
 
 def _again(handle: Status, missed: _Missed) -> None:

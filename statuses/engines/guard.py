@@ -74,7 +74,7 @@ class Guard:
         except BaseException as interrupt:
             if remember:  # nobody says it again, and nobody knows whether it arrived
                 self._remember(what, write, remember)
-                self.lost(StoreUnavailable(what, f"it was interrupted by {type(interrupt).__name__}"))
+                self.lost(interrupted(what, interrupt))
             raise
         return None
 
@@ -160,6 +160,11 @@ class Guard:
             self._tell()
         except StoreUnavailable as error:
             self.lost(error)
+
+
+def interrupted(tried: str, by: BaseException) -> StoreUnavailable:
+    """What was interrupted while it waited, as an outage: a thread asks the store from then on, whoever was interrupted waits no longer."""
+    return StoreUnavailable(tried, f"it was interrupted by {type(by).__name__}")
 
 
 _guards: "weakref.WeakSet[Guard]" = weakref.WeakSet()

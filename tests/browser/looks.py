@@ -1,6 +1,7 @@
 """How a page looks to assistive technology, in the sizes and colours it comes in."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -26,3 +27,25 @@ def themes(page: Any, *names: str) -> Iterator[str]:
         page.emulate_media(color_scheme=name, reduced_motion="reduce")
         page.evaluate(_AT_REST)
         yield name
+
+
+def reads_at_every_size(page: Any, address: str, name: str, widest: int, there: Callable[[], object]) -> None:
+    """A page is clean and fits at three widths, in both themes at the outer ones; a picture of each goes into the folder SCREENSHOTS.
+    `there` waits for what the page is about."""
+    for width, colours in ((widest, ("light", "dark")), (820, ("light",)), (390, ("light", "dark"))):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(address)
+        there()
+
+        for theme in themes(page, *colours):
+            picture(page, f"{name}-{width}-{theme}")
+            found = axe(page)
+            assert found == [], (width, theme, found)  # pytest tells no more of what a helper compares
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+
+def picture(page: Any, name: str) -> None:
+    """Into the folder that SCREENSHOTS names, where it is set."""
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)

@@ -1,6 +1,5 @@
 """The pages of queues and workers in a real browser."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +14,7 @@ from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Schedule, Worker
 from statuses.testing import frozen_clock, make_status
 
-from .looks import axe, themes
+from .looks import axe, picture, reads_at_every_size, themes
 
 WHY = "its app does not set worker_pool_restarts = True"
 LONG = "a-worker-with-a-rather-long-name@ip-10-0-24-117.eu-central-1.compute.internal"
@@ -81,17 +80,8 @@ def engine(live: Any) -> Iterator[Lines]:
 
 @pytest.mark.parametrize("name", ["queues", "workers", "schedules"])
 def test_the_page_can_be_read_at_every_width_and_in_both_themes(page, engine, name):
-    for width, colours in ((1360, ("light", "dark")), (820, ("light",)), (390, ("light", "dark"))):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.goto(f"/admin/jobs/{name}/")
-        expect(page.locator(f"#j-tab-{name}")).to_have_attribute("aria-current", "page")
-
-        for theme in themes(page, *colours):
-            folder = os.environ.get("SCREENSHOTS")
-            if folder:
-                page.screenshot(path=f"{folder}/{name}-{width}-{theme}.png", full_page=True)
-            assert axe(page) == [], (width, theme)
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+    tab = page.locator(f"#j-tab-{name}")
+    reads_at_every_size(page, f"/admin/jobs/{name}/", name, 1360, lambda: expect(tab).to_have_attribute("aria-current", "page"))
 
 
 def test_the_page_follows_what_happens_without_a_click(page, engine):
@@ -156,9 +146,7 @@ def test_the_page_of_a_queue_draws_its_past(page, engine, past, width):
         expect(page.locator("#j-depth.is-drawn canvas")).to_be_visible()
         page.locator("#j-depth .u-over").hover(position={"x": width / 2 - 60, "y": 60})
         expect(page.locator("#j-depth .j-tip")).to_be_visible()
-        folder = os.environ.get("SCREENSHOTS")
-        if folder:
-            page.screenshot(path=f"{folder}/queue-{width}-{theme}.png", full_page=True)
+        picture(page, f"queue-{width}-{theme}")
         assert axe(page) == [], theme
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

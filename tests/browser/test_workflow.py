@@ -1,6 +1,5 @@
 """The graph of a workflow in a real browser: read at every width, followed while it runs, walked by keyboard."""
 
-import os
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import statuses
 from jobadmin.paths import job_url, workflow_url
 from statuses.testing import make_status
 
-from .looks import axe, themes
+from .looks import axe, reads_at_every_size
 
 
 @pytest.fixture
@@ -25,17 +24,8 @@ def made(live: Any) -> dict[str, Any]:
 
 
 def test_the_page_can_be_read_at_every_width_and_in_both_themes(page, made):
-    for width, colours in ((1440, ("light", "dark")), (820, ("light",)), (390, ("light", "dark"))):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.goto(workflow_url(made["split"].id))
-        expect(page.locator(".j-flow__box")).to_have_count(4)
-
-        for theme in themes(page, *colours):
-            folder = os.environ.get("SCREENSHOTS")
-            if folder:
-                page.screenshot(path=f"{folder}/workflow-{width}-{theme}.png", full_page=True)
-            assert axe(page) == [], (width, theme)
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+    boxes = page.locator(".j-flow__box")
+    reads_at_every_size(page, workflow_url(made["split"].id), "workflow", 1440, lambda: expect(boxes).to_have_count(4))
 
 
 def test_names_stay_inside_their_boxes(page, made):

@@ -1,9 +1,11 @@
 """Matching jobs in order, page by page, without sorting what no page shows.
 
 Segments are visited by the bound of the sorted column, until the last row of the page beats the bound of every
-segment not yet seen. A row's position (segment, row, family) settles ties: later created first, where the order is
-descending, earlier first where it ascends; rows without the value come last either way. All of that is one ascending
-pair of numbers here, (rank, tie): turned round for a page before a cursor."""
+segment not yet seen. Among equals those created later come first where the order descends, earlier ones where it
+ascends; rows without the value come last either way. In one family a row's place (segment, row) tells what was created
+later, even within a microsecond; rows of several families have but their times to be compared by, and places decide
+between equal times. All of that is one ascending triple of numbers here, (rank, made, tie): turned round for a page
+before a cursor."""
 
 import base64
 import json
@@ -25,6 +27,8 @@ from .store import Store
 SORTABLE = (*TIMESTAMPS, "ended_at", *SPANS)
 #: Segments looked at in the first and in the largest step.
 STEPS = (2, 32)
+#: Columns a block holds besides its keys.
+READ = frozenset({"random", "recorded_at", "state"})
 
 
 def columns_of(name: str) -> frozenset[str]:
@@ -37,11 +41,26 @@ def values_of(view: View, name: str) -> Array:
     return ended_at(view) if name == "ended_at" else view.column(name)
 
 
+class Keys(NamedTuple):
+    """The keys of many rows."""
+
+    ranks: Array
+    made: Array
+    ties: Array
+
+
 class Key(NamedTuple):
     """Where a row stands in an order: smaller is earlier."""
 
     rank: int
+    made: int
+    """When it was created, 0 in a store of one family."""
     tie: int
+
+    @property
+    def turned(self) -> "Key":
+        """The same row's key in the turned order."""
+        return Key(*(-number for number in self))
 
 
 @dataclass(frozen=True)
@@ -52,6 +71,8 @@ class Order:
     descending: bool = True
     backward: bool = False
     """From the end to the beginning: for the page before a cursor."""
+    merged: bool = False
+    """Whether rows of several families are put in order, whose places tell nothing about creation."""
 
     def __str__(self) -> str:
         return ("-" if self.descending else "") + self.column
@@ -60,6 +81,10 @@ class Order:
     def turned(self) -> "Order":
         """The same order from the other end."""
         return replace(self, backward=not self.backward)
+
+    def across(self, store: Store) -> "Order":
+        """The order as the rows of a store are put in it."""
+        return replace(self, merged=len(store.families) > 1)
 
     def _sign(self, descending: bool) -> int:
         return -1 if descending != self.backward else 1
@@ -74,18 +99,19 @@ class Order:
         """Whether every job has the value."""
         return self.column == "recorded_at"
 
-    def key(self, value: int, segment: int, row: int, family: int) -> Key:
-        """The key of one row; value 0: it has none."""
-        sign = self._sign(self.descending)
-        return Key(sign * value if value else self.missing, sign * _position(segment, row, family))
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that keys are made of."""
+        return columns_of(self.column) | ({"recorded_at"} if self.merged else set())
 
-    def keys(self, view: View, rows: Array) -> tuple[Array, Array]:
-        """Ranks and ties of rows of a snapshot, given by their cells."""
+    def keys(self, view: View, rows: Array) -> "Keys":
+        """The keys of rows of a snapshot, given by their cells."""
         values = values_of(view, self.column)[rows]
         sign = self._sign(self.descending)
         segment = view.segment
         ties = sign * (((segment.number << 16) + view.numbers(rows).astype(np.int64) << 6) + segment.family)
-        return np.where(values == 0, self.missing, sign * values), ties
+        made = sign * view.column("recorded_at")[rows] if self.merged else np.zeros(len(rows), np.int64)
+        return Keys(np.where(values == 0, self.missing, sign * values), made, ties)
 
     def bounds(self, segment: Segment) -> tuple[int, int]:
         """Lowest and highest rank a row of the segment can have."""
@@ -99,10 +125,6 @@ class Order:
         if self.never_missing:
             return low, high
         return min(low, self.missing), max(high, self.missing)
-
-
-def _position(segment: int, row: int, family: int) -> int:
-    return (segment << 16 | row) << 6 | family
 
 
 def place_of(tie: int) -> tuple[int, int, int]:
@@ -125,8 +147,8 @@ class Beyond:
 
 class _After(Test):
     def __init__(self, order: Order, key: Key) -> None:
-        self.order, self.key = order, key
-        self.columns = columns_of(order.column)
+        self.order, self.key = replace(order, merged=key.made != 0), key
+        self.columns = self.order.columns
         self.volatile = order.column == "heartbeat_at"
 
     def words(self) -> tuple[object, ...]:
@@ -139,14 +161,17 @@ class _After(Test):
         return FALSE if high < self.key.rank else self
 
     def mask(self, view: View) -> Array:
-        ranks, ties = self.order.keys(view, np.arange(view.segment.rows))
-        return (ranks > self.key.rank) | ((ranks == self.key.rank) & (ties > self.key.tie))
+        rank, made, tie = self.key
+        keys = self.order.keys(view, np.arange(view.segment.rows))
+        later = (keys.made > made) | ((keys.made == made) & (keys.ties > tie))
+        return (keys.ranks > rank) | ((keys.ranks == rank) & later)
 
 
 class Block(NamedTuple):
     """Matching rows in order."""
 
     ranks: Array
+    made: Array
     ties: Array
     randoms: Array
     recorded: Array
@@ -155,7 +180,7 @@ class Block(NamedTuple):
 
 def _empty() -> Block:
     none = np.zeros(0, np.int64)
-    return Block(none, none, none.astype(np.uint32), none, none.astype(np.uint8))
+    return Block(none, none, none, none.astype(np.uint32), none, none.astype(np.uint8))
 
 
 def join(blocks: Sequence[Block]) -> Block:
@@ -165,12 +190,12 @@ def join(blocks: Sequence[Block]) -> Block:
 
 def turn(block: Block) -> Block:
     """A backward block in its order's own direction."""
-    return Block(-block.ranks[::-1], -block.ties[::-1], *(column[::-1] for column in block[2:]))
+    return Block(*(-column[::-1] for column in block[:3]), *(column[::-1] for column in block[3:]))
 
 
 def key_at(block: Block, at: int) -> Key:
     """The key of one row of a block."""
-    return Key(int(block.ranks[at]), int(block.ties[at]))
+    return Key(int(block.ranks[at]), int(block.made[at]), int(block.ties[at]))
 
 
 def by_segment(block: Block) -> Iterator[tuple[int, int, Array, Array, Array]]:
@@ -183,7 +208,7 @@ def by_segment(block: Block) -> Iterator[tuple[int, int, Array, Array, Array]]:
 
 
 def _sorted(block: Block, need: int | None) -> Block:
-    order = np.lexsort((block.ties, block.ranks))[:need]
+    order = np.lexsort((block.ties, block.made, block.ranks))[:need]
     return Block(*(part[order] for part in block))
 
 
@@ -197,21 +222,22 @@ def _best(order: Order, need: int | None, hits: Hits) -> Block | None:
     rows = hits.rows
     if not len(rows):
         return None
-    ranks, ties = order.keys(hits.view, rows)
+    found = order.keys(hits.view, rows)
     if need is not None and need < len(rows):
+        ranks = found.ranks
         last = np.partition(ranks, need - 1)[need - 1]
         below, equal = np.flatnonzero(ranks < last), np.flatnonzero(ranks == last)
-        equal = equal[np.argsort(ties[equal])][: need - len(below)]
+        equal = equal[np.lexsort((found.ties[equal], found.made[equal]))][: need - len(below)]
         chosen = np.concatenate([below, equal])
-        rows, ranks, ties = rows[chosen], ranks[chosen], ties[chosen]
-    block = Block(ranks, ties, *(hits.view.column(name)[rows] for name in ("random", "recorded_at", "state")))
+        rows, found = rows[chosen], Keys(*(part[chosen] for part in found))
+    block = Block(*found, *(hits.view.column(name)[rows] for name in ("random", "recorded_at", "state")))
     return _sorted(block, need)
 
 
 def first(evaluation: Evaluation, order: Order) -> Answer[Block]:
     """The first matching row, as a block of at most one; where it lies the selection says, or all segments are looked at."""
-    columns = columns_of(order.column) | {"state", "random", "recorded_at"}
-    found = yield Look(("best", str(order), order.backward, 1), partial(_best, order, 1), columns)
+    order = order.across(evaluation.store)
+    found = yield Look(("best", str(order), order.backward, 1), partial(_best, order, 1), order.columns | READ)
     return _sorted(join([block for _, block in found]), 1)
 
 
@@ -222,10 +248,10 @@ def in_order(store: Store, selection: Selection, order: Order, need: int | None)
     if need is not None and need <= 0:
         return
     evaluation = Evaluation(store, [selection])
+    order = order.across(store)
     key = ("best", str(order), order.backward, need)
-    columns = columns_of(order.column) | {"state", "random", "recorded_at"}
     volatile = order.column == "heartbeat_at" or need is None or need > 2000
-    look = Look(key, partial(_best, order, need), columns, volatile=volatile)
+    look = Look(key, partial(_best, order, need), order.columns | READ, volatile=volatile)
     waiting = sorted(_candidates(evaluation), key=lambda segment: order.bounds(segment)[0])
     held, given, step = _empty(), 0, STEPS[0]
     while waiting or len(held.ranks):
@@ -280,17 +306,18 @@ def _rows(hits: Hits) -> tuple[Array, Array, Array] | None:
 
 def encode(order: Order, key: Key) -> str:
     """A cursor: where a row stands in an order, as text for an address."""
-    return base64.urlsafe_b64encode(json.dumps([str(order), key.rank, key.tie]).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps([str(order), *key]).encode()).decode().rstrip("=")
 
 
 def decode(order: Order, cursor: str) -> Key:
     """The key in a cursor. ValueError for a broken one, or one of another order."""
     try:
-        name, rank, tie = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+        name, *numbers = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+        key = Key(*numbers)
     except (AttributeError, ValueError, TypeError, RecursionError):
         raise ValueError(f"cursor {shown(cursor)} is broken") from None
-    if type(name) is not str or type(rank) is not int or type(tie) is not int or max(abs(rank), abs(tie)) > I64_MAX:
+    if type(name) is not str or any(type(number) is not int or abs(number) > I64_MAX for number in key):
         raise ValueError(f"cursor {shown(cursor)} is broken")
     if name != str(order):
         raise ValueError(f"cursor is of the order {name!r}, not {str(order)!r}")
-    return Key(rank, tie)
+    return key

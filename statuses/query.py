@@ -144,8 +144,8 @@ class Query:
         if self.cursor is None:
             return evaluation.Selection(self.terms)
         order = self._order()
-        rank, tie = pages.decode(order, self.cursor)
-        beyond = pages.Beyond(order.turned, pages.Key(-rank, -tie)) if self.backward else pages.Beyond(order, pages.Key(rank, tie))
+        key = pages.decode(order, self.cursor)
+        beyond = pages.Beyond(order.turned, key.turned) if self.backward else pages.Beyond(order, key)
         return evaluation.Selection(self.terms, beyond)
 
     def _order(self) -> "Order":

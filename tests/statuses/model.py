@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from statuses import clock
+from statuses.ids import Place
 from statuses.states import COMPLETED, ENDED, State
 from tests.statuses import naive
 
@@ -28,8 +29,8 @@ class Refused(Exception):
 class ModelJob(naive.Job):
     """One job. `naive.Job` says which clauses it matches; everything that asks for is here."""
 
-    def __init__(self, id: str, now: int, position: tuple[int, ...]) -> None:
-        self.id, self.position = id, position
+    def __init__(self, id: str, now: int, place: Place) -> None:
+        self.id, self.place = id, place
         self.state = State.unqueued
         self.attempt, self.prior = 0, []
         self.at: dict[str, int] = {"recorded_at": now}
@@ -40,6 +41,10 @@ class ModelJob(naive.Job):
         self.errors: list[Any] = []
         self.depends_on: list[str] = []
         self.now = now
+
+    @property
+    def created(self) -> tuple[int, ...]:
+        return naive.creation(self.place, self.at["recorded_at"])
 
     @property
     def resources(self) -> set[str]:

@@ -11,7 +11,7 @@ import statuses
 from statuses import clauses, clock, scripts
 from statuses.columns import DICTIONARIES, SPANS, TIMESTAMPS
 from statuses.errors import StatusNotFound
-from statuses.ids import decode
+from statuses.ids import Place, decode
 from statuses.states import GROUPS, State
 from statuses.store import current
 from statuses.testing import FrozenClock
@@ -117,8 +117,13 @@ class World:
         return [Job(status) for status in found if status is not None]
 
 
+def creation(place: Place, recorded: int) -> tuple[int, ...]:
+    """What is larger for a job that was created later."""
+    return (recorded if len(current().families) > 1 else 0, place.segment, place.row, place.family)
+
+
 class Job:
-    """What a loaded status says, and where its row is."""
+    """What a loaded status says."""
 
     def __init__(self, status: statuses.Status) -> None:
         self.id = status.id
@@ -129,8 +134,7 @@ class Job:
         self.depends_on = status.depends_on
         self.moments = {name: None if (at := getattr(status, name)) is None else clock.to_us(at) for name in MOMENTS}
         self.spans = {name: getattr(status, name) for name in SPANS}
-        place = status._place()
-        self.position = (place.segment, place.row, place.family)
+        self.created = creation(status._place(), clock.to_us(status.recorded_at))
         self.is_stale = status.is_stale
 
     def value(self, name: str) -> Any:
@@ -275,7 +279,7 @@ def in_order(jobs: list[Job], order: str) -> list[str]:
 
     def key(job: Job) -> tuple[Any, ...]:
         value = job.value(name)
-        return (value is None, 0 if value is None else sign * value, tuple(sign * part for part in job.position))
+        return (value is None, 0 if value is None else sign * value, tuple(sign * part for part in job.created))
 
     return [job.id for job in sorted(jobs, key=key)]
 

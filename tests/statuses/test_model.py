@@ -134,8 +134,7 @@ class Service(RuleBasedStateMachine):
         return made.id
 
     def add(self, made, state, name=None, queue=None, user=None, job_args=None, provider=None, parent=None):
-        place = made._place()
-        job = ModelJob(made.id, self.model.now, (place.segment, place.row, place.family))
+        job = ModelJob(made.id, self.model.now, made._place())
         self.model.add(job)
         job.texts |= {"job_name": name, "queue": queue, "user": user}
         job.job_args, job.provider_job_id, job.parent = job_args or {}, provider, parent

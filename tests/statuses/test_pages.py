@@ -6,8 +6,7 @@ import json
 import pytest
 
 import statuses
-from statuses.pages import Key, Order, place_of
-from statuses.testing import frozen_clock, make_status
+from statuses.testing import frozen_clock, make_status, private_store
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -89,14 +88,16 @@ def _packed(value):
         5,
         b"abc",
         _packed([]),
-        _packed(["-recorded_at", 1]),
-        _packed(["-recorded_at", "1", 2]),
-        _packed(["-recorded_at", True, 2]),
-        _packed(["-recorded_at", 1.0, 2]),
-        _packed(["-recorded_at", 1 << 70, 2]),
+        _packed(["-recorded_at", 1, 2]),
+        _packed(["-recorded_at", 1, 2, 3, 4]),
+        _packed(["-recorded_at", "1", 0, 2]),
+        _packed(["-recorded_at", True, 0, 2]),
+        _packed(["-recorded_at", 1.0, 0, 2]),
+        _packed(["-recorded_at", 1 << 70, 0, 2]),
+        _packed(["-recorded_at", 1, -1 << 70, 2]),
         _packed({"a": 1}),
         _packed(None),
-        _packed([["-recorded_at"], 1, 2]),
+        _packed([["-recorded_at"], 1, 0, 2]),
     ],
 )
 def test_a_broken_cursor_is_a_value_error(cursor):
@@ -146,22 +147,23 @@ def test_a_job_removed_between_its_selection_and_its_loading_is_left_out(monkeyp
     assert statuses.all().run().ids() == [made[2].id, made[0].id]
 
 
-def test_a_tie_names_the_row_it_stands_for():
-    order = Order()
+@pytest.mark.parametrize("order", ["killed_at", "-killed_at", "failed_at", "-failed_at", "recorded_at", "-recorded_at", "-run_time"])
+def test_equals_of_several_families_stand_as_they_were_created(order):
+    ended = {"state": "failed", "started_at": 1_780_000_000_000_000, "failed_at": 1_780_000_009_000_000}
+    names = [f"n{number:02}" for number in range(24)]
+    with private_store(families=4):
+        for number, name in enumerate(names):
+            statuses.load([ended | {"id": name, "recorded_at": 1_779_000_000_000_000 + number}])
+        query = statuses.all().order_by(order)
+        expected = names[::-1] if order.startswith("-") else names
 
-    for place in ((0, 0, 0), (3, 7, 65_519), (63, (1 << 20) - 1, 5)):
-        family, segment, row = place
-        for each in (order, order.turned, Order("run_time", descending=False)):
-            assert place_of(each.key(5, segment, row, family).tie) == place
-
-
-def test_a_turned_order_is_the_other_way_round():
-    order = Order("failed_at")
-
-    low, high, none = order.key(9, 0, 1, 0), order.key(5, 0, 1, 0), order.key(0, 0, 1, 0)
-    assert low < high < none
-    for key, value in ((low, 9), (high, 5), (none, 0)):
-        assert order.turned.key(value, 0, 1, 0) == Key(-key.rank, -key.tie)
+        assert len({status._place().family for status in query}) == 4
+        assert query.ids() == expected
+        pages = [query.limit(7).run()]
+        while pages[-1].next:
+            pages.append(query.limit(7).after(pages[-1].next).run())
+        assert [id for page in pages for id in page.ids()] == expected
+        assert [query.limit(7).before(page.previous).run().ids() for page in pages[1:]] == [page.ids() for page in pages[:-1]]
 
 
 @pytest.mark.parametrize("packed", [False, True])

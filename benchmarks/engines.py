@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,7 @@ class Bench:
 
 
 @contextmanager
-def started(processes: int, results: bool, binary: Any = None) -> Iterator[Bench]:
+def started(processes: int, results: bool, binary: Any = None) -> Generator[Bench]:
     """Servers, workers and senders, for as long as the block."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))

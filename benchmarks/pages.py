@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -228,7 +228,7 @@ def tabs(web: Web, server: int, number: int, seconds: float, moving: bool) -> tu
 
 
 @contextlib.contextmanager
-def place(redis_server: bool) -> Iterator[tuple[dict[str, str], int]]:
+def place(redis_server: bool) -> Generator[tuple[dict[str, str], int]]:
     """A server, a database and the environment that leads there; the server's process."""
     from statuses.embedded import EmbeddedServer, find_binary
 

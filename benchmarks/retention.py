@@ -10,7 +10,7 @@ new server that was given exactly these jobs. 100,000 jobs a day, as a busy site
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -90,7 +90,7 @@ def ask(client: Any, day: int, repeat: int) -> dict[str, float]:
 
 
 @contextmanager
-def server(binary: Any) -> Iterator[Any]:
+def server(binary: Any) -> Generator[Any]:
     """A client of a new, empty server that `statuses` is configured for."""
     with tempfile.TemporaryDirectory() as folder, EmbeddedServer(folder, append_only=False, binary=binary) as running:
         statuses.configure(url=running.url, namespace="bench", timeout_seconds=30)

@@ -7,7 +7,7 @@ Two cookies carry it, so that the server writes every time once and right: `TIME
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def of_request(request: HttpRequest) -> Viewing:
 
 
 @contextmanager
-def viewed_by(viewing: Viewing) -> Iterator[None]:
+def viewed_by(viewing: Viewing) -> Generator[None]:
     """Everything formatted inside is meant for this viewer; Django's present zone is theirs."""
     token = _present.set(viewing)
     zone = UTC if viewing.mode == "utc" else _zone(viewing.zone) or timezone.get_current_timezone()

@@ -5,7 +5,7 @@ language twice as often, a tenth of its time: here the language is asked for onc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -17,7 +17,7 @@ _of_page: ContextVar[str | None] = ContextVar("jobadmin_language", default=_NOT_
 
 
 @contextmanager
-def in_one_language() -> Iterator[None]:
+def in_one_language() -> Generator[None]:
     """Everything inside is said in the language that is active now."""
     token = _of_page.set(translation.get_language())
     try:

@@ -25,7 +25,7 @@ def check_settings(known: Iterable[str], refused: str = "") -> list[checks.Check
     """What `statuses` refused when it was configured, keys nobody reads (`known`: those that are read), and caches that share the
     statuses' home."""
     given = getattr(settings, "JOBADMIN", {})
-    wrong = [checks.Error(f"JOBADMIN: {refused}", id="statuses.E008")] if refused else []
+    wrong: list[checks.CheckMessage] = [checks.Error(f"JOBADMIN: {refused}", id="statuses.E008")] if refused else []
     return wrong if not isinstance(given, Mapping) else [*wrong, *_given(given, known)]
 
 

@@ -176,8 +176,8 @@ def _creating(prepare: Callable[P, scripts.NewRow]) -> Callable[P, Status]:
         `keep_until_deleted`: one of the resources in `job_args`; the status is kept for ever until that is deleted."""
         return insert(prepare(*args, **kwargs))
 
-    create.__qualname__ = prepare.__qualname__ = "create"  # whoever gives an unknown argument called create()
-    create.__signature__ = inspect.signature(prepare).replace(return_annotation=Status)
+    create.__qualname__ = prepare.__qualname__ = "create"  # ty: ignore[missing-attribute]  # Who gives an unknown argument called it.
+    create.__signature__ = inspect.signature(prepare).replace(return_annotation=Status)  # ty: ignore[missing-attribute]
     return create
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -180,7 +180,7 @@ class EmbeddedServer:
         self.stop()
 
     @contextlib.contextmanager
-    def _launching(self) -> Iterator[None]:
+    def _launching(self) -> Generator[None]:
         """Held while one process looks for a server and starts it, so that two do not start two."""
         with open(self.directory / "server.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -276,7 +276,7 @@ class EmbeddedServer:
 
 
 @contextlib.contextmanager
-def temporary_server(*, binary: Path | str | None = None) -> Iterator[EmbeddedServer]:
+def temporary_server(*, binary: Path | str | None = None) -> Generator[EmbeddedServer]:
     """A server that keeps nothing, in a directory that is removed afterwards: for tests."""
     with (
         tempfile.TemporaryDirectory(prefix="statuses-") as directory,

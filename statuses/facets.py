@@ -172,7 +172,7 @@ def _can_hold_ends(found: Found, owners: Mapping[int, tuple[Array, Array]], numb
         low, high = segment.bounds("recorded_at") or (_EARLIEST, _LATEST)
         earliest[texts], latest[texts] = np.minimum(earliest[texts], high), np.maximum(latest[texts], low)
         held.append((segment, texts, low, high))
-    return {segment.key for segment, texts, low, high in held if ((low <= earliest[texts]) | (high >= latest[texts])).any()}
+    return {segment.key for segment, texts, low, high in held if np.any((low <= earliest[texts]) | (high >= latest[texts]))}
 
 
 def _find_ends(field: str, hits: Hits) -> tuple[Array, Array, Array] | None:

@@ -24,7 +24,7 @@ def afterwards(act: Callable[[], None]) -> Callable[[], None]:
 
 def _in_child() -> None:
     for held in list(_locks):
-        held._at_fork_reinit()  # ty: ignore[unresolved-attribute]  # What `logging` and `threading` do with theirs.
+        held._at_fork_reinit()  # ty: ignore[missing-attribute]  # What `logging` and `threading` do with theirs.
     for act in _after:
         act()
 

@@ -24,7 +24,7 @@ _NAMED = ("EVALSHA",) if int(redis.__version__.split(".")[0]) < 6 else ()
 class Lines:
     """The lines of one client. Safe with threads and greenlets: a line that somebody uses is in nobody else's hand."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: Any) -> None:
         self._pool = client.connection_pool
         self._free: deque[tuple[Any, float]] = deque()
 

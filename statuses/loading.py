@@ -168,9 +168,9 @@ class _Row:
             fields["a"], self.tags = _arguments(job_args)
         for field, kind, name in (("p", "p", "provider_job_id"), ("P", "c", "parent"), ("R", "o", "root")):
             value = get(name)
-            if value is not None:
-                fields[field] = encoding.text(value, name)
-                self.tags += (_tag(kind, value),)
+            if value is not None and (text := encoding.text(value, name)):
+                fields[field] = text
+                self.tags += (_tag(kind, text),)
         if awaited := _awaited(get("depends_on")):
             fields["D"] = encoding.dumps(awaited, "depends_on")
             self.tags += tuple([_tag("f", text) for text in awaited])
@@ -178,8 +178,8 @@ class _Row:
             fields["g"] = transitions._progress(get("progress"), None)
         for field, name in (("m", "progress_message"), ("b", "kill_requested_by"), ("y", "kill_reason")):
             value = get(name)
-            if value is not None:
-                fields[field] = encoding.text(value, name)
+            if value is not None and (text := encoding.text(value, name)):
+                fields[field] = text
 
     def _read_errors(self, errors: Any) -> None:
         self.errors, self.group = None, None

@@ -10,7 +10,7 @@ from .answers import Report
 from .arguments import mapping, most, one_of, shown, steps
 from .clauses import MOMENTS, IsStale, KillRequested, moment_us
 from .columns import DICTIONARIES, FIELDS, SPANS
-from .evaluation import Evaluation, Selection, Task, run
+from .evaluation import Answer, Evaluation, Selection, Task, run
 from .store import Store
 
 #: Where the answer goes: the report's attributes so far, the answer.
@@ -90,7 +90,7 @@ def timeline_of(*, on: str = "recorded_at", after: Any = None, before: Any = Non
     return lambda evaluation: timeseries.timeline(evaluation, on, low, high, number)
 
 
-def facets_of(field: str) -> Callable[..., facets.Facets]:
+def facets_of(field: str) -> Callable[..., Answer[facets.Facets]]:
     """What counts by a field."""
     return resources.counts_by if field == "job_arg" else facets.counts_by
 

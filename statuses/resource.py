@@ -12,7 +12,7 @@ def resource(value: object, argument: str) -> str:
     meta = getattr(value, "_meta", None)
     label = getattr(meta, "label", None)
     if isinstance(label, str) and hasattr(value, "pk"):
-        key = value.pk  # ty: ignore[possibly-unbound-attribute]
+        key = value.pk
         if key is None:
             raise ValueError(f"{argument} is a {label} that was never saved: it has no key to be found by")
         return encoding.encodable(f"{label}:{key}", argument)

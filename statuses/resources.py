@@ -66,7 +66,7 @@ def _count_cells(hits: Hits) -> Array | None:
             counted[bucket * 256 : bucket * 256 + 256] = np.bincount(cells.astype(np.intp), minlength=256)
     if not counted.any():
         return None
-    return counted.astype(np.uint16 if int(counted.max()) < 1 << 16 else np.uint32)
+    return counted.astype(np.uint16 if int(np.max(counted)) < 1 << 16 else np.uint32)
 
 
 def _padded(hits: Hits) -> Array:

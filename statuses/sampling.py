@@ -63,7 +63,7 @@ def sample() -> int | None:
         depths.setdefault(name, (0, 0))
     cell = now % (_DAY // clock.MICROSECOND) // (CELL // clock.MICROSECOND)
     # A little less than a minute: two who sample in turns must not miss each other by a second, for ever.
-    arguments = [now, EVERY // clock.MICROSECOND * 9 // 10, cell, MOST]
+    arguments: list[bytes | int] = [now, EVERY // clock.MICROSECOND * 9 // 10, cell, MOST]
     for name, (waiting, seconds) in depths.items():
         arguments += [name.encode(errors="surrogateescape"), min(waiting, _LARGEST), min(seconds, _LARGEST)]
     old = [keys.depth(store.families[0], gone) for gone in _dropped(_day(last), day)]

@@ -67,7 +67,9 @@ class Sheet:
             chosen.append(at[part.there])
         self._order = np.argsort(np.concatenate(chosen))
         found = [part.raw.fields[at] for part in self._parts for at in part.there.tolist()]
-        self._fields = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in map(found.__getitem__, self._order.tolist())]
+        self._fields: list[dict[bytes, bytes]] = [
+            dict(zip(flat[::2], flat[1::2], strict=True)) for flat in [found[at] for at in self._order.tolist()]
+        ]
 
     def __len__(self) -> int:
         return len(self._order)

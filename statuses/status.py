@@ -254,7 +254,8 @@ class Status(transitions.Transitions):
         from .collection import create
 
         self._check_parent(as_create)
-        return create(job_name=job_name, **{"user": self.user, "queue": self.queue, "engine": None, **as_create, "parent": self.id})
+        given: dict[str, Any] = {"user": self.user, "queue": self.queue, "engine": None, **as_create, "parent": self.id}
+        return create(job_name=job_name, **given)
 
     def _check_parent(self, as_create: dict[str, Any]) -> None:
         if self.archived:

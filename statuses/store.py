@@ -5,7 +5,7 @@ import re
 import secrets
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -286,7 +286,7 @@ def _of_nodes(options: dict[str, Any]) -> dict[str, Any]:
 
 def _like(client: redis.Redis, options: dict[str, Any]) -> redis.Redis:
     """A client to where `client` goes, with our time limits and without its retries and decoding."""
-    pool = client.connection_pool
+    pool: Any = client.connection_pool
     given = {k: v for k, v in pool.connection_kwargs.items() if k not in ("encoding", "encoding_errors")}
     if type(pool).__name__ == "SentinelConnectionPool":
         given = {**given, **options}
@@ -406,7 +406,7 @@ def refuse(why: str) -> None:
 
 
 @contextmanager
-def set_aside() -> Iterator[None]:
+def set_aside() -> Generator[None]:
     """Inside the block nothing is configured until somebody does; afterwards the store from before is current again."""
     global _store
     with _lock:

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -27,7 +27,7 @@ def current() -> Status | None:
 
 
 @contextmanager
-def running(status: Status | None) -> Iterator[Status | None]:
+def running(status: Status | None) -> Generator[Status | None]:
     """Let `current()` be `status` inside the block."""
     before = _current.set(status)
     try:
@@ -80,7 +80,8 @@ class track:
             raise TypeError(
                 f"track() follows functions to their end, which {shown(function)} does not run to: track the block that uses it"
             )
-        as_create = {**self._as_create, "job_name": self._as_create["job_name"] or function.__qualname__}
+        name = getattr(function, "__qualname__", type(function).__qualname__)  # A partial has none, nor has an object.
+        as_create = {**self._as_create, "job_name": self._as_create["job_name"] or name}
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
@@ -95,7 +96,7 @@ class track:
                 with track(**as_create):
                     return function(*args, **kwargs)
 
-        return tracked  # ty: ignore[invalid-return-type]
+        return tracked  # ty: ignore[invalid-explicit-return]
 
 
 def _finish(status: Status, error: BaseException | None, is_within: bool) -> bool:

@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import statuses
@@ -27,7 +27,7 @@ class Pace:
         self.rest_for_second = 1 / share - 1
 
     @contextlib.contextmanager
-    def step(self) -> Iterator[None]:
+    def step(self) -> Generator[None]:
         """One step of work, and the rest after it."""
         began = time.process_time()
         yield

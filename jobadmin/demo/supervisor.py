@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import IO, Self
 
 import statuses
@@ -262,7 +262,7 @@ class Supervisor:
         self._lock.flush()
 
     @contextlib.contextmanager
-    def _uninterrupted(self) -> Iterator[None]:
+    def _uninterrupted(self) -> Generator[None]:
         """A signal that comes inside the block is heard at its end: no process is left that nobody knows."""
         self._is_safe = False
         try:

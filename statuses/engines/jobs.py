@@ -22,7 +22,7 @@ class JobStatus(Status):
         return made
 
     @classmethod
-    def unknown(cls, guard: Guard) -> "JobStatus":
+    def unfound(cls, guard: Guard) -> "JobStatus":
         """That of a job whose store was away when it started: its verbs do nothing until the store says which it is."""
         return cls.of(Status("", current(), None), guard)
 
@@ -57,7 +57,7 @@ class JobStatus(Status):
                 self._guard.lost(error)
             except ScriptFailed as error:
                 self._guard.refused(error)
-        return JobStatus.unknown(self._guard)
+        return JobStatus.unfound(self._guard)
 
     def check_kill(self) -> None:
         """Ask the store whether the job shall die; it goes on when the store does not know. Raises: KillRequested."""

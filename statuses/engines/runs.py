@@ -5,7 +5,7 @@ For engines that tell the start and the end of a job by two calls in the same th
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -95,7 +95,7 @@ class Run:
         """What runs from now on in this thread is the job."""
         if self.tracked:
             if self.status is None:
-                self.status = JobStatus.unknown(self.tracker.guard)
+                self.status = JobStatus.unfound(self.tracker.guard)
             self._inside.enter_context(statuses.running(self.status))
             self.tracker.heartbeats.add(id(self), self._beat)
 
@@ -148,7 +148,7 @@ def of_message(status: Status, provider_job_id: str, redelivered: bool = False) 
 
 
 @contextmanager
-def beginning_outside(error: object, *folders: str) -> Iterator[None]:
+def beginning_outside(error: object, *folders: str) -> Generator[None]:
     """Inside the block the error's traceback begins behind the last frame of an adapter or of `folders`, where the
     job's own function does. What raised without a frame of its own keeps the whole of it."""
     if not isinstance(error, BaseException):

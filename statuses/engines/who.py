@@ -1,6 +1,6 @@
 """Who starts the jobs that are published here."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -8,7 +8,7 @@ _user: ContextVar[str | None] = ContextVar("statuses_user", default=None)
 
 
 @contextmanager
-def as_user(user: str | None) -> Iterator[None]:
+def as_user(user: str | None) -> Generator[None]:
     """Jobs published inside the block are `user`'s: `with tracking.as_user("deploy"): task.delay()`."""
     token = _user.set(user)
     try:

@@ -1,6 +1,6 @@
 """A clock that stands still."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -35,7 +35,7 @@ class FrozenClock:
 
 
 @contextmanager
-def frozen_clock(at: datetime | None = None) -> Iterator[FrozenClock]:
+def frozen_clock(at: datetime | None = None) -> Generator[FrozenClock]:
     """Inside the block every write of this process, from any thread, happens at one moment, until `tick()`: by default
     noon (UTC) of 2026-01-01. Answers that depend on the time (`clean()`, `stale`, how long a removal can be taken back) go by it too."""
     before = clock.frozen_us()

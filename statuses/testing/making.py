@@ -16,7 +16,8 @@ def make_status(state: str = "queued", *, error: object = None, **as_create: Any
     target = State(state)
     if error is not None and target in _NEVER_RAN:
         raise ValueError(f"error is for a job that ran, not for one that is {target}")
-    status = create(**{"job_name": "tests.job", **as_create})
+    given: dict[str, Any] = {"job_name": "tests.job", **as_create}
+    status = create(**given)
     if target is State.unqueued:
         return status
     status.queued()

@@ -1,6 +1,6 @@
 """An empty store, and back to the configured one."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
@@ -13,7 +13,7 @@ from ..removal import erase
 
 
 @contextmanager
-def private_store(**settings: Any) -> Iterator[Config]:
+def private_store(**settings: Any) -> Generator[Config]:
     """Inside the block `statuses` works on an empty store; afterwards on what was configured before. The configuration in between.
 
     `settings` as `statuses.configure`. Without `url` or `client` a server is started for the block, and nothing of it is

@@ -1,6 +1,6 @@
 """An engine for pages: does what it is told and remembers it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from statuses import EngineCannot, Status
@@ -41,7 +41,7 @@ class Toy(Engine):
 
 
 @contextmanager
-def toy_engine() -> Iterator[Toy]:
+def toy_engine() -> Generator[Toy]:
     """The engine, installed as ``toy``."""
     engine = Toy()
     registry.register(engine)

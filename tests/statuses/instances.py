@@ -5,7 +5,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def binary() -> Path:
 
 
 @contextmanager
-def instances() -> Iterator[Callable[..., Instance]]:
+def instances() -> Generator[Callable[..., Instance]]:
     """Makes servers; ends them all afterwards."""
     folder, made = Path(tempfile.mkdtemp(prefix="jt-")), []
 

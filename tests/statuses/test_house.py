@@ -92,3 +92,12 @@ def test_the_linter_has_nothing_to_say(say):
     found = subprocess.run([sys.executable, "-m", "ruff", *say, "--no-cache", str(ROOT)], capture_output=True, text=True)
 
     assert found.returncode == 0, found.stdout[-2000:]
+
+
+def test_the_types_of_the_service_fit_together():
+    pytest.importorskip("ty")  # left out where it has no build for the machine
+
+    said = [sys.executable, "-m", "ty", "check", "--python", sys.prefix, "--output-format", "concise", "statuses"]
+    found = subprocess.run(said, capture_output=True, text=True, cwd=ROOT)
+
+    assert found.returncode == 0, found.stdout[-2000:]

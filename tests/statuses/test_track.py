@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import functools
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -196,6 +197,11 @@ class TestTrack:
         mine()
 
         assert newest().job_name.endswith("mine")
+
+    def test_what_is_called_without_a_name_of_its_own_is_named_by_its_type(self):
+        assert statuses.track()(functools.partial(max, 3))(4) == 4
+
+        assert (newest().job_name, newest().state) == ("partial", "succeeded")
 
     def test_an_error_that_cannot_say_itself_does_not_hide(self):
         class Odd(Exception):

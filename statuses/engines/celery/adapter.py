@@ -204,7 +204,7 @@ def install(
     tracing.connect()
     worker.connect()
     presence.connect()
-    app.steps["worker"].add(presence.Stopping)
+    app.steps["worker"].add(presence.Stopping)  # ty: ignore[not-subscriptable]
     engine = Celery(adapter)
     registry.register(engine)
     return engine
@@ -216,7 +216,7 @@ def uninstall(app: celery.Celery) -> None:
 
     adapter = _adapters.pop(app, None)
     if adapter is not None:
-        app.steps["worker"].discard(presence.Stopping)
+        app.steps["worker"].discard(presence.Stopping)  # ty: ignore[not-subscriptable]
         publishing.disconnect(adapter)
         registry.unregister(adapter.engine_name)
 

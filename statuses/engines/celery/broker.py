@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +56,7 @@ class Broker:
         return None
 
     @contextmanager
-    def ordering(self) -> Iterator[Any]:
+    def ordering(self) -> Generator[Any]:
         """A connection for one message to workers. The app's own would try to connect for ever, and a person waits.
         Raises: kombu's OperationalError."""
         with self.app.connection_for_write(transport_options=dict(_LIMITS), connect_timeout=TIMEOUT_SECONDS) as connection:

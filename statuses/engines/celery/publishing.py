@@ -8,7 +8,7 @@ seen, too, and the status does not stay queued for a message that never left.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -70,7 +70,7 @@ def disconnect(adapter: Adapter) -> None:
 
 
 @contextmanager
-def again(status: Status, attempt: int) -> Iterator[None]:
+def again(status: Status, attempt: int) -> Generator[None]:
     """What is sent inside the block is this attempt of `status`."""
     token = _again.set((status, attempt))
     try:

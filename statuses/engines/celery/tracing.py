@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -195,7 +195,7 @@ _OURS: set[CodeType] = set()
 
 
 @contextmanager
-def from_the_task(error: object) -> Iterator[None]:
+def from_the_task(error: object) -> Generator[None]:
     """Inside the block the error's traceback begins with the task's own function, without Celery's frames and ours."""
     if not isinstance(error, BaseException):
         yield
@@ -227,7 +227,7 @@ def _tracked(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
         if not run.told and not adapter.guard.away:
             return trace(uuid, args, kwargs, request)
         if run.status is None:
-            run.status = JobStatus.unknown(adapter.guard)
+            run.status = JobStatus.unfound(adapter.guard)
         return _trace(run, task, trace, uuid, args, kwargs, request)
 
     return tracked

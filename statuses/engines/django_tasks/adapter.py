@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -198,7 +198,7 @@ _again: ContextVar[Status | None] = ContextVar("statuses_django_tasks_again", de
 
 
 @contextmanager
-def sending_again(status: Status) -> Iterator[None]:
+def sending_again(status: Status) -> Generator[None]:
     token = _again.set(status)
     try:
         yield

@@ -53,7 +53,8 @@ def _planned(tracking: Tracking, members: Any, callback: Mapping[str, Any], grou
     """The callback with the mark of its status, as it is where it gets none."""
 
     def plan() -> Mapping[str, Any]:
-        message = Message(**{**callback, "options": dict(callback["options"])})
+        fields: dict[str, Any] = {**callback, "options": dict(callback["options"])}
+        message = Message(**fields)
         status = tracking.plan(members.broker, message, [_last_id(child) for child in members.children], group_id)
         if status is not None:
             planned[status.id] = message.actor_name

@@ -7,7 +7,7 @@ ends when its message is enqueued again, rejected or acknowledged, whichever com
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -241,7 +241,7 @@ class Tracking(Middleware):
 
 
 @contextmanager
-def grouped() -> Iterator[str]:
+def grouped() -> Generator[str]:
     """Gives the id of the group that the messages enqueued inside the block are members of; of groups within each other the outermost."""
     token = _group.set(group := _group.get() or str(uuid4()))
     try:
@@ -251,7 +251,7 @@ def grouped() -> Iterator[str]:
 
 
 @contextmanager
-def told_already() -> Iterator[None]:
+def told_already() -> Generator[None]:
     token = _told.set(True)
     try:
         yield
@@ -260,7 +260,7 @@ def told_already() -> Iterator[None]:
 
 
 @contextmanager
-def sending() -> Iterator[list[str]]:
+def sending() -> Generator[list[str]]:
     """Gives the ids of the statuses that are made for messages enqueued inside the block."""
     made: list[str] = []
     token = _made.set(made)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -315,7 +315,7 @@ class Adapter:
 
 
 @contextmanager
-def told_already() -> Iterator[None]:
+def told_already() -> Generator[None]:
     """A task enqueued inside the block has its status."""
     token = _told.set(True)
     try:

@@ -7,7 +7,7 @@ is known before, and with it its status.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ _group: ContextVar[str | None] = ContextVar("statuses_huey_group", default=None)
 
 
 @contextmanager
-def grouped() -> Iterator[str]:
+def grouped() -> Generator[str]:
     """Gives the id of the group that the tasks enqueued inside the block are members of; of groups within each other the outermost."""
     token = _group.set(group := _group.get() or str(uuid4()))
     try:

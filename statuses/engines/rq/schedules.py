@@ -33,7 +33,8 @@ MOST_ONCE = 100
 
 def schedules(connection: Redis, engine: str) -> list[Schedule]:
     """The cron jobs of the schedulers that are alive. Two round trips."""
-    names = [as_text(name) for name in connection.zrangebyscore(_SCHEDULERS, time.time() - ALIVE_SECONDS, "+inf", start=0, num=MOST)]
+    alive: Any = connection.zrangebyscore(_SCHEDULERS, time.time() - ALIVE_SECONDS, "+inf", start=0, num=MOST)
+    names = [as_text(name) for name in alive]
     with connection.pipeline(transaction=False) as pipeline:
         for name in names:
             pipeline.hgetall(_SCHEDULER + name)

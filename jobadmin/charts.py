@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -165,20 +165,14 @@ class HistogramBar:
 class Histogram:
     """A logarithmic histogram with its marks."""
 
-    bars: list[HistogramBar]
+    bars: tuple[HistogramBar, ...] = field(compare=False)
+    body: str
+    """The bars up to p95 as one path."""
+    tail: str
+    """Those beyond."""
     p50: str
     p95: str
-    ticks: list[Tick]
-
-    @property
-    def body(self) -> str:
-        """The bars up to p95 as one path."""
-        return _path(bar for bar in self.bars if not bar.is_tail)
-
-    @property
-    def tail(self) -> str:
-        """Those beyond."""
-        return _path(bar for bar in self.bars if bar.is_tail)
+    ticks: tuple[Tick, ...]
 
 
 def _path(bars: Iterable[HistogramBar]) -> str:
@@ -199,7 +193,7 @@ def histogram(bins: Sequence[tuple[float, float, int]], p50: float, p95: float) 
     if len(bins) == 1:  # all took as long: one bar in the middle, not a wall
         bins = _widened(bins[0])
     width = 360 / len(bins)
-    bars = [
+    bars = tuple(
         HistogramBar(
             x=number(index * width + 0.5),
             y=f"{60 - 56 * n / highest:.2f}",
@@ -209,9 +203,15 @@ def histogram(bins: Sequence[tuple[float, float, int]], p50: float, p95: float) 
         )
         for index, (low, high, n) in enumerate(bins)
         if n
-    ]
-    ticks = _landmarks(bins)
-    return Histogram(bars=bars, p50=number(3.6 * _place(bins, p50)), p95=number(3.6 * _place(bins, p95)), ticks=ticks)
+    )
+    return Histogram(
+        bars=bars,
+        body=_path(bar for bar in bars if not bar.is_tail),
+        tail=_path(bar for bar in bars if bar.is_tail),
+        p50=number(3.6 * _place(bins, p50)),
+        p95=number(3.6 * _place(bins, p95)),
+        ticks=tuple(_landmarks(bins)),
+    )
 
 
 def _widened(only: tuple[float, float, int], around: int = 12) -> list[tuple[float, float, int]]:

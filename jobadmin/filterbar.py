@@ -96,6 +96,13 @@ class FilterBar:
     extras: Mapping[str, str] = field(default_factory=dict)
     """Parameters of this page alone that stay while the filter changes: the chart's scale, the order of names."""
 
+    @cached_property
+    def key(self) -> tuple[object, ...] | None:
+        """All that fields and links are made from, to compare; None where they say more: the store names the jobs of a workflow."""
+        if "workflow" in self.jobs.given:
+            return None
+        return self.view, self.path_args, tuple(self.jobs.params), tuple(self.extras.items())
+
     @property
     def action(self) -> str:
         """Where the form is sent."""
@@ -127,13 +134,22 @@ class FilterBar:
         bare = self.jobs.without_facets()
         return (bare if self.jobs.span else bare.with_(span=None)).url(self.view, *self.path_args, **self.extras)
 
+    @property
+    def offered(self) -> tuple[SafeString, ...]:
+        """The options of all fields with suggestions."""
+        return tuple(self._offered.values())
+
     @cached_property
+    def _offered(self) -> dict[str, SafeString]:
+        texts = {parameter: statuses.all().values(FIELDS[parameter], limit=OFFERED) for parameter, *_rest in PICKERS}
+        return {parameter: _options(tuple(text for text in known if redact_text(text) == text)) for parameter, known in texts.items()}
+
+    @property
     def pickers(self) -> list[Picker]:
         return [self._picker(parameter, icon, several) for parameter, icon, several in PICKERS]
 
     def _picker(self, parameter: str, icon: str, several: str) -> Picker:
         tokens = self.jobs.tokens(parameter)
-        known = tuple(text for text in statuses.all().values(FIELDS[parameter], limit=OFFERED) if redact_text(text) == text)
         return Picker(
             parameter=parameter,
             icon=icon,
@@ -142,7 +158,7 @@ class FilterBar:
             placeholder=str(several) % len(tokens) if len(tokens) > 1 else str(LABELS[parameter]),
             several=str(several),
             is_set=bool(tokens),
-            offered=_options(known),
+            offered=self._offered[parameter],
         )
 
     @property

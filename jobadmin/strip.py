@@ -20,7 +20,7 @@ class SlimTile:
     """The list with it switched on, or off again."""
 
 
-def strip(jobs: JobFilter, report: Report) -> dict[str, list[SlimTile]]:
+def strip(jobs: JobFilter, report: Report) -> dict[str, tuple[SlimTile, ...]]:
     """States and flags apart. They look past the states and flags asked for: each shows what switching it on adds.
 
     Source: `report`, unless states or flags are asked for; then one more read of the same columns.
@@ -35,6 +35,6 @@ def strip(jobs: JobFilter, report: Report) -> dict[str, list[SlimTile]]:
         return SlimTile(name=name, count=number, is_on=name in chosen, url=url)
 
     return {
-        "states": [tile("state", state.value, report.counts[state]) for state in State],
-        "flags": [tile("flag", flag, flags[flag]) for flag in FLAGS],
+        "states": tuple(tile("state", state.value, report.counts[state]) for state in State),
+        "flags": tuple(tile("flag", flag, flags[flag]) for flag in FLAGS),
     }

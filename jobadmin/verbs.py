@@ -32,7 +32,7 @@ _ENDED = (State.succeeded, State.failed, State.killed)
 _RETRIED = (State.failed, State.killed, State.unknown)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Verb:
     """One thing that can be done to many jobs at once."""
 

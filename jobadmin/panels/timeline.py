@@ -31,20 +31,20 @@ class Activity:
     is_young: bool
     """Whether it begins with the first job of the span, later than the span."""
     total: int
-    layers: list[charts.Layer]
+    layers: tuple[charts.Layer, ...]
     width: int
-    lines: list[str]
+    lines: tuple[str, ...]
     """Heights of the grid's lines."""
-    axis: list[str]
+    axis: tuple[str, ...]
     """Labels from top to bottom."""
-    ticks: list[charts.Tick]
+    ticks: tuple[charts.Tick, ...]
     filling: int | None
     """Where the bucket that is still filling begins."""
-    legend: list[str]
+    legend: tuple[str, ...]
     label: str
     """The chart in a sentence."""
     data: str
-    rows: list[TableRow]
+    rows: tuple[TableRow, ...]
     more: int
     """Rows that the table leaves out, as they are empty."""
 
@@ -61,7 +61,7 @@ class TableRow:
     last: datetime
     """Last moment that belongs to it."""
     total: int
-    counts: list[tuple[str, int]]
+    counts: tuple[tuple[str, int], ...]
 
 
 def activity(reading: Reading, mode: str) -> Activity | None:
@@ -73,21 +73,22 @@ def activity(reading: Reading, mode: str) -> Activity | None:
     shown = [name for name in STACK if any(series[name])]
     drawn = [name for name in shown if mode != "problems" or name in PROBLEMS]
     highest, axis, values = _scaled(mode, {name: series[name] for name in drawn}, len(buckets))
-    rows = _rows(grid, buckets) if mode == "table" else []
+    rows = _rows(grid, buckets) if mode == "table" else ()
+    ticks = charts.time_ticks(grid)
     return Activity(
         mode=mode,
         step=formats.every(grid.step),
         is_young=reading.young is not None,
         total=sum(map(sum, series.values())),
-        layers=charts.stack(values, highest),
+        layers=tuple(charts.stack(values, highest)),
         width=len(buckets) * charts.BUCKET,
-        lines=[charts.number(charts.HEIGHT * i / charts.STEPS) for i in range(charts.STEPS)],
-        axis=axis,
-        ticks=charts.time_ticks(grid),
+        lines=tuple(charts.number(charts.HEIGHT * i / charts.STEPS) for i in range(charts.STEPS)),
+        axis=tuple(axis),
+        ticks=tuple(ticks),
         filling=_filling(grid, reading.jobs.now),
-        legend=[name for name in STACK if name in shown],
+        legend=tuple(name for name in STACK if name in shown),
         label=_sentence(grid, series),
-        data=_data(grid, series, shown, reading.jobs.now, mode),
+        data=_data(grid, series, shown, ticks, reading.jobs.now, mode),
         rows=rows,
         more=grid.buckets - len(rows),
         moment=_moment(grid.step),
@@ -106,18 +107,18 @@ def _scaled(mode: str, series: Mapping[str, Sequence[int]], length: int) -> tupl
     return step * charts.STEPS, labels, list(series.items())
 
 
-def _rows(grid: spans.Grid, buckets: Sequence[Any]) -> list[TableRow]:
-    return [
+def _rows(grid: spans.Grid, buckets: Sequence[Any]) -> tuple[TableRow, ...]:
+    return tuple(
         TableRow(
             start=bucket.start,
             end=bucket.start + grid.step,
             last=bucket.start + grid.step - spans.MICROSECOND,
             total=sum(bucket.counts.values()),
-            counts=[(state.value, bucket.counts[state]) for state in State],
+            counts=tuple((state.value, bucket.counts[state]) for state in State),
         )
         for bucket in buckets
         if any(bucket.counts.values())
-    ]
+    )
 
 
 def _moment(step: timedelta) -> str:
@@ -146,7 +147,9 @@ def _sentence(grid: spans.Grid, series: Mapping[str, Sequence[int]]) -> str:
     return text
 
 
-def _data(grid: spans.Grid, series: Mapping[str, Sequence[int]], shown: list[str], now: datetime, mode: str) -> str:
+def _data(
+    grid: spans.Grid, series: Mapping[str, Sequence[int]], shown: list[str], ticks: Sequence[charts.Tick], now: datetime, mode: str
+) -> str:
     """What the script draws: times in milliseconds since the epoch."""
     return json.dumps(
         {
@@ -156,7 +159,7 @@ def _data(grid: spans.Grid, series: Mapping[str, Sequence[int]], shown: list[str
             "filling": _filling(grid, now),
             "zone": str(timezone.get_current_timezone()),
             "mode": mode,
-            "ticks": [[round(tick.at / 100 * grid.buckets, 4), tick.label] for tick in charts.time_ticks(grid)],
+            "ticks": [[round(tick.at / 100 * grid.buckets, 4), tick.label] for tick in ticks],
             "series": {name: list(series[name]) for name in shown},
         },
         separators=(",", ":"),

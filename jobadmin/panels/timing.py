@@ -19,13 +19,26 @@ class Timing:
 
     title: str
     note: str
-    figures: list[tuple[str, float]]
+    figures: tuple[tuple[str, float], ...]
     n: int
     histogram: charts.Histogram | None
     label: str
 
 
-def durations(reading: Reading) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Durations:
+    """What the panel shows: both durations of the ended jobs."""
+
+    timings: tuple[Timing, ...]
+    n: int
+    """Jobs that have ended."""
+    partial: bool
+    """Whether some of them lack one of the durations."""
+    url: str
+    """The list of the ended jobs."""
+
+
+def durations(reading: Reading) -> Durations:
     """The two durations, and the ended jobs they are about."""
     report = reading.report
     kinds = (
@@ -35,16 +48,16 @@ def durations(reading: Reading) -> dict[str, Any]:
     ended = {state: report.counts[State(state)] for state in ENDED if report.counts[State(state)]}
     n = sum(ended.values())
     states = list(ended) if reading.jobs.states else "ended"
-    return {
-        "timings": [
+    return Durations(
+        timings=tuple(
             _timing(report.durations[kind], report.histogram[kind], title, note, n)
             for kind, title, note in kinds
             if report.durations[kind].n
-        ],
-        "n": n,
-        "partial": any(report.durations[kind].n not in (0, n) for kind, *_words in kinds),
-        "url": reading.jobs.url("list", state=states),
-    }
+        ),
+        n=n,
+        partial=any(report.durations[kind].n not in (0, n) for kind, *_words in kinds),
+        url=reading.jobs.url("list", state=states),
+    )
 
 
 def _timing(figures: Any, bins: Sequence[Any], title: str, note: str, ended: int) -> Timing:
@@ -57,7 +70,7 @@ def _timing(figures: Any, bins: Sequence[Any], title: str, note: str, ended: int
     return Timing(
         title=title,
         note=note,
-        figures=[(_("avg") if name == "avg" else name, getattr(figures, name)) for name in names],
+        figures=tuple((_("avg") if name == "avg" else name, getattr(figures, name)) for name in names),
         n=figures.n,
         histogram=charts.histogram([(b.low, b.high, b.n) for b in bins], figures.p50, figures.p95),
         label=label,

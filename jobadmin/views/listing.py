@@ -45,7 +45,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "table": table,
         "body": table.body,
         "pager": Pager.of(request, jobs, data, view),
-        "columns": [(name, heading, name in view.columns) for name, heading in choosable().items()],
+        "columns": tuple((name, heading, name in view.columns) for name, heading in choosable().items()),
         "always": list(always().values()),
         "rows": ROWS,
         "hold": held.parameter,
@@ -53,7 +53,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "paused": fleet.paused(jobs),
         "caption": _caption(jobs, total),
         "here": jobs.url("list", after=jobs.cursor),
-        "plans": plans(census, [verb.slug for verb in verbs]),
+        "plans": tuple(plans(census, [verb.slug for verb in verbs])),
         "strip": strip(jobs, census.report),
         "is_new": not total and not jobs.is_narrowed and not jobs.with_(span="all").query.exists(),
     }

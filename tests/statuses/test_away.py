@@ -21,7 +21,7 @@ UNDO = timedelta(minutes=10)
 
 @pytest.fixture
 def other(other_server):
-    statuses.configure(url=other_server.url, namespace="other", timeout_seconds=0.3)
+    statuses.configure(url=other_server.url, namespace="other")
     return other_server
 
 
@@ -78,6 +78,7 @@ ACTIONS = {**WRITES, **QUESTIONS}
 
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
 def test_a_server_that_hangs_is_unavailable_in_bounded_time(other, action):
+    statuses.configure(url=other.url, namespace="other", timeout_seconds=0.3)
     status = make_status("started")
     os.kill(other.pid, signal.SIGSTOP)
     began = time.monotonic()

@@ -141,8 +141,11 @@ class FilterBar:
 
     @cached_property
     def _offered(self) -> dict[str, SafeString]:
-        texts = {parameter: statuses.all().values(FIELDS[parameter], limit=OFFERED) for parameter, *_rest in PICKERS}
-        return {parameter: _options(tuple(text for text in known if redact_text(text) == text)) for parameter, known in texts.items()}
+        fields = {parameter: FIELDS[parameter] for parameter, *_rest in PICKERS}
+        known = statuses.all().values_of(tuple(fields.values()), limit=OFFERED)
+        return {
+            parameter: _options(tuple(text for text in known[field] if redact_text(text) == text)) for parameter, field in fields.items()
+        }
 
     @property
     def pickers(self) -> list[Picker]:

@@ -5,10 +5,11 @@ The jobs themselves live in Redis and are read through `statuses`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 from django.conf import settings
-from django.db import models
+from django.db import connections, models, router
 from django.utils.translation import gettext_lazy as _
 
 from jobadmin.directions import shown
@@ -115,17 +116,28 @@ class Operation(models.Model):
         return self.state in {self.State.STOPPED, self.State.DONE, self.State.FAILED}
 
     @classmethod
-    def any_active(cls) -> bool:
-        """Whether one is under way.  Source: one query."""
-        return cls.objects.filter(state__in=cls.ACTIVE).order_by().exists()
+    def standing(cls) -> Standing:
+        """How many are under way, and how many have ended.  Source: one small query, written here: every page asks it, and putting
+        it together would take ten times as long."""
+        connection = connections[router.db_for_read(cls)]
+        quote, meta = connection.ops.quote_name, cls._meta
+        table, pk, state = quote(meta.db_table), quote(meta.pk.column), quote(meta.get_field("state").column)
+        places = ", ".join("%s" for _ in cls.ACTIVE)
+        active, newest = f"(SELECT COUNT(*) FROM {table} WHERE {state} IN ({places}))", f"(SELECT MAX({pk}) FROM {table})"
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {active}, {newest}{connection.features.bare_select_suffix}", list(map(str, cls.ACTIVE)))
+            number, last = cursor.fetchone()
+        return Standing(active=number, ended=(last or 0) - number)
 
-    @classmethod
-    def ended(cls) -> int:
-        """A number that grows when one ends, and not when one begins.  Source: two small queries."""
-        # What is under way is read first: one that ends in between is told of by the next reading, never by none.
-        active = cls.objects.filter(state__in=cls.ACTIVE).order_by().count()
-        newest = cls.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-        return newest - active
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How all operations stand."""
+
+    active: int
+    """How many are under way."""
+    ended: int
+    """A number that grows when one ends, and not when one begins."""
 
 
 class SavedView(models.Model):

@@ -2,6 +2,7 @@
 
 from . import outputs
 from .answers import Bin, Bucket, Durations, FacetCount, Report
+from .asking import together
 from .bulk import Changed
 from .check import Checked, Problem, check
 from .children import RollUp
@@ -85,6 +86,7 @@ __all__ = [
     "restore",
     "running",
     "server_time",
+    "together",
     "track",
     "version",
     "where",

@@ -17,6 +17,7 @@ import numpy as np
 from . import dictionaries, directory
 from .cache import partials
 from .clauses import Clause
+from .columns import DICTIONARIES
 from .directory import Listing, Lookup
 from .errors import StoreUnavailable
 from .masks import FALSE, TRUE, All, States, Tag, Test, every, opposite
@@ -170,6 +171,8 @@ class Evaluation:
         self._held: dict[tuple[Any, ...], int] = {}
         self._kept = 0
         self._given: set[tuple[Any, ...]] = set()
+        self._texts: dict[tuple[int, str], list[str]] = {}
+        self._coded: list[str] = []
         self._selections = selections
         self._lookup = Lookup()
         for selection in selections:
@@ -192,8 +195,13 @@ class Evaluation:
         ]
 
     def texts(self, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], list[str]]:
-        """The texts of dictionaries by (family, column), as of now: no code that was read is missing."""
-        return dictionaries.texts_of(self.store).catch_up(keys)
+        """The texts of dictionaries by (family, column): no code that was read is missing. Those of all columns that were read
+        last are asked for at once: several answers want them."""
+        wanted = tuple(keys)
+        if any(key not in self._texts for key in wanted):
+            ahead = [(family, column) for family in {family for family, _ in wanted} for column in self._coded]
+            self._texts |= dictionaries.texts_of(self.store).catch_up((*wanted, *ahead))
+        return {key: self._texts[key] for key in wanted}
 
     def test(self, which: int, segment: Segment) -> Test:
         """The filter of a selection as it is within a segment."""
@@ -248,6 +256,7 @@ class Evaluation:
 
             return test
 
+        self._texts, self._coded = {}, [column for column in DICTIONARIES if any(column in look.columns for _, look in looks)]
         found = self._gather([(filter_of(which), look) for which, look in looks])
         self._given |= self.segments.keys() if keys is None else keys
         return found
@@ -289,7 +298,7 @@ class Evaluation:
                 missing = missing or kept is None or key not in self._views
                 columns |= look.columns | test.columns
                 postings |= look.postings | test.postings
-                if self._keeps_all(key):
+                if self._keeps_all(key) or test.is_volatile:
                     columns |= look.ahead
         if not missing:
             return None
@@ -357,7 +366,9 @@ class Evaluation:
         self._kept -= self._held.pop(key, 0)
         self._views.pop(key, None)
         if not self._keeps_all(key):
-            needed = [(look, test) for filter_of, look in looks if look.ahead and look.again and (test := filter_of(key)) is not None]
+            # What is volatile is read for each look otherwise, and may differ between two.
+            asked = [(look, test) for filter_of, look in looks if look.ahead and (test := filter_of(key)) is not None]
+            needed = [(look, test) for look, test in asked if look.again or test.is_volatile]
             columns = {name for look, test in needed for name in look.ahead | test.columns}
             if not columns or self._kept >= KEPT_BYTES:
                 return

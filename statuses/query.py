@@ -2,7 +2,7 @@
 
 Nothing is read before an answer is asked for. numpy is loaded then, not here: workers that only write never need it."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -251,37 +251,37 @@ class Query:
         `durations_by={"job_name": ("run_time", 20)}`, `histogram={"run_time": 40}`,
         `timeline={"on": ..., "after": ..., "before": ..., "buckets": ...}`.
         Raises: ValueError, LimitedQuery, StoreUnavailable."""
-        from . import reports
+        from .asking import together
 
-        self._refuse_limited("report")
-        asked = reports.Asked()
-        if counts or count:
-            asked.counts()
-        asked.counts_by(counts_by)
-        asked.earliest_by(earliest_by)
-        asked.durations(durations)
-        asked.durations_by(durations_by)
-        asked.histogram(histogram)
-        if timeline is not None:
-            asked.timeline(timeline)
-        if flags:
-            asked.flags()
-        if bounds:
-            asked.bounds()
-        return asked.report(current(), self._selection(), counts=counts)
+        asked = {
+            "counts": counts, "count": count, "counts_by": counts_by, "earliest_by": earliest_by, "durations": durations,
+            "durations_by": durations_by, "histogram": histogram, "timeline": timeline, "flags": flags, "bounds": bounds,
+        }  # fmt: skip
+        return together((self, asked))[0]
 
     def values(self, field: Field, prefix: str = "", limit: int | None = None) -> list[str]:
         """The texts a field ever had, those that begin with `prefix`, sorted. Not filtered: what a prefix stands for.
         Raises: ValueError. Source: the field's dictionary, caught up."""
-        from . import dictionaries
-
-        one_of("values", field, DICTIONARIES)
         if not isinstance(prefix, str):
             raise TypeError(f"prefix must be a string, not {type(prefix).__name__}")
-        store = current()
-        found = dictionaries.texts_of(store).catch_up((family, field) for family in range(len(store.families)))
-        texts = sorted({text for known in found.values() for text in known if text and text.startswith(prefix)})
-        return texts[: most(limit)]
+        return self._texts("values", (field,), prefix, limit)[field]
+
+    def values_of(self, fields: Collection[Field], limit: int | None = None) -> dict[str, list[str]]:
+        """The texts that each of several fields ever had, as `values`, in one round trip.
+        Raises: ValueError. Source: the fields' dictionaries, caught up."""
+        if isinstance(fields, str):
+            raise TypeError(f"fields must be several, not {shown(fields)}")
+        return self._texts("values_of", fields, "", limit)
+
+    def _texts(self, name: str, fields: Collection[Field], prefix: str, limit: int | None) -> dict[str, list[str]]:
+        from . import dictionaries
+
+        for field in fields:
+            one_of(name, field, DICTIONARIES)
+        store, wanted = current(), most(limit)
+        families = range(len(store.families))
+        found = dictionaries.texts_of(store).catch_up((family, field) for field in fields for family in families)
+        return {field: _sorted((found[family, field] for family in families), prefix)[:wanted] for field in fields}
 
     def newest_by(self, field: Field, found: Collection[FacetCount]) -> dict[str, Status]:
         """The last recorded job of each value that `counts_by` (or a report) found; left out where it has changed since.
@@ -410,3 +410,8 @@ class Query:
         callback("progress", progress)
         encoding.text(by, "by")
         return bulk.retry(bulk.of_places(self.places()), by=by, progress=progress)
+
+
+def _sorted(lists: Iterable[list[str]], prefix: str) -> list[str]:
+    """The different texts of some lists that begin with `prefix`; what a cleaner took out is empty."""
+    return sorted({text for known in lists for text in known if text and text.startswith(prefix)})

@@ -1,8 +1,9 @@
 """Several answers from one read: the questions of a report, collected, asked together, and put into place."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from . import facets, groups, resources, stats, timeseries
@@ -24,6 +25,8 @@ class Asked:
     """The questions of one report, as `Query.report` takes them. Raises: TypeError, ValueError naming the argument."""
 
     questions: list[_Question] = field(default_factory=list)
+    shows_counts: bool = False
+    """Whether the counts by state stand in the report, or their sum alone."""
 
     def _ask(self, answer: Callable[[Evaluation], Any], put: _Put, *conditions: Any) -> None:
         self.questions.append((answer, conditions, put))
@@ -72,15 +75,57 @@ class Asked:
     def bounds(self) -> None:
         self._ask(stats.bounds, lambda to, found: to.update(bounds=found))
 
-    def report(self, store: Store, selection: Selection, counts: bool) -> Report:
-        """The answers, all of one moment per segment."""
-        tasks: list[Task] = [(selection.and_also(*more) if more else selection, answer) for answer, more, _ in self.questions]
+    def tasks(self, selection: Selection) -> list[Task]:
+        """The questions about the jobs of `selection`, in their order."""
+        return [(selection.and_also(*more) if more else selection, answer) for answer, more, _ in self.questions]
+
+    def report(self, answers: Iterable[Any]) -> Report:
+        """The answers to `tasks`, put into place."""
         found: dict[str, Any] = {}
-        for (_, _, put), answer in zip(self.questions, run(store, tasks) if tasks else [], strict=True):
+        for (_, _, put), answer in zip(self.questions, answers, strict=True):
             put(found, answer)
-        if not counts:
+        if not self.shows_counts:
             found.pop("counts", None)
         return Report(**found)
+
+
+def asked(
+    *,
+    counts: bool = False,
+    count: bool = False,
+    counts_by: Mapping[str, int | None] | None = None,
+    earliest_by: Mapping[str, str] | None = None,
+    durations: Collection[str] = (),
+    durations_by: Mapping[str, tuple[str, int | None]] | None = None,
+    histogram: Mapping[str, int] | None = None,
+    timeline: Mapping[str, Any] | None = None,
+    flags: bool = False,
+    bounds: bool = False,
+) -> Asked:
+    """The questions of `Query.report`."""
+    made = Asked(shows_counts=counts)
+    if counts or count:
+        made.counts()
+    made.counts_by(counts_by)
+    made.earliest_by(earliest_by)
+    made.durations(durations)
+    made.durations_by(durations_by)
+    made.histogram(histogram)
+    if timeline is not None:
+        made.timeline(timeline)
+    if flags:
+        made.flags()
+    if bounds:
+        made.bounds()
+    return made
+
+
+def answer(store: Store, wanted: Sequence[tuple[Selection, Asked]]) -> list[Report]:
+    """The reports in their order, from one read, all of one moment per segment."""
+    parts = [questions.tasks(selection) for selection, questions in wanted]
+    tasks = [task for part in parts for task in part]
+    answers = iter(run(store, tasks) if tasks else ())
+    return [questions.report(list(islice(answers, len(part)))) for (_, questions), part in zip(wanted, parts, strict=True)]
 
 
 def timeline_of(*, on: str = "recorded_at", after: Any = None, before: Any = None, buckets: int = 60) -> Callable[[Evaluation], Any]:

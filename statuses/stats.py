@@ -28,7 +28,7 @@ EXACT_SUM = 1 << 46
 def counts(evaluation: Evaluation) -> Answer[dict[State, int]]:
     """Jobs per state, all seven."""
     found = yield COUNTS
-    return states_of(sum_of(found))
+    return states_of(sum_of(found).tolist())
 
 
 def sum_of(found: Found) -> Array:
@@ -39,9 +39,9 @@ def sum_of(found: Found) -> Array:
     return total
 
 
-def states_of(numbers: Sequence[int] | Array) -> dict[State, int]:
+def states_of(numbers: Sequence[int]) -> dict[State, int]:
     """Numbers in the order of the states, by state."""
-    return dict(zip(_STATES, map(int, numbers), strict=True))
+    return dict(zip(_STATES, numbers, strict=True))
 
 
 def bounds(evaluation: Evaluation) -> Answer[Any]:

@@ -34,10 +34,8 @@ def timeline(evaluation: Evaluation, on: str, after: int | None, before: int | N
     )
     parts = yield look
     table = sum((part for _, part in parts), np.zeros((buckets, len(State)), np.int64))
-    return [
-        Bucket(start=from_us(start), end=from_us(end), counts=states_of(numbers))
-        for (start, end), numbers in zip(pairwise(edges), table, strict=True)
-    ]
+    moments = pairwise(map(from_us, edges))
+    return [Bucket(start=start, end=end, counts=states_of(numbers)) for (start, end), numbers in zip(moments, table.tolist(), strict=True)]
 
 
 def _ahead(on: str) -> Look:

@@ -95,14 +95,12 @@ class Stale:
 def stale(reading: Reading) -> Stale | None:
     """What the notice says; None where there is no such job, or they are what is shown.
 
-    Source: the report of the page, and where there are some, one more about them.
+    Source: the reports of the page.
     """
     count = reading.tiles.flags["stale"]
     if not count or "stale" in reading.jobs.flags:
         return None
-    query = reading.jobs.with_(state=None, flag="stale", sort=None).query
-    top = query.report(counts_by={"worker": 1}).counts_by["worker"]
-    top = [one for one in top if redact_text(one.value) == one.value]
+    top = [one for one in reading.silent.counts_by["worker"] if redact_text(one.value) == one.value] if reading.silent else []
     return Stale(
         count=count,
         after=formats.every(health.stale_after()),

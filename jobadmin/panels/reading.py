@@ -40,6 +40,8 @@ class Reading:
     names: int = TOP_NAMES
     """How many job names are wanted."""
     errors: int = TOP_ERRORS
+    seen: statuses.Version | None = None
+    """The version of the store, where it is known already."""
 
     @cached_property
     def grid(self) -> spans.Grid | None:
@@ -69,8 +71,8 @@ class Reading:
 
     @cached_property
     def version(self) -> statuses.Version:
-        """Source: the versions of the segments, one small read."""
-        return statuses.version()
+        """Source: the versions of the segments, one small read, unless known."""
+        return self.seen or statuses.version()
 
     @property
     def since(self) -> datetime | None:
@@ -87,10 +89,21 @@ class Reading:
         first, last = query.order_by(by).first(), query.order_by(f"-{by}").first()
         return (getattr(first, by), getattr(last, by)) if first and last else None
 
-    @cached_property
+    @property
     def report(self) -> Any:
-        """Everything about the jobs that match.  Source: one read of the columns."""
-        return self.jobs.query.report(counts=True, **self._asked)
+        """Everything about the jobs that match."""
+        return self._counted["report"]
+
+    @cached_property
+    def _counted(self) -> dict[str, Any]:
+        """The reports that need no other: about what matches, and for the tiles about what states and flags leave out, and about
+        the stretch before.  Source: one read of the columns."""
+        asked = {"report": (self.jobs.query, {"counts": True, **self._asked})}
+        if "tiles" in self.panels and {"state", "flag"} & self.jobs.given.keys():
+            asked["tiles"] = self._wider
+        if "tiles" in self.panels and (earlier := self._earlier) is not None:
+            asked["before"] = (earlier.query, {"counts": True, "flags": True})
+        return dict(zip(asked, statuses.together(*asked.values()), strict=True))
 
     @property
     def _asked(self) -> dict[str, Any]:
@@ -112,24 +125,43 @@ class Reading:
         """The counts by state whatever states and flags are asked for."""
         if not ({"state", "flag"} & self.jobs.given.keys()):
             return self.report
-        wider = self.jobs.with_(state=None, flag=None).query
-        return wider.report(counts=True, flags=True, timeline=self._timeline)
+        return self._counted["tiles"] if "tiles" in self._counted else statuses.together(self._wider)[0]
+
+    @property
+    def _wider(self) -> tuple[statuses.Query, dict[str, Any]]:
+        return self.jobs.with_(state=None, flag=None).query, {"counts": True, "flags": True, "timeline": self._timeline}
 
     def of_flag(self, flag: str) -> list[int]:
-        """The jobs that carry a flag, bucket by bucket.  Source: one question; none is asked where no job carries it."""
-        if self._timeline is None or not flag_counts(self.tiles)[flag]:
-            return []
-        query = self.jobs.with_(state=None, flag=flag, sort=None).query
-        return [sum(bucket.counts.values()) for bucket in query.timeline(**self._timeline)]
+        """The jobs that carry a flag, bucket by bucket."""
+        report = self._flagged.get(flag)
+        return [] if report is None else [sum(bucket.counts.values()) for bucket in report.timeline or ()]
+
+    @property
+    def silent(self) -> Any | None:
+        """Of the jobs without a sign of life, which worker has most, in `counts_by`; None where there are none."""
+        return self._flagged.get("stale")
 
     @cached_property
+    def _flagged(self) -> dict[str, Any]:
+        """Flag -> a report about the jobs that carry it.  Source: one read; none where no job carries any."""
+        asked = {}
+        for flag, number in flag_counts(self.tiles).items():
+            if number:
+                questions = {"timeline": self._timeline, "counts_by": {"worker": 1} if flag == "stale" else {}}
+                asked[flag] = (self.jobs.with_(state=None, flag=flag, sort=None).query, questions)
+        return dict(zip(asked, statuses.together(*asked.values()), strict=True)) if asked else {}
+
+    @property
     def before(self) -> Any | None:
         """The same counts in the stretch before; None where there is none, or the first job came later than it begins: what is
         compared with half a stretch grows of itself."""
+        return self._counted.get("before")
+
+    @property
+    def _earlier(self) -> JobFilter | None:
+        """The jobs of the stretch before, where all of it can be compared with."""
         previous = self.jobs.with_(state=None, flag=None).previous()
-        if previous is None or self.since is None or self.since > previous.after:
-            return None
-        return previous.query.report(counts=True, flags=True)
+        return None if previous is None or self.since is None or self.since > previous.after else previous
 
     @cached_property
     def totals(self) -> tuple[int, int]:

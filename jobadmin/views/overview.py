@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +15,7 @@ from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter, page_value
 from jobadmin.resolver import resolver
 from jobadmin.views.base import needs, page, render, render_filtered, wants_part
-from jobadmin.views.unchanged import unless_unchanged
+from jobadmin.views.unchanged import unless_unchanged, version_of
 
 
 @needs("view_job")
@@ -24,12 +25,14 @@ from jobadmin.views.unchanged import unless_unchanged
 def overview(request: HttpRequest) -> HttpResponse:
     """The jobs of the filter in numbers.  Source: one report, and one about the period before."""
     jobs = JobFilter.from_request(request)
+    seen = version_of(request)
+    jobs = replace(jobs, at=seen.at)
     mode = page_value(request, "chart", panels.MODES, "count")
     rank = page_value(request, "rank", panels.ranks(), "-total")
     part = page_value(request, "part", ("all", *panels.PANELS), "all")
     if part != "all" and wants_part(request):
         return one_panel(request, jobs, part, mode, rank)
-    reading = panels.Reading(jobs=jobs, names=panels.TOP_NAMES if rank == "-total" else panels.EVERY)
+    reading = panels.Reading(jobs=jobs, names=panels.TOP_NAMES if rank == "-total" else panels.EVERY, seen=seen)
     matched, total = reading.totals
     context = {
         "title": _("Jobs"),

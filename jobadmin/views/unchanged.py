@@ -44,7 +44,7 @@ def unless_unchanged(*, lists_jobs: bool) -> Callable[[View], View]:
             tag = _tag(request, lists_jobs) if looks else None
             if tag is not None and (same := not_modified(request, tag)):
                 return same
-            request.operations_ended = str(Operation.ended())
+            request.operations = Operation.standing()
             response = view(request, *args, **kwargs)
             if tag is not None and response.status_code == 200:
                 response.headers["ETag"] = tag
@@ -72,23 +72,31 @@ def entity_tag(*seen: Any) -> str:
 @require_safe
 def pulse(request: HttpRequest) -> HttpResponse:
     """204 while the store answers, 503 with the notice while it is away: what a page that looks seldom asks in between. The
-    answer tells whether an operation has ended since, here or elsewhere: `Operation.ended`, which the page carries, too.
-    Source: the store's clock, two small queries of the database."""
+    answer tells whether an operation has ended since, here or elsewhere: `Operation.standing`, which the page carries, too.
+    Source: the store's clock, one small query of the database."""
     statuses.server_time()
-    return HttpResponse(status=204, headers={"Cache-Control": "no-store", OPERATIONS: str(Operation.ended())})
+    return HttpResponse(status=204, headers={"Cache-Control": "no-store", OPERATIONS: str(Operation.standing().ended)})
+
+
+def version_of(request: HttpRequest) -> statuses.Version:
+    """The version of the store as this answer began, asked for once.  Raises: StoreUnavailable."""
+    version = getattr(request, "jobs_version", None)
+    if version is None:
+        version = request.jobs_version = statuses.version()
+    return version
 
 
 def _tag(request: HttpRequest, lists_jobs: bool) -> str | None:
     """What this look depends on, as an entity tag; None where that cannot be told.  Raises: StoreUnavailable, BadFilter.
     Source: the versions of the store's segments; where jobs run their heartbeats; one query of the database."""
-    version = statuses.version()
+    version = version_of(request)
     jobs = replace(JobFilter.from_request(request), at=version.at)
     silent = 0
     if _run(version.text, jobs.querystring()):
         if lists_jobs or "stale" in jobs.flags:
             return None
         silent = jobs.query.where(stale=True).count()
-    if Operation.any_active():
+    if Operation.standing().active:
         return None
     rights = [resolver().may(request.user, verb.permission) for verb in BULK.values()]
     return entity_tag(

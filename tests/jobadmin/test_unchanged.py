@@ -39,6 +39,7 @@ def test_a_look_at_a_store_that_did_not_change_reads_its_versions_alone(browse: 
 
     monkeypatch.setattr(statuses.store.Store, "pipeline", watched)
     monkeypatch.setattr(statuses.Query, "report", lambda *_, **__: pytest.fail("it counted"))
+    monkeypatch.setattr(statuses, "together", lambda *_: pytest.fail("it counted"))
 
     again = look(client, name, first["ETag"])
 
@@ -110,6 +111,7 @@ def test_the_pulse_tells_that_an_operation_ended_and_not_that_one_began_and_coun
     make_status("failed")
     client.get(reverse("jobadmin:overview"))
     monkeypatch.setattr(statuses.Query, "report", lambda *_, **__: pytest.fail("it counted"))
+    monkeypatch.setattr(statuses, "together", lambda *_: pytest.fail("it counted"))
 
     def pulse() -> str:
         return client.get(reverse("jobadmin:pulse"), headers={"HX-Request": "true"})["X-Operations-Ended"]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django.utils import timezone
 
@@ -60,6 +61,11 @@ def nice_step(highest: float, steps: int = STEPS, *, whole: bool = True) -> floa
 
 def stack(series: Sequence[tuple[str, Sequence[float]]], highest: float) -> list[Layer]:
     """Bars of each series standing on those before it."""
+    return list(_stack(tuple((name, tuple(values)) for name, values in series), highest))
+
+
+@lru_cache(maxsize=64)
+def _stack(series: tuple[tuple[str, tuple[float, ...]], ...], highest: float) -> tuple[Layer, ...]:
     floor = [0.0] * max((len(values) for _, values in series), default=0)
     layers = []
     for name, values in series:
@@ -72,11 +78,16 @@ def stack(series: Sequence[tuple[str, Sequence[float]]], highest: float) -> list
                 tops.append(f"M{x} {number(y - tall)}h{BAR}")
                 floor[index] += value
         layers.append(Layer(name=name, path="".join(bars), top="".join(tops)))
-    return layers
+    return tuple(layers)
 
 
 def sparkline(values: Sequence[float], points: int = 28, height: float = 26) -> tuple[str, str]:
     """(line, area) paths over a box 100 wide, the values summed into at most `points`."""
+    return _sparkline(tuple(values), points, height)
+
+
+@lru_cache(maxsize=256)
+def _sparkline(values: Sequence[float], points: int, height: float) -> tuple[str, str]:
     values = _summed(values, points)
     if len(values) < 2 or not any(values):
         return "", ""

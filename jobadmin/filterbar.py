@@ -98,10 +98,9 @@ class FilterBar:
 
     @cached_property
     def key(self) -> tuple[object, ...] | None:
-        """All that fields and links are made from, to compare; None where they say more: the store names the jobs of a workflow."""
-        if "workflow" in self.jobs.given:
-            return None
-        return self.view, self.path_args, tuple(self.jobs.params), tuple(self.extras.items())
+        """All that fields and links are made from, to compare; None where the filter has no such key."""
+        key = self.jobs.key
+        return None if key is None else (self.view, self.path_args, key, tuple(self.extras.items()))
 
     @property
     def action(self) -> str:

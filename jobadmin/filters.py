@@ -62,6 +62,10 @@ class Chip:
         return ", ".join([*self.values, *(_("not %s") % value for value in self.without)])
 
 
+#: Parameters and values of a filter, in the order of the URL.
+Key = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobFilter:
     """Which jobs a page shows. Never changes: `with_` makes another one."""
@@ -246,6 +250,16 @@ class JobFilter:
     def params(self) -> list[tuple[str, str]]:
         """The parameters in order, as a URL or hidden inputs carry them; defaults are left out."""
         return [(name, value) for name in PARAMETERS for value in self.given.get(name, ())]
+
+    @cached_property
+    def key(self) -> Key | None:
+        """All that links are made from, to compare; None where words say more: the store names the jobs of a workflow."""
+        return None if "workflow" in self.given else tuple(self.params)
+
+    @classmethod
+    def of_key(cls, key: Key) -> JobFilter:
+        """The filter that has this key."""
+        return cls(given={name: tuple(value for other, value in key if other == name) for name, _ in key})
 
     def querystring(self, **extra: str | None) -> str:
         """The parameters as text; `extra` adds what belongs to one page."""

@@ -5,58 +5,87 @@ Everything a job carries is escaped where it enters: the name once a row, the ad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cached_property, partial
 from html import escape
 
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
+from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter
 from jobadmin.formats import NOTHING, STATE_WORDS, count, cut, duration
 from jobadmin.panels.ranking import NAME_STATES, NameRow, NameTable
 from jobadmin.redaction import redact_text
+from jobadmin.remembered import piece
 
 #: Characters of a name that are shown.
 LONGEST_NAME = 80
 
 
-def name_rows(table: NameTable, jobs: JobFilter, without: Callable[[str], str]) -> SafeString:
-    """The rows, each number a link to the list of exactly those jobs; `without` makes the link that leaves a name out."""
-    return mark_safe("\n".join(Rows(table, jobs, without).html()))
+def name_rows(table: NameTable, jobs: JobFilter, bar: FilterBar) -> SafeString:
+    """The rows, each number a link to the list of exactly those jobs; `bar` makes the links that leave a name out."""
+    rows, place = Rows(table, jobs, bar), (jobs.key, bar.key, table.most_total, table.most_failure)
+    shown = ((row, redact_text(row.value)) for row in table.rows)
+    if None in place:
+        return mark_safe("\n".join(rows.html(row, name) for row, name in shown))
+    return mark_safe("\n".join(piece("row of a name", (row, name, *place), partial(rows.html, row, name)) for row, name in shown))
 
 
 class Rows:
-    """What the rows of one table have in common: words and addresses, made once."""
+    """What the rows of one table have in common: words and addresses, made once, and only where a row is made anew."""
 
-    def __init__(self, table: NameTable, jobs: JobFilter, without: Callable[[str], str]) -> None:
-        self.table, self.without = table, without
-        self.hint = escape(_("Show these; with Alt, the others"))
-        self.of_name = jobs.links("list", "name")
-        self.of_state = {state: jobs.links("list", "name", state=state) for state in NAME_STATES}
-        self.by_run_time = jobs.links("list", "name", sort="-run_time")
-        self.words = {state: escape(str(STATE_WORDS[state])) for state in NAME_STATES}
-        self.spoken = {state: word.lower() for state, word in self.words.items()}
-        self.total, self.rate = escape(_("Total")), escape(_("Failure rate"))
+    def __init__(self, table: NameTable, jobs: JobFilter, bar: FilterBar) -> None:
+        self.table, self.jobs, self.bar = table, jobs, bar
 
-    def html(self) -> Iterator[str]:
-        for row in self.table.rows:
-            shown = redact_text(row.value)
-            is_open, name = shown == row.value, escape(cut(shown, LONGEST_NAME))
-            address = self.of_name(row.value) if is_open else ""
-            cells = "".join(self._count(row, state, number, name, is_open) for state, number in row.cells)
-            total = f'<span class="j-withbar">{count(row.total)}{bar_markup(row.total, self.table.most_total)}</span>'
-            yield (
-                f'<tr role="row"><th role="rowheader" scope="row">{self._name(row, name, address)}</th>'
-                f'<td role="cell" class="j-num" data-label="{self.total}">{_link(address, total)}</td>{cells}'
-                f'<td role="cell" class="j-num" data-label="{self.rate}">{self._failure(row, is_open)}</td>'
-                f'<td role="cell" class="j-num" data-label="p95">{self._p95(row, is_open)}</td></tr>'
-            )
+    @cached_property
+    def without(self) -> Callable[[str], str]:
+        return self.bar.without("name")
+
+    @cached_property
+    def of_name(self) -> Callable[[str], str]:
+        return self.jobs.links("list", "name")
+
+    @cached_property
+    def of_state(self) -> dict[str, Callable[[str], str]]:
+        return {state: self.jobs.links("list", "name", state=state) for state in NAME_STATES}
+
+    @cached_property
+    def by_run_time(self) -> Callable[[str], str]:
+        return self.jobs.links("list", "name", sort="-run_time")
+
+    @cached_property
+    def words(self) -> dict[str, str]:
+        return {state: escape(str(STATE_WORDS[state])) for state in NAME_STATES}
+
+    @cached_property
+    def spoken(self) -> dict[str, str]:
+        return {state: word.lower() for state, word in self.words.items()}
+
+    @cached_property
+    def said(self) -> dict[str, str]:
+        return {"hint": escape(_("Show these; with Alt, the others")), "total": escape(_("Total")), "rate": escape(_("Failure rate"))}
+
+    def html(self, row: NameRow, shown: str) -> str:
+        """One row, its name as `shown`."""
+        is_open, name = shown == row.value, escape(cut(shown, LONGEST_NAME))
+        address = self.of_name(row.value) if is_open else ""
+        cells = "".join(self._count(row, state, number, name, is_open) for state, number in row.cells)
+        total = f'<span class="j-withbar">{count(row.total)}{bar_markup(row.total, self.table.most_total)}</span>'
+        return (
+            f'<tr role="row"><th role="rowheader" scope="row">{self._name(row, name, address)}</th>'
+            f'<td role="cell" class="j-num" data-label="{self.said["total"]}">{_link(address, total)}</td>{cells}'
+            f'<td role="cell" class="j-num" data-label="{self.said["rate"]}">{self._failure(row, is_open)}</td>'
+            f'<td role="cell" class="j-num" data-label="p95">{self._p95(row, is_open)}</td></tr>'
+        )
 
     def _name(self, row: NameRow, name: str, address: str) -> str:
         if not address:
             return _link("", name, "j-drill j-mono")
         exclude = escape(self.without(row.value))
-        return f'<a class="j-drill j-mono" href="{escape(address)}" data-exclude="{exclude}" title="{name}&#10;{self.hint}">{name}</a>'
+        return (
+            f'<a class="j-drill j-mono" href="{escape(address)}" data-exclude="{exclude}" title="{name}&#10;{self.said["hint"]}">{name}</a>'
+        )
 
     def _count(self, row: NameRow, state: str, number: int, name: str, is_open: bool) -> str:
         cell = f'<td role="cell" class="j-num" data-label="{self.words[state]}">'

@@ -64,7 +64,12 @@ def split_attempt(job_id: str) -> tuple[str, int | None]:
 
 def page_url(name: str, *args: str) -> str:
     """Address of a page of the dashboard, by the name of its URL."""
-    return _page_url(name, args, get_script_prefix(), get_urlconf() or settings.ROOT_URLCONF)
+    return _page_url(name, args, *place())
+
+
+def place() -> tuple[str, str]:
+    """Where the pages stand for this request: all that their addresses depend on beside what they are about."""
+    return get_script_prefix(), get_urlconf() or settings.ROOT_URLCONF
 
 
 @lru_cache(maxsize=1024)

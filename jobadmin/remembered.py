@@ -11,9 +11,9 @@ from threading import Lock
 from typing import Any
 
 from django.core.signals import setting_changed
-from django.urls import get_script_prefix, get_urlconf
 from django.utils import timezone
 
+from jobadmin.paths import place
 from jobadmin.viewing import present
 from jobadmin.words import language
 
@@ -40,7 +40,7 @@ def piece(name: Hashable, values: tuple[Hashable, ...], make: Callable[[], str])
 
 def _viewer() -> tuple[Any, ...]:
     """How who looks reads words and times, and where the pages stand for them."""
-    return language(), present(), timezone.get_current_timezone_name(), get_script_prefix(), get_urlconf()
+    return language(), present(), timezone.get_current_timezone_name(), *place()
 
 
 def _keep(key: Hashable, text: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobadmin.filters import FLAGS, JobFilter
-from jobadmin.panels import flag_counts
+from jobadmin.panels import addresses, flag_counts
 from statuses import Report, State
 
 
@@ -27,14 +28,13 @@ def strip(jobs: JobFilter, report: Report) -> dict[str, tuple[SlimTile, ...]]:
     """
     if {"state", "flag"} & jobs.given.keys():
         report = jobs.with_(state=None, flag=None).query.report(counts=True, flags=True)
-    flags = flag_counts(report)
+    flags, links = flag_counts(report), addresses(jobs, "list")
 
-    def tile(parameter: str, name: str, number: int) -> SlimTile:
-        chosen = jobs.states if parameter == "state" else jobs.flags
-        url = jobs.toggled(parameter, name).url("list")
-        return SlimTile(name=name, count=number, is_on=name in chosen, url=url)
+    def tile(name: str, number: int, chosen: Sequence[str]) -> SlimTile:
+        return SlimTile(name=name, count=number, is_on=name in chosen, url=links[name].toggle)
 
+    states, flagged = jobs.states, jobs.flags
     return {
-        "states": tuple(tile("state", state.value, report.counts[state]) for state in State),
-        "flags": tuple(tile("flag", flag, flags[flag]) for flag in FLAGS),
+        "states": tuple(tile(state.value, report.counts[state], states) for state in State),
+        "flags": tuple(tile(flag, flags[flag], flagged) for flag in FLAGS),
     }

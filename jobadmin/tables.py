@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -22,6 +22,7 @@ from jobadmin.paths import job_url
 from jobadmin.places import places
 from jobadmin.plans import applies
 from jobadmin.redaction import redact_text
+from jobadmin.remembered import piece
 from jobadmin.tokens import Token
 from jobadmin.verbs import Verb
 from jobadmin.words import gettext as _
@@ -167,6 +168,10 @@ class ResourcesColumn(JobColumn):
         """A secret stands in no address either: what holds one leads nowhere."""
         if shown != text:
             return format_html('<span class="j-chip j-chip--res" title="{}">{}</span>', shown, cells.cut(shown, 40))
+        return table.remembered("resource", text, lambda: self._link(text, table))
+
+    @staticmethod
+    def _link(text: str, table: JobTable) -> SafeString:
         title = table.words["resource"] % {"resource": text}
         return mark_safe(
             f'<a class="j-chip j-chip--res" href="{escape(table.link("resource", text))}" '
@@ -325,6 +330,9 @@ class JobTable(tables.Table):
         shown = self.shown(text)
         if shown != text:
             return format_html('<span title="{}">{}</span>', shown, cells.cut(shown, 60))
+        return self.remembered(parameter, text, lambda: self._value_link(parameter, text))
+
+    def _value_link(self, parameter: str, text: str) -> SafeString:
         return format_html(
             '<a class="j-plain" href="{}" data-exclude="{}" title="{}">{}</a>',
             self.link(parameter, text),
@@ -332,6 +340,11 @@ class JobTable(tables.Table):
             self.words["value"],
             cells.cut(text, 60),
         )
+
+    def remembered(self, parameter: str, text: str, make: Callable[[], SafeString]) -> SafeString:
+        """The link that filters by a value, made once for the same filter: rows come and go, their queues and resources stay."""
+        key = self.selection.key
+        return make() if key is None else mark_safe(piece("value in a row", (parameter, text, key), make))
 
     def _ways(self, name: str) -> Sequence[tuple[str, str, str]]:
         """To the jobs of this name, and to the others."""

@@ -1,7 +1,7 @@
 """What the panels of the overview show, made from one reading of the store."""
 
 from jobadmin.panels.causes import error_rows, errors
-from jobadmin.panels.counts import stale, tiles
+from jobadmin.panels.counts import addresses, stale, tiles
 from jobadmin.panels.guard import guarded
 from jobadmin.panels.ranking import names, ranks
 from jobadmin.panels.reading import EVERY, PANELS, TOP_NAMES, Reading, flag_counts
@@ -16,6 +16,7 @@ __all__ = [
     "TOP_NAMES",
     "Reading",
     "activity",
+    "addresses",
     "durations",
     "error_rows",
     "errors",

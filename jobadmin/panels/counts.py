@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
 from jobadmin import charts, formats, health
-from jobadmin.filters import FLAGS, JobFilter
+from jobadmin.filters import FLAGS, JobFilter, Key
 from jobadmin.panels.reading import Reading, flag_counts, series_by_state
+from jobadmin.paths import place
 from jobadmin.redaction import redact_text
 from statuses import State
 
@@ -37,6 +40,7 @@ def tiles(reading: Reading, view: str, path_args: tuple[str, ...] = ()) -> dict[
     counts, flags = reading.tiles.counts, flag_counts(reading.tiles)
     total, series = sum(counts.values()), {**series_by_state(reading.tiles), **{flag: reading.of_flag(flag) for flag in FLAGS}}
     was = {**reading.before.counts, **flag_counts(reading.before)} if reading.before else {}
+    links = addresses(reading.jobs, view, path_args)
 
     def tile(parameter: str, name: str, number: int, share: str) -> Tile:
         line, area = charts.sparkline(series.get(name, ()))
@@ -49,8 +53,8 @@ def tiles(reading: Reading, view: str, path_args: tuple[str, ...] = ()) -> dict[
             line=line,
             area=area,
             is_on=name in chosen,
-            toggle_url=reading.jobs.toggled(parameter, name).url(view, *path_args),
-            list_url=_tile_list(reading.jobs, parameter, name).url("list"),
+            toggle_url=links[name].toggle,
+            list_url=links[name].jobs,
         )
 
     return {
@@ -61,6 +65,35 @@ def tiles(reading: Reading, view: str, path_args: tuple[str, ...] = ()) -> dict[
             tile("flag", flag, flags[flag], _("of %s") % formats.count(_flaggable(counts, flag))) for flag in FLAGS
         ],
     }  # fmt: skip
+
+
+class Addresses(NamedTuple):
+    """Where a tile leads."""
+
+    toggle: str
+    """The page with its state or flag switched on, or off again."""
+    jobs: str
+    """The list of exactly the jobs it counts."""
+
+
+def addresses(jobs: JobFilter, view: str, path_args: tuple[str, ...] = ()) -> Mapping[str, Addresses]:
+    """State or flag -> where its tile leads: made once for the same filter."""
+    if jobs.key is None:
+        return _addresses(jobs, view, path_args)
+    return _same_addresses(jobs.key, view, path_args, *place())
+
+
+@lru_cache(maxsize=256)
+def _same_addresses(key: Key, view: str, path_args: tuple[str, ...], *_place: str) -> Mapping[str, Addresses]:
+    return _addresses(JobFilter.of_key(key), view, path_args)
+
+
+def _addresses(jobs: JobFilter, view: str, path_args: tuple[str, ...]) -> Mapping[str, Addresses]:
+    names = [("state", state.value) for state in State] + [("flag", flag) for flag in FLAGS]
+    return {
+        name: Addresses(jobs.toggled(parameter, name).url(view, *path_args), _tile_list(jobs, parameter, name).url("list"))
+        for parameter, name in names
+    }
 
 
 def _tile_list(jobs: JobFilter, parameter: str, name: str) -> JobFilter:

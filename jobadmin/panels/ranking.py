@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ class NameRow:
 
     value: str
     total: int
-    counts: Mapping[str, int]
+    counts: Mapping[str, int] = field(hash=False)
     failure: float
     """Share of the ended jobs that failed, 0 to 1."""
     ended: int
@@ -68,7 +68,7 @@ NAME_STATES = ("queued", "started", "succeeded", "failed", "killed")
 class NameTable:
     """Job names, ranked."""
 
-    rows: list[NameRow]
+    rows: tuple[NameRow, ...]
     distinct: int
     """How many names there are in all."""
     rank: str
@@ -107,7 +107,7 @@ def names(reading: Reading, rank: str, limit: int | None = TOP_NAMES) -> NameTab
         rows.sort(key=RANKS[bare], reverse=rank.startswith("-"))
     rows = rows[:limit]
     return NameTable(
-        rows=rows,
+        rows=tuple(rows),
         distinct=reading.report.distinct["job_name"],
         rank=rank,
         most_total=max((row.total for row in rows), default=0),

@@ -207,7 +207,7 @@ def filter_url(jobs: JobFilter, viewname: str = "list", *args: str, **changes: A
 @register.simple_tag(name="name_rows")
 def rows_of_names(shown: NameTable, jobs: JobFilter, bar: FilterBar) -> SafeString:
     """``{% name_rows shown filter bar %}``: the rows of the table of job names."""
-    return name_rows(shown, jobs, bar.without("name"))
+    return name_rows(shown, jobs, bar)
 
 
 @register.simple_tag

@@ -24,12 +24,16 @@ class Remembered(template.Node):
     def render(self, context: template.Context) -> str:
         values = tuple([value.resolve(context, ignore_failures=True) for value in self.values])
         if any(value is None for value in values):
-            return self.nodelist.render(context)
+            return self.inside(context)
         if not self.has_token:
-            return piece(self, values, lambda: self.nodelist.render(context))
+            return piece(self, values, lambda: self.inside(context))
         token = str(context.get("csrf_token"))
-        found = piece(self, values, lambda: self.nodelist.render(context).replace(token, _TOKEN))
+        found = piece(self, values, lambda: self.inside(context).replace(token, _TOKEN))
         return found.replace(_TOKEN, token)
+
+    def inside(self, context: template.Context) -> str:
+        """What stands within, made now."""
+        return self.nodelist.render(context)
 
 
 @register.tag

@@ -35,7 +35,7 @@ def names(request: HttpRequest) -> HttpResponse:
     matched, total = reading.totals
     table = panels.names(reading, rank, limit=None)
     rows = numbered(request, table.rows, NAMES_PER_PAGE)
-    context = {"title": _("Job names"), "rank": rank, "shown": replace(table, rows=list(rows)), "rows": rows}
+    context = {"title": _("Job names"), "rank": rank, "shown": replace(table, rows=tuple(rows)), "rows": rows}
     return render_filtered(request, "names", jobs, context, matched=matched, total=total)
 
 

@@ -12,6 +12,7 @@ from django.urls import reverse, set_script_prefix
 from django.utils import timezone, translation
 
 from jobadmin import remembered
+from jobadmin.templatetags.remembered import Remembered
 from jobadmin.viewing import Viewing, viewed_by
 from statuses.testing import frozen_clock, make_status
 
@@ -135,7 +136,27 @@ def test_a_page_from_memory_is_the_page(page, browse, some, monkeypatch):
     anew = bare(client.get(reverse(f"jobadmin:{page}"), EVERYTHING).content.decode())
 
     assert first == again == anew
-    assert remembered._pieces
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["whole", "part"])
+def test_the_second_look_makes_no_piece_anew(page, headers, browse, some, monkeypatch):
+    made: list[str] = []
+    inside = Remembered.inside
+
+    def watched(self: Remembered, context: Context) -> str:
+        made.append(self.origin.name)
+        return inside(self, context)
+
+    monkeypatch.setattr(Remembered, "inside", watched)
+    client, address = browse(), reverse(f"jobadmin:{page}")
+
+    client.get(address, EVERYTHING, headers=headers)
+    assert len(made) > 3
+    made.clear()
+    client.get(address, EVERYTHING, headers=headers)
+
+    assert made == []
 
 
 @pytest.mark.parametrize("page", PAGES)

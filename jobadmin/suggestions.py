@@ -13,7 +13,7 @@ from jobadmin.tokens import Token
 #: Parameter -> what the library counts by.
 FIELDS = {**TEXT_FIELDS, "resource": EXACT["resource"]}
 #: What the field of resources suggests besides, and how many of each: people type there whatever they know.
-BESIDES = ("name", "queue", "user")
+BESIDES = ("name", "queue", "user", "error")
 MOST_BESIDES = 3
 #: Suggestions shown at once.
 MOST = 9

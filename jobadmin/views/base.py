@@ -124,7 +124,7 @@ def render_filtered(
 
     The part that changes is ``jobadmin/_<name>_main.html``; `matched` is how many jobs the filter matches, `total` how
     many there are (counted here unless given), `url_name` and `path_args` are the page's own URL. A search that finds
-    nothing, and means one job name, queue, user or worker that there is, leads to the page with that filter.
+    nothing, and means one job name, queue, user, worker or error that there is, leads to the page with that filter.
     """
     from jobadmin.filterbar import FilterBar
 

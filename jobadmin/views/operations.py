@@ -29,7 +29,7 @@ from jobadmin.views.unchanged import MOST_SECONDS, entity_tag, not_modified
 
 #: Operations a page of the list.
 _ROWS = 50
-_PARAMETERS = ("action", "user", "page")
+_PARAMETERS = ("action", "user", "page", "upto")
 #: Seconds between two looks of the list.
 _REFRESH_SECONDS = 5
 
@@ -51,6 +51,10 @@ def operations(request: HttpRequest) -> HttpResponse:
         found = found.filter(action=action)
     if user:
         found = found.filter(username=user)
+    kept = [(name, value) for name, value in (("action", action), ("user", user)) if value]
+    upto = _upto(request)
+    if upto:
+        found = found.filter(pk__lte=upto)
     shown = numbered(request, found, _ROWS)
     context = {
         **_tabs(),
@@ -64,7 +68,8 @@ def operations(request: HttpRequest) -> HttpResponse:
         "verbs": ALL.values(),
         "action": action,
         "user_filter": user,
-        "kept": urlencode([(name, value) for name, value in (("action", action), ("user", user)) if value]),
+        "newest": urlencode(kept),
+        "kept": urlencode([*kept, ("upto", upto or (shown[0].pk if shown else 0))]),
     }
     if tag is None:
         return render(request, "jobadmin/operations.html", context)
@@ -132,6 +137,14 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
     if found.action not in BULK:
         raise Http404
     return redirect(selection_of(found).url("bulk", found.action))
+
+
+def _upto(request: HttpRequest) -> int | None:
+    """The operation that the first page began with, so that those that begin meanwhile shift none of the others.  Raises: BadFilter."""
+    text = request.GET.get("upto", "")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise BadFilter("upto", text[:100], _("the number of an operation"))
+    return int(text) if text else None
 
 
 def _refuse_unknown(request: HttpRequest) -> None:

@@ -95,6 +95,23 @@ def test_a_word_nobody_can_read_is_said(word: str, why: str) -> None:
         run("jobs", "counts", word)
 
 
+def test_a_text_that_is_searched_for_in_vain_is_said_and_what_it_could_mean() -> None:
+    job = make_status("failed", job_name="mail.send", job_args={"book": "Book:53"})
+
+    found = run("jobs", "list", "q=Book:53", "span=all")
+    name, begun, nothing = (run("jobs", "list", f"q={text}") for text in ("mail.send", job.id[:13], "nowhere"))
+
+    assert "1 of 1 jobs" in found and "q=" not in found
+    assert "0 of 0 jobs" in name and "q=mail.send: no id of a job and no resource; there is name=mail.send\n" in name
+    assert f"no id of a job and no resource; there is id={job.id}\n" in begun
+    assert "q=nowhere: no id of a job and no resource\n" in nothing
+
+
+def test_a_word_that_has_one_value_is_not_taken_twice() -> None:
+    with pytest.raises(CommandError, match="span has one value, not 2: 1h, 24h"):
+        run("jobs", "list", "span=1h", "span=24h")
+
+
 def test_a_star_behind_a_resource_is_said_to_be_no_prefix() -> None:
     make_status("queued", job_args={"package": "Package:django"})
 

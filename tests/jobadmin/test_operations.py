@@ -1,6 +1,8 @@
 """Operations carried out: what they do, that it adds up, that they survive, stop, and can be taken back."""
 
+import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -477,6 +479,29 @@ def test_what_is_kept_of_an_operation_is_said_where_its_filter_cannot_be_read(br
     text = browse().get(reverse("jobadmin:operations")).content.decode()
 
     assert "red jobs" in text and "hush" not in text
+
+
+def test_older_operations_do_not_shift_while_others_begin(browse) -> None:
+    def began(number: int) -> None:
+        Operation.objects.bulk_create(Operation(action="retry", username="marta", state="done") for _ in range(number))
+
+    def shown(text: str) -> list[int]:
+        return [int(pk) for pk in re.findall(r'id="operation-row-(\d+)"', text)]
+
+    began(120)
+    client, url = browse(), reverse("jobadmin:operations")
+    first = client.get(url, {"action": "retry"}).content.decode()
+    older = unescape(re.search(r'href="(\?page=2[^"]*)"', first)[1])
+    began(3)
+    second = client.get(url + older).content.decode()
+    newest = Operation.objects.latest("pk").pk
+
+    assert (shown(first)[0], shown(second)[0]) == (newest - 3, newest - 53)
+    assert shown(first)[-1] == shown(second)[0] + 1
+    assert "of 120" in second and 'href="?action=retry"' in second
+    third = client.get(url + unescape(re.search(r'href="(\?page=3[^"]*)"', second)[1])).content.decode()
+    assert shown(third)[0] == shown(second)[-1] - 1 and re.search(r'href="\?page=2[^"]*upto=', third)
+    assert client.get(url, {"upto": "<b>"}).status_code == 400
 
 
 def test_a_look_at_the_list_costs_nothing_until_an_operation_begins_moves_or_ends(browse) -> None:

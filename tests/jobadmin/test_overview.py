@@ -12,7 +12,7 @@ import statuses
 from jobadmin import panels
 from jobadmin.filters import JobFilter
 from jobadmin.panels import Reading, causes
-from jobadmin.paths import quote
+from jobadmin.paths import job_url, quote
 from jobadmin.tokens import Token
 from jobadmin.views import overview as overview_view
 from statuses import State
@@ -543,6 +543,20 @@ def test_a_search_for_what_is_nowhere_says_where_it_was_looked_for_and_what_hold
     assert "“&lt;b&gt;zzz” was looked for, as a whole, among the ids of jobs, here and in their engines, resources, job names" in nowhere
     assert 'id="j-places"' not in nowhere
     assert re.search(r'<li>Job name <a class="j-mono j-breaks" href="[^"]*name=plan.rebuild">plan.rebuild</a>', near)
+
+
+def test_the_type_of_an_error_and_the_beginning_of_an_id_are_found(browse, some):
+    failed = make_status("failed", job_name="mail.send", error={"class": "mail.NoRoute"})
+    text = browse("view_job").get(reverse("jobadmin:list"), {"q": "noroute"}).content.decode()
+    link = re.search(r'<li>Error <a class="j-mono j-breaks" href="([^"]*)">([^<]*)</a>', text)
+
+    assert link[2] == "mail.NoRoute" and listed(unescape(link[1])) == 1
+    assert suggested(browse("view_job", name="other"), "resource", prefix="noRoute") == {"mail.NoRoute": 1}
+    for beginning in (failed.id[:11], failed.id[:23].upper(), failed.id[:35]):
+        text = browse("view_job", name=beginning).get(reverse("jobadmin:overview"), {"q": beginning}).content.decode()
+        assert f'<li>Job <a class="j-mono j-breaks" href="{job_url(failed.id)}">{failed.id}</a>' in text
+    for none in ("deadbeef", failed.id[:7], failed.id[:10] + "zz", "f" * 31):
+        assert failed.id not in browse("view_job", name=none).get(reverse("jobadmin:list"), {"q": none}).content.decode()
 
 
 def test_a_search_for_a_resource_that_other_filters_leave_out_is_no_search_for_something_else(browse, some):

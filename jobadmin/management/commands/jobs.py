@@ -14,10 +14,11 @@ from django.http import QueryDict
 from django.utils import timezone
 
 import statuses
-from jobadmin import exports, fleetrows, formats, plans, verbs
+from jobadmin import exports, fleetrows, formats, plans, search, verbs
 from jobadmin.directions import shown_in_terminal
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
 from jobadmin.models import Operation
+from jobadmin.parameters import SINGLE
 from jobadmin.paths import split_attempt
 from jobadmin.redaction import redact, redact_text
 from statuses import Changed, State, Status
@@ -85,6 +86,10 @@ class Command(BaseCommand):
         chosen = _filter(words, acting=acting)
         for text in chosen.not_prefixes:
             self._warn(f"resource={text}: a resource is looked for by its whole text, this is not taken for a prefix")
+        if chosen.q and not search.is_found(chosen.q):
+            meant = [f"{name}={chosen.q}" for name in search.parameters_of(chosen.q)]
+            meant += [f"id={id}" for id in search.ids_beginning(chosen.q)]
+            self._warn(f"q={chosen.q}: no id of a job and no resource" + (f"; there is {', '.join(meant)}" if meant else ""))
         return chosen
 
     # Looking
@@ -239,6 +244,9 @@ def _filter(words: Sequence[str], *, acting: bool = False) -> JobFilter:
         if not equals:
             raise CommandError(f"{word!r} is no filter: expected NAME=VALUE with one of {', '.join(PARAMETERS)}")
         query.appendlist(name, value)
+    for name in SINGLE:
+        if len(given := query.getlist(name)) > 1:
+            raise CommandError(f"{name} has one value, not {len(given)}: {', '.join(given)}")
     if "id" in query and "span" not in query and "from" not in query:
         query["span"] = "all"
     return JobFilter.from_querydict(query)

@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from jobadmin.actions import ACTIONS
-from jobadmin.formats import NOTHING, brief, count, cut, duration
+from jobadmin.formats import NOTHING, count, cut, duration
 from jobadmin.paths import HERE, page_url, quote, segment
 from jobadmin.redaction import redact, redact_text
 from jobadmin.templatetags.jobadmin import flag_badge, icon, state_badge
@@ -44,7 +44,7 @@ def progress(job: Status, now: datetime) -> SafeString:
     # Not rounded up: 100 % is for what is done. The little more makes 0.57 what it says.
     percent = int(job.progress * 100 + 1e-6)
     if is_stale(job, now):
-        note = _("no sign for %(time)s") % {"time": brief((now - job.heartbeat_at).total_seconds())}
+        note = _("no sign for %(time)s") % {"time": duration((now - job.heartbeat_at).total_seconds())}
     else:
         note = cut(redact_text(job.progress_message or _out_of(job)), 120)
     return format_html(
@@ -68,7 +68,7 @@ def outcome(job: Status, now: datetime) -> tuple[str, bool]:
     if job.state == State.killed:
         return _killed(job), False
     if is_stale(job, now):
-        return _("no sign for %(time)s") % {"time": brief((now - job.heartbeat_at).total_seconds())}, False
+        return _("no sign for %(time)s") % {"time": duration((now - job.heartbeat_at).total_seconds())}, False
     if job.state == State.unknown:
         return job.error_summary or _("No engine has a record of it"), False
     return job.progress_message or "", False

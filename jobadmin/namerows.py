@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter
 from jobadmin.formats import NOTHING, STATE_WORDS, count, cut, duration
-from jobadmin.panels.ranking import NAME_STATES, NameRow, NameTable
+from jobadmin.panels.ranking import NameRow, NameTable
 from jobadmin.redaction import redact_text
 from jobadmin.remembered import piece
 
@@ -25,7 +25,7 @@ LONGEST_NAME = 80
 
 def name_rows(table: NameTable, jobs: JobFilter, bar: FilterBar) -> SafeString:
     """The rows, each number a link to the list of exactly those jobs; `bar` makes the links that leave a name out."""
-    rows, place = Rows(table, jobs, bar), (jobs.key, bar.key, table.most_total, table.most_failure)
+    rows, place = Rows(table, jobs, bar), (jobs.key, bar.key, table.states, table.most_total, table.most_failure)
     shown = ((row, redact_text(row.value)) for row in table.rows)
     if None in place:
         return mark_safe("\n".join(rows.html(row, name) for row, name in shown))
@@ -48,7 +48,7 @@ class Rows:
 
     @cached_property
     def of_state(self) -> dict[str, Callable[[str], str]]:
-        return {state: self.jobs.links("list", "name", state=state) for state in NAME_STATES}
+        return {state: self.jobs.links("list", "name", state=state) for state in self.table.states}
 
     @cached_property
     def by_run_time(self) -> Callable[[str], str]:
@@ -56,7 +56,7 @@ class Rows:
 
     @cached_property
     def words(self) -> dict[str, str]:
-        return {state: escape(str(STATE_WORDS[state])) for state in NAME_STATES}
+        return {state: escape(str(STATE_WORDS[state])) for state in self.table.states}
 
     @cached_property
     def spoken(self) -> dict[str, str]:
@@ -70,8 +70,8 @@ class Rows:
         """One row, its name as `shown`."""
         is_open, name = shown == row.value, escape(cut(shown, LONGEST_NAME))
         address = self.of_name(row.value) if is_open else ""
-        cells = "".join(self._count(row, state, number, name, is_open) for state, number in row.cells)
-        total = f'<span class="j-withbar">{count(row.total)}{bar_markup(row.total, self.table.most_total)}</span>'
+        cells = "".join(self._count(row, state, row.counts[state], name, is_open) for state in self.table.states)
+        total = self._with_bar(count(row.total), row.total, self.table.most_total)
         return (
             f'<tr role="row"><th role="rowheader" scope="row">{self._name(row, name, address)}</th>'
             f'<td role="cell" class="j-num" data-label="{self.said["total"]}">{_link(address, total)}</td>{cells}'
@@ -96,9 +96,7 @@ class Rows:
         return f"{cell}{_link(address, words, label=f'{words} {self.spoken[state]}, {name}')}</td>"
 
     def _failure(self, row: NameRow, is_open: bool) -> str:
-        inside = (
-            f'<span class="j-withbar">{escape(row.failure_words)}{bar_markup(row.failure, self.table.most_failure, " s-failed")}</span>'
-        )
+        inside = self._with_bar(escape(row.failure_words), row.failure, self.table.most_failure, " s-failed")
         if not row.counts["failed"]:
             return f'<span class="j-drill is-nil">{inside}</span>'
         return _link(self.of_state["failed"](row.value) if is_open else "", inside, "j-drill j-strong" if row.is_notable else "j-drill")
@@ -106,8 +104,13 @@ class Rows:
     def _p95(self, row: NameRow, is_open: bool) -> str:
         if row.p95 is None:
             return f'<span class="is-nil">{NOTHING}</span>'
-        inside = f'<span class="j-withbar">{escape(duration(row.p95))}{bar_markup(row.p95_bar, 1)}</span>'
-        return _link(self.by_run_time(row.value) if is_open else "", inside)
+        return _link(self.by_run_time(row.value) if is_open else "", self._with_bar(escape(duration(row.p95)), row.p95_bar, 1))
+
+    def _with_bar(self, words: str, part: float, whole: float, colours: str = "") -> str:
+        """The words and their bar; without it where there are so many columns that names would be cut for it."""
+        if not self.table.has_bars:
+            return words
+        return f'<span class="j-withbar">{words}{bar_markup(part, whole, colours)}</span>'
 
 
 def _link(address: str, inside: str, css: str = "j-drill", *, label: str = "") -> str:

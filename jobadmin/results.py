@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from jobadmin.filters import BadFilter
-from jobadmin.formats import brief, count
+from jobadmin.formats import count, duration
 from jobadmin.models import Operation
 from jobadmin.plans import Line
 from jobadmin.redaction import redact_text
@@ -86,7 +86,7 @@ class Result:
             return ""
         elapsed = (timezone.now() - operation.started_at).total_seconds()
         seconds = elapsed * (operation.announced - operation.done) / operation.done
-        return _("about %(time)s left") % {"time": brief(max(1, round(seconds)))}
+        return _("about %(time)s left") % {"time": duration(max(1, round(seconds)))}
 
     @property
     def took(self) -> float | None:

@@ -41,27 +41,24 @@ class NameRow:
     def is_notable(self) -> bool:
         return self.failure >= NOTABLE_FAILURES and self.counts["failed"] > 1
 
-    @property
-    def cells(self) -> list[tuple[str, int]]:
-        """State and count, a column each."""
-        return [(state, self.counts[state]) for state in NAME_STATES]
-
 
 _STATES = tuple(state.value for state in State)
 #: What the table of names can be ranked by: column -> the number that decides.
 RANKS: Mapping[str, Callable[[NameRow], Any]] = {
     "total": lambda row: row.total,
+    "unqueued": lambda row: row.counts["unqueued"],
     "queued": lambda row: row.counts["queued"],
     "started": lambda row: row.counts["started"],
     "succeeded": lambda row: row.counts["succeeded"],
     "failed": lambda row: row.counts["failed"],
     "killed": lambda row: row.counts["killed"],
+    "unknown": lambda row: row.counts["unknown"],
     "failure": lambda row: row.failure,
     "p95": lambda row: row.p95 or 0.0,
 }
 RANK_NAMES = ("name", *RANKS)
-#: States that the table of names has a column for.
-NAME_STATES = ("queued", "started", "succeeded", "failed", "killed")
+#: States that the table of names has a column for, whatever there is. The others have one where a job is in them.
+NAME_STATES = frozenset({"queued", "started", "succeeded", "failed", "killed"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,19 +68,22 @@ class NameTable:
     rows: tuple[NameRow, ...]
     distinct: int
     """How many names there are in all."""
+    states: tuple[str, ...]
+    """Those with a column: the counts of a row make its total."""
     rank: str
     """Column, ``-`` for descending."""
     most_total: int
     most_failure: float
 
     @property
+    def has_bars(self) -> bool:
+        """Whether there is room for bars beside the numbers."""
+        return len(self.states) == len(NAME_STATES)
+
+    @property
     def column(self) -> str:
         """The column it is ranked by."""
         return self.rank.removeprefix("-")
-
-    @property
-    def states(self) -> tuple[str, ...]:
-        return NAME_STATES
 
 
 def ranks() -> tuple[str, ...]:
@@ -109,6 +109,7 @@ def names(reading: Reading, rank: str, limit: int | None = TOP_NAMES) -> NameTab
     return NameTable(
         rows=tuple(rows),
         distinct=reading.report.distinct["job_name"],
+        states=tuple(name for name in _STATES if name in NAME_STATES or name == bare or reading.report.counts[State(name)]),
         rank=rank,
         most_total=max((row.total for row in rows), default=0),
         most_failure=max((row.failure for row in rows), default=0),

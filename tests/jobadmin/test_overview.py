@@ -158,6 +158,24 @@ def test_names_are_ranked_over_all_of_them_not_over_the_ten_that_are_shown(brows
     assert 'aria-sort="descending"><a class="j-sort" id="j-rank-failed"' in page
 
 
+@pytest.mark.parametrize("view", ["overview", "names"])
+def test_the_counts_of_a_name_make_its_total(browse, some, view):
+    client, url = browse("view_job"), reverse(f"jobadmin:{view}")
+
+    def columns() -> list[str]:
+        return re.findall(r'id="j-rank-(\w+)"', client.get(url).content.decode())
+
+    assert columns() == ["name", "total", "queued", "started", "succeeded", "failed", "killed", "failure", "p95"]
+    make_status("unqueued", job_name="mail.send")
+    make_status("unknown", job_name="mail.send")
+    text = client.get(url, {"rank": "-unknown"}).content.decode()
+
+    assert columns() == ["name", "total", "unqueued", "queued", "started", "succeeded", "failed", "killed", "unknown", "failure", "p95"]
+    first = re.search(r'<tbody.*?<tr role="row">(.*?)</tr>', text, re.DOTALL)[1]
+    numbers = [int(re.sub(r"<[^>]*>", "", cell)) for cell in re.findall(r'<td role="cell" class="j-num"[^>]*>(.*?)</td>', first)[:8]]
+    assert "mail.send" in first and numbers[0] == sum(numbers[1:]) == 9 and numbers[1] == numbers[7] == 1
+
+
 def test_one_page_asks_once_for_its_report_and_the_one_about_the_period_before(browse, some, monkeypatch):
     asked, real = [], statuses.together
     monkeypatch.setattr(statuses, "together", lambda *what: asked.append(what) or real(*what))

@@ -141,7 +141,10 @@ def _request_kill(status: Status, by: str, reason: str) -> Outcome:
         return _changed(_("Killed: it had not started and never will."), "killed")
     if lost.is_lost(status):
         return _changed(_with_outlook(_("Asked to stop, but no living worker seems to run it that could hear it."), status), "requested")
-    return _changed(_("Asked to stop. It ends at its next checkpoint; the page shows it as killed once the job says so."), "requested")
+    words = _(
+        "Asked to stop. It ends at its next checkpoint, code without one runs to its end; the page shows it as killed once it says so."
+    )
+    return _changed(words, "requested")
 
 
 def _kill_now(status: Status, by: str, reason: str) -> Outcome:
@@ -213,7 +216,9 @@ ACTIONS: dict[str, Action] = {
     for action in (
         Action(
             verb=verbs.KILL,
-            title=gettext_lazy("Asks the job to stop at its next checkpoint. A job that waits never starts."),
+            title=gettext_lazy(
+                "Asks the job to stop at its next checkpoint; code without one runs to its end. A job that waits never starts."
+            ),
             perform=_request_kill,
             why_not=may_request_kill,
         ),

@@ -132,7 +132,10 @@ KILL = Verb(
     short=_("Bulk kill"),
     states=(*_WAITING, State.started, State.unknown),
     once=(State.started, State.unknown),
-    explanation=_("Queued jobs never start. Started jobs are asked to stop and end at their next checkpoint. A kill cannot be undone."),
+    explanation=_(
+        "Queued jobs never start. Started jobs are asked to stop and end at their next checkpoint; code without one runs to its end. "
+        "A kill cannot be undone."
+    ),
     question=ngettext_lazy("Request kill for %(n)s job?", "Request kill for %(n)s jobs?", "count"),
     question_some=ngettext_lazy("Request kill for %(n)s of %(total)s job?", "Request kill for %(n)s of %(total)s jobs?", "count"),
     button=ngettext_lazy("Request kill for %(n)s", "Request kill for %(n)s", "count"),

@@ -19,6 +19,14 @@ from statuses.embedded import EmbeddedServer, find_binary, socket_url
 #: One directory a run: server, database, logs. Short, so that sockets fit.
 RUN_DIR = Path(tempfile.mkdtemp(prefix="jobadmin-test-"))
 pytest_plugins = ["statuses.testing.fixtures"]
+#: Features of the browser that stories do without. Each window readies the suggestions of an address line that nobody sees, two pages
+#: of their own: as much work as most stories. The others are what Playwright leaves out; it says so once, and the last word counts.
+WITHOUT = (
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup",
+    "AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay", "MediaRouter", "NetworkTimeServiceQuerying", "OptimizationHints",
+    "PaintHolding", "PreconnectToSearch", "ThirdPartyStoragePartitioning",
+)  # fmt: skip
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 if "jobadmin.settings" in sys.modules:
@@ -163,7 +171,7 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", f"--disable-features={','.join(WITHOUT)}"])
         yield chromium
         chromium.close()
 

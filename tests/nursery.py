@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class Child:
 
 
 class Nursery:
-    """A process that forks others. It goes when this one does, the others do not."""
+    """A process that forks others. It goes when this one does, however that ends, and takes along what runs of the others."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -138,6 +138,12 @@ class _Forking:
                 if self._fork(files):
                     return pickle.loads(request)
 
+    def end_all(self) -> None:
+        """End what still runs, with the processes that it has started: nobody is there any more who would."""
+        for pid in _descendants(self.lines):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def _fork(self, files: Sequence[int]) -> bool:
         pid = os.fork()
         if not pid:
@@ -172,6 +178,18 @@ class _Forking:
                 line.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
+def _descendants(pids: Iterable[int]) -> list[int]:
+    """These processes and all below them."""
+    listed = subprocess.run(["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True).stdout
+    below: dict[int, list[int]] = {}
+    for parent, pid in (map(int, line.split()) for line in listed.splitlines()):
+        below.setdefault(parent, []).append(pid)
+    found = list(pids)
+    for pid in found:
+        found += below.get(pid, ())
+    return found
+
+
 def _become(command: Sequence[str], environment: dict[str, str]) -> None:
     """Do what Python does with this command line."""
     os.environ.clear()
@@ -193,9 +211,11 @@ def _main() -> None:
         with contextlib.suppress(ImportError):  # of a package as old as we support
             importlib.import_module(name)
     child = forking.next_child()
+    if child is None:
+        forking.end_all()
+        return
     del forking
-    if child is not None:
-        _become(*child)
+    _become(*child)
 
 
 if __name__ == "__main__":

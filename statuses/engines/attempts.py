@@ -6,6 +6,8 @@ to see why: an older attempt is left alone, a requeue that was missed is caught 
 
 import time
 import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -98,6 +100,19 @@ def arrived(status: Status, worker: str | None, began: float) -> bool:
         return False
     now = collection.server_time()
     return status.started_at >= now - timedelta(seconds=time.monotonic() - began)
+
+
+@contextmanager
+def answering(run: Any) -> Generator[None]:
+    """Inside the block a run's start is told: `run.answered` says afterwards whether the store said anything to it, be it no."""
+    try:
+        yield
+    except StoreUnavailable:
+        raise
+    except Exception:
+        run.answered = True
+        raise
+    run.answered = True
 
 
 def _hand_out_again(status: Status, worker: str | None, attempt: int) -> int | None:

@@ -28,8 +28,9 @@ class Heartbeats:
         _all.add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._jobs: dict[Hashable, tuple[float, Beat]] = {}
+        self._beating: Hashable = None
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -44,9 +45,11 @@ class Heartbeats:
             self._wake.set()
 
     def remove(self, key: Hashable) -> None:
-        """The job has ended."""
+        """The job has ended. Its beat is over then and does not come again: what that told comes before the end."""
         with self._lock:
             self._jobs.pop(key, None)
+            while self._beating == key:  # its end would wait for the same store
+                self._lock.wait()
 
     def _run(self) -> None:
         while True:
@@ -58,16 +61,27 @@ class Heartbeats:
                 if not self._jobs:
                     self._wake.clear()
                     continue
-            for beat in self._due():
-                beat()
+            for key in self._due():
+                self._give(key)
 
-    def _due(self) -> list[Beat]:
+    def _due(self) -> list[Hashable]:
         now = time.monotonic()
         with self._lock:
-            due = [(key, beat) for key, (at, beat) in self._jobs.items() if at <= now]
-            for key, beat in due:
-                self._jobs[key] = (now + self.every_seconds, beat)
-        return [beat for _, beat in due]
+            return [key for key, (at, _) in self._jobs.items() if at <= now]
+
+    def _give(self, key: Hashable) -> None:
+        with self._lock:
+            if key not in self._jobs:
+                return
+            _, beat = self._jobs[key]
+            self._jobs[key] = (time.monotonic() + self.every_seconds, beat)
+            self._beating = key
+        try:
+            beat()
+        finally:
+            with self._lock:
+                self._beating = None
+                self._lock.notify_all()
 
 
 _all: "weakref.WeakSet[Heartbeats]" = weakref.WeakSet()

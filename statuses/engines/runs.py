@@ -43,6 +43,8 @@ class Run:
     """Whether it was for later, and may not have been said to be due; see `attempts.start`."""
     told: bool = False
     """Whether the store knows that it started; not while it is away."""
+    answered: bool = False
+    """Whether the store has said anything to the start: without it nobody knows whether it arrived."""
     status: JobStatus | None = None
     """What `statuses.current()` gives the job."""
     _known: Status | None = None
@@ -62,8 +64,9 @@ class Run:
 
     @property
     def tracked(self) -> bool:
-        """Whether there is anything to tell: not of a job that was removed, or whose attempt is over."""
-        return self.told or self.tracker.guard.away
+        """Whether there is anything to tell: not of a job that was removed, or whose attempt is over. Of one that began while the
+        store was away there is, also when it ends after that and before its next sign of life."""
+        return self.told or not self.answered
 
     def start(self) -> None:
         """Say that it runs. Raises: KillRequested when it must not, and nothing else."""
@@ -77,6 +80,10 @@ class Run:
         return Status(self._known.id, self._known._store, self._known._where, known=self._known._known)
 
     def _start(self) -> None:
+        with attempts.answering(self):
+            self._tell_start()
+
+    def _tell_start(self) -> None:
         handle = self._handle()
         if self.status is None:
             self.status = JobStatus.of(handle, self.tracker.guard)

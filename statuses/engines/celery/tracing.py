@@ -55,6 +55,8 @@ class Run:
     """What `statuses.current()` gives the job."""
     told: bool = False
     """Whether the store knows that it started; not while it is away."""
+    answered: bool = False
+    """Whether the store has said anything to the start; see `attempts.answering`."""
     attempt_after: int | None = None
     """The attempt it became when it was sent again."""
     retried_for: BaseException | None = None
@@ -73,6 +75,10 @@ class Run:
 
     def start(self) -> None:
         """Say that it runs. Raises: KillRequested when it must not."""
+        with attempts.answering(self):
+            self._start()
+
+    def _start(self) -> None:
         handle = self.handle()
         if self.status is None:
             self.status = JobStatus.of(handle, self.adapter.guard)
@@ -223,8 +229,8 @@ def _tracked(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
             adapter.guard.run(f"starting {message.name}", run.start)
         except KillRequested as asked:
             return _refuse(adapter, task, message, asked)
-        # Not told although the store is there: the job was removed, or this message speaks of an older attempt.
-        if not run.told and not adapter.guard.away:
+        # The store knows better: the job was removed, or this message speaks of an older attempt.
+        if run.answered and not run.told:
             return trace(uuid, args, kwargs, request)
         if run.status is None:
             run.status = JobStatus.unfound(adapter.guard)

@@ -225,6 +225,20 @@ def test_heartbeats_come_while_a_job_runs_and_not_after() -> None:
     assert len(beats) == after
 
 
+def test_the_end_of_a_job_comes_after_what_its_beat_tells() -> None:
+    heartbeats, begun, go_on, told = Heartbeats(every_seconds=10, first_seconds=0.01), threading.Event(), threading.Event(), []
+    heartbeats.add("job", lambda: begun.set() or (go_on.wait(10) and told.append("beat")))
+    assert begun.wait(10)
+
+    ending = threading.Thread(target=lambda: heartbeats.remove("job") or told.append("end"))
+    ending.start()
+    ending.join(0.05)
+    go_on.set()
+    ending.join(10)
+
+    assert told == ["beat", "end"]
+
+
 def test_short_jobs_cost_no_beat() -> None:
     heartbeats, beats = Heartbeats(every_seconds=10, first_seconds=0.05), []
 

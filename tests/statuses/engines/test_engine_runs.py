@@ -73,3 +73,29 @@ def test_what_this_worker_had_started_before_is_another_attempt(run: Any) -> Non
     run._began += 3600
 
     assert again(run).attempt == 1
+
+
+def test_a_job_that_starts_in_an_outage_and_ends_after_it_before_any_sign_of_life_has_ended() -> None:
+    job = statuses.create(job_name="tests.job", state="queued", provider_job_id="task")
+    run = a_run(job)
+    run.tracker.guard._away = True
+    run.start()
+    run.enter()
+    run.tracker.guard._away = False
+
+    run.leave()
+    run.end(State.succeeded, result=42)
+
+    assert (job.reload().state, job.attempt, job.data) == (State.succeeded, 0, {"result": 42})
+
+
+def test_a_job_that_was_removed_before_it_began_is_not_spoken_of_in_an_outage_either() -> None:
+    job = statuses.create(job_name="tests.job", state="queued", provider_job_id="task")
+    run = a_run(job)
+    job.delete(force=True)
+    run.start()
+    run.tracker.guard._away = True
+
+    run.end(State.succeeded)
+
+    assert list(run.tracker.guard._late) == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 from django.urls import reverse
@@ -141,6 +142,21 @@ class Result:
     @property
     def still_running_url(self) -> str:
         return list_url(self.operation, state=None, flag="kill_requested")
+
+    @property
+    def killed_url(self) -> str:
+        """The jobs of its filter that were asked to stop between its count and its end, whatever became of them: those it
+        killed or asked, and whom else somebody asked meanwhile. Empty where it asked none, or the filter names them."""
+        operation = self.operation
+        if self.verb not in (KILL, KILL_NOW) or not (operation.changed and operation.ended_at and operation.filter):
+            return ""
+        upto = operation.ended_at + timedelta(seconds=1)
+        try:
+            return list_url(
+                operation, state=None, flag=None, span=None, by="kill_requested_at", **{"from": counted_at(operation), "to": upto}
+            )
+        except BadFilter:
+            return ""
 
     @property
     def url(self) -> str:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 import statuses
 from jobadmin import runner
+from jobadmin.filters import JobFilter
 from jobadmin.models import Operation
 from jobadmin.results import Result
 from jobadmin.verbs import KILL, KILL_NOW, REMOVE, RETRY
@@ -81,6 +82,22 @@ def test_a_kill_ends_what_waits_and_asks_what_runs(browse) -> None:
     started = statuses.where(state="started").first()
     assert started.kill_requested_by == "marta" and started.kill_reason == "deploy"
     assert statuses.all().counts()["killed"] == 3
+
+
+def test_what_a_kill_by_filter_asked_can_be_listed_whatever_became_of_it(browse) -> None:
+    some(queued=2, succeeded=1)
+    before = make_status("started", job_name="before").request_kill(by="ops")
+    running = make_status("started")
+    client = browse()
+
+    operation = ran(client, "kill", "span=all&state=queued&state=started")
+    running.killed()
+    text = client.get(reverse("jobadmin:operation", args=[operation.pk])).content.decode()
+    link = unescape(re.search(r'<dd><a href="([^"]*)" title="Those of its filter', text)[1])
+
+    asked = JobFilter.from_querystring(link.partition("?")[2]).query
+    assert operation.changed == 3 and asked.count() == 3 and before.id not in asked.ids()
+    assert client.get(link).status_code == 200
 
 
 def test_the_result_adds_up_when_jobs_end_or_vanish_meanwhile(browse) -> None:

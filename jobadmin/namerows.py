@@ -17,7 +17,7 @@ from jobadmin.filters import JobFilter
 from jobadmin.formats import NOTHING, STATE_WORDS, count, cut, duration
 from jobadmin.panels.ranking import NameRow, NameTable
 from jobadmin.redaction import redact_text
-from jobadmin.remembered import piece
+from jobadmin.remembered import piece, viewer
 
 #: Characters of a name that are shown.
 LONGEST_NAME = 80
@@ -29,7 +29,8 @@ def name_rows(table: NameTable, jobs: JobFilter, bar: FilterBar) -> SafeString:
     shown = ((row, redact_text(row.value)) for row in table.rows)
     if None in place:
         return mark_safe("\n".join(rows.html(row, name) for row, name in shown))
-    return mark_safe("\n".join(piece("row of a name", (row, name, *place), partial(rows.html, row, name)) for row, name in shown))
+    looks = viewer()
+    return mark_safe("\n".join(piece("row of a name", (row, name, *place), partial(rows.html, row, name), looks) for row, name in shown))
 
 
 class Rows:

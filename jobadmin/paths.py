@@ -6,6 +6,9 @@ of dots alone (a browser would resolve ``..``) gets its first character escaped 
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from urllib.parse import quote as percent_quote
 
@@ -69,7 +72,24 @@ def page_url(name: str, *args: str) -> str:
 
 def place() -> tuple[str, str]:
     """Where the pages stand for this request: all that their addresses depend on beside what they are about."""
+    return _place.get() or _asked_place()
+
+
+def _asked_place() -> tuple[str, str]:
     return get_script_prefix(), get_urlconf() or settings.ROOT_URLCONF
+
+
+_place: ContextVar[tuple[str, str] | None] = ContextVar("jobadmin_place", default=None)
+
+
+@contextmanager
+def in_one_place() -> Iterator[None]:
+    """Inside, the pages stand where they stand now: a page has hundreds of addresses, and Django looks up the place for each."""
+    token = _place.set(_asked_place())
+    try:
+        yield
+    finally:
+        _place.reset(token)
 
 
 @lru_cache(maxsize=1024)

@@ -27,10 +27,11 @@ _pieces: dict[Hashable, str] = {}
 _characters = 0
 
 
-def piece(name: Hashable, values: tuple[Hashable, ...], make: Callable[[], str]) -> str:
+def piece(name: Hashable, values: tuple[Hashable, ...], make: Callable[[], str], looks: Hashable = None) -> str:
     """What `make` gives for these values: made once, as long as there is room. `name` says what is made of them, and nothing
-    but them may go into it. A text that is safe as it stands is equal to one that is not: at one place it is always the same kind."""
-    key = (name, values, _viewer())
+    but them may go into it. A text that is safe as it stands is equal to one that is not: at one place it is always the same kind.
+    `looks` is what `viewer` says, where many pieces are made one after the other."""
+    key = (name, values, looks or viewer())
     found = _pieces.get(key)
     if found is None:
         found = make()
@@ -38,7 +39,7 @@ def piece(name: Hashable, values: tuple[Hashable, ...], make: Callable[[], str])
     return found
 
 
-def _viewer() -> tuple[Any, ...]:
+def viewer() -> tuple[Any, ...]:
     """How who looks reads words and times, and where the pages stand for them."""
     return language(), present(), timezone.get_current_timezone_name(), *place()
 

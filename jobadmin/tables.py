@@ -22,7 +22,7 @@ from jobadmin.paths import job_url
 from jobadmin.places import places
 from jobadmin.plans import applies
 from jobadmin.redaction import redact_text
-from jobadmin.remembered import piece
+from jobadmin.remembered import piece, viewer
 from jobadmin.tokens import Token
 from jobadmin.verbs import Verb
 from jobadmin.words import gettext as _
@@ -316,6 +316,10 @@ class JobTable(tables.Table):
         super().__init__(data, exclude=hidden, order_by=selection.sort)
 
     @cached_property
+    def _viewer(self) -> tuple[Any, ...]:
+        return viewer()
+
+    @cached_property
     def words(self) -> dict[str, str]:
         """What the cells say, translated once a table."""
         return {
@@ -344,7 +348,7 @@ class JobTable(tables.Table):
     def remembered(self, parameter: str, text: str, make: Callable[[], SafeString]) -> SafeString:
         """The link that filters by a value, made once for the same filter: rows come and go, their queues and resources stay."""
         key = self.selection.key
-        return make() if key is None else mark_safe(piece("value in a row", (parameter, text, key), make))
+        return make() if key is None else mark_safe(piece("value in a row", (parameter, text, key), make, self._viewer))
 
     def _ways(self, name: str) -> Sequence[tuple[str, str, str]]:
         """To the jobs of this name, and to the others."""

@@ -21,6 +21,7 @@ from .states import State
 
 PERCENTILES = (50, 95, 99)
 _STATES = tuple(State)
+_NONE = dict.fromkeys(_STATES, 0)
 #: Sum of the int64 values of one segment stays exact below this: 65,520 rows of it are under 2**63.
 EXACT_SUM = 1 << 46
 
@@ -41,7 +42,8 @@ def sum_of(found: Found) -> Array:
 
 def states_of(numbers: Sequence[int]) -> dict[State, int]:
     """Numbers in the order of the states, by state."""
-    return dict(zip(_STATES, numbers, strict=True))
+    # Most steps of a timeline hold nothing, and a copy takes a tenth of the time.
+    return dict(zip(_STATES, numbers, strict=True)) if any(numbers) else _NONE.copy()
 
 
 def bounds(evaluation: Evaluation) -> Answer[Any]:

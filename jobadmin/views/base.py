@@ -22,6 +22,7 @@ from jobadmin import search
 from jobadmin.directions import shown_in_page
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.frame import admin_site, login_url
+from jobadmin.paths import in_one_place
 from jobadmin.resolver import resolver
 from jobadmin.viewing import of_request, viewed_by
 
@@ -62,7 +63,7 @@ def page(view: View) -> View:
 
     @wraps(view)
     def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        with viewed_by(of_request(request)):
+        with viewed_by(of_request(request)), in_one_place():
             try:
                 return view(request, *args, **kwargs)
             except statuses.StoreUnavailable as error:

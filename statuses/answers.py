@@ -93,3 +93,5 @@ class Report:
     """`kill_requested`: jobs asked to die, by state; `stale`: how many started jobs gave no sign of life for too long."""
     bounds: tuple[datetime, datetime] | None = None
     """When the first and the last of the matching jobs were recorded; None without any."""
+    version: str = field(default="", compare=False)
+    """The version of the store it is of, as `Version.text`; empty where nothing was asked. Signs of life move without a new one."""

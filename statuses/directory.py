@@ -1,6 +1,7 @@
 """What a reader looks up before it computes: which segments there are, in which versions, and what the words of a
 question are called in the columns."""
 
+import hashlib
 import struct
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -103,6 +104,14 @@ def look(store: Store, lookup: Lookup) -> Listing:
         segments += now.segments.values()
     segments.sort(key=lambda segment: (-segment.number, segment.family))
     return asked.listing(segments)
+
+
+def version_text(segments: Iterable[Segment]) -> str:
+    """Names the versions of all segments: another text once any of them changes."""
+    seen = hashlib.sha1(usedforsecurity=False)
+    for segment in sorted(segments, key=lambda segment: (-segment.number, segment.family)):
+        seen.update(repr((segment.key, segment.version)).encode())
+    return seen.hexdigest()
 
 
 def _families(store: Store) -> list[_Family]:

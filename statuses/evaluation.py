@@ -389,10 +389,16 @@ _TAGGED = Look(("tagged",), lambda hits: True if hits.test.mask(hits.view).any()
 
 def run(store: Store, tasks: Sequence[Task]) -> list[Any]:
     """The answers, in the order of the tasks, all from one read of the store. Exact as of one moment per segment."""
+    return run_in(store, tasks)[0]
+
+
+def run_in(store: Store, tasks: Sequence[Task]) -> tuple[list[Any], str]:
+    """The same, and the version of the store they are of, as `Version.text` has it."""
     restless: set[tuple[Any, ...]] = set()
     for attempt in range(RESTARTS + 1):
         try:
-            return _answer(Evaluation(store, [s for s, _ in tasks], restless, all_kept=attempt == RESTARTS), tasks)
+            evaluation = Evaluation(store, [s for s, _ in tasks], restless, all_kept=attempt == RESTARTS)
+            return _answer(evaluation, tasks), directory.version_text(evaluation.segments.values())
         except Moved:
             continue
     raise StoreUnavailable("a read", "it changes faster than it can be read")

@@ -1,6 +1,5 @@
 """Is the store there, is it fit to keep statuses, and has it changed?"""
 
-import hashlib
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,14 +52,12 @@ def version() -> Version:
     """Which version of itself the store is in: another one once any job came, went, moved, or got another name, argument,
     error or the like. Progress, data and heartbeats (so `stale`) leave it as it is.
     Source: the versions of all segments, the time and what is paused, one round trip. Raises: StoreUnavailable."""
-    from .directory import Lookup, look
+    from .directory import Lookup, look, version_text
 
-    found, seen = look(current(), Lookup(now=True, paused=True)), hashlib.sha1(usedforsecurity=False)
-    for segment in found.segments:
-        seen.update(repr((segment.key, segment.version)).encode())
+    found = look(current(), Lookup(now=True, paused=True))
     earliest = [bounds[0] for segment in found.segments if (bounds := segment.bounds("recorded_at"))]
     since = clock.from_us(min(earliest)) if earliest else None
-    return Version(text=seen.hexdigest(), at=clock.from_us(found.now_us), since=since, paused=pauses.pairs(found.paused))
+    return Version(text=version_text(found.segments), at=clock.from_us(found.now_us), since=since, paused=pauses.pairs(found.paused))
 
 
 def preload() -> None:

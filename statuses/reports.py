@@ -11,7 +11,7 @@ from .answers import Report
 from .arguments import mapping, most, one_of, shown, steps
 from .clauses import MOMENTS, IsStale, KillRequested, moment_us
 from .columns import DICTIONARIES, FIELDS, SPANS
-from .evaluation import Answer, Evaluation, Selection, Task, run
+from .evaluation import Answer, Evaluation, Selection, Task, run_in
 from .store import Store
 
 #: Where the answer goes: the report's attributes so far, the answer.
@@ -79,14 +79,14 @@ class Asked:
         """The questions about the jobs of `selection`, in their order."""
         return [(selection.and_also(*more) if more else selection, answer) for answer, more, _ in self.questions]
 
-    def report(self, answers: Iterable[Any]) -> Report:
+    def report(self, answers: Iterable[Any], version: str) -> Report:
         """The answers to `tasks`, put into place."""
         found: dict[str, Any] = {}
         for (_, _, put), answer in zip(self.questions, answers, strict=True):
             put(found, answer)
         if not self.shows_counts:
             found.pop("counts", None)
-        return Report(**found)
+        return Report(**found, version=version)
 
 
 def asked(
@@ -124,8 +124,9 @@ def answer(store: Store, wanted: Sequence[tuple[Selection, Asked]]) -> list[Repo
     """The reports in their order, from one read, all of one moment per segment."""
     parts = [questions.tasks(selection) for selection, questions in wanted]
     tasks = [task for part in parts for task in part]
-    answers = iter(run(store, tasks) if tasks else ())
-    return [questions.report(list(islice(answers, len(part)))) for (_, questions), part in zip(wanted, parts, strict=True)]
+    found, version = run_in(store, tasks) if tasks else ([], "")
+    answers = iter(found)
+    return [questions.report(list(islice(answers, len(part))), version) for (_, questions), part in zip(wanted, parts, strict=True)]
 
 
 def timeline_of(*, on: str = "recorded_at", after: Any = None, before: Any = None, buckets: int = 60) -> Callable[[Evaluation], Any]:

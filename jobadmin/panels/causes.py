@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import statuses
 from jobadmin.filters import JobFilter
+from jobadmin.panels import kept
 from jobadmin.panels.reading import Reading
 from jobadmin.redaction import redact_text
 from jobadmin.verbs import RETRY
-from statuses import Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class ErrorTable:
 
 def errors(reading: Reading) -> ErrorTable:
     """The errors panel; the message is that of the newest job of each group."""
-    rows = error_rows(reading.jobs, reading.report.counts_by["error"])
+    rows = error_rows(reading.jobs, reading.report.counts_by["error"], lasting=reading.lasting)
     return ErrorTable(rows=rows, distinct=reading.report.distinct["error"])
 
 
@@ -58,11 +59,25 @@ def _parts(group: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else (group, "")
 
 
-def error_rows(jobs: JobFilter, facets: Collection[Any], *, may_retry: bool = False) -> list[ErrorRow]:
-    """Groups, each with the message of its newest job.  Source: one page of as many jobs; for `may_retry` one more report."""
-    newest = jobs.query.newest_by("error", facets)
+def error_rows(
+    jobs: JobFilter, facets: Collection[Any], *, may_retry: bool = False, lasting: statuses.Version | None = None
+) -> list[ErrorRow]:
+    """Groups, each with the message of its newest job.  Source: one page of as many jobs, once while the store is in the version
+    `lasting`; for `may_retry` one more report."""
+    newest = _summaries(jobs, facets, lasting)
     retryable = _retryable(jobs, facets) if may_retry else None
-    return [_row(facet, newest.get(facet.value), None if retryable is None else retryable.get(facet.value, 0)) for facet in facets]
+    return [_row(facet, newest.get(facet.value, ""), None if retryable is None else retryable.get(facet.value, 0)) for facet in facets]
+
+
+def _summaries(jobs: JobFilter, facets: Collection[Any], lasting: statuses.Version | None) -> dict[str, str]:
+    """Group -> what its newest job says."""
+    asked = {"newest_by": [(one.value, one.last) for one in facets]}
+    found = kept.known(lasting, jobs.query, asked)
+    if found is None:
+        found = {value: status.error_summary or "" for value, status in jobs.query.newest_by("error", facets).items()}
+        if len(found) == len(facets):  # what was left out has changed meanwhile
+            kept.keep(lasting, jobs.query, asked, found, lasting and lasting.text)
+    return found
 
 
 def _retryable(jobs: JobFilter, facets: Collection[Any]) -> dict[str, int]:
@@ -74,9 +89,8 @@ def _retryable(jobs: JobFilter, facets: Collection[Any]) -> dict[str, int]:
     return found
 
 
-def _row(facet: Any, newest: Status | None, retryable: int | None) -> ErrorRow:
+def _row(facet: Any, summary: str, retryable: int | None) -> ErrorRow:
     title, place = _parts(facet.value)
-    summary = (newest.error_summary or "") if newest else ""
     message = summary.removeprefix(title.rpartition(".")[2]).removeprefix(title).removeprefix(":").strip()
     return ErrorRow(
         value=facet.value,

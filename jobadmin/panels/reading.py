@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import statuses
 from jobadmin import spans
 from jobadmin.filters import JobFilter
+from jobadmin.panels import kept
 from statuses import State
 
 #: Panels of the overview; a part of the page can be asked for by these names.
@@ -84,7 +85,7 @@ class Reading:
         """The first and the last moment that a span without bounds holds, whatever the state."""
         query, by = self.jobs.with_(state=None, flag=None, sort=None).query, self.jobs.by
         if by == "recorded_at":
-            return query.report(bounds=True).bounds
+            return kept.reports(self.lasting, {"bounds": (query, {"bounds": True})})["bounds"].bounds
         query = query.where(**{by: (None, None)})
         first, last = query.order_by(by).first(), query.order_by(f"-{by}").first()
         return (getattr(first, by), getattr(last, by)) if first and last else None
@@ -98,17 +99,32 @@ class Reading:
     def _counted(self) -> dict[str, Any]:
         """The reports that need no other: about what matches, and for the tiles about what states and flags leave out, and about
         the stretch before.  Source: one read of the columns."""
-        asked = {"report": (self.jobs.query, {"counts": True, **self._asked})}
+        query, questions = self.jobs.query, {"counts": True, "flags": True, **self._asked}
+        asked: dict[str, kept.Question] = {"report": (query, questions)}
         if "tiles" in self.panels and {"state", "flag"} & self.jobs.given.keys():
             asked["tiles"] = self._wider
         if "tiles" in self.panels and (earlier := self._earlier) is not None:
             asked["before"] = (earlier.query, {"counts": True, "flags": True})
-        return dict(zip(asked, statuses.together(*asked.values()), strict=True))
+        found = kept.known(self.lasting, query, questions)
+        if found is not None:
+            # Signs of life move without a new version: they are read each time, and with them whether it is still the same.
+            reports = kept.reports(None, {**asked, "report": (query, {"flags": True})})
+            if reports["report"].version == found.version:
+                return {**reports, "report": replace(found, flags=reports["report"].flags)}
+        reports = kept.reports(None, asked)
+        kept.keep(self.lasting, query, questions, reports["report"])
+        return reports
+
+    @cached_property
+    def lasting(self) -> statuses.Version | None:
+        """The version that answers about these jobs hold for; None where they move without a new one, or are too large to keep."""
+        moves = self.jobs.by == "heartbeat_at" or any("stale" in value for value in self.jobs.given.get("flag", ()))
+        return None if moves or (self.names, self.errors) != (TOP_NAMES, TOP_ERRORS) else self.seen
 
     @property
     def _asked(self) -> dict[str, Any]:
         """What the panels need beside the counts, as arguments of a report."""
-        asked: dict[str, Any] = {"flags": True, "counts_by": {}}
+        asked: dict[str, Any] = {"counts_by": {}}
         if {"tiles", "activity"} & set(self.panels):
             asked["timeline"] = self._timeline
         if "durations" in self.panels:
@@ -149,7 +165,7 @@ class Reading:
             if number:
                 questions = {"timeline": self._timeline, "counts_by": {"worker": 1} if flag == "stale" else {}}
                 asked[flag] = (self.jobs.with_(state=None, flag=flag, sort=None).query, questions)
-        return dict(zip(asked, statuses.together(*asked.values()), strict=True)) if asked else {}
+        return kept.reports(self.lasting, asked, moving=("stale",))
 
     @property
     def before(self) -> Any | None:

@@ -71,3 +71,12 @@ def test_the_switch_works_without_script(live: Any, browser: Any) -> None:
     page.locator("#j-times summary", has_text="UTC").wait_for()
     assert page.url.endswith(job_url(status.id))
     context.close()
+
+
+def test_nothing_moves_by_itself_for_who_wants_it_still(page: Any) -> None:
+    job = make_status("started", job_name="mail.send").set_progress(0.5)
+
+    for address in ("/admin/jobs/", "/admin/jobs/list/", job_url(job.id)):
+        page.goto(address)
+        moving = page.evaluate("document.getAnimations().filter(one => one.timeline === document.timeline).map(one => one.animationName)")
+        assert moving == [], address

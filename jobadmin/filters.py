@@ -342,6 +342,11 @@ class JobFilter:
         return any(name in self.given for name in (*REPEATED, "q"))
 
     @property
+    def is_everything(self) -> bool:
+        """True when every job there is matches."""
+        return self.span == spans.ALL and self.by == "recorded_at" and not self.is_narrowed
+
+    @property
     def active(self) -> int:
         """How many parameters are filtered by."""
         return sum(name in self.given for name in (*REPEATED, "q"))

@@ -184,8 +184,7 @@ class Reading:
         """How many match, and how many there are: asked one right after the other, as new jobs keep coming. Where everything
         matches the one is the other."""
         matched = sum(self.report.counts.values())
-        is_everything = self.jobs.span == spans.ALL and self.jobs.by == "recorded_at" and not self.jobs.is_narrowed
-        return matched, matched if is_everything else statuses.all().count()
+        return matched, matched if self.jobs.is_everything else statuses.all().count()
 
     @property
     def _timeline(self) -> Mapping[str, Any] | None:

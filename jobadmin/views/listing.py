@@ -57,7 +57,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "strip": strip(jobs, census.report),
         "is_new": not total and not jobs.is_narrowed and not jobs.with_(span="all").query.exists(),
     }
-    return render_filtered(request, "list", jobs, context, matched=total)
+    return render_filtered(request, "list", jobs, context, matched=total, total=total if jobs.is_everything else None)
 
 
 def _caption(jobs: JobFilter, total: int) -> str:

@@ -15,7 +15,7 @@ from jobadmin.paths import unquote
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.views.base import needs, numbered, page, render, render_filtered
-from jobadmin.views.unchanged import unless_unchanged
+from jobadmin.views.unchanged import unless_unchanged, version_of
 
 #: Rows of a page of names; of a page of errors, each of which shows the message of its newest job.
 NAMES_PER_PAGE, ERRORS_PER_PAGE = 100, 25
@@ -65,7 +65,7 @@ def errors(request: HttpRequest) -> HttpResponse:
 
 def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpResponse:
     """One group: since when, how often, in which jobs, and what the newest of them said."""
-    reading = panels.Reading(jobs=jobs, panels=("activity", "names", "errors"), names=panels.TOP_NAMES)
+    reading = panels.Reading(jobs=jobs, panels=("activity", "names", "errors"), names=panels.TOP_NAMES, seen=version_of(request))
     matched, total = reading.totals
     facet = next((facet for facet in reading.report.counts_by["error"] if facet.value == value), None)
     newest = jobs.query.first() if facet else None
@@ -97,9 +97,10 @@ def _trace(newest: Any | None) -> str:
 def resource(request: HttpRequest, resource: str) -> HttpResponse:
     """The jobs of one resource: how many, how long, what failed last.  Source: one report, two short lists."""
     text = unquote(resource)
-    jobs = JobFilter.from_request(request).with_(resource=None)
+    seen = version_of(request)
+    jobs = replace(JobFilter.from_request(request), at=seen.at).with_(resource=None)
     about = jobs.with_(resource=text)
-    reading = panels.Reading(jobs=about, panels=("tiles", "activity", "durations"))
+    reading = panels.Reading(jobs=about, panels=("tiles", "activity", "durations"), seen=seen)
     matched, total = reading.totals
     failure = about.with_(state="failed", flag=None).query.order_by("-failed_at").first()
     context = {

@@ -591,11 +591,11 @@ PAGES = {
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_are_free_of_findings_wide_and_light_narrow_and_dark(page, name):
     load()
+    page.goto(f"/admin/jobs/{PAGES[name]}")
+    page.wait_for_load_state("networkidle")
     for theme, width in (("light", 1360), ("dark", 390), ("dark", 700)):
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        page.goto(f"/admin/jobs/{PAGES[name]}")
-        page.wait_for_load_state("networkidle")
         assert axe(page) == [], (theme, width)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (theme, width)
 

@@ -81,7 +81,7 @@ def pytest_unconfigure() -> None:
 FIRST = (
     "browser/test_overview.py", "statuses/engines/test_contract.py", "browser/test_everywhere.py", "demo/test_demo.py",
     "browser/test_list.py", "statuses/test_away.py", "browser/test_job.py", "demo/test_environment.py",
-    "browser/test_fleet.py", "jobadmin/test_web_processes.py", "browser/test_bulk.py", "statuses/engines/test_celery_presence.py",
+    "browser/test_fleet.py", "demo/test_demo_ends.py", "jobadmin/test_web_processes.py", "browser/test_bulk.py", "statuses/engines/test_celery_presence.py",
     "jobadmin/test_hostile.py", "statuses/engines/test_celery_kill.py", "statuses/test_query_against_naive.py",
     "statuses/engines/test_consumers.py", "browser/test_workflow.py", "statuses/engines/test_celery_worker.py",
     "statuses/test_query_while_writing.py", "statuses/test_track_away.py", "jobadmin/test_rights.py", "statuses/engines/test_disorder.py",

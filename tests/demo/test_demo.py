@@ -1,16 +1,15 @@
-"""The demo as its user sees it: one command, two lines, real jobs, and one Ctrl-C that ends everything."""
+"""The demo as its user sees it: one command, two lines, real jobs, and what dies is there again."""
 
 import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,59 +17,9 @@ import pytest
 
 import statuses
 from jobadmin.demo.environment import ROOT
-from statuses.embedded import socket_url
+from tests.demo.demos import Demo, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
-
-
-def until(true: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """The first truth `true` gives; fails the test when none comes in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := true():
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"waited {seconds} s in vain: {what}")
-
-
-class Demo:
-    """`manage.py demo` with data of its own, in a directory with a space."""
-
-    def __init__(self, var: Path, *arguments: str, redis_url: str = "") -> None:
-        self.var = var
-        self.output, self.messages = var / "stdout", var / "stderr"
-        removed = ("DJANGO_SETTINGS_MODULE", "JOBADMIN_DEMO")
-        environ = {name: value for name, value in os.environ.items() if name not in removed}
-        environ |= {"JOBADMIN_VAR": str(var), "REDIS_URL": redis_url}
-        with self.output.open("w") as output, self.messages.open("w") as messages:
-            command = [sys.executable, "manage.py", "demo", *arguments]
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=messages)
-
-    def wait_ready(self) -> "Demo":
-        until(lambda: "Login:" in self.output.read_text() or self.process.poll() is not None, "the demo tells its address", 120)
-        assert self.process.poll() is None, self.messages.read_text()
-        statuses.configure(url=socket_url(self.var / "server"), namespace="jobs")
-        return self
-
-    @property
-    def address(self) -> str:
-        return re.findall(r"^Address: (\S+)$", self.output.read_text(), re.MULTILINE)[0]
-
-    def processes(self) -> dict[int, str]:
-        """What runs with this demo's data: pid -> command line."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                # The server writes its title over its environment; its socket is in the title.
-                if f"JOBADMIN_VAR={self.var}\0".encode() in (folder / "environ").read_bytes() or f"{self.var}/server" in line:
-                    found[int(folder.name)] = line
-        return found
-
-    def end(self, signum: int = signal.SIGINT) -> int:
-        """Ends it as a user does; its exit code."""
-        self.process.send_signal(signum)
-        return self.process.wait(40)
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +35,6 @@ def demo(var: Path) -> Iterator[Demo]:
     running.process.kill()
     running.process.wait()
     until(lambda: not running.processes(), "everything has ended")
-
-
-@pytest.fixture
-def new_var() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="jobadmin demo ") as directory:
-        yield Path(directory)
 
 
 def test_it_prints_two_lines(demo):
@@ -177,69 +120,3 @@ def test_a_second_one_says_where_the_first_is(demo):
     assert second.returncode == 1
     assert second.stdout == ""
     assert f"already runs here, at {demo.address}" in second.stderr
-
-
-def test_a_port_that_is_taken_is_named(new_var):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        other = Demo(new_var, "--port", str(port))
-
-        assert other.process.wait(60) == 1
-        assert f"Port {port} cannot be used" in other.messages.read_text()
-        assert other.processes() == {}
-
-
-def test_a_server_of_ones_own_that_is_away_is_named(new_var):
-    environ = os.environ | {"JOBADMIN_VAR": str(new_var), "JOBADMIN_DEMO": "1", "REDIS_URL": "redis://127.0.0.1:1/0"}
-    command = [sys.executable, "manage.py", "demo"]
-    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
-
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert "The server that REDIS_URL names cannot be used" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
-def test_a_server_of_ones_own_is_used(new_var, other_server):
-    running = Demo(new_var, redis_url=other_server.url).wait_ready()
-    statuses.configure(url=other_server.url, namespace="jobs")
-
-    until(lambda: statuses.where(state="succeeded").count() > 20, "jobs ran")
-    assert running.end() == 0
-
-    assert not (new_var / "server").exists()
-    assert not other_server.ended()
-
-
-def test_however_it_ends_nothing_is_left_and_the_next_start_has_it_again(new_var):
-    first = Demo(new_var).wait_ready()
-    told = first.output.read_text().splitlines()[1]
-    until(lambda: statuses.where(state="succeeded").count() > 50, "jobs ran")
-    before = statuses.all().count()
-
-    first.process.kill()  # cannot be caught
-    first.process.wait()
-    second = Demo(new_var).wait_ready()  # at once: it waits for what is ending
-
-    assert second.output.read_text().splitlines()[1] == told
-    assert statuses.all().count() >= before
-    assert second.end() == 0
-    until(lambda: second.processes() == {}, "everything has ended")
-
-    third = Demo(new_var).wait_ready()
-    assert third.output.read_text().splitlines()[1] == told
-    assert statuses.all().count() > 50
-    until(lambda: statuses.where(state="started", stale=True).count() == 0, "no job is left behind")
-    assert third.end(signal.SIGTERM) == 0
-    assert third.processes() == {}
-
-
-@pytest.mark.parametrize("seconds", [0.3, 0.8, 1.3, 2.0])
-def test_a_signal_in_the_midst_of_starting_leaves_nothing(new_var, seconds):
-    starting = Demo(new_var)
-    time.sleep(seconds)  # wherever it is then
-
-    starting.end(signal.SIGTERM)
-
-    assert starting.processes() == {}

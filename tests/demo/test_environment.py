@@ -14,12 +14,12 @@ import pytest
 from jobadmin.demo import environment
 
 COMMAND = """
-import os, subprocess
+import importlib.util, os, subprocess
 from jobadmin.demo import environment
 if "NO_ENSUREPIP" in os.environ:
     whole = environment.create
     def create(base, venv):
-        if subprocess.call([base, "-m", "pip", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+        if importlib.util.find_spec("pip") is None:
             return whole(base, venv)
         subprocess.run([base, "-m", "venv", "--without-pip", str(venv)], check=True)
     environment.create = create

@@ -25,9 +25,11 @@ from jobadmin.parameters import (
     PAGE_PARAMETERS,
     PARAMETERS,
     REPEATED,
+    SINGLE,
     TIMES,
     TIMES_WITHIN,
     BadFilter,
+    check_once,
     check_one_span,
     is_foreign,
     nearest,
@@ -94,6 +96,7 @@ class JobFilter:
         for parameter in query:
             if parameter not in PARAMETERS and parameter not in PAGE_PARAMETERS and not is_foreign(parameter):
                 raise BadFilter(parameter[:100], query[parameter][:100], nearest(parameter))
+        check_once(query, SINGLE)
         given = {name: tuple(dict.fromkeys(v for v in query.getlist(name) if v)) for name in PARAMETERS}
         check_one_span(given)
         return cls(given=normal({name: values for name, values in given.items() if values}))

@@ -84,6 +84,23 @@ def paused(jobs: JobFilter) -> list[Queue]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Suspended:
+    """An engine that holds queues back together, and does so now."""
+
+    engine: str
+    queues: list[str]
+    """Those it holds, without secrets."""
+
+
+def suspended() -> list[Suspended]:
+    """Engines that know no pause of a single queue, as RQ, and hold theirs back, whoever asked for it and wherever.
+    Source: what those engines tell of their queues; nothing of others.  Raises: StoreUnavailable."""
+    together = [engine for engine in registry.all() if engine.pauses_all_queues and engine.has_queues]
+    held = {engine.name: [queue.name for queue in _told(engine, engine.queues) or () if queue.is_paused] for engine in together}
+    return [Suspended(engine=name, queues=[redact_text(queue) for queue in sorted(queues)]) for name, queues in held.items() if queues]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Held:
     """A paused queue in a page about everything."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
@@ -103,6 +103,14 @@ def page_value(request: HttpRequest, name: str, allowed: Iterable[str], default:
     if value not in (allowed := tuple(allowed)):
         raise BadFilter(name, value[:100], _one_of(allowed))
     return value
+
+
+def check_once(query: QueryDict, names: Iterable[str]) -> None:
+    """Of several values for what has one all but the last would not count.  Raises: BadFilter."""
+    for name in names:
+        told = dict.fromkeys(filter(None, query.getlist(name)))
+        if len(told) > 1:
+            raise BadFilter(name, ", ".join(told)[:100], _("one value, not %d") % len(told))
 
 
 def check_one_span(given: Mapping[str, tuple[str, ...]]) -> None:

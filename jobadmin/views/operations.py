@@ -16,7 +16,7 @@ from jobadmin import operations as service
 from jobadmin.filterbar import FilterBar, every
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import Operation
-from jobadmin.parameters import is_foreign
+from jobadmin.parameters import check_once, is_foreign
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
 from jobadmin.targets import selection_of
@@ -148,10 +148,11 @@ def _upto(request: HttpRequest) -> int | None:
 
 
 def _refuse_unknown(request: HttpRequest) -> None:
-    """Raises: BadFilter for a parameter that this page does not have."""
+    """Raises: BadFilter for a parameter that this page does not have, or two values of one."""
     for name in request.GET:
         if name not in _PARAMETERS and not (name == "live" and wants_part(request)) and not is_foreign(name):
             raise BadFilter(name[:100], request.GET[name][:100], _("one of the parameters %s") % ", ".join(_PARAMETERS))
+    check_once(request.GET, _PARAMETERS)
 
 
 def _tag(request: HttpRequest) -> str:

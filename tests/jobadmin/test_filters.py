@@ -177,6 +177,19 @@ def test_a_span_beside_bounds_is_refused_for_one_of_them_would_not_count(span, b
     assert "beside from" in refused.value.expected or "beside to" in refused.value.expected
 
 
+@pytest.mark.parametrize("text", ["span=24h&span=7d", "sort=run_time&sort=-run_time", "q=mail&q=plan", "from=2026-11-17&from=2026-11-18"])
+def test_two_values_of_what_has_one_are_refused_for_the_first_would_not_count(text):
+    with pytest.raises(BadFilter) as refused:
+        jobs(text)
+
+    assert refused.value.parameter == text.partition("=")[0]
+    assert refused.value.expected == "one value, not 2"
+
+
+def test_the_same_value_twice_is_one():
+    assert jobs("span=24h&span=24h&span=").span == "24h"
+
+
 def test_a_link_with_bounds_takes_the_place_of_the_span_that_the_page_has():
     assert jobs("span=24h").url(to="2026-11-18T08:00:00Z").endswith("?to=2026-11-18T08%3A00%3A00Z")
     assert jobs("to=2026-11-18T08:00:00Z").url(span="24h").endswith("?span=24h")

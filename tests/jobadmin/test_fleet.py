@@ -292,6 +292,21 @@ def test_a_page_about_a_queue_says_that_it_is_paused(engine, browse, name):
         assert said in page(queue="ma*")
 
 
+def test_the_page_of_workers_tells_of_an_engine_that_holds_all_its_queues_back(engine, browse, monkeypatch):
+    engine.there = [worker("w1")]
+    engine.lines = [Queue(name="mail", is_paused=True), Queue(name="password=hush", is_paused=True)]
+    client, said = browse(), "Paused: lines. Its workers take no more jobs until its queues are resumed."
+
+    def page() -> str:
+        return client.get(reverse("jobadmin:workers")).content.decode()
+
+    assert said not in page(), "one queue of several says nothing of the workers"
+    monkeypatch.setattr(type(engine), "pauses_all_queues", True)
+    assert said in page() and "hush" not in page()
+    engine.lines = [Queue(name="mail")]
+    assert said not in page()
+
+
 def test_the_overview_of_everything_tells_which_queues_are_paused(engine, browse, monkeypatch):
     for name, of in [("mail", "lines"), ("a/b", "lines"), ("password=hush", "lines"), ("theirs", "somebody else's")]:
         pauses.pause(of, name)

@@ -108,7 +108,7 @@ def test_a_text_that_is_searched_for_in_vain_is_said_and_what_it_could_mean() ->
 
 
 def test_a_word_that_has_one_value_is_not_taken_twice() -> None:
-    with pytest.raises(CommandError, match="span has one value, not 2: 1h, 24h"):
+    with pytest.raises(CommandError, match="span cannot be '1h, 24h': expected one value, not 2"):
         run("jobs", "list", "span=1h", "span=24h")
 
 

@@ -521,6 +521,14 @@ def test_older_operations_do_not_shift_while_others_begin(browse) -> None:
     assert client.get(url, {"upto": "<b>"}).status_code == 400
 
 
+def test_two_users_or_actions_are_refused_for_the_first_would_not_count(browse) -> None:
+    client, url = browse(), reverse("jobadmin:operations")
+
+    assert client.get(f"{url}?user=marta&user=ines").status_code == 400
+    assert client.get(f"{url}?action=kill&action=retry").status_code == 400
+    assert client.get(f"{url}?action=kill&action=kill").status_code == 200
+
+
 def test_a_look_at_the_list_costs_nothing_until_an_operation_begins_moves_or_ends(browse) -> None:
     client, url = browse(), reverse("jobadmin:operations") + "?live=1"
 

@@ -18,7 +18,6 @@ from jobadmin import exports, fleetrows, formats, plans, search, verbs
 from jobadmin.directions import shown_in_terminal
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
 from jobadmin.models import Operation
-from jobadmin.parameters import SINGLE
 from jobadmin.paths import split_attempt
 from jobadmin.redaction import redact, redact_text
 from statuses import Changed, State, Status
@@ -244,9 +243,6 @@ def _filter(words: Sequence[str], *, acting: bool = False) -> JobFilter:
         if not equals:
             raise CommandError(f"{word!r} is no filter: expected NAME=VALUE with one of {', '.join(PARAMETERS)}")
         query.appendlist(name, value)
-    for name in SINGLE:
-        if len(given := query.getlist(name)) > 1:
-            raise CommandError(f"{name} has one value, not {len(given)}: {', '.join(given)}")
     if "id" in query and "span" not in query and "from" not in query:
         query["span"] = "all"
     return JobFilter.from_querydict(query)

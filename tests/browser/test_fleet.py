@@ -84,6 +84,14 @@ def test_the_page_can_be_read_at_every_width_and_in_both_themes(page, engine, na
     reads_at_every_size(page, f"/admin/jobs/{name}/", name, 1360, lambda: expect(tab).to_have_attribute("aria-current", "page"))
 
 
+def test_the_ways_to_the_pages_stand_in_one_line_on_a_phone(page, engine):
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto("/admin/jobs/workers/")
+
+    tops = page.eval_on_selector_all("#j-tabs a", "tabs => tabs.map(tab => tab.offsetTop)")
+    assert len(tops) == 6 and len(set(tops)) == 1
+
+
 def test_the_page_follows_what_happens_without_a_click(page, engine):
     page.clock.install()
     page.goto("/admin/jobs/queues/")

@@ -295,7 +295,7 @@ class Evaluation:
             if kept is not None:
                 found[key] = kept[0]
             if kept is None or self._keeps_all(key):
-                missing = missing or kept is None or key not in self._views
+                missing = True  # Where all is kept, what later looks need is read now, though this one's answer is known.
                 columns |= look.columns | test.columns
                 postings |= look.postings | test.postings
                 if self._keeps_all(key) or test.is_volatile:

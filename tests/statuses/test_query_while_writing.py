@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 import statuses
@@ -104,6 +104,8 @@ def test_an_answer_is_of_one_moment(question, kept, server_url):
 def test_the_answers_of_a_report_fit_together(kept, server_url):
     @settings(often, max_examples=25)
     @given(seed=seeds)
+    @example(seed=274843901)  # where the last reading found all answers of its first looks known, and had read nothing for the next ones
+    @example(seed=2277942729)
     def every_seed(seed):
         with frozen_clock() as frozen, pytest.MonkeyPatch.context() as patch:
             patch.setattr(evaluation, "KEPT_BYTES", kept)

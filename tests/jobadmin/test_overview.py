@@ -385,7 +385,6 @@ def test_odd_parameters_are_answered_and_never_a_traceback(browse, some, name, q
     [
         "name=%ff%fe",
         "q=%",
-        "span=all&span=15m",
         "name=*",
         "name=%00",
         "from=0001-01-01&to=9999-12-31",

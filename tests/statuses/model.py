@@ -135,6 +135,11 @@ class ModelJob(naive.Job):
             self.data = data
         return True
 
+    @property
+    def was_killed_waiting(self) -> bool:
+        """Whether whoever killed it meant that it never starts."""
+        return "started_at" not in self.at and self.at.get("queued_at", 0) <= self.at.get("killed_at", -1)
+
     def start(self, worker: str | None, attempt: int | None, sources: set[str] | None, refuse: bool) -> bool:
         if not self.allows(attempt, sources):
             return False
@@ -217,6 +222,8 @@ class Model:
         self.holders: dict[str, ModelJob] = {}
         """Id -> the last job that got it, and was not removed for good: nobody else is restored under that id."""
         self.removed: list[ModelJob] = []
+        self.gone: dict[str, ModelJob] = {}
+        """Id -> the last job of it that was removed."""
 
     def set_time(self, now: int) -> None:
         self.now = now
@@ -239,6 +246,7 @@ class Model:
 
     def forget(self, job: ModelJob) -> None:
         """It is gone for good."""
+        self.gone[job.id] = job
         if self.jobs.get(job.id) is job:
             del self.jobs[job.id]
         if self.holders.get(job.id) is job:
@@ -248,6 +256,7 @@ class Model:
 
     def remove(self, jobs: list[ModelJob], token: str) -> None:
         for job in jobs:
+            self.gone[job.id] = job
             job.removal = token
             self.removed.append(self.jobs.pop(job.id))
 

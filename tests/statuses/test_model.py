@@ -206,7 +206,14 @@ class Service(RuleBasedStateMachine):
     @rule(id=jobs, worker=st.sampled_from([None, "w1", "w2"]), attempt=ATTEMPTS, sources=SOURCES, refuse=st.booleans())
     def start(self, id, worker, attempt, sources, refuse):
         def act(status):
-            return status.started(worker, attempt=attempt, sources=sources, refuse_killed=refuse).changed
+            try:
+                return status.started(worker, attempt=attempt, sources=sources, refuse_killed=refuse).changed
+            except statuses.KillRequested:
+                if id in self.model.jobs:
+                    raise
+                # Removed since: whoever killed it meant the job, and tidied up afterwards.
+                assert refuse and naive.is_generated(id) and self.model.gone[id].was_killed_waiting
+                raise statuses.StatusNotFound(id) from None
 
         self.write(id, act, lambda job: job.start(worker, attempt, sources, refuse))
 

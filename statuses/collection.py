@@ -218,19 +218,6 @@ def insert(new: scripts.NewRow) -> Status:
         return Status(new.own_id or ids.encode(recorded_us, place), here, place)
 
 
-def insert_begun(new: scripts.NewRow) -> Callable[[], Status]:
-    """`insert` of a row without an id of its own, on its way when this returns; what is given waits for the answer, and has to be
-    called, once."""
-    here = store.current()
-    answer = scripts.create_begun(here, _family(None), new)
-
-    def made() -> Status:
-        place, recorded_us = answer()
-        return Status(ids.encode(recorded_us, place), here, place)
-
-    return made
-
-
 def _make_final(here: store.Store, place: ids.Place) -> None:
     """Take away a removed job whose id another one is about to have: brought back it would be a second one of that id."""
     if place.family < len(here.families):

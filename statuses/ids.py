@@ -19,9 +19,9 @@ _GENERATED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}
 OWN_ID_LENGTH = 200
 
 
-@dataclass(unsafe_hash=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Place:
-    """Where a job's row is. Nobody changes one; not frozen, for that costs as much as the rest of making one."""
+    """Where a job's row is."""
 
     family: int
     segment: int

@@ -3,7 +3,7 @@ client's own `execute_command` and `pipeline` cost."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -14,8 +14,6 @@ except ImportError:
     _packed = None
 
 Command = Sequence[Any]
-#: Is given a reply, an error in its place; must not raise.
-Told = Callable[[Any], object]
 #: Seconds after which a line is looked at before it is used: a server that closed it says so, and nothing is sent twice.
 IDLE_SECONDS = 1.0
 _NUMBERS = frozenset({int, float})
@@ -29,16 +27,10 @@ class Lines:
     def __init__(self, client: Any) -> None:
         self._pool = client.connection_pool
         self._free: deque[tuple[Any, float]] = deque()
-        self._owed: dict[Any, Told] = {}
-        """Line -> who is to be given the reply that is still to be read from it; see `post`."""
 
     def call(self, *command: Any) -> Any:
         """The reply to one command; one round trip. Raises: what redis-py raises."""
-        try:
-            reply = self._try((command,))[0]
-        except redis.ConnectionError:
-            self.drop()
-            raise
+        reply = self.calls((command,))[0]
         if isinstance(reply, Exception):
             raise reply
         return reply
@@ -58,73 +50,23 @@ class Lines:
 
     def _try(self, commands: Sequence[Command]) -> list[Any]:
         # In one block: whoever is interrupted, by Ctrl-C or a limit of time, leaves no line behind that nobody gives back.
-        line = told = None
-        owed: Any = redis.ConnectionError("the line was lost before the reply")
+        line = None
         try:
             line = self._take()
-            told = self._owed.pop(line, None) if self._owed else None
             line.send_packed_command(_pack(line, commands), check_health=False)
-            if told is not None:
-                owed = _reply(line)
             replies = [_reply(line) for _ in commands]
             self._free.append((line, time.monotonic()))
         except BaseException:
             if line is not None:
                 self.abandon(line)
-            if told is not None:
-                told(owed)
             raise
-        if told is not None:
-            told(owed)
         return replies
-
-    def post(self, command: Command, told: Told) -> None:
-        """Send one command and wait for nothing: `told` is given its reply by whoever uses the line next, or by `settle`; or an error
-        where the line is lost before. Raises: what redis-py raises where it cannot be sent."""
-        line = None
-        try:
-            line = self._settled()
-            line.send_packed_command(_pack(line, (command,)), check_health=False)
-            self._owed[line] = told
-            self._free.append((line, time.monotonic()))
-        except BaseException:
-            if line is not None:
-                self._owed.pop(line, None)
-                self.abandon(line)
-            raise
-
-    def settle(self) -> None:
-        """Wait for the replies that are owed, and give them to who is to be told. Raises nothing of redis-py's."""
-        for _ in range(len(self._free) if self._owed else 0):
-            try:
-                line, since = self._free.popleft()
-            except IndexError:
-                return
-            if self._settle(line):
-                self._free.append((line, since))
-
-    def _settle(self, line: Any) -> bool:
-        """Read what a line owes, if anything; whether it can be used on."""
-        told = self._owed.pop(line, None)
-        if told is None:
-            return True
-        try:
-            reply = _reply(line)
-        except BaseException as error:
-            self.abandon(line)
-            if isinstance(error, redis.RedisError):
-                told(error)
-                return False
-            told(redis.ConnectionError(f"interrupted by {type(error).__name__}"))
-            raise
-        told(reply)
-        return True
 
     def send(self, commands: Sequence[Command]) -> Any:
         """The line on which the commands are on their way; for `receive`, or `abandon`. Raises: what redis-py raises."""
         line = None
         try:
-            line = self._settled()
+            line = self._take()
             line.send_packed_command(_pack(line, commands), check_health=False)
         except BaseException:
             if line is not None:
@@ -154,17 +96,9 @@ class Lines:
             return self._pool.get_connection(*_NAMED)
         if time.monotonic() - since < IDLE_SECONDS:
             return line
-        if self._settle(line):
-            # The pool looks whether it still stands, and connects again where not.
-            self._pool.release(line)
+        # The pool looks whether it still stands, and connects again where not.
+        self._pool.release(line)
         return self._pool.get_connection(*_NAMED)
-
-    def _settled(self) -> Any:
-        """A line that owes nothing."""
-        line = self._take()
-        while not self._settle(line):
-            line = self._take()
-        return line
 
     def drop(self) -> None:
         """Close the lines that nobody uses: the server went away, or became a replica."""
@@ -173,18 +107,14 @@ class Lines:
                 line, _ = self._free.pop()
             except IndexError:
                 return
-            self.abandon(line)
-            told = self._owed.pop(line, None)
-            if told is not None:
-                told(redis.ConnectionError("the line was closed before the reply"))
+            line.disconnect()
+            self._pool.release(line)
 
 
 def _pack(line: Any, commands: Sequence[Command]) -> Any:
     """What is sent for the commands; by hiredis itself where it is there, for what redis-py does before that costs as much again."""
     if _packed is not None:
         try:
-            if len(commands) == 1:
-                return (_packed(_texts(commands[0])),)
             return (b"".join([_packed(_texts(command)) for command in commands]),)
         except TypeError:  # it knows neither bytearray nor memoryview, and says in other words what it refuses
             pass

@@ -4,7 +4,7 @@ Everything here is one round trip and atomic; what a script promises stands in i
 """
 
 import struct
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -71,13 +71,9 @@ def _dictionary(tag: str, *names: str) -> list[str]:
 def _names(store: Store, place: Place, dictionaries: Sequence[str] = (), more: Sequence[str] = ()) -> list[str]:
     """Keys of a script on one row, as its header names them."""
     tag = store.families[place.family]
-    named = [*_named(tag, place.segment, tuple(dictionaries)), *more]
-    return [*named, *_unnamed(tag, keys.segment(tag, place.segment), dictionaries, [place.row])] if store.is_cluster else named
-
-
-@lru_cache(maxsize=1024)
-def _named(tag: str, segment: int, dictionaries: tuple[str, ...]) -> tuple[str, ...]:
-    return keys.version(keys.segment(tag, segment)), *(keys.codes(tag, DICTIONARIES[name]) for name in dictionaries)
+    prefix = keys.segment(tag, place.segment)
+    named = [keys.version(prefix), *(keys.codes(tag, DICTIONARIES[name]) for name in dictionaries), *more]
+    return [*named, *_unnamed(tag, prefix, dictionaries, [place.row])] if store.is_cluster else named
 
 
 def _unnamed(tag: str, prefix: str, dictionaries: Sequence[str], rows: Sequence[int]) -> list[str]:
@@ -140,54 +136,32 @@ def _created_codes(tag: str) -> tuple[str, ...]:
 
 def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tuple[Place, int]:
     """Make a status; its place and its recording time (microseconds). Raises: AliasTaken."""
+    write_token = token()
     segment = current_segment(store, family)
+    tag = store.families[family]
+    random = _RANDOM.pack(0 if new.own_id else new.random)
+    hashes = [(kind, *tag_hash(text)) for kind, text in new.tags]
+    flat = [part for pair in new.fields.items() for part in pair]
+    dictionaries = _created_codes(tag)
     while True:
-        reply = store.script_once("create", *_create_call(store, family, segment, new, dead_alias), retry_flag=2)
+        prefix = keys.segment(tag, segment)
+        version = keys.version(prefix)
+        alias = keys.alias(tag, new.own_id) if new.own_id else version
+        names = [version, *dictionaries, alias, *(keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes)]
+        if store.is_cluster:
+            names += _unnamed(tag, prefix, _CREATED, ())
+        name, user, queue, engine = new.texts
+        arguments: list[Any] = [clock.argument(), write_token, "", random, segment, new.own_id or "", new.state.code]
+        arguments += (name or "", user or "", queue or "", engine or "", 0 if new.keep_for_us is None else new.keep_for_us + 1, LIMIT)
+        arguments += (DICTIONARY_LIMITS["user"], dead_alias, new.call or "", new.data or "", len(flat), *flat)
+        arguments += [entry for _, _, entry in hashes]
+        reply = store.script_once("create", names, arguments, retry_flag=2)
         if reply[0] == 1:
-            return _made(family, segment, new, reply)
+            place = Place(family, segment, reply[1], 0 if new.own_id else new.random, new.own_id)
+            return place, reply[2]
         if reply[0] == -2:
             raise AliasTaken(reply[1].decode())
         segment = next_segment(store, family, segment)
-
-
-def create_begun(store: Store, family: int, new: NewRow) -> Callable[[], tuple[Place, int]]:
-    """`create` of a job without an id of its own, on its way when this returns; what is given waits for the answer, and has to be
-    called, once."""
-    segment = current_segment(store, family)
-    answer = store.script_once_begun("create", *_create_call(store, family, segment, new, ""), retry_flag=2)
-
-    def made() -> tuple[Place, int]:
-        reply = answer()
-        if reply[0] == 1:
-            return _made(family, segment, new, reply)
-        next_segment(store, family, segment)
-        return create(store, family, new)
-
-    return made
-
-
-def _made(family: int, segment: int, new: NewRow, reply: Any) -> tuple[Place, int]:
-    return Place(family, segment, reply[1], 0 if new.own_id else new.random, new.own_id), reply[2]
-
-
-def _create_call(store: Store, family: int, segment: int, new: NewRow, dead_alias: str) -> tuple[list[str], list[Any]]:
-    """Keys and arguments of `lua/create.lua`."""
-    tag = store.families[family]
-    prefix = keys.segment(tag, segment)
-    version = keys.version(prefix)
-    hashes = [(kind, *tag_hash(text)) for kind, text in new.tags]
-    alias = keys.alias(tag, new.own_id) if new.own_id else version
-    names = [version, *_created_codes(tag), alias, *(keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes)]
-    if store.is_cluster:
-        names += _unnamed(tag, prefix, _CREATED, ())
-    name, user, queue, engine = new.texts
-    flat = [part for pair in new.fields.items() for part in pair]
-    random = _RANDOM.pack(0 if new.own_id else new.random)
-    arguments: list[Any] = [clock.argument(), token(), "", random, segment, new.own_id or "", new.state.code]
-    arguments += (name or "", user or "", queue or "", engine or "", 0 if new.keep_for_us is None else new.keep_for_us + 1, LIMIT)
-    arguments += (DICTIONARY_LIMITS["user"], dead_alias, new.call or "", new.data or "", len(flat), *flat)
-    arguments += [entry for _, _, entry in hashes]
-    return names, arguments
 
 
 def _changed(reply: int, id: str) -> bool:
@@ -240,15 +214,6 @@ def finish(
         "" if silent_us is None else silent_us,
     ]
     return _changed(store.script_once("finish", names, arguments, retry_flag=5), id)
-
-
-def finish_unwaited(store: Store, place: Place, target: State, guards: Guards, data: str | None, told: Callable[[Any], object]) -> bool:
-    """End an attempt without waiting for the answer: `told` is given it later, see `Store.script_unwaited`; 1 where it is ended."""
-    arguments = [*_row(place, token()), "", target.code, *_guards(*guards)]
-    if data is None:
-        return store.script_unwaited("move", _names(store, place), arguments, told)
-    arguments += [data, "", "", "", LIMIT, "", ""]
-    return store.script_unwaited("finish", _names(store, place, ("error",)), arguments, told)
 
 
 def start(

@@ -1,6 +1,5 @@
 """The one place that speaks to Redis: clients, scripts by name, and what its errors mean."""
 
-import functools
 import os
 import re
 import secrets
@@ -136,10 +135,7 @@ class Store:
     def script_once(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Any:
         """Like `script`, and the second sending has `arguments[retry_flag]` = "1", which tells the script
         to look first whether the first one arrived."""
-        try:
-            return self._evalsha(name, script_keys, arguments)
-        except (redis.RedisError, OSError) as error:
-            return self._once(name, script_keys, arguments, retry_flag, functools.partial(_raise, error))
+        return self._once(name, script_keys, arguments, retry_flag, lambda: self._evalsha(name, script_keys, arguments))
 
     def _once(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int, first: Callable[[], Any]) -> Any:
         with translated(name):
@@ -150,47 +146,6 @@ class Store:
                 again = [*arguments]
                 again[retry_flag] = "1"
                 return self._evalsha(name, script_keys, again)
-
-    def script_once_begun(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Callable[[], Any]:
-        """`script_once` in two steps: the call is on its way when this returns, what is given waits for the reply. It has to be called,
-        once: until then a line is not in anybody's hands. Raises nothing: it does. On a cluster it is one step."""
-        call = (script_keys, arguments)
-        if self.is_cluster:
-            reply = self.script_once(name, *call, retry_flag)
-            return lambda: reply
-        line = self._sent(name, call)
-
-        def answer() -> Any:
-            try:
-                return self._reply(name, call, line)
-            except (redis.RedisError, OSError) as error:
-                return self._once(name, *call, retry_flag, functools.partial(_raise, error))
-
-        return answer
-
-    def script_unwaited(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], told: Callable[[Any], object]) -> bool:
-        """Send a script off at once and wait for nothing. `told` is given its reply by whoever writes next in this process, or by
-        `settle`; a StoreUnavailable where none came, None for one that says that the script did not run. False on a cluster, where it
-        is not sent. Raises: StoreUnavailable where it cannot be sent."""
-        if self.is_cluster:
-            return False
-
-        def answered(reply: Any) -> None:
-            if isinstance(reply, redis.ResponseError):
-                reply = None
-            elif isinstance(reply, redis.RedisError):
-                reply = StoreUnavailable(translated(name).tried, reply)
-            told(reply)
-
-        with translated(name):
-            self._writing.post(("EVALSHA", source.sha(name), len(script_keys), *script_keys, *arguments), answered)
-        return True
-
-    def settle(self) -> None:
-        """Wait for the replies to what was sent without waiting."""
-        lines = self.__dict__.get("_writing")
-        if lines is not None:
-            lines.settle()
 
     def scripts_once(self, name: str, calls: Iterable[ScriptCall], retry_flag: int) -> Generator[Any, None, None]:
         """The replies of `script_once` for each of (keys, arguments), in their order. The next call is on its way before the reply to
@@ -251,7 +206,6 @@ class Store:
         """Lines to a primary that became a replica do not break by themselves; the address may lead to the new one."""
         client = self.writer if primary else self.reader
         if isinstance(error, redis.exceptions.ReadOnlyError) and isinstance(client, redis.Redis):
-            self.settle()
             (self._writing if primary else self._reading).drop()
             client.connection_pool.disconnect(inuse_connections=False)
 
@@ -294,7 +248,6 @@ class Store:
 
     def close(self) -> None:
         """Give the connections back."""
-        self.settle()
         connected = [self.__dict__.pop(name) for name in _CONNECTED if name in self.__dict__]
         for lines in connected:
             if isinstance(lines, Lines):
@@ -305,10 +258,6 @@ class Store:
 
 #: What of a store is connections, lines before the clients whose they are.
 _CONNECTED = ("_writing", "_reading", "writer", "reader")
-
-
-def _raise(error: Exception) -> Any:
-    raise error
 
 
 def token() -> bytes:

@@ -6,29 +6,25 @@ to see why: an older attempt is left alone, a requeue that was missed is caught 
 
 import time
 import zlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import statuses
 from statuses import KillRequested, State, Status, StoreUnavailable
 
-from .. import clock, collection, encoding, scripts, unanswered
+from .. import clock, collection, unanswered
 from ..errors import Superseded
 from ..states import ENDED
 from ..store import current as current_store
 from . import calls
 from .guard import Guard
 
-T = TypeVar("T")
-
 #: States that the end of an attempt may leave. Not in it: the ends themselves, the first one told stays.
 OPEN = frozenset({State.unqueued, State.queued, State.started, State.unknown})
-_OPEN = tuple(OPEN)
 #: States that a start may leave; a killed one is in it to be refused.
 STARTABLE = frozenset({State.unqueued, State.queued, State.unknown, State.killed})
-_STARTABLE = tuple(STARTABLE)
 #: States of a job that waits.
 WAITING = frozenset({State.unqueued, State.queued})
 #: Class, and so group, of the error that a job ends with whose worker the reaper took for lost.
@@ -51,21 +47,9 @@ def create(guard: Guard, **as_create: Any) -> Status:
     the message left without its id, and the worker that met it made another one.
     Raises: what `statuses.create` does.  One round trip."""
     new = collection.prepare(**as_create)
-    return _inserted(guard, new, lambda: collection.insert(new), as_create)
-
-
-def create_begun(guard: Guard, **as_create: Any) -> Callable[[], Status]:
-    """`create` of a job without an id of its own, on its way when this returns; what is given waits for the answer, raises as `create`
-    does, and has to be called, once."""
-    new = collection.prepare(**as_create)
-    made = _inserted(guard, new, lambda: collection.insert_begun(new), as_create)
-    return lambda: _inserted(guard, new, made, as_create)
-
-
-def _inserted(guard: Guard, new: scripts.NewRow, insert: Callable[[], T], as_create: Mapping[str, Any]) -> T:
     since_us = clock.frozen_us() or time.time_ns() // 1000
     try:
-        return insert()
+        return collection.insert(new)
     except StoreUnavailable:
         if not new.own_id:
             state, name = as_create.get("state", State.unqueued), as_create.get("job_name")
@@ -91,7 +75,7 @@ def start(
     its broker still held the message.  One round trip, one more where it was scheduled, a few more where the attempt does not fit."""
     if scheduled:
         status.queued(attempt=attempt, sources={State.unqueued})
-    _start(status, worker, attempt)
+    status.started(worker, attempt=attempt, sources=STARTABLE, refuse_killed=True, alive=True)
     if status.changed:
         return attempt
     present = status.reload().attempt
@@ -106,13 +90,6 @@ def start(
     if sent_as is not None and status.provider_job_id != sent_as:
         raise Superseded(status.id, attempt)
     return _hand_out_again(status, worker, attempt) if redelivered else None
-
-
-def _start(status: Status, worker: str | None, attempt: int) -> None:
-    if type(attempt) is int and attempt >= 0:  # every job's first step: what is known to fit is not looked at again
-        status._write(scripts.start, encoding.text(worker, "worker"), (attempt, _STARTABLE), True, True)
-    else:
-        status.started(worker, attempt=attempt, sources=STARTABLE, refuse_killed=True, alive=True)
 
 
 def arrived(status: Status, worker: str | None, began: float) -> bool:
@@ -182,27 +159,6 @@ def end(status: Status, state: State, attempt: int | None, error: object = None,
     elif attempt in (None, status.attempt) and status.state is State.failed and status.error_group == WORKER_LOST:
         _correct(status, state, status.attempt, error, data)
     return status.changed
-
-
-def succeed(guard: Guard, what: str, status: Status, attempt: int, data: object) -> Callable[[], None] | None:
-    """The attempt has succeeded: said at once, as `end` does, and nothing is waited for. What does not come out as it should is said
-    again with `end`, now or once the store is back. Gives what sees to that, to be called soon: the next write of this process does it
-    before. None where it has to be said with `end`. Raises: StoreUnavailable."""
-    store, place = status._store, status._place()
-
-    def told(reply: Any) -> None:
-        if isinstance(reply, StoreUnavailable):
-            guard.later(what, again)
-            guard.lost(reply)
-        elif reply != 1:
-            guard.run(what, again, remember=True)
-
-    def again() -> None:
-        end(Status(status.id, store, place), State.succeeded, attempt, None, data)
-
-    text = None if data is None else encoding.dumps(data, "data")
-    sent = scripts.finish_unwaited(store, place, State.succeeded, (attempt, _OPEN), text, told)
-    return store.settle if sent else None
 
 
 def _correct(status: Status, state: State, attempt: int, error: object, data: object) -> None:

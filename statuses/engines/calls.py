@@ -43,8 +43,7 @@ def keep_text(args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[s
     try:
         text = encode({"args": list(args), "kwargs": dict(kwargs), "options": options})
         if text.isascii() and len(text) <= LARGEST and not may_be_too_deep(text):
-            if "N" in text or "I" in text:  # NaN, Infinity: what is no JSON and may stand in it
-                _decoder.decode(text)
+            _decoder.decode(text)
             return Json(text)
     except Exception:  # `keep` says of which kind
         pass

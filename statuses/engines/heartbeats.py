@@ -31,7 +31,6 @@ class Heartbeats:
         self._lock = threading.Condition()
         self._jobs: dict[Hashable, tuple[float, Beat]] = {}
         self._beating: Hashable = None
-        self._once: set[Beat] = set()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -39,7 +38,9 @@ class Heartbeats:
         """Begin with a job; `beat` must not raise."""
         with self._lock:
             self._jobs[key] = (time.monotonic() + self.first_seconds, beat)
-            self._begin()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="statuses-heartbeats", daemon=True)
+                self._thread.start()
         if not self._wake.is_set():
             self._wake.set()
 
@@ -50,28 +51,6 @@ class Heartbeats:
             while self._beating == key:  # its end would wait for the same store
                 self._lock.wait()
 
-    def once(self, act: Beat) -> None:
-        """Call `act` at the next look, within some seconds; given several times until then it is called once. It must not raise."""
-        if act in self._once and self._wake.is_set():
-            return
-        with self._lock:
-            self._once.add(act)
-            self._begin()
-        if not self._wake.is_set():
-            self._wake.set()
-
-    def settle(self) -> None:
-        """Do now what waits for the next look."""
-        with self._lock:
-            once, self._once = self._once, set()
-        for act in once:
-            act()
-
-    def _begin(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="statuses-heartbeats", daemon=True)
-            self._thread.start()
-
     def _run(self) -> None:
         while True:
             self._wake.wait()
@@ -81,7 +60,7 @@ class Heartbeats:
             with self._lock:
                 if not self._jobs:
                     self._wake.clear()
-            self.settle()
+                    continue
             for key in self._due():
                 self._give(key)
 

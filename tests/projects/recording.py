@@ -31,14 +31,6 @@ def record(gates: Callable[[], redis.Redis]) -> None:
             return _original(status, *args, **kwargs)
 
         setattr(attempts, name, recorded)
-    succeed = attempts.succeed
-
-    @functools.wraps(succeed)
-    def succeeded(guard: Any, what: str, status: Status, attempt: int, data: object) -> Any:
-        gates().rpush(EVENTS, json.dumps(["end", status.id, [State.succeeded, attempt, None, data], {}], default=str))
-        return succeed(guard, what, status, attempt, data)
-
-    setattr(attempts, "succeed", succeeded)  # noqa: B010
 
 
 def told(gates: redis.Redis) -> dict[str, list[Event]]:

@@ -74,33 +74,29 @@ class Adapter:
         message: Message,
         *,
         id: str | None = None,
+        user: str | None = None,
         parent: str | None = None,
         depends_on: Sequence[str] | None = None,
         root: str | None = None,
     ) -> Status:
         """A new status for a message whose request holds args and kwargs. One round trip."""
-        given = self._described(message, None)
-        return attempts.create(self.guard, id=id, parent=parent, depends_on=depends_on, root=root, **given)
-
-    def create_begun(
-        self, message: Message, *, user: str | None, parent: str | None, depends_on: Sequence[str] | None, root: str | None
-    ) -> Callable[[], Status]:
-        """`create`, on its way when this returns; what is given waits for the answer, and has to be called, once."""
-        return attempts.create_begun(self.guard, parent=parent, depends_on=depends_on, root=root, **self._described(message, user))
-
-    def _described(self, message: Message, user: str | None) -> dict[str, Any]:
         request = message.request
         args, kwargs = request.get("args") or (), request.get("kwargs") or {}
-        return {
-            "job_name": message.name,
-            "job_args": self.job_args(message, args, kwargs),
-            "queue": message.queue,
-            "engine": self.engine_name,
-            "provider_job_id": message.task_id,
-            "call": calls.keep_text(args, kwargs, options(message), encode),
-            "state": State.unqueued if request.get("eta") else State.queued,
-            "user": user or user_of(request),
-        }
+        return attempts.create(
+            self.guard,
+            id=id,
+            job_name=message.name,
+            job_args=self.job_args(message, args, kwargs),
+            queue=message.queue,
+            engine=self.engine_name,
+            provider_job_id=message.task_id,
+            call=calls.keep_text(args, kwargs, options(message), encode),
+            state=State.unqueued if request.get("eta") else State.queued,
+            user=user or user_of(request),
+            parent=parent,
+            depends_on=depends_on,
+            root=root,
+        )
 
     def plan(self, message: Message, *, parent: str | None, depends_on: Sequence[str], root: str | None, user: str | None) -> Status:
         """A new status for a job that is sent once others have succeeded; its arguments are not whole yet. One round trip."""
@@ -156,18 +152,11 @@ class Adapter:
         if isinstance(error, BaseException):
             # Now: told late it would keep every frame of the job alive, and its traceback would have changed.
             error = encoding.loads(failure.describe(error).text)
-        what = f"telling that {message.name} is {state}"
-
-        def tell() -> None:
-            status = handle() if handle else self.handle(message)
-            if state is State.succeeded and attempt is not None:
-                seen_to = attempts.succeed(self.guard, what, status, attempt, data)
-                if seen_to is not None:
-                    self.heartbeats.once(seen_to)
-                    return
-            attempts.end(status, state, attempt, error, data)
-
-        self.guard.run(what, tell, remember=True)
+        self.guard.run(
+            f"telling that {message.name} is {state}",
+            lambda: attempts.end(handle() if handle else self.handle(message), state, attempt, error, data),
+            remember=True,
+        )
         if state is not State.succeeded:
             planned.give_up(self, message)
 

@@ -22,7 +22,6 @@ from statuses import State, Status
 from .. import attempts
 from . import chords, tracing
 from .adapter import Adapter, new_header
-from .late import LateHeader
 from .messages import HEADER, USER, Message, read
 
 
@@ -33,8 +32,6 @@ class _Sending:
         self.adapter = adapter
         self.sent: tuple[dict[str, Any], dict[str, Any], int] | None = None
         """The request, its headers, with which a worker would read it, and its attempt, once it is tracked."""
-        self.late: LateHeader | None = None
-        """The header whose status is on its way to the store."""
 
 
 _sending: ContextVar[_Sending | None] = ContextVar("statuses_celery_sending", default=None)
@@ -57,13 +54,11 @@ def connect(adapter: Adapter) -> None:
             if sending.sent is not None:
                 request, headers, attempt = sending.sent
                 message = read({**request, **headers})
-                if message is not None and message.known:
+                if message is not None:
                     adapter.end(message, State.failed, attempt, error)
             raise
         finally:
             _sending.reset(token)
-            if sending.late is not None:
-                sending.late.arrive()
 
     app.send_task = send_task
     signals.before_task_publish.connect(before_publish, weak=False, dispatch_uid="statuses.before_publish")
@@ -110,14 +105,13 @@ def before_publish(
     if message is None:
         return
     adapter = sending.adapter
-    attempt = adapter.guard.run(f"tracking a new {message.name}", lambda: _publish(sending, message, headers))
+    attempt = adapter.guard.run(f"tracking a new {message.name}", lambda: _publish(adapter, message, headers))
     if attempt is not None:
         sending.sent = request, headers, attempt
 
 
-def _publish(sending: _Sending, message: Message, headers: dict[str, Any]) -> int | None:
+def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int | None:
     """Write the status, and the header that tells workers which it is; the attempt, None where nothing is tracked."""
-    adapter = sending.adapter
     known = _again.get()
     if known is not None:
         headers[HEADER] = new_header(known[0], message, known[1], known[0].root)
@@ -142,10 +136,8 @@ def _publish(sending: _Sending, message: Message, headers: dict[str, Any]) -> in
     parent = statuses.current()
     before = [run.status.id] if run is not None and run.body_ended and run.status is not None else None
     root = chords.root_of(run, message.request.get("group"))
-    above = parent.id or None if parent is not None else None
-    made = adapter.create_begun(message, user=user, parent=above, depends_on=before, root=root)
-    what = f"tracking a new {message.name}"
-    headers[HEADER] = sending.late = LateHeader(lambda: adapter.guard.run(what, lambda: new_header(made(), message, root=root)))
+    status = adapter.create(message, user=user, parent=parent.id or None if parent is not None else None, depends_on=before, root=root)
+    headers[HEADER] = new_header(status, message, root=root)
     return 0
 
 

@@ -151,5 +151,4 @@ def on_task_rejected(sender: Any = None, message: Any = None, exc: Any = None, *
 def on_shutdown(sender: Any = None, **_: Any) -> None:
     """A process of a worker ends: what it still remembers is told now or never."""
     for adapter in list(adapters._adapters.values()):
-        adapter.heartbeats.settle()
         adapter.guard.last_words()

@@ -1,19 +1,13 @@
 """What adapters say of an attempt, event by event."""
 
-from typing import Any
-
 import pytest
 
 import statuses
 from statuses import KillRequested, State, Status, scripts
 from statuses import store as stores
 from statuses.engines import attempts
-from statuses.engines import guard as guards
-from statuses.engines.guard import Guard
 from statuses.errors import Superseded
 from statuses.store import token
-from tests.servers import until
-from tests.statuses.proxy import Proxy
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -49,55 +43,6 @@ def test_a_start_that_comes_after_the_end_changes_nothing(job: Status) -> None:
 
     assert end_of(job) == ("succeeded", 0)
     assert job.started_at is None
-
-
-def succeed(job: Status, attempt: int, data: object = None, guard: Guard | None = None) -> None:
-    see_to = attempts.succeed(guard or Guard(), "telling", job, attempt, data)
-    assert see_to is not None
-    see_to()
-
-
-@pytest.mark.parametrize("data", [None, {"result": 7}])
-def test_a_success_is_in_the_store_although_nobody_waited(job: Status, data: object) -> None:
-    attempts.start(job, "w1", 0)
-
-    succeed(job, 0, data)
-
-    assert (end_of(job), job.data, job.progress) == (("succeeded", 0), data, 1.0)
-
-
-def test_a_success_that_comes_before_what_precedes_it_is_caught_up_with(job: Status) -> None:
-    attempts.start(job, "w1", 0)
-
-    succeed(job, 1)
-
-    assert end_of(job) == ("succeeded", 1)
-
-
-def test_a_success_of_an_older_attempt_changes_nothing(job: Status) -> None:
-    attempts.start(job, "w1", 0)
-    job.requeued()
-
-    succeed(job, 0)
-
-    assert end_of(job) == ("queued", 1)
-
-
-def test_a_success_whose_answer_is_lost_is_told_again_once_the_store_is_back(
-    server: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guards, "FIRST_LOOK_SECONDS", 0.01)
-    with Proxy(tmp_path, server.socket) as proxy:
-        statuses.configure(url=proxy.url, namespace="lost-answer")
-        first, job = (statuses.create(state="started") for _ in range(2))
-        first.succeeded()  # the server knows the script
-        guard = Guard()
-
-        proxy.cut("move", reply=False)
-        succeed(job, 0, guard=guard)
-
-        until(lambda: not guard.away and job.reload().state is State.succeeded, "it is told")
-        assert (proxy.cuts, job.attempt) == (1, 0)
 
 
 def given_up(job: Status) -> None:

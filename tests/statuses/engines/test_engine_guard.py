@@ -239,24 +239,6 @@ def test_the_end_of_a_job_comes_after_what_its_beat_tells() -> None:
     assert told == ["beat", "end"]
 
 
-def test_what_is_asked_for_once_is_done_once_at_the_next_look_or_when_settled() -> None:
-    heartbeats, done = Heartbeats(first_seconds=0.01), []
-    act = done.append
-
-    def once() -> None:
-        act(1)
-
-    heartbeats.once(once)
-    heartbeats.once(once)
-    until(lambda: done == [1] and not heartbeats._wake.is_set(), "done, and the thread sleeps")
-
-    heartbeats.first_seconds = 60.0
-    heartbeats.once(once)
-    heartbeats.once(once)
-    heartbeats.settle()
-    assert done == [1, 1]
-
-
 def test_short_jobs_cost_no_beat() -> None:
     heartbeats, beats = Heartbeats(every_seconds=10, first_seconds=0.05), []
 

@@ -389,16 +389,21 @@ _TAGGED = Look(("tagged",), lambda hits: True if hits.test.mask(hits.view).any()
 
 def run(store: Store, tasks: Sequence[Task]) -> list[Any]:
     """The answers, in the order of the tasks, all from one read of the store. Exact as of one moment per segment."""
-    return run_in(store, tasks)[0]
+    return _run(store, tasks)[0]
 
 
 def run_in(store: Store, tasks: Sequence[Task]) -> tuple[list[Any], str]:
     """The same, and the version of the store they are of, as `Version.text` has it."""
+    answers, evaluation = _run(store, tasks)
+    return answers, directory.version_text(evaluation.segments.values())
+
+
+def _run(store: Store, tasks: Sequence[Task]) -> tuple[list[Any], Evaluation]:
     restless: set[tuple[Any, ...]] = set()
     for attempt in range(RESTARTS + 1):
         try:
             evaluation = Evaluation(store, [s for s, _ in tasks], restless, all_kept=attempt == RESTARTS)
-            return _answer(evaluation, tasks), directory.version_text(evaluation.segments.values())
+            return _answer(evaluation, tasks), evaluation
         except Moved:
             continue
     raise StoreUnavailable("a read", "it changes faster than it can be read")

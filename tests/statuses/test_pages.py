@@ -2,10 +2,13 @@
 
 import base64
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import statuses
+from statuses.pages import Key, Order, place_of
 from statuses.testing import frozen_clock, make_status, private_store
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -164,6 +167,36 @@ def test_equals_of_several_families_stand_as_they_were_created(order):
             pages.append(query.limit(7).after(pages[-1].next).run())
         assert [id for page in pages for id in page.ids()] == expected
         assert [query.limit(7).before(page.previous).run().ids() for page in pages[1:]] == [page.ids() for page in pages[:-1]]
+
+
+def keys_of(order, value, segment=0, row=1, family=0, recorded=7):
+    """The key of a row with such cells."""
+    cells = {"recorded_at": np.array([recorded])}
+    view = SimpleNamespace(
+        column=lambda name: cells.get(name, np.array([value])),
+        segment=SimpleNamespace(number=segment, family=family),
+        numbers=lambda rows: np.array([row]),
+    )
+    return Key(*(int(part[0]) for part in order.keys(view, np.array([0]))))
+
+
+def test_a_tie_names_the_row_it_stands_for():
+    order = Order()
+
+    for place in ((0, 0, 0), (3, 7, 65_519), (63, (1 << 20) - 1, 5)):
+        family, segment, row = place
+        for each in (order, order.turned, Order("run_time", descending=False)):
+            assert place_of(keys_of(each, 5, segment, row, family).tie) == place
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_turned_order_is_the_other_way_round(merged):
+    order = Order("failed_at", merged=merged)
+
+    low, high, none = keys_of(order, 9), keys_of(order, 5), keys_of(order, 0)
+    assert low < high < none
+    for key, value in ((low, 9), (high, 5), (none, 0)):
+        assert keys_of(order.turned, value) == Key(-key.rank, -key.made, -key.tie) == key.turned
 
 
 @pytest.mark.parametrize("packed", [False, True])

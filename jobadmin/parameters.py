@@ -105,6 +105,11 @@ def page_value(request: HttpRequest, name: str, allowed: Iterable[str], default:
     return value
 
 
+def whole(text: str, digits: int = 9) -> int | None:
+    """The number, from 0, that a text of at most so many digits is; None for every other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
 def check_once(query: QueryDict, names: Iterable[str]) -> None:
     """Of several values for what has one all but the last would not count.  Raises: BadFilter."""
     for name in names:

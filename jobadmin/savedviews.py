@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import SavedView
+from jobadmin.parameters import whole
 
 #: Views the menu lists, and one viewer may have.
 MOST_VIEWS = 100
@@ -105,7 +106,8 @@ def save(user: Any, *, name: str, page: str, query: str, shared: bool) -> tuple[
 
 def remove(user: Any, pk: str) -> SavedView | None:
     """Forget an own view; None when there is none of this number that is theirs."""
-    found = SavedView.objects.filter(owner_id=user.pk, pk=int(pk)).first() if pk.isascii() and pk.isdigit() and len(pk) < 18 else None
+    number = whole(pk, digits=17)
+    found = None if number is None else SavedView.objects.filter(owner_id=user.pk, pk=number).first()
     if found is not None:
         found.delete()
     return found

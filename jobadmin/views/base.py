@@ -22,6 +22,7 @@ from jobadmin import search
 from jobadmin.directions import shown_in_page
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.frame import admin_site, login_url
+from jobadmin.parameters import whole
 from jobadmin.paths import in_one_place
 from jobadmin.resolver import resolver
 from jobadmin.viewing import of_request, viewed_by
@@ -148,11 +149,11 @@ def render_filtered(
 
 def numbered(request: HttpRequest, rows: Any, size: int) -> Page:
     """The page of rows that the parameter `page` names.  Raises: BadFilter."""
-    number = request.GET.get("page") or "1"
+    text = request.GET.get("page") or "1"
     pages = Paginator(rows, size)
-    if not number.isascii() or not number.isdigit() or len(number) > 9 or int(number) < 1:
-        raise BadFilter("page", number[:100], _("a number from 1 to %d") % pages.num_pages)
-    return pages.get_page(int(number))
+    if not (number := whole(text)):
+        raise BadFilter("page", text[:100], _("a number from 1 to %d") % pages.num_pages)
+    return pages.get_page(number)
 
 
 def _login(request: HttpRequest) -> HttpResponse:

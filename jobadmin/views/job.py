@@ -12,6 +12,7 @@ import statuses
 from jobadmin import family, operations
 from jobadmin.filters import BadFilter
 from jobadmin.jobpage import JobPage
+from jobadmin.parameters import whole
 from jobadmin.paths import RESERVED, job_url, safe_next, split_attempt, unquote, workflow_url
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
@@ -73,10 +74,11 @@ def _attempt(request: HttpRequest, status: statuses.Status) -> int:
     value = request.GET.get("attempt")
     if value is None:
         return status.attempt
-    if not value.isascii() or not value.isdigit() or len(value) > 9 or int(value) > status.attempt:
+    number = whole(value)
+    if number is None or number > status.attempt:
         expected = "0" if not status.attempt else _("a whole number from 0 to %(last)s") % {"last": status.attempt}
         raise BadFilter("attempt", value[:100], expected)
-    return int(value)
+    return number
 
 
 def _part(shown: JobPage, name: str) -> HttpResponse:
@@ -115,10 +117,10 @@ def _children(request: HttpRequest, shown: JobPage) -> family.Children | None:
         raise BadFilter("children", wanted[:100], ", ".join(("all", *State)))
     if not any(shown.children_counts.values()):
         return None
-    number = request.GET.get("page", "1")
-    if not number.isascii() or not number.isdigit() or len(number) > 6:
-        raise BadFilter("page", number[:100], _("a whole number from 1"))
+    text = request.GET.get("page", "1")
+    if (number := whole(text, digits=6)) is None:
+        raise BadFilter("page", text[:100], _("a whole number from 1"))
     return family.children(
-        shown.status.children, shown.children_counts, shown.children_progress or 0.0, wanted=wanted, page=int(number),
+        shown.status.children, shown.children_counts, shown.children_progress or 0.0, wanted=wanted, page=number,
         first=resolver().shown_children, params=request.GET,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from jobadmin import fleet, spans
 from jobadmin.filters import DEFAULTS, BadFilter, JobFilter
 from jobadmin.formats import count
+from jobadmin.parameters import whole
 from jobadmin.plans import measure, plans
 from jobadmin.resolver import resolver
 from jobadmin.strip import strip
@@ -138,10 +139,10 @@ class Pager:
     @classmethod
     def of(cls, request: HttpRequest, jobs: JobFilter, data: JobData, view: ListView) -> Pager:
         """The position is counted along in the address: a cursor knows its neighbours, not how many lie before it."""
-        number = request.GET.get("page", "1")
-        if not (number.isascii() and number.isdigit() and len(number) < 10):
-            raise BadFilter("page", number[:100], "a number")
-        number = max(1, int(number)) if jobs.cursor else 1
+        text = request.GET.get("page", "1")
+        if (number := whole(text)) is None:
+            raise BadFilter("page", text[:100], "a number")
+        number = max(1, number) if jobs.cursor else 1
         shown = len(data.page)
         first = (number - 1) * view.rows + 1 if shown else 0
         return cls(

@@ -16,7 +16,7 @@ from jobadmin import operations as service
 from jobadmin.filterbar import FilterBar, every
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import Operation
-from jobadmin.parameters import check_once, is_foreign
+from jobadmin.parameters import check_once, is_foreign, whole
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
 from jobadmin.targets import selection_of
@@ -142,9 +142,10 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
 def _upto(request: HttpRequest) -> int | None:
     """The operation that the first page began with, so that those that begin meanwhile shift none of the others.  Raises: BadFilter."""
     text = request.GET.get("upto", "")
-    if text and not (text.isascii() and text.isdigit() and len(text) < 19):
+    number = whole(text, digits=18)
+    if text and number is None:
         raise BadFilter("upto", text[:100], _("the number of an operation"))
-    return int(text) if text else None
+    return number
 
 
 def _refuse_unknown(request: HttpRequest) -> None:

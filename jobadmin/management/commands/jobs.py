@@ -18,6 +18,7 @@ from jobadmin import exports, fleetrows, formats, plans, search, verbs
 from jobadmin.directions import shown_in_terminal
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
 from jobadmin.models import Operation
+from jobadmin.parameters import whole
 from jobadmin.paths import split_attempt
 from jobadmin.redaction import redact, redact_text
 from statuses import Changed, State, Status
@@ -33,9 +34,9 @@ _FILTER_HELP = (
 
 def _number(text: str) -> int:
     """A whole number from 0. Raises: ArgumentTypeError."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if (number := whole(text)) is None:
         raise ArgumentTypeError(f"expected a whole number from 0, not {text!r}")
-    return int(text)
+    return number
 
 
 class Command(BaseCommand):

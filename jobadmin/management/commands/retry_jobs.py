@@ -15,14 +15,15 @@ from jobadmin.formats import count
 from jobadmin.management.commands.clean_jobs import age
 from jobadmin.management.commands.jobs import _FILTER_HELP, _filter
 from jobadmin.management.commands.reap_jobs import seconds
+from jobadmin.parameters import whole
 from statuses.retries import ATTEMPTS, MOST, Retried, retry_failed
 
 
 def number(text: str) -> int:
     """A whole number from 1. Raises: ArgumentTypeError."""
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) > 0):
+    if not (found := whole(text, digits=8)):
         raise ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
-    return int(text)
+    return found
 
 
 class Command(BaseCommand):

@@ -59,9 +59,9 @@ def nice_step(highest: float, steps: int = STEPS, *, whole: bool = True) -> floa
     return 10 * power
 
 
-def stack(series: Sequence[tuple[str, Sequence[float]]], highest: float) -> list[Layer]:
+def stack(series: Sequence[tuple[str, Sequence[float]]], highest: float) -> tuple[Layer, ...]:
     """Bars of each series standing on those before it."""
-    return list(_stack(tuple((name, tuple(values)) for name, values in series), highest))
+    return _stack(tuple((name, tuple(values)) for name, values in series), highest)
 
 
 @lru_cache(maxsize=64)

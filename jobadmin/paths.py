@@ -6,7 +6,7 @@ of dots alone (a browser would resolve ``..``) gets its first character escaped 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -83,7 +83,7 @@ _place: ContextVar[tuple[str, str] | None] = ContextVar("jobadmin_place", defaul
 
 
 @contextmanager
-def in_one_place() -> Iterator[None]:
+def in_one_place() -> Generator[None]:
     """Inside, the pages stand where they stand now: a page has hundreds of addresses, and Django looks up the place for each."""
     token = _place.set(_asked_place())
     try:

@@ -56,10 +56,7 @@ class Search:
 
 def narrowed(query: statuses.Query, text: str) -> statuses.Query:
     """The jobs that the search field means: one id, else a resource, else the engine's own id."""
-    for clause in FOUND:
-        if statuses.where(**{clause: text}).exists():
-            return query.where(**{clause: text})
-    return query.where(job_arg=text)
+    return query.where(**{_clause_of(text) or "job_arg": text})
 
 
 def elsewhere(bar: FilterBar) -> Search | None:
@@ -78,7 +75,12 @@ def elsewhere(bar: FilterBar) -> Search | None:
 
 def is_found(text: str) -> bool:
     """Whether it is an id, a resource or an engine's id that there is.  Source: three small counts."""
-    return any(statuses.where(**{clause: text}).exists() for clause in FOUND)
+    return _clause_of(text) is not None
+
+
+def _clause_of(text: str) -> str | None:
+    """What the field finds by itself: the first clause that a job matches."""
+    return next((clause for clause in FOUND if statuses.where(**{clause: text}).exists()), None)
 
 
 def parameters_of(text: str) -> list[str]:

@@ -76,7 +76,7 @@ def _summaries(jobs: JobFilter, facets: Collection[Any], lasting: statuses.Versi
     if found is None:
         found = {value: status.error_summary or "" for value, status in jobs.query.newest_by("error", facets).items()}
         if len(found) == len(facets):  # what was left out has changed meanwhile
-            kept.keep(lasting, jobs.query, asked, found, lasting and lasting.text)
+            kept.keep(lasting, jobs.query, asked, found)
     return found
 
 

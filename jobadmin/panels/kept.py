@@ -32,7 +32,7 @@ def reports(version: Version | None, asked: Mapping[str, Question], *, moving: C
     missing = [name for name in asked if name not in found]
     read = dict(zip(missing, statuses.together(*(asked[name] for name in missing)), strict=True)) if missing else {}
     for name in lasting.keys() & read.keys():
-        keep(version, *asked[name], read[name])
+        keep_report(version, *asked[name], read[name])
     return found | read
 
 
@@ -48,9 +48,15 @@ def known(version: Version | None, query: Query, asked: Mapping[str, Any]) -> An
         return found
 
 
-def keep(version: Version | None, query: Query, asked: Mapping[str, Any], answer: Any, read_in: str | None = None) -> None:
-    """Hold on to an answer that is of this version, a report by what it says itself; what was looked at longest ago goes first."""
-    if version is None or version.text != (answer.version if read_in is None else read_in):
+def keep_report(version: Version | None, query: Query, asked: Mapping[str, Any], report: Report) -> None:
+    """Hold on to a report, where it says itself that it is of this version."""
+    if version is not None and version.text == report.version:
+        keep(version, query, asked, report)
+
+
+def keep(version: Version | None, query: Query, asked: Mapping[str, Any], answer: Any) -> None:
+    """Hold on to an answer that holds in this version; what was looked at longest ago goes first."""
+    if version is None:
         return
     with _lock:
         _answers[version.text, query, repr(asked)] = answer

@@ -112,7 +112,7 @@ class Reading:
             if reports["report"].version == found.version:
                 return {**reports, "report": replace(found, flags=reports["report"].flags)}
         reports = kept.reports(None, asked)
-        kept.keep(self.lasting, query, questions, reports["report"])
+        kept.keep_report(self.lasting, query, questions, reports["report"])
         return reports
 
     @cached_property

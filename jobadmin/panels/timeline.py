@@ -80,7 +80,7 @@ def activity(reading: Reading, mode: str) -> Activity | None:
         step=formats.every(grid.step),
         is_young=reading.young is not None,
         total=sum(map(sum, series.values())),
-        layers=tuple(charts.stack(values, highest)),
+        layers=charts.stack(values, highest),
         width=len(buckets) * charts.BUCKET,
         lines=tuple(charts.number(charts.HEIGHT * i / charts.STEPS) for i in range(charts.STEPS)),
         axis=tuple(axis),

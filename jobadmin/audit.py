@@ -17,7 +17,6 @@ from jobadmin import bulktraces
 from jobadmin.bulktraces import SAME, begun, distance, sent_by_engine
 from jobadmin.formats import duration
 from jobadmin.models import Operation
-from jobadmin.targets import counted_at
 
 #: Operations of one job that are shown; the newest.
 MOST_OPERATIONS = 50
@@ -87,7 +86,7 @@ def _retries(attempts: Sequence[Any], operations: Sequence[Operation]) -> dict[i
     for operation in operations:
         if operation.action != Operation.Action.RETRY or not (operation.changed or not operation.is_over):
             continue
-        since = counted_at(operation) if operation.ids is None else None
+        since = operation.counted_at if operation.ids is None else None
         near = [
             (distance(operation, at), number, at) for number, at in later if at and number not in found and (since is None or at >= since)
         ]

@@ -17,7 +17,6 @@ from django.utils import timezone
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import Operation
 from jobadmin.parameters import FIELDS
-from jobadmin.targets import counted_at
 from jobadmin.tokens import Token
 from statuses.engines import registry
 
@@ -111,7 +110,7 @@ def _candidates(traces: Sequence[Trace]) -> list[Operation]:
 
 def _fits(operation: Operation, trace: Trace, job_id: str) -> bool:
     """Whether this operation did that: the right verb at the right time, to a job of its set."""
-    at, left = counted_at(operation), trace.left
+    at, left = operation.counted_at, trace.left
     if not (at <= trace.at and distance(operation, trace.at) <= SAME and left.recorded_at <= at):
         return False
     if trace.is_kill:

@@ -14,8 +14,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin import search, spans, workflowjobs
+from jobadmin import changedby, search, spans, workflowjobs
 from jobadmin.formats import STATE_WORDS, moment_range
+from jobadmin.models import Operation
 from jobadmin.parameters import (
     DEFAULTS,
     EXACT,
@@ -175,7 +176,7 @@ class JobFilter:
     @cached_property
     def query(self) -> statuses.Query:
         """The jobs of this filter.  Source: nothing, unless `q` or a prefix must be looked up."""
-        query = statuses.all()
+        query = self._changed if self.operation else statuses.all()
         for parameter in (*FIELDS, *EXACT, "state"):
             query = self._narrowed(query, parameter)
         query = self._flagged(query)
@@ -201,6 +202,19 @@ class JobFilter:
     def workflows(self) -> dict[str, Workflow]:
         """The workflows asked for, by the id of the job that each is named after.  Source: a walk for each."""
         return {token.value: statuses.workflow(token.value) for token in self.tokens("workflow")}
+
+    @cached_property
+    def operation(self) -> Operation | None:
+        """The operation whose jobs are asked for.  Raises: BadFilter.  Source: one query of the database."""
+        number = self._single("operation")
+        return changedby.operation(number) if number else None
+
+    @property
+    def _changed(self) -> statuses.Query:
+        """The jobs that the operation changed."""
+        assert self.operation
+        announced = JobFilter.from_querystring(self.operation.filter)
+        return changedby.narrowed(announced.with_(**changedby.lost(self.operation, announced._single("step"))).query, self.operation)
 
     def _flagged(self, query: statuses.Query) -> statuses.Query:
         flags = self.flags
@@ -234,6 +248,8 @@ class JobFilter:
             given[name] = tuple(_written(name, one) for one in _many(value))
         changed = {name: given[name] for name in PARAMETERS if given.get(name)}
         made = JobFilter(given=normal(changed), at=self.at or self.__dict__.get("now"))
+        if "operation" in self.__dict__ and given.get("operation") == self.given.get("operation"):
+            made.__dict__["operation"] = self.operation
         if "workflows" in self.__dict__ and given.get("workflow") == self.given.get("workflow"):
             made.__dict__["workflows"] = self.workflows  # a walk takes longer than everything else here
         return made
@@ -301,11 +317,12 @@ class JobFilter:
     def chips(self) -> list[Chip]:
         """The active filters that no toggle of the bar shows already."""
         chips = [self._chip(parameter) for parameter in REPEATED if self._is_chip(parameter)]
+        if self.operation:
+            chips.append(_one("operation", LABELS["operation"], changedby.words(self.operation)))
         if self.q:
-            chips.append(Chip(parameter="q", label=str(LABELS["q"]), values=(redact_text(self.q),), without=(), removes={"q": None}))
+            chips.append(_one("q", LABELS["q"], redact_text(self.q)))
         if not self.span:
-            words = moment_range(self.after, self.before)
-            chips.append(Chip(parameter="span", label=str(TIMES[self.by]), values=(words,), without=(), removes={"span": None}))
+            chips.append(_one("span", TIMES[self.by], moment_range(self.after, self.before)))
         return chips
 
     @property
@@ -342,7 +359,7 @@ class JobFilter:
     @property
     def is_narrowed(self) -> bool:
         """True when more than the span is asked for."""
-        return any(name in self.given for name in (*REPEATED, "q"))
+        return any(name in self.given for name in _NARROWING)
 
     @property
     def is_everything(self) -> bool:
@@ -352,7 +369,7 @@ class JobFilter:
     @property
     def active(self) -> int:
         """How many parameters are filtered by."""
-        return sum(name in self.given for name in (*REPEATED, "q"))
+        return sum(name in self.given for name in _NARROWING)
 
     @property
     def not_prefixes(self) -> list[str]:
@@ -375,6 +392,8 @@ class JobFilter:
     def describe(self) -> str:
         """All of it in words, for a confirmation or the audit trail."""
         parts = [f"{chip.label} {chip.words}" for chip in map(self._chip, REPEATED) if chip.values or chip.without]
+        if self.operation:
+            parts.append(f"{LABELS['operation']} {changedby.words(self.operation)}")
         if self.q:
             parts.append(f"{LABELS['q']} {redact_text(self.q)}")
         # Where this is kept, a database, null characters may not be.
@@ -384,8 +403,16 @@ class JobFilter:
         return self.given.get(name, (DEFAULTS.get(name, ""),))[0]
 
 
+#: Parameters that ask for less than everything, the span left aside.
+_NARROWING = (*REPEATED, "operation", "q")
+
 #: Stands for a value in an address that is made once for many.
 _ANY = "any-value"
+
+
+def _one(parameter: str, label: object, words: str) -> Chip:
+    """The chip of a parameter with one value, which is never left out."""
+    return Chip(parameter=parameter, label=str(label), values=(words,), without=(), removes={parameter: None})
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ The jobs themselves live in Redis and are read through `statuses`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import unquote_plus
 
 from django.conf import settings
@@ -114,6 +115,12 @@ class Operation(models.Model):
     def is_over(self) -> bool:
         """True when nothing will change any more."""
         return self.state in {self.State.STOPPED, self.State.DONE, self.State.FAILED}
+
+    @property
+    def counted_at(self) -> datetime:
+        """Server time of the counting that was confirmed; for one job's own action the time it was asked for."""
+        at = self.plan.get("at")
+        return datetime.fromisoformat(at) if at else self.created_at
 
     @classmethod
     def standing(cls) -> Standing:

@@ -51,7 +51,7 @@ SORTS = (*TIMES, "run_time", "wait_time")
 
 #: Every parameter that says which jobs, in the order in which a URL carries them.
 REPEATED = ("id", "state", "flag", "name", "queue", "user", "worker", "engine", "resource", "error", "workflow")
-SINGLE = ("step", "q", "span", "from", "to", "by", "sort", "after")
+SINGLE = ("step", "operation", "q", "span", "from", "to", "by", "sort", "after")
 PARAMETERS = (*REPEATED, *SINGLE)
 DEFAULTS = {"span": spans.DEFAULT, "by": "recorded_at", "sort": "-recorded_at"}
 #: Parameters of single pages, which change how something is shown and never which jobs: see `page_value`.
@@ -70,6 +70,7 @@ LABELS = {
     "error": gettext_lazy("Error"),
     "workflow": gettext_lazy("Workflow"),
     "step": gettext_lazy("Step"),
+    "operation": gettext_lazy("Changed by"),
     "q": gettext_lazy("Search"),
 }
 
@@ -168,6 +169,8 @@ def _check(name: str, value: str) -> None:
         _check_moment(name, value)
     if name == "step" and value != STOPPED and not _STEP.fullmatch(value):
         raise BadFilter(name, value[:100], _("a depth such as 3, several such as 3-9, or %s") % STOPPED)
+    if name == "operation" and whole(value) is None:
+        raise BadFilter(name, value[:100], _("the number of an operation"))
     if (name in FIELDS and value == "-") or (name in EXACT and value == "-"):
         raise BadFilter(name, value, _("a value after the minus"))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 
 from django.urls import reverse
@@ -11,12 +10,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from jobadmin.filters import BadFilter
+from jobadmin import changedby
+from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.formats import count, duration
 from jobadmin.models import Operation
 from jobadmin.plans import Line
 from jobadmin.redaction import redact_text
-from jobadmin.targets import counted_at, list_url, query_of, words_of
+from jobadmin.spans import ALL as ALL_TIME
+from jobadmin.targets import list_url, query_of, words_of
 from jobadmin.verbs import ALL, CONTROLS, KILL, KILL_NOW, Verb
 from statuses import State, StoreUnavailable
 
@@ -133,7 +134,7 @@ class Result:
             return None
         try:
             asked = query_of(operation, at_any_state=True).where(
-                kill_requested=True, kill_requested_at=(counted_at(operation), None), state=[State.started, State.unknown]
+                kill_requested=True, kill_requested_at=(operation.counted_at, None), state=[State.started, State.unknown]
             )
             return min(asked.count(), operation.by_reason["requested"])
         except (StoreUnavailable, BadFilter):
@@ -144,15 +145,13 @@ class Result:
         return list_url(self.operation, state=None, flag="kill_requested")
 
     @property
-    def killed_url(self) -> str:
-        """The jobs of its filter that were asked to stop between its count and its end, whatever became of them: those it
-        killed or asked, and whom else somebody asked meanwhile. Empty where it asked none, or the filter names them."""
+    def changed_url(self) -> str:
+        """The jobs of its filter that it killed, asked to stop or sent again, whatever became of them. Empty where it changed none,
+        where nothing tells which (removed ones are gone), or the filter names them."""
         operation = self.operation
-        if self.verb not in (KILL, KILL_NOW) or not (operation.changed and operation.ended_at and operation.filter):
+        if not (operation.changed and changedby.can_be_told(operation)):
             return ""
-        upto = operation.ended_at + timedelta(seconds=1)
-        asked = {"by": "kill_requested_at", "from": counted_at(operation), "to": upto}
-        return list_url(operation, state=None, flag=None, span=None, **asked)
+        return JobFilter().url("list", operation=str(operation.pk), span=ALL_TIME)
 
     @property
     def url(self) -> str:

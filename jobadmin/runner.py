@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 
 import statuses
 from jobadmin.models import Operation
-from jobadmin.targets import counted_at, query_of, selection_of
+from jobadmin.targets import query_of, selection_of
 from jobadmin.verbs import ALL, REMOVE, RESTORE, UNDO_FOR
 from statuses import Changed, Query, StatusesError, StoreUnavailable
 
@@ -136,7 +136,7 @@ class Work:
         return None
 
     def _parts(self) -> tuple[Query, ...]:
-        return self.verb.settled(query_of(self.operation), counted_at(self.operation))
+        return self.verb.settled(query_of(self.operation), self.operation.counted_at)
 
     def _take_over(self) -> None:
         """After a process that died: what its last batch changed has left the set, and nobody counted it."""

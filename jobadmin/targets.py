@@ -1,8 +1,6 @@
-"""Which jobs an operation is about: the frozen filter it keeps, and the moment it was counted."""
+"""Which jobs an operation is about: the frozen filter it keeps."""
 
 from __future__ import annotations
-
-from datetime import datetime
 
 from django.utils.translation import ngettext
 
@@ -20,12 +18,6 @@ def query_of(operation: Operation, *, at_any_state: bool = False) -> Query:
         selection = JobFilter.from_querystring(operation.filter)
         return (selection.with_(state=None, flag=None) if at_any_state else selection).query
     return statuses.where(id=list(operation.ids or []))
-
-
-def counted_at(operation: Operation) -> datetime:
-    """Server time of the counting that was confirmed; for one job's own action the time it was asked for."""
-    at = operation.plan.get("at")
-    return datetime.fromisoformat(at) if at else operation.created_at
 
 
 def selection_of(operation: Operation) -> JobFilter:
@@ -59,6 +51,6 @@ def words_of(operation: Operation) -> str:
         selection = JobFilter.from_querystring(operation.filter) if operation.filter else None
     except BadFilter:  # of a version that knew other parameters
         selection = None
-    if selection is None or "workflow" in selection.given:  # a workflow is called after a job that may be gone
+    if selection is None or {"workflow", "operation"} & selection.given.keys():  # they are called after what may be gone
         return redact_text(operation.description or operation.filter)
     return redact_text(which(selection))

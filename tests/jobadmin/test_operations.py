@@ -84,6 +84,14 @@ def test_a_kill_ends_what_waits_and_asks_what_runs(browse) -> None:
     assert statuses.all().counts()["killed"] == 3
 
 
+def changed_by(client, operation: Operation) -> JobFilter:
+    """The filter that the number done on the page of an operation leads to."""
+    text = client.get(reverse("jobadmin:operation", args=[operation.pk])).content.decode()
+    link = unescape(re.search(r'<dd><a href="([^"]*)" title="Those it changed', text)[1])
+    assert client.get(link).status_code == 200
+    return JobFilter.from_querystring(link.partition("?")[2])
+
+
 def test_what_a_kill_by_filter_asked_can_be_listed_whatever_became_of_it(browse) -> None:
     some(queued=2, succeeded=1)
     before = make_status("started", job_name="before").request_kill(by="ops")
@@ -92,12 +100,48 @@ def test_what_a_kill_by_filter_asked_can_be_listed_whatever_became_of_it(browse)
 
     operation = ran(client, "kill", "span=all&state=queued&state=started")
     running.killed()
-    text = client.get(reverse("jobadmin:operation", args=[operation.pk])).content.decode()
-    link = unescape(re.search(r'<dd><a href="([^"]*)" title="Those of its filter', text)[1])
+    later = make_status("queued").request_kill(by="ops")
+    asked = changed_by(client, operation)
 
-    asked = JobFilter.from_querystring(link.partition("?")[2]).query
-    assert operation.changed == 3 and asked.count() == 3 and before.id not in asked.ids()
-    assert client.get(link).status_code == 200
+    assert operation.changed == 3 and asked.query.count() == 3
+    assert not {before.id, later.id} & set(asked.query.ids())
+
+
+def test_what_a_retry_by_filter_sent_again_can_be_listed_whatever_became_of_it(browse, engine) -> None:
+    facts = {"engine": engine.name, "error": ValueError("no")}
+    first, second, refused = (make_status("failed", **facts) for _ in range(3))
+    others = [make_status("failed", engine=engine.name), make_status("failed", queue="bulk", **facts)]
+    engine.refuses = {refused.id}
+    client = browse()
+
+    operation = ran(client, "retry", "span=24h&by=failed_at&state=failed&error=ValueError*&worker=worker-1&queue=-bulk")
+    first.reload().started(worker="worker-2").succeeded()
+    others.append(make_status("queued", engine=engine.name))
+    sent = changed_by(client, operation)
+
+    assert operation.changed == 2
+    assert set(sent.query.ids()) == {first.id, second.id}
+    assert [chip.words for chip in sent.chips] == [f"Retry {operation.pk}"]
+    assert sent.with_(state="succeeded").query.ids() == [first.id]
+
+
+def test_what_an_operation_changed_is_asked_for_like_everything_else(browse, engine) -> None:
+    some(engine.name, queued=2)
+    client = browse()
+    killed = ran(client, "kill", "span=all&state=queued")
+    asked = f"span=all&operation={killed.pk}"
+
+    pages = {path: client.get(reverse(f"jobadmin:{path}") + f"?{asked}").status_code for path in ("list", "overview", "names", "export_csv")}
+    sent = ran(client, "retry", asked)
+    removed = ran(client, "remove", "span=all&state=killed", typed="0")
+    number = killed.pk
+    killed.delete()
+    page = client.get(reverse("jobadmin:operation", args=[sent.pk])).content.decode()
+
+    assert set(pages.values()) == {200}
+    assert sent.changed == 2 and f"Changed by Request kill {number} · " in page
+    for wrong in (number, removed.pk, "9" * 30, "-1", "x"):
+        assert client.get(reverse("jobadmin:list") + f"?operation={wrong}").status_code == 400, wrong
 
 
 def test_the_result_adds_up_when_jobs_end_or_vanish_meanwhile(browse) -> None:

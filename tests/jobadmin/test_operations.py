@@ -131,7 +131,9 @@ def test_what_an_operation_changed_is_asked_for_like_everything_else(browse, eng
     killed = ran(client, "kill", "span=all&state=queued")
     asked = f"span=all&operation={killed.pk}"
 
-    pages = {path: client.get(reverse(f"jobadmin:{path}") + f"?{asked}").status_code for path in ("list", "overview", "names", "export_csv")}
+    pages = {
+        path: client.get(reverse(f"jobadmin:{path}") + f"?{asked}").status_code for path in ("list", "overview", "names", "export_csv")
+    }
     sent = ran(client, "retry", asked)
     removed = ran(client, "remove", "span=all&state=killed", typed="0")
     number = killed.pk

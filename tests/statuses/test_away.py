@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import tempfile
 import time
 from datetime import timedelta
 from uuid import uuid4
@@ -11,18 +12,33 @@ import pytest
 import redis
 
 import statuses
-from statuses.embedded import EmbeddedServer
+from statuses.embedded import EmbeddedServer, temporary_server
 from statuses.testing import make_status
 
 #: Seconds within which whatever happens must be said.
 BOUND_SECONDS = 2.0
 UNDO = timedelta(minutes=10)
+#: Less than any server needs: it is full.
+FULL_BYTES = 1
+
+
+@pytest.fixture(scope="module")
+def others():
+    """Servers that are the same for all who leave them as they were: one that keeps nothing, and one that has it again when it
+    is started again."""
+    with temporary_server() as one, tempfile.TemporaryDirectory(prefix="statuses-") as folder, EmbeddedServer(folder) as again:
+        yield one, again
 
 
 @pytest.fixture
-def other(other_server):
-    statuses.configure(url=other_server.url, namespace="other")
-    return other_server
+def other(others):
+    server, _ = others
+    with redis.Redis.from_url(server.url) as client:
+        client.replicaof("NO", "ONE")
+        client.config_set("maxmemory", 0)
+        client.flushall()
+    statuses.configure(url=server.url, namespace="other")
+    return server
 
 
 WRITES = {
@@ -78,7 +94,7 @@ ACTIONS = {**WRITES, **QUESTIONS}
 
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
 def test_a_server_that_hangs_is_unavailable_in_bounded_time(other, action):
-    statuses.configure(url=other.url, namespace="other", timeout_seconds=0.3)
+    statuses.configure(url=other.url, namespace="other", timeout_seconds=0.2)
     status = make_status("started")
     os.kill(other.pid, signal.SIGSTOP)
     began = time.monotonic()
@@ -94,17 +110,19 @@ def test_a_server_that_hangs_is_unavailable_in_bounded_time(other, action):
 
 
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
-def test_a_server_that_is_gone_is_unavailable_and_found_again(tmp_path, action):
-    first = EmbeddedServer(tmp_path / "s").start()
-    statuses.configure(url=first.url, namespace="gone", timeout_seconds=0.5)
+def test_a_server_that_is_gone_is_unavailable_and_found_again(others, action):
+    _, server = others
+    statuses.configure(url=server.url, namespace=f"gone-{uuid4().hex}", timeout_seconds=0.5)
     status = make_status("started")
-    first.stop()
-    with pytest.raises(statuses.StoreUnavailable):
-        action(status)
+    server.stop()
+    try:
+        with pytest.raises(statuses.StoreUnavailable):
+            action(status)
+    finally:
+        server.start()
 
-    with EmbeddedServer(tmp_path / "s"):
-        assert statuses.find(status.id).state == "started"
-        action(status)
+    assert statuses.find(status.id).state == "started"
+    action(status)
 
 
 def test_a_connection_lost_between_two_writes_is_made_again(other):
@@ -121,7 +139,7 @@ def test_a_connection_lost_between_two_writes_is_made_again(other):
 def test_a_full_server_says_so_and_every_status_stays_whole(other):
     status = make_status("started")
     client = redis.Redis.from_url(other.url)
-    client.config_set("maxmemory", client.info("memory")["used_memory"] - 1000)
+    client.config_set("maxmemory", FULL_BYTES)
 
     with pytest.raises(statuses.StoreUnavailable, match="memory"):
         statuses.create(job_name="b")
@@ -142,7 +160,7 @@ FULL = {name: action for name, action in WRITES.items() if name not in ("delete_
 def test_a_full_server_is_unavailable_to_every_write_and_nothing_is_half_written(other, action):
     status = make_status("started", job_name="a", job_args={"a": "Book:1"})
     client = redis.Redis.from_url(other.url)
-    client.config_set("maxmemory", client.info("memory")["used_memory"] - 1000)
+    client.config_set("maxmemory", FULL_BYTES)
     try:
         with pytest.raises(statuses.StoreUnavailable, match="memory"):
             action(status)
@@ -157,10 +175,11 @@ def test_a_full_server_is_unavailable_to_every_write_and_nothing_is_half_written
     assert statuses.check().problems == ()
 
 
-def test_a_full_server_lets_go_of_what_is_removed(other):
+def test_a_full_server_lets_go_of_what_is_removed(other_server):
+    statuses.configure(url=other_server.url, namespace="other")
     for _ in range(3):
         make_status("failed", job_name="a")
-    client = redis.Redis.from_url(other.url)
+    client = redis.Redis.from_url(other_server.url)
     client.config_set("maxmemory", client.info("memory")["used_memory"] - 1000)
 
     assert statuses.all().delete_all().changed == 3
@@ -204,9 +223,9 @@ def test_a_read_only_server_refuses_writes_and_answers_questions(other):
     assert status.failed().state == "failed"
 
 
-def test_a_wrong_password_is_unavailable_and_says_why(other):
-    redis.Redis.from_url(other.url).config_set("requirepass", "secret")
-    statuses.configure(url=other.url, namespace="other")
+def test_a_wrong_password_is_unavailable_and_says_why(other_server):
+    redis.Redis.from_url(other_server.url).config_set("requirepass", "secret")
+    statuses.configure(url=other_server.url, namespace="other")
 
     with pytest.raises(statuses.StoreUnavailable, match=r"(?i)auth"):
         statuses.create()

@@ -16,6 +16,7 @@ import pytest
 import statuses
 from statuses import store, tracked
 from statuses.embedded import EmbeddedServer
+from statuses.engines import guard
 from statuses.testing import assert_failed, assert_one, assert_succeeded, make_status
 from tests.servers import until
 from tests.statuses.proxy import Proxy
@@ -34,6 +35,13 @@ def ended() -> bool:
         return statuses.where(state="ended").count() > 0
     except statuses.StoreUnavailable:
         return False
+
+
+@pytest.fixture(autouse=True)
+def looks_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the store is back is looked at again and again at once; elsewhere every five seconds after a while."""
+    monkeypatch.setattr(guard, "FIRST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(guard, "LONGEST_LOOK_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -304,6 +312,7 @@ def test_what_is_left_is_told_before_the_process_ends(server):
     code = """
 import sys, statuses
 from statuses.embedded import EmbeddedServer
+from statuses.engines import guard
 statuses.configure(url=sys.argv[1], namespace="away")
 with statuses.track("a") as job:
     job.save([1])

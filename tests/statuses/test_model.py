@@ -388,7 +388,7 @@ def run(machine, server_url, examples, steps, phases=(Phase.explicit, Phase.reus
 
 
 def test_the_service_is_what_a_naive_model_of_it_is(server_url, store):
-    run(Service, server_url, examples=50, steps=40)
+    run(Service, server_url, examples=30, steps=40)
 
 
 @pytest.mark.full

@@ -12,10 +12,7 @@ from statuses.columns import DICTIONARIES, SPANS
 from statuses.testing import frozen_clock
 from tests.statuses import naive
 
-often = settings(
-    max_examples=25,
-    phases=[Phase.explicit, Phase.generate],
-)
+often = settings(phases=[Phase.explicit, Phase.generate])
 seeds = st.integers(0, 2**32)
 ORDERS = [sign + name for name in (*naive.MOMENTS, *SPANS) for sign in ("", "-")]
 
@@ -130,34 +127,50 @@ def walk(ordered, expected, size):
         assert rest.ids() == expected[len(pages[0]) :]
 
 
-@often
-@given(seed=seeds)
-def test_every_answer_is_that_of_the_naive_model(seed, server_url):
-    with frozen_clock() as frozen:
-        random = worlds(seed, server_url)
-        check_all(random, naive.World(random, frozen), steps=4)
+def examples(*numbers):
+    """How many examples a story is told with, every day and where there is time. Each run makes others."""
+    return pytest.mark.parametrize("examples", [numbers[0], pytest.param(numbers[1], marks=pytest.mark.full)])
 
 
-@settings(often, max_examples=15)
-@given(seed=seeds)
-def test_families_are_merged_by_text(seed, server_url):
-    with frozen_clock() as frozen:
-        random = worlds(seed, server_url, families=3)
-        check_all(random, naive.World(random, frozen), steps=3)
+@examples(8, 100)
+def test_every_answer_is_that_of_the_naive_model(examples, server_url):
+    @settings(often, max_examples=examples)
+    @given(seed=seeds)
+    def every_seed(seed):
+        with frozen_clock() as frozen:
+            random = worlds(seed, server_url)
+            check_all(random, naive.World(random, frozen), steps=4)
+
+    every_seed()
 
 
-@settings(often, max_examples=15)
-@given(seed=seeds)
-def test_a_report_holds_the_same_answers(seed, server_url):
-    with frozen_clock() as frozen:
-        random = worlds(seed, server_url)
-        world = naive.World(random, frozen)
-        for _ in range(3):
-            world.live(random.randrange(25))
-            jobs = world.jobs()
-            terms = naive.random_terms(random, jobs)
-            query = naive.query(terms)
-            check_report(query, naive.matching(jobs, terms))
+@examples(5, 50)
+def test_families_are_merged_by_text(examples, server_url):
+    @settings(often, max_examples=examples)
+    @given(seed=seeds)
+    def every_seed(seed):
+        with frozen_clock() as frozen:
+            random = worlds(seed, server_url, families=3)
+            check_all(random, naive.World(random, frozen), steps=3)
+
+    every_seed()
+
+
+@examples(15, 100)
+def test_a_report_holds_the_same_answers(examples, server_url):
+    @settings(often, max_examples=examples)
+    @given(seed=seeds)
+    def every_seed(seed):
+        with frozen_clock() as frozen:
+            random = worlds(seed, server_url)
+            world = naive.World(random, frozen)
+            for _ in range(3):
+                world.live(random.randrange(25))
+                jobs = world.jobs()
+                terms = naive.random_terms(random, jobs)
+                check_report(naive.query(terms), naive.matching(jobs, terms))
+
+    every_seed()
 
 
 def check_report(query, jobs):

@@ -12,11 +12,9 @@ from statuses.columns import SPANS
 from statuses.store import Store, current
 from statuses.testing import frozen_clock
 from tests.statuses import naive
+from tests.statuses.test_query_against_naive import examples
 
-often = settings(
-    max_examples=60,
-    phases=[Phase.explicit, Phase.generate],
-)
+often = settings(phases=[Phase.explicit, Phase.generate])
 seeds = st.integers(0, 2**32)
 _numbers = iter(range(10**9))
 
@@ -75,12 +73,13 @@ QUESTIONS = {
 }
 
 
+@examples(6, 40)
 @pytest.mark.parametrize("kept", [0, 64 << 20], ids=["nothing kept", "snapshots kept"])
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_an_answer_is_of_one_moment(question, kept, server_url):
+def test_an_answer_is_of_one_moment(question, kept, examples, server_url):
     ask, expect = QUESTIONS[question]
 
-    @settings(often, max_examples=12)
+    @settings(often, max_examples=examples)
     @given(seed=seeds)
     def every_seed(seed):
         with frozen_clock() as frozen, pytest.MonkeyPatch.context() as patch:
@@ -100,9 +99,10 @@ def test_an_answer_is_of_one_moment(question, kept, server_url):
     every_seed()
 
 
+@examples(6, 80)
 @pytest.mark.parametrize("kept", [0, 64 << 20], ids=["nothing kept", "snapshots kept"])
-def test_the_answers_of_a_report_fit_together(kept, server_url):
-    @settings(often, max_examples=25)
+def test_the_answers_of_a_report_fit_together(kept, examples, server_url):
+    @settings(often, max_examples=examples)
     @given(seed=seeds)
     @example(seed=274843901)  # where the last reading found all answers of its first looks known, and had read nothing for the next ones
     @example(seed=2277942729)

@@ -283,7 +283,7 @@ class TestWithAWorker:
         try:
             project.open(gate)
             until(lambda: project.noted(f"through:{gate}"), "it came through")
-            time.sleep(1.2)  # longer than the project waits for the store: the end meets one that is away
+            time.sleep(0.7)  # longer than the project waits for the store: the end meets one that is away
         finally:
             project.store.thaw()
 

@@ -93,6 +93,8 @@ class FilterBar:
     matched: int
     total: int
     path_args: tuple[str, ...] = ()
+    within: tuple[tuple[str, str], ...] = ()
+    """What the page itself asks for, beside the filter, as parameters: the resource that it is about."""
     extras: Mapping[str, str] = field(default_factory=dict)
     """Parameters of this page alone that stay while the filter changes: the chart's scale, the order of names."""
 
@@ -252,7 +254,13 @@ class FilterBar:
 
     @property
     def list_url(self) -> str:
-        return self.jobs.url("list")
+        """The list of the jobs that this page counts."""
+        return self.jobs.url("list", **{name: Token(value) for name, value in self.within})
+
+    @property
+    def within_query(self) -> str:
+        """What suggestions are to be counted under, beside the filter."""
+        return urlencode([(name, str(Token(value))) for name, value in self.within])
 
     @property
     def everything_url(self) -> str:

@@ -131,6 +131,12 @@ def read(jobs: JobFilter, only: str | None = None) -> Queues:
     return Queues(rows=rows, total=len(names), fleet=told, speed_seconds=counts.seen.total_seconds())
 
 
+def is_known(name: str) -> bool:
+    """Whether a queue that nobody tells of any more, and in which nothing waits, is one all the same: jobs were in it, or are to be.
+    Source: one small count; what the engines tell of their schedules."""
+    return statuses.where(queue=name).exists() or any(schedule.queue == name for schedule in fleet.schedules()[0])
+
+
 def _count(jobs: JobFilter) -> _Counts:
     now = statuses.where(state=[State.queued, State.started])
     hour = _hour(jobs).query.report(counts_by={"queue": None}, durations_by={"queue": ("wait_time", MOST)})

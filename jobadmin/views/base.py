@@ -120,12 +120,14 @@ def render_filtered(
     matched: int,
     total: int | None = None,
     path_args: tuple[str, ...] = (),
+    within: tuple[tuple[str, str], ...] = (),
     url_name: str | None = None,
 ) -> HttpResponse:
     """A page with the filter bar: ``jobadmin/<name>.html``, or what a change of filter swaps when HTMX asks.
 
     The part that changes is ``jobadmin/_<name>_main.html``; `matched` is how many jobs the filter matches, `total` how
-    many there are (counted here unless given), `url_name` and `path_args` are the page's own URL. A search that finds
+    many there are (counted here unless given), `url_name` and `path_args` are the page's own URL, `within` what it asks for
+    beside the filter. A search that finds
     nothing, and means one job name, queue, user, worker or error that there is, leads to the page with that filter.
     """
     from jobadmin.filterbar import FilterBar
@@ -133,7 +135,7 @@ def render_filtered(
     total = statuses.all().count() if total is None else total
     view = url_name or name
     extras = {key: request.GET[key] for key in STAYING if request.GET.get(key)}
-    bar = FilterBar(jobs=jobs, view=view, extras=extras, path_args=path_args, matched=matched, total=total)
+    bar = FilterBar(jobs=jobs, view=view, extras=extras, path_args=path_args, within=within, matched=matched, total=total)
     found = search.elsewhere(bar) if jobs.q and not matched else None
     if found and len(found.exact) == 1 and "live" not in request.GET:
         return redirect(found.exact[0].url)

@@ -119,7 +119,9 @@ def resource(request: HttpRequest, resource: str) -> HttpResponse:
         "last_message": redact_text(failure.error_summary or "") if failure else "",
         "newest": about.query.limit(NEWEST).run(),
     }
-    return render_filtered(request, "resource", jobs, context, matched=matched, total=total, path_args=(resource,))
+    return render_filtered(
+        request, "resource", jobs, context, matched=matched, total=total, path_args=(resource,), within=(("resource", text),)
+    )
 
 
 @needs("view_job")

@@ -49,8 +49,9 @@ def queue(request: HttpRequest, queue: str) -> HttpResponse:
     span = request.GET.get("span", depths.DEFAULT)
     if span not in depths.LENGTHS:
         raise BadFilter("span", span[:100], ", ".join(depths.LENGTHS))
+    ever = jobs.with_(queue=name, span="all")
     shown, chart = queues_page.read(jobs, name), depths.chart(name, depths.LENGTHS[span])
-    if not shown.rows and chart is None:
+    if not shown.rows and chart is None and not queues_page.is_known(name):
         raise Http404
     context = {
         "title": redact_text(name),
@@ -58,6 +59,8 @@ def queue(request: HttpRequest, queue: str) -> HttpResponse:
         "here": queue_url(name),
         "shown": shown,
         "chart": chart,
+        "jobs_ever": 0 if shown.rows else ever.query.count(),
+        "jobs_ever_url": ever.url("list"),
         "span": depths.LENGTHS[span],
         "lengths": depths.LENGTHS.values(),
         "as_table": request.GET.get("chart") == "table",

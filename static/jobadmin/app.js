@@ -140,7 +140,7 @@
       input.setAttribute("aria-activedescendant", option.id);
     }
     async function suggest() {
-      const turn = ++asked, params = new URLSearchParams();
+      const turn = ++asked, params = new URLSearchParams(form.dataset.within);
       for (const [key, value] of new FormData(form)) if (value && key !== input.name) params.append(key, value);
       for (const value of $$(`input[type=hidden][name="${name}"]`, form)) if (value.form === form) params.append(name, value.value);
       if (input.value !== input.dataset.shown) params.set("prefix", input.value);     // what stood there is no wish

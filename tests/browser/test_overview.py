@@ -155,6 +155,17 @@ def test_names_are_suggested_with_counts_added_and_left_out(page):
     expect(page.locator("#j-count")).to_contain_text("80 of 120")
 
 
+def test_names_on_the_page_of_a_resource_are_counted_among_its_jobs(page):
+    load()
+    page.goto("/admin/jobs/resources/Book_3A3/")
+    field = page.get_by_role("combobox", name="Job name")
+
+    field.click()
+
+    number = statuses.where(job_arg="Book:3", job_name="mail.send").count()
+    expect(page.get_by_role("option", name=re.compile("mail.send"))).to_have_text(f"mail.send{number}")
+
+
 def test_the_search_field_offers_a_job_name_and_finds_a_queue_by_enter(page):
     load()
     page.goto("/admin/jobs/")

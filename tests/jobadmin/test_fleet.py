@@ -13,7 +13,7 @@ import statuses
 from jobadmin import queues as queues_page
 from jobadmin import workers as workers_page
 from jobadmin.filters import JobFilter
-from jobadmin.paths import job_url, queue_url
+from jobadmin.paths import job_url, queue_url, quote
 from jobadmin.redaction import redact_text
 from statuses import pauses, sampling
 from statuses.engines import registry
@@ -553,6 +553,18 @@ def test_a_queue_without_samples_says_so_and_one_that_never_was_is_not_found(adm
     assert "No sample was taken in this time" in page
     assert admin_client.get(reverse("jobadmin:queue", args=["nothing"])).status_code == 404
     assert admin_client.get(reverse("jobadmin:queue", args=["mail"]), {"span": "1y"}).status_code == 400
+
+
+def test_a_queue_in_which_nothing_happens_any_more_leads_to_the_jobs_that_were_in_it(admin_client):
+    now = statuses.server_time()
+    moments = {name: now - timedelta(days=3) for name in ("recorded_at", "queued_at", "started_at", "failed_at")}
+    statuses.load([{"job_name": "old", "queue": "crypto/munge", "state": "failed", **moments}] * 2)
+
+    page = admin_client.get(reverse("jobadmin:queue", args=[quote("crypto/munge")])).content.decode()
+
+    assert "No engine tells of it any more" in page
+    link = unescape(re.search(r'<a href="([^"]*)">Its 2 jobs<', page)[1])
+    assert JobFilter.from_querystring(link.partition("?")[2]).query.count() == 2
 
 
 def test_a_queue_that_is_gone_is_drawn_while_its_samples_are_kept(admin_client, engine):

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from urllib.parse import parse_qsl
 
 import pytest
 from django.test import Client
@@ -460,6 +461,19 @@ def test_a_resource_has_a_page(browse, some):
     assert "Failed 3 100.0 %" in text_of(page, "j-tile-failed")
     assert "Last failure" in text
     assert listed(re.search(r'href="([^"]*)">All 3<', text)[1]) == 3
+
+
+def test_the_number_above_a_resource_leads_to_its_jobs_and_suggestions_are_counted_among_them(browse, some):
+    client = browse("view_job")
+    text = client.get(reverse("jobadmin:resource", args=[quote("Book:53")]), {"state": "failed"}).content.decode()
+    link, number = re.search(r'id="j-count".*?href="([^"]*)">([\d,]+)<', text).groups()
+    within = dict(parse_qsl(unescape(re.search(r'data-within="([^"]*)"', text)[1])))
+
+    assert listed(link) == int(number) == 3
+    assert suggested(client, "name", state="failed", **within) == {
+        facet.value: facet.total for facet in statuses.where(job_arg="Book:53", state="failed").counts_by("job_name")
+    }
+    assert 'data-within=""' in client.get(reverse("jobadmin:list")).content.decode()
 
 
 def test_a_resource_nobody_worked_on_has_an_empty_page(browse, some):

@@ -143,6 +143,14 @@ def test_hostile_names_stay_text(admin_client, engine):
     assert "<script>alert" not in page and "&lt;script&gt;alert" in page
 
 
+def test_the_queue_of_a_schedule_that_never_came_can_be_looked_at(admin_client, engine):
+    engine.there = [schedule(queue="reports")]
+
+    page = admin_client.get(reverse("jobadmin:queue", args=["reports"]))
+
+    assert page.status_code == 200 and "no job waits in it" in page.content.decode()
+
+
 def test_a_name_that_looks_like_a_filter_leads_to_its_own_jobs(admin_client, engine):
     make_status("failed", job_name="-nightly.*")
     make_status("failed", job_name="nightly.x")

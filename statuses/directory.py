@@ -31,6 +31,8 @@ class Lookup:
     """Whether the present time matters."""
     paused: bool = False
     """Whether it matters which queues are held back."""
+    upkeep: bool = False
+    """Whether it matters which chores run."""
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Listing:
     """How long a started job may be silent."""
     paused: list[bytes]
     """Fields of the hash of queues that are held back, none where they were not asked for."""
+    upkeep: list[bytes]
+    """Values of the hash of chores, none where they were not asked for."""
 
 
 @dataclass
@@ -76,7 +80,7 @@ def look(store: Store, lookup: Lookup) -> Listing:
     400 generated ids in packed segments.
 
     Source: per family HMGET meta, MGET of the segments' versions, HMGET of codes; GETRANGE or GET per id; TIME; HKEYS of what is
-    paused."""
+    paused; HVALS of the chores."""
     families = _families(store)
     asked = _Asked(store, lookup)
     metas: dict[int, list[bytes | None]] = {}
@@ -190,6 +194,7 @@ class _Asked:
         self.stale_after_us = store.config.stale_after // clock.MICROSECOND
         self.now_us = clock.frozen_us() or 0
         self.paused: list[bytes] = []
+        self.upkeep: list[bytes] = []
 
     def calls(self, store: Store) -> list[tuple[Command, _Reply]]:
         calls: list[tuple[Command, _Reply]] = []
@@ -202,6 +207,8 @@ class _Asked:
             calls.append((("TIME",), self._time))
         if self.lookup.paused:
             calls.append((("HKEYS", keys.paused(store.families[0])), self._paused))
+        if self.lookup.upkeep:
+            calls.append((("HVALS", keys.upkeep(store.families[0])), self._upkeep))
         return calls
 
     def _codes(self, store: Store, family: int, column: str, texts: list[str]) -> Iterator[tuple[Command, _Reply]]:
@@ -270,8 +277,11 @@ class _Asked:
     def _paused(self, reply: list[bytes]) -> None:
         self.paused = list(reply)
 
+    def _upkeep(self, reply: list[bytes]) -> None:
+        self.upkeep = list(reply)
+
     def listing(self, segments: list[Segment]) -> Listing:
-        return Listing(segments, self.codes, self.sizes, self.places, self.now_us, self.stale_after_us, self.paused)
+        return Listing(segments, self.codes, self.sizes, self.places, self.now_us, self.stale_after_us, self.paused, self.upkeep)
 
 
 def _is_there(id: str, place: ids.Place, random: bytes, recorded: bytes) -> bool:

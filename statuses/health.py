@@ -10,6 +10,7 @@ from typing import Any
 from . import clock, pauses
 from .errors import StatusesError
 from .store import current
+from .upkeep import Chore, parsed
 
 
 def ping() -> dict[str, Any]:
@@ -46,18 +47,26 @@ class Version:
     its segment began."""
     paused: frozenset[tuple[str, str]] = frozenset()
     """Queues that are held back, each with its engine: `(engine, queue)`. A pause leaves `text` as it is."""
+    upkeep: tuple[Chore, ...] = ()
+    """Who keeps the store in order, as `upkeep.chores()`. A round of theirs that changed no job leaves `text` as it is."""
 
 
 def version() -> Version:
     """Which version of itself the store is in: another one once any job came, went, moved, or got another name, argument,
     error or the like. Progress, data and heartbeats (so `stale`) leave it as it is.
-    Source: the versions of all segments, the time and what is paused, one round trip. Raises: StoreUnavailable."""
+    Source: the versions of all segments, the time, what is paused and which chores run, one round trip. Raises: StoreUnavailable."""
     from .directory import Lookup, look, version_text
 
-    found = look(current(), Lookup(now=True, paused=True))
+    found = look(current(), Lookup(now=True, paused=True, upkeep=True))
     earliest = [bounds[0] for segment in found.segments if (bounds := segment.bounds("recorded_at"))]
     since = clock.from_us(min(earliest)) if earliest else None
-    return Version(text=version_text(found.segments), at=clock.from_us(found.now_us), since=since, paused=pauses.pairs(found.paused))
+    return Version(
+        text=version_text(found.segments),
+        at=clock.from_us(found.now_us),
+        since=since,
+        paused=pauses.pairs(found.paused),
+        upkeep=tuple(parsed(found.upkeep)),
+    )
 
 
 def preload() -> None:

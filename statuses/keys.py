@@ -51,6 +51,12 @@ def paused(tag: str) -> str:
     return f"{tag}paused"
 
 
+def upkeep(tag: str) -> str:
+    """hash: JSON of a chore, what it is narrowed to and, where it comes again, host and pid -> microseconds when it told of itself
+    last, newline, JSON; in family 0 alone."""
+    return f"{tag}upkeep"
+
+
 def depth_at(tag: str) -> str:
     """string, decimal: microseconds of the last sample of all queues; in family 0 alone."""
     return f"{tag}depth:at"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from . import collection
+from . import collection, upkeep
 from .engines import registry
 from .engines.attempts import WORKER_LOST
 from .engines.base import Engine
@@ -77,12 +77,16 @@ class Reaper:
     def look(self, *, dry_run: bool = False) -> Reaped:
         """Give up what is lost and was so at an earlier look; the first look alone changes no started job.
         Raises: StoreUnavailable; what was seen before is forgotten then, for the jobs may not have been heard either.
-        Source: one query over heartbeats, the workers of each engine, a script a job."""
+        Source: one query over heartbeats, the workers of each engine, a script a job; unless it is a dry run one more, that says
+        so (`upkeep`)."""
         try:
-            return self._look(dry_run)
+            with upkeep.doing(upkeep.REAP, dry_run=dry_run) as did:
+                found = self._look(dry_run)
+                did |= {"failed": found.failed, "unknown": found.unknown, "retried": found.retried}
         except StoreUnavailable:
             self._seen.clear()
             raise
+        return found
 
     def _look(self, dry_run: bool) -> Reaped:
         now = self._monotonic()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import encoding, keys, removal
+from . import encoding, keys, removal, upkeep
 from .arguments import callback, flag, shown
 from .columns import DICTIONARIES
 from .states import State
@@ -61,13 +61,21 @@ def clean(
     ones packed, texts that no job has any more forgotten. `progress(removed so far)` is called after every batch.
 
     Source: the columns that decide, none for a segment that this process knows nothing is due in; a
-    script per 100 rows. Each row is removed only if its state is still the one that was read. Safe while others write."""
+    script per 100 rows; one round trip at the end, that says so (`upkeep`), unless it is a dry run. Each row is removed only if its
+    state is still the one that was read. Safe while others write."""
     if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta(0)):
         raise ValueError(f"older_than must be a timedelta that is not negative, not {shown(older_than)}")
     if flag("break_promises", break_promises) and older_than is None:
         raise ValueError("break_promises says what older_than may remove: it goes with that alone")
     criteria = Criteria(_texts(job_name, "job_name"), _texts(queue, "queue"), _states(state), older_than, break_promises)
     callback("progress", progress)
+    with upkeep.doing(upkeep.CLEAN, criteria.describe(), dry_run=dry_run) as did:
+        cleaned = _clean(criteria, dry_run, progress)
+        did["removed"] = cleaned.removed
+    return cleaned
+
+
+def _clean(criteria: "Criteria", dry_run: bool, progress: Progress | None) -> Cleaned:
     here, tally = current(), _Tally(progress)
     for family in range(len(here.families)):
         cleaner = Cleaner(here, family, criteria, tally)
@@ -113,6 +121,12 @@ class Criteria:
     def are_the_policy(self) -> bool:
         """Whether exactly what retention says is meant."""
         return self == Criteria()
+
+    def describe(self) -> str:
+        """In the words of the command; empty for the policy."""
+        named = (("name", self.job_names), ("queue", self.queues), ("state", self.states))
+        age = [] if self.older_than is None else [f"older-than={self.older_than / timedelta(days=1):g}d"]
+        return " ".join([*age, *(f"{word}={text}" for word, texts in named for text in texts or ())])
 
 
 class _Stopped(Exception):

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
+from . import upkeep
 from .collection import server_time
 from .errors import EngineCannot, StatusNotFound
 from .query import Query
@@ -41,7 +42,15 @@ def retry_failed(
 ) -> Retried:
     """Send the failed jobs of `query` again, those that failed first first: at most `most` of them, none that failed less
     than `pause` ago, was asked to die, or had `attempts` attempts. Several at once send each job once.
-    Raises: StoreUnavailable, LimitedQuery.  Source: the matching jobs, loaded in batches; a job's own retry each."""
+    Raises: StoreUnavailable, LimitedQuery.  Source: the matching jobs, loaded in batches; a job's own retry each; unless it is a
+    dry run one round trip more, that says so (`upkeep`)."""
+    with upkeep.doing(upkeep.RETRY, dry_run=dry_run) as did:
+        found = _retry_failed(query, attempts, most, pause, by, dry_run)
+        did |= {"retried": found.retried, "cannot": found.cannot}
+    return found
+
+
+def _retry_failed(query: Query, attempts: int, most: int, pause: timedelta, by: str | None, dry_run: bool) -> Retried:
     due = query.where(state=State.failed, failed_at=(None, server_time() - pause)).exclude(kill_requested=True).order_by("failed_at")
     retried = exhausted = cannot = 0
     for status in due:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from . import clock, collection, keys
+from . import clock, collection, keys, upkeep
 from .engines import registry
 from .errors import StoreUnavailable
 from .states import State
@@ -47,11 +47,18 @@ def sample() -> int | None:
     """Count what waits in each queue and write it down; how many queues were, None where a sample of this minute is there.
     A queue that is empty is written as empty while its engine tells of it, else until the end of the day after jobs waited in it.
     Raises: StoreUnavailable.  Source: one round trip where there is nothing to do, else one count by queue, the queues of
-    each engine, and one script."""
+    each engine, one script, and one that says so (`upkeep`)."""
     store = current()
     now, last = _times(store)
     if now >= last and now - last < EVERY // clock.MICROSECOND:
         return None
+    with upkeep.doing(upkeep.SAMPLE, least_seconds=EVERY.total_seconds()) as did:
+        written = _sample(store, now, last)
+        did["queues"] = written or 0
+    return written
+
+
+def _sample(store: Store, now: int, last: int) -> int | None:
     day = _day(now)
     today = keys.depth(store.families[0], day)
     found = collection.where(state=State.queued).report(counts_by={"queue": MOST}, earliest_by={"queue": "queued_at"})

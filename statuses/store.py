@@ -326,6 +326,7 @@ _KNOWN_AS = {
     "stamp": "a removal",
     "start": "started()",
     "tag": "a change of arguments",
+    "upkeep": "news of a chore",
 }
 #: What the server answers, whatever it is asked, while it is as it is; inside a script it stands within the text.
 _REFUSALS = re.compile(

@@ -3,6 +3,8 @@ Beside it the reaper looks for jobs that a worker which was killed left behind, 
 
 import logging
 import random
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from celery.beat import EmbeddedService
 from celery.exceptions import OperationalError
 
 import statuses
-from statuses import sampling
+from statuses import sampling, upkeep
 from statuses.engines import celery as tracking
 from statuses.reaper import Reaper
 
@@ -24,6 +26,8 @@ RATES = ((10.0, 30.0), (110.0, 22.0), (float("inf"), 1.5))
 ROUND_SECONDS = 0.25
 #: Seconds between two looks of the reaper.
 REAP_SECONDS = 10.0
+#: Seconds that the reaper has to end its look when all ends.
+LEAVE_SECONDS = 3.0
 #: Jobs that may wait; beyond it the rush pauses, on a machine that is slower than it.
 MOST_WAITING = 400
 
@@ -165,23 +169,36 @@ def run() -> None:
         time.sleep(ROUND_SECONDS)
 
 
-def reap() -> None:
-    """Gives up lost jobs and samples the queues, for ever; a server that is away is waited for."""
+def reap(ended: threading.Event) -> None:
+    """Gives up lost jobs and samples the queues until it is told to end; a server that is away is waited for."""
     reaper = Reaper()
-    while True:
-        try:
-            reaper.look()
-            sampling.sample()
-        except statuses.StoreUnavailable as error:
-            logging.getLogger(__name__).warning("the reaper waits: %s", error)
-        except Exception:
-            logging.getLogger(__name__).exception("the reaper failed at one look")
-        time.sleep(REAP_SECONDS)
+    with upkeep.watching(REAP_SECONDS):
+        while not ended.is_set():
+            try:
+                reaper.look()
+                sampling.sample()
+            except statuses.StoreUnavailable as error:
+                logging.getLogger(__name__).warning("the reaper waits: %s", error)
+            except Exception:
+                logging.getLogger(__name__).exception("the reaper failed at one look")
+            ended.wait(REAP_SECONDS)
+
+
+def main() -> None:
+    """All of it, until SIGTERM."""
+    ended = threading.Event()
+    app.finalize()
+    reaper = threading.Thread(target=reap, args=(ended,), name="reaper", daemon=True)
+    reaper.start()
+    # Beat, which sends what celeryapp schedules; it has so little to do that it needs no process of its own.
+    EmbeddedService(app, thread=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        run()
+    finally:
+        ended.set()
+        reaper.join(LEAVE_SECONDS)  # it tells that it ends in order
 
 
 if __name__ == "__main__":
-    app.finalize()
-    threading.Thread(target=reap, name="reaper", daemon=True).start()
-    # Beat, which sends what celeryapp schedules; it has so little to do that it needs no process of its own.
-    EmbeddedService(app, thread=True).start()
-    run()
+    main()

@@ -17,6 +17,7 @@ import pytest
 
 import statuses
 from jobadmin.demo.environment import ROOT
+from statuses import upkeep
 from tests.demo.demos import Demo, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
@@ -62,6 +63,13 @@ def test_its_jobs_are_of_many_kinds_soon(demo):
     assert queues == {"default", "bulk", "reports"}
     assert any(text.startswith("Package:") for text in resources)
     assert any(text.startswith("Module:") for text in resources)
+
+
+def test_its_reaper_tells_that_it_runs(demo):
+    until(lambda: {chore.chore for chore in upkeep.chores()} >= {"reap", "sample"}, "it looked, and took a sample")
+
+    assert not any(chore.is_overdue(statuses.server_time()) for chore in upkeep.chores())
+    assert {chore.every_seconds for chore in upkeep.chores()} == {10, 60}
 
 
 def test_its_jobs_fail_for_real_and_are_retried(demo):

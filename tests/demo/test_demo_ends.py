@@ -15,6 +15,7 @@ import pytest
 
 import statuses
 from jobadmin.demo.environment import ROOT
+from statuses import upkeep
 from tests.demo.demos import Demo, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
@@ -57,6 +58,7 @@ def test_a_server_of_ones_own_is_used(new_var, other_server):
 
     assert not (new_var / "server").exists()
     assert not other_server.ended()
+    assert {chore.chore: chore.ended_at is not None for chore in upkeep.chores()} == {"reap": True, "sample": True}
 
 
 def test_however_it_ends_nothing_is_left_and_the_next_start_has_it_again(new_var):

@@ -44,7 +44,7 @@ def test_a_look_at_a_store_that_did_not_change_reads_its_versions_alone(browse: 
     again = look(client, name, first["ETag"])
 
     assert again.status_code == 304
-    assert asked == ["MGET", "HMGET", "TIME", "HKEYS"]
+    assert asked == ["MGET", "HMGET", "TIME", "HKEYS", "HVALS"]
 
 
 @pytest.mark.parametrize("name", PAGES)

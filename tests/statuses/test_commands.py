@@ -12,7 +12,7 @@ import pytest
 import redis
 
 import statuses
-from statuses import pauses, presence, sampling
+from statuses import pauses, presence, sampling, upkeep
 from statuses.lua import source
 from statuses.store import current
 from statuses.testing import frozen_clock, make_status
@@ -127,6 +127,7 @@ def everything(url):
     presence.order("celery", "w1", "stop")
     presence.leave("celery", "w1")
     sampling.sample()
+    upkeep.chores()
     sampling.depths(["mail"], timedelta(hours=24), timedelta(minutes=5))
     pauses.pause("celery", "mail")
     pauses.paused("celery")

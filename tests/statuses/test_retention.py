@@ -201,7 +201,7 @@ def test_after_all_jobs_are_removed_and_swept_only_dictionaries_and_counters_are
 
     assert (before.swept, cleaned.swept, cleaned.dropped) == (0, 48, 1)
     lists = [f"{name}:list" for name in ("engines", "errors", "names", "queues", "users", "workers")]
-    assert keys_left(store) == sorted(["meta", *lists, *(f"{name}:seals" for name in lists)])
+    assert keys_left(store) == sorted(["meta", "upkeep", *lists, *(f"{name}:seals" for name in lists)])
     assert before.forgotten + cleaned.forgotten == sum(store.llen(key) for key in store.keys("*:list"))
     assert {text for key in store.keys("*:list") for text in store.lrange(key, 0, -1)} == {b""}
     assert statuses.check().problems == ()

@@ -144,7 +144,7 @@ class TestStores:
             presence.tell("e", "w", {})
             presence.order("e", "w", "stop")
             pauses.pause("e", "q")
-            sampling.sample()
+            sampling.sample()  # which tells that it ran, too
 
         assert set(store.keys("*")) == before
 

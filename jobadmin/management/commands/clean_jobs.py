@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 import statuses
 from jobadmin.formats import count
+from statuses import upkeep
 
 _UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGE = re.compile(r"(\d+)\s*(s|min|m|h|d|w)")
@@ -67,7 +68,7 @@ class Command(BaseCommand):
     def handle(self, *args: object, every: float | None, **options: Any) -> None:
         if options["break_promises"] and options["older_than"] is None:
             raise CommandError("--break-promises goes with --older-than alone")
-        with _Ending(every is not None) as ending:
+        with upkeep.watching(every), _Ending(every is not None) as ending:
             while not ending.asked:
                 try:
                     self._clean(ending, options)

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 import statuses
 from jobadmin.formats import count
-from statuses import sampling
+from statuses import sampling, upkeep
 from statuses.reaper import Reaped, Reaper
 
 
@@ -41,9 +41,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, every: float | None, dry_run: bool, **options: Any) -> None:
         reaper, ended = Reaper(), threading.Event()
-        if every is not None:
-            self._watch(reaper, ended, every, dry_run)
-            return
+        with upkeep.watching(every):
+            if every is not None:
+                self._watch(reaper, ended, every, dry_run)
+            else:
+                self._look(reaper, ended, dry_run)
+
+    def _look(self, reaper: Reaper, ended: threading.Event, dry_run: bool) -> None:
+        """Look once, and again where something is silent."""
         try:
             found = reaper.look(dry_run=dry_run)
             if found.silent:

@@ -16,6 +16,7 @@ from jobadmin.management.commands.clean_jobs import age
 from jobadmin.management.commands.jobs import _FILTER_HELP, _filter
 from jobadmin.management.commands.reap_jobs import seconds
 from jobadmin.parameters import whole
+from statuses import upkeep
 from statuses.retries import ATTEMPTS, MOST, Retried, retry_failed
 
 
@@ -45,10 +46,10 @@ class Command(BaseCommand):
         if every is not None:
             for signum in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(signum, lambda *_: ended.set())
-        while True:
+        with upkeep.watching(every, " ".join(words)):
             self._go(words, how, raises=every is None)
-            if every is None or ended.wait(every):
-                return
+            while every is not None and not ended.wait(every):
+                self._go(words, how, raises=False)
 
     def _go(self, words: Sequence[str], how: dict[str, Any], raises: bool) -> None:
         """One go. The filter is read anew for each: a relative span ends now."""

@@ -1,6 +1,6 @@
 """Workers and queues as plain rows: what their pages show, for a shell and for programs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.translation import gettext, ngettext
@@ -11,6 +11,7 @@ from jobadmin import workers as workers_page
 from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
 from jobadmin.redaction import redact_text
+from jobadmin.upkeep import UpkeepRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,8 @@ class Rows:
     """What somebody has to look after."""
     about: str
     """Of what time the numbers are."""
+    upkeep: list[dict[str, Any]] = field(default_factory=list)
+    """Who keeps the store in order, likewise."""
 
 
 def workers() -> Rows:
@@ -62,12 +65,35 @@ def workers() -> Rows:
         for row in found.rows
         if row.left
     ]
+    without = []
+    if found.tells_upkeep and found.upkeep.without_reaper:
+        without = [f"{found.upkeep.without_reaper} {gettext('Run')} {found.upkeep.command}"]
     return Rows(
         rows=rows,
         silent=list(found.fleet.silent),
-        warnings=[*warnings, *_of_silent(found.fleet)],
+        warnings=[*warnings, *_of_silent(found.fleet), *found.upkeep.warnings, *without],
         about=gettext("Started and failed: in the last hour."),
+        upkeep=[_of_upkeep(row) for row in found.upkeep.rows],
     )
+
+
+def _of_upkeep(row: UpkeepRow) -> dict[str, Any]:
+    about = row.about
+    return {
+        "chore": about.chore,
+        "about": row.narrowed,
+        "condition": row.condition,
+        "host": about.host,
+        "pid": about.pid,
+        "ran_at": about.ran_at,
+        "took_seconds": about.took_seconds,
+        "every_seconds": about.every_seconds,
+        "result": row.result,
+        "did": dict(about.did),
+        "did_at": about.did_at,
+        "error": about.error or None,
+        "ended_at": about.ended_at,
+    }
 
 
 def queues() -> Rows:

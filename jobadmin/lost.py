@@ -6,8 +6,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from jobadmin import upkeep
 from jobadmin.formats import clock_short
-from statuses import StoreUnavailable
+from statuses import StoreUnavailable, version
 from statuses.engines import registry
 from statuses.reaper import CONFIRM_SECONDS, grace
 
@@ -40,8 +41,12 @@ def _is_unclaimed(status: Any) -> bool:
 
 
 def outlook(status: Any) -> str:
-    """What comes, in a sentence: when it is given up, if nothing is heard of it; empty where the reaper leaves it alone."""
+    """What comes, in a sentence: when it is given up, if nothing is heard of it; empty where the reaper leaves it alone.
+    Source: the version of the store, which tells whether there is a reaper.  Raises: StoreUnavailable."""
     if status.heartbeat_at is None:
         return ""
+    seen = version()
+    if upkeep.reaper(seen.upkeep, seen.at):
+        return _("No reaper runs that would give it up; the page of workers tells more.")
     at = status.heartbeat_at + grace(status.job_name) + timedelta(seconds=CONFIRM_SECONDS)
     return _("If nothing more is heard of it, the reaper gives it up as failed, at %(time)s or soon after.") % {"time": clock_short(at)}

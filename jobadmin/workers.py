@@ -1,17 +1,20 @@
 """The page of workers: who they are, what they take and run, what they did in the last hour, who is lost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import statuses
 from jobadmin import fleet
+from jobadmin import upkeep as chores
 from jobadmin.controls import Button, buttons
 from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
 from jobadmin.models import Operation
 from jobadmin.redaction import redact_text
+from jobadmin.upkeep import Upkeep
 from statuses import FacetCount, Query, State, Status
+from statuses.engines import registry
 from statuses.engines.base import Worker
 
 #: Workers on the page; the lost ones and those with the most running jobs first.
@@ -90,6 +93,13 @@ class Workers:
     """Only those that take from this queue; empty: all."""
     stopped: list[Stopped]
     """Those that were stopped from here and did not come back, the last first."""
+    upkeep: Upkeep
+    """Who keeps the store in order."""
+
+    @property
+    def tells_upkeep(self) -> bool:
+        """Whether there is something to tell of it: a chore, or workers that nobody looks after."""
+        return bool(self.upkeep.rows or self.rows or registry.all()) and not self.queue
 
     @property
     def alive(self) -> int:
@@ -108,9 +118,11 @@ _ORDER = ("lost", "stopping", "busy", "untold", "idle")
 
 
 def read(jobs: JobFilter, queue: str = "") -> Workers:
-    """Every worker of every engine. `jobs`: a filter that says which moment is now.
-    Source: what the engines tell; two counts by worker, the newest running jobs; one more look for each worker that came up
-    after a job that is said to run on it had started."""
+    """Every worker of every engine, as of now.
+    Source: the version of the store; what the engines tell; two counts by worker, the newest running jobs; one more look for each
+    worker that came up after a job that is said to run on it had started."""
+    seen = statuses.version()
+    jobs = replace(jobs, at=seen.at)
     told = fleet.read(queues=False)
     started = statuses.where(state=State.started).report(counts_by={"worker": None}, earliest_by={"worker": "started_at"})
     running, earliest = _by_value(started.counts_by["worker"]), started.earliest_by["worker"]
@@ -124,7 +136,8 @@ def read(jobs: JobFilter, queue: str = "") -> Workers:
     _name_jobs(rows)
     rows = [fleet.without_secrets(row) for row in rows]
     stopped = [] if queue else _stopped({worker.name for worker in told.workers if worker.is_alive}, jobs.now)
-    return Workers(rows=rows, total=len(found), fleet=told, queue=queue, stopped=stopped)
+    upkeep = chores.read(seen.upkeep, seen.at)
+    return Workers(rows=rows, total=len(found), fleet=told, queue=queue, stopped=stopped, upkeep=upkeep)
 
 
 def _stopped(alive: set[str], now: datetime) -> list[Stopped]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
-from jobadmin import charts, formats, health
+from jobadmin import charts, formats, health, upkeep
 from jobadmin.filters import FLAGS, JobFilter, Key
 from jobadmin.panels.reading import Reading, flag_counts, series_by_state
 from jobadmin.paths import place
@@ -123,12 +123,14 @@ class Stale:
     worker: str
     """Where most of them ran."""
     on_worker: int
+    is_left: bool
+    """Whether no reaper runs that would give them up."""
 
 
 def stale(reading: Reading) -> Stale | None:
     """What the notice says; None where there is no such job, or they are what is shown.
 
-    Source: the reports of the page.
+    Source: the reports of the page, and the version of the store that they were asked with.
     """
     count = reading.tiles.flags["stale"]
     if not count or "stale" in reading.jobs.flags:
@@ -139,4 +141,5 @@ def stale(reading: Reading) -> Stale | None:
         after=formats.every(health.stale_after()),
         worker=top[0].value if top else "",
         on_worker=top[0].total if top else 0,
+        is_left=bool(upkeep.reaper(reading.version.upkeep, reading.version.at)),
     )

@@ -17,6 +17,7 @@ from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
 import statuses
+from jobadmin import upkeep
 from jobadmin.filters import JobFilter
 from jobadmin.models import Operation
 from jobadmin.resolver import resolver
@@ -91,16 +92,17 @@ def _tag(request: HttpRequest, lists_jobs: bool) -> str | None:
     Source: the versions of the store's segments; where jobs run their heartbeats; one query of the database."""
     version = version_of(request)
     jobs = replace(JobFilter.from_request(request), at=version.at)
-    silent = 0
+    silent, left = 0, ""
     if _run(version.text, jobs.querystring()):
         if lists_jobs or "stale" in jobs.flags:
             return None
         silent = jobs.query.where(stale=True).count()
+        left = silent and upkeep.reaper(version.upkeep, version.at)
     if Operation.standing().active:
         return None
     rights = [resolver().may(request.user, verb.permission) for verb in BULK.values()]
     return entity_tag(
-        version.text, sorted(version.paused), silent, request.get_full_path(), jobs.window,
+        version.text, sorted(version.paused), silent, left, request.get_full_path(), jobs.window,
         int(version.at.timestamp()) // MOST_SECONDS, request.user.pk, rights,
         present(), get_language(), sorted(map(repr, request.session.items())),
     )  # fmt: skip

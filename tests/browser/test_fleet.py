@@ -1,5 +1,6 @@
 """The pages of queues and workers in a real browser."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 import statuses
-from statuses import sampling
+from statuses import sampling, upkeep
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Schedule, Worker
 from statuses.testing import frozen_clock, make_status
@@ -74,6 +75,12 @@ def engine(live: Any) -> Iterator[Lines]:
     make_status("queued", queue="mail", engine="lines", job_name="covers.render").started("lost@web-4")
     make_status("queued", queue="imports", engine="lines", job_name="covers.render").started(LONG)
     engine.there[1] = replace(engine.there[1], started_at=statuses.server_time())  # after the one that ran it
+    with frozen_clock(statuses.server_time() - timedelta(minutes=10)), contextlib.suppress(KeyError), upkeep.watching(30, LONG):
+        for chore, error in ((upkeep.REAP, None), (upkeep.CLEAN, KeyError("it died"))):
+            with upkeep.doing(chore) as did:
+                did |= {"failed": 3, "removed": 120_000}
+                if error:
+                    raise error
     yield engine
     registry.unregister(engine.name)
 

@@ -18,7 +18,7 @@ from jobadmin.formats import clock_short
 from jobadmin.models import Operation
 from jobadmin.paths import action_url, job_url
 from statuses.engines.base import Worker
-from statuses.reaper import CONFIRM_SECONDS
+from statuses.reaper import CONFIRM_SECONDS, Reaper
 from statuses.testing import frozen_clock, make_status
 from tests.jobadmin.engines import Toy, toy_engine
 
@@ -107,6 +107,7 @@ def test_a_job_whose_worker_is_gone_is_promised_no_checkpoint_but_told_when_it_i
         status = make_status("started", engine="toy").heartbeat()
         given_up = status.heartbeat_at + timedelta(seconds=2 * 60 + CONFIRM_SECONDS)
         clock.tick(61)
+        Reaper().look()
 
         response = act(client, status, action)
         page = client.get(job_url(status.id)).content.decode()
@@ -121,6 +122,7 @@ def test_a_job_left_by_a_worker_that_another_of_its_name_has_followed_is_told_so
         status = make_status("started", engine="toy").heartbeat()
         clock.tick(5)
         engine.there = [Worker(name="worker-1", started_at=statuses.server_time())]
+        Reaper().look()
 
         response = act(client, status, "kill")
         page = client.get(job_url(status.id)).content.decode()

@@ -22,7 +22,7 @@ def test_workers_are_told_with_what_they_run(engine: Lines) -> None:  # noqa: F8
 
     assert said.splitlines()[0].split() == ["condition", "worker", "queues", "running", "started", "failed"]
     assert said.splitlines()[1].split() == ["busy", "w1@host", "mail,", "bulk", "1", "1", "0"]
-    assert said.splitlines()[-1] == "Started and failed: in the last hour."
+    assert "Started and failed: in the last hour." in said.splitlines()
     first, second = found["rows"]
     assert (first["pid"], first["jobs"], first["condition"]) == (7, [job.id], "busy")
     assert (second["condition"], second["failed"]) == ("idle", 1)

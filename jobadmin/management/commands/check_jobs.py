@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 import statuses
+from jobadmin import upkeep
 from jobadmin.formats import count
 
 
@@ -15,7 +16,8 @@ class Command(BaseCommand):
 
     help = (
         "Verify every segment of statuses against its hashes, tags, ids and dictionaries, and every key against what it belongs to. "
-        "Safe while jobs run. With --repair what can be mended is. Ends with an error while something is wrong."
+        "Safe while jobs run. With --repair what can be mended is. Ends with an error while something is wrong. "
+        "Tells as well which chores (reap_jobs, clean_jobs, retry_jobs) are overdue; that is no error of the store."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -24,11 +26,14 @@ class Command(BaseCommand):
     def handle(self, *args: object, repair: bool, **options: Any) -> None:
         try:
             checked = statuses.check(repair=repair, progress=self._show if sys.stderr.isatty() else None)
+            seen = statuses.version()
         except statuses.StatusesError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{count(checked.jobs)} jobs in {count(checked.segments)} segments checked")
         for problem in checked.problems:
             self._tell(problem, repair)
+        for warning in upkeep.read(seen.upkeep, seen.at).warnings:
+            self.stderr.write(warning)
         left = checked.found - checked.repaired
         if not checked.found:
             self.stdout.write("Nothing is wrong.")

@@ -133,25 +133,33 @@ class Command(BaseCommand):
 
     def _workers(self, *, as_json: bool, **_: Any) -> None:
         found = fleetrows.workers()
-        self._table(found, ("condition", "worker", "queues", "running", "started", "failed"), as_json)
-        if found.rows and not as_json:
-            self._say(found.about)
+        if as_json:
+            return self._json({"rows": found.rows, "silent_engines": found.silent, "upkeep": found.upkeep})
+        self._tell(found, ("condition", "worker", "queues", "running", "started", "failed"))
+        if found.upkeep:
+            self._say("")
+            self._table(found.upkeep, ("condition", "chore", "about", "host", "pid", "ran_at", "result"))
+        for warning in found.warnings:
+            self._warn(warning)
 
     def _queues(self, *, as_json: bool, **_: Any) -> None:
         found = fleetrows.queues()
-        self._table(found, ("condition", "queue", "waiting", "oldest_at", "running", "workers", "per_minute", "wait_p95"), as_json)
-        if found.rows and not as_json:
-            self._say(found.about)
-
-    def _table(self, found: fleetrows.Rows, columns: Sequence[str], as_json: bool) -> None:
         if as_json:
             return self._json({"rows": found.rows, "silent_engines": found.silent})
-        lines = [columns, *([_plain_cell(row[name]) for name in columns] for row in found.rows)]
+        self._tell(found, ("condition", "queue", "waiting", "oldest_at", "running", "workers", "per_minute", "wait_p95"))
+        for warning in found.warnings:
+            self._warn(warning)
+
+    def _tell(self, found: fleetrows.Rows, columns: Sequence[str]) -> None:
+        self._table(found.rows, columns)
+        if found.rows:
+            self._say(found.about)
+
+    def _table(self, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+        lines = [columns, *([_plain_cell(row[name]) for name in columns] for row in rows)]
         widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
         for line in lines:
             self._say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-        for warning in found.warnings:
-            self._warn(warning)
 
     def _show_long(self, found: dict[str, Any]) -> None:
         for attempt in found.get("prior_attempts", ()):

@@ -239,7 +239,7 @@ def _condition(about: Worker | None, running: int) -> str:
 
 
 def _name_jobs(rows: Sequence[WorkerRow]) -> None:
-    """Put the newest running jobs into their rows."""
+    """Put the newest running jobs into their rows, no more than were counted: one may have started since."""
     busy = {row.name: row for row in rows if row.running or row.left}
     if not busy:
         return
@@ -248,6 +248,6 @@ def _name_jobs(rows: Sequence[WorkerRow]) -> None:
         if row is None:
             continue
         is_own = row.since is None or status.started_at is None or status.started_at >= row.since
-        named = row.named if is_own else row.left_named
-        if len(named) < MOST_NAMED:
+        named, counted = (row.named, row.running) if is_own else (row.left_named, row.left)
+        if len(named) < min(MOST_NAMED, counted):
             named.append(status)

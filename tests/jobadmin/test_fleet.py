@@ -388,6 +388,21 @@ def test_a_worker_tells_what_it_runs_and_did(engine):
         assert JobFilter.from_querystring(url.partition("?")[2]).query.count() == number
 
 
+def test_a_job_that_starts_while_the_page_is_read_is_not_named_beside_the_count_without_it(engine, monkeypatch):
+    engine.there = [worker("worker-1")]
+    make_status("started")
+    name_jobs = workers_page._name_jobs
+
+    def meanwhile(found):
+        make_status("started")
+        name_jobs(found)
+
+    monkeypatch.setattr(workers_page, "_name_jobs", meanwhile)
+    [row] = workers_page.read(JobFilter()).rows
+
+    assert row.running == len(row.named) == 1
+
+
 def test_a_worker_does_not_run_what_one_of_its_name_left_that_is_gone(engine, browse):
     with frozen_clock() as clock:
         left = [make_status(queue="mail", engine="lines").started("w@host") for _ in range(2)]

@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from html import unescape
+from html import escape, unescape
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -89,6 +89,8 @@ def changed_by(client, operation: Operation) -> JobFilter:
     text = client.get(reverse("jobadmin:operation", args=[operation.pk])).content.decode()
     link = unescape(re.search(r'<dd><a href="([^"]*)" title="Those it changed', text)[1])
     assert client.get(link).status_code == 200
+    assert f'<a href="{escape(link)}">Show the {operation.changed} it changed</a>' in text
+    assert f'href="{escape(link)}"' in client.get(reverse("jobadmin:operations")).content.decode()
     return JobFilter.from_querystring(link.partition("?")[2])
 
 

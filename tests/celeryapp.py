@@ -6,6 +6,7 @@ a list in the broker's Redis that a test pushes to.
 
 import os
 import signal
+import sys
 import time
 from typing import Any, NoReturn
 
@@ -202,6 +203,12 @@ def with_big_result() -> str:
 
 
 @app.task(serializer="pickle")
+def needs(thing: Any) -> NoReturn:
+    note(f"needs:{type(thing).__name__}")
+    raise TypeError("not this")
+
+
+@app.task(serializer="pickle")
 def with_odd_arguments(thing: Any) -> str:
     return "done"
 
@@ -242,6 +249,22 @@ def ignored() -> NoReturn:
 @app.task(acks_late=True)
 def rejected() -> NoReturn:
     raise Reject(ValueError("no good"), requeue=False)
+
+
+@app.task
+def leaves() -> NoReturn:
+    sys.exit(3)
+
+
+@app.task
+def put_back_too_late(name: str) -> NoReturn:
+    note(name)
+    raise Reject("its message is acknowledged", requeue=True)
+
+
+@app.task(bind=True)
+def cannot_be_an_errback(self: Task, request: Any, error: Any, trace: Any) -> None:
+    """Celery counts `self` among the arguments, and sends it with too few."""
 
 
 @app.task(acks_late=True)

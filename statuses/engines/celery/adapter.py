@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kombu.utils.json import JSONEncoder
+from kombu.utils.json import loads as kombu_loads
 
 import statuses
 from statuses import ConfigurationError, State, Status, StatusExists, StatusNotFound
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 #: Celery's own housekeeping: nobody started it, and `chord_unlock` retries once a second.
 INTERNAL = frozenset({"celery.chord_unlock", "celery.backend_cleanup"})
 
+#: The serializer that carries what we can keep.
+JSON = "json"
 #: Kombu's own JSON, by an encoder that is made once.
 encode = JSONEncoder(separators=(",", ":")).encode
 
@@ -78,6 +82,7 @@ class Adapter:
         parent: str | None = None,
         depends_on: Sequence[str] | None = None,
         root: str | None = None,
+        serializer: str = JSON,
     ) -> Status:
         """A new status for a message whose request holds args and kwargs. One round trip."""
         request = message.request
@@ -90,7 +95,7 @@ class Adapter:
             queue=message.queue,
             engine=self.engine_name,
             provider_job_id=message.task_id,
-            call=calls.keep_text(args, kwargs, options(message), encode),
+            call=kept_text(message, args, kwargs, serializer),
             state=State.unqueued if request.get("eta") else State.queued,
             user=user or user_of(request),
             parent=parent,
@@ -159,6 +164,31 @@ class Adapter:
         )
         if state is not State.succeeded:
             planned.give_up(self, message)
+
+
+def kept_text(message: Message, args: Any, kwargs: Any, serializer: str = JSON) -> Any:
+    """What is kept of a call; as text where that is enough."""
+    if serializer == JSON:
+        return calls.keep_text(args, kwargs, options(message), encode)
+    return kept_call(message, args, kwargs, serializer)
+
+
+def kept_call(message: Message, args: Any, kwargs: Any, serializer: str = JSON) -> dict[str, Any]:
+    """What is kept of a call. Other serializers than JSON carry more: what JSON would change (a tuple, a key that is a number) is
+    shown, and not sent again; the rest is sent again by the same one."""
+    if serializer == JSON:
+        return calls.keep(args, kwargs, options(message), encode)
+    call = calls.keep(args, kwargs, {**options(message), "serializer": serializer}, encode)
+    if "not_kept" not in call and not _gives_back(call, args, kwargs):
+        call["not_kept"] = "they were more than JSON can give back"
+    return call
+
+
+def _gives_back(call: dict[str, Any], args: Any, kwargs: Any) -> bool:
+    try:
+        return bool(kombu_loads(json.dumps([call["args"], call["kwargs"]])) == [list(args), dict(kwargs)])
+    except Exception:  # values of the project's own may compare as they like
+        return False
 
 
 _adapters: weakref.WeakKeyDictionary[Any, Adapter] = weakref.WeakKeyDictionary()

@@ -23,12 +23,10 @@ from celery.result import GroupResult
 import statuses
 from statuses import State, Status, StatusNotFound
 
-from .. import calls
 from . import adapter as adapters
 from . import tracing
 from .messages import Message, read
-from .options import options
-from .planned import PLANNED
+from .planned import PLANNED, last_options
 
 if TYPE_CHECKING:
     from .adapter import Adapter
@@ -120,7 +118,14 @@ def root_of(run: tracing.Run | None, group_id: str | None) -> str | None:
     return run.message.root or (run.status.id if run.status is not None else None)
 
 
-def publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> tuple[Status, str | None] | None:
+def group_of(message: Message) -> str | None:
+    """The group it is sent in; of the first task of a chain, which does not say it itself, that of the whole chain."""
+    chain = message.request.get("chain")
+    of_chain = last_options(chain[0]).get("group_id") if isinstance(chain, list | tuple) and chain else None
+    return message.request.get("group") or of_chain
+
+
+def publish(adapter: Adapter, message: Message, headers: dict[str, Any], serializer: str) -> tuple[Status, str | None] | None:
     """The planned status and root of a body that is sent now, with what is known of it by now. None where none was planned,
     it is gone, or it was sent before: headers get copied. Four round trips."""
     said = headers.pop(PLANNED, None)
@@ -133,7 +138,7 @@ def publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> tupl
             return None
         request = message.request
         args, kwargs = request.get("args") or (), request.get("kwargs") or {}
-        status.set_call(calls.keep(args, kwargs, options(message), adapters.encode))
+        status.set_call(adapters.kept_call(message, args, kwargs, serializer))
         status.set_job_args(adapter.job_args(message, args, kwargs))
         status.set_queue(message.queue)
         if status.provider_job_id != message.task_id:

@@ -19,11 +19,28 @@ PLANNED = "job_status_body"
 
 
 def give_up(adapter: Adapter, message: Message) -> None:
-    """A job has ended without success: where it was a member of a chord, Celery never sends the body. Never raises."""
-    chord = message.request.get("chord")
+    """A job has ended without success: where it was a member of a chord, or began one, Celery never sends the body, nor that of
+    the chord in which that one is a member. Never raises."""
     error = ChordError(f"{message.name}, a member of the chord, did not succeed")
-    for id in _planned_ids(chord) if isinstance(chord, Mapping) else ():
+    for id in dict.fromkeys(_awaiting(message.request)):
         _fail(adapter, id, error)
+
+
+def _awaiting(request: Mapping[str, Any]) -> Iterator[str]:
+    """Status ids of the bodies that wait for this job, or for the rest of its chain."""
+    chain = request.get("chain")
+    for member in (request, *(last_options(step) for step in (chain if isinstance(chain, list | tuple) else ()))):
+        body = member.get("chord")
+        while isinstance(body, Mapping):
+            yield from _planned_ids(body)
+            body = (body.get("options") or {}).get("chord")
+
+
+def last_options(step: Any) -> Mapping[str, Any]:
+    """The options of a step of a chain, of a chord those of its body: what ends the step says which group and chord it belongs to."""
+    while isinstance(step, Mapping) and step.get("subtask_type") == "chord":
+        step = (step.get("kwargs") or {}).get("body")
+    return (step.get("options") or {}) if isinstance(step, Mapping) else {}
 
 
 def give_up_lost(adapter: Adapter, status: Status) -> None:

@@ -28,8 +28,9 @@ from .messages import HEADER, USER, Message, read
 class _Sending:
     """One call of `send_task`."""
 
-    def __init__(self, adapter: Adapter) -> None:
+    def __init__(self, adapter: Adapter, serializer: str | None) -> None:
         self.adapter = adapter
+        self.serializer = serializer or adapter.app.conf.task_serializer
         self.sent: tuple[dict[str, Any], dict[str, Any], int] | None = None
         """The request, its headers, with which a worker would read it, and its attempt, once it is tracked."""
 
@@ -46,7 +47,7 @@ def connect(adapter: Adapter) -> None:
 
     @functools.wraps(original)
     def send_task(*args: Any, **kwargs: Any) -> Any:
-        sending = _Sending(adapter)
+        sending = _Sending(adapter, kwargs.get("serializer"))
         token = _sending.set(sending)
         try:
             return original(*args, **kwargs)
@@ -105,12 +106,12 @@ def before_publish(
     if message is None:
         return
     adapter = sending.adapter
-    attempt = adapter.guard.run(f"tracking a new {message.name}", lambda: _publish(adapter, message, headers))
+    attempt = adapter.guard.run(f"tracking a new {message.name}", lambda: _publish(adapter, message, headers, sending.serializer))
     if attempt is not None:
         sending.sent = request, headers, attempt
 
 
-def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int | None:
+def _publish(adapter: Adapter, message: Message, headers: dict[str, Any], serializer: str) -> int | None:
     """Write the status, and the header that tells workers which it is; the attempt, None where nothing is tracked."""
     known = _again.get()
     if known is not None:
@@ -129,14 +130,15 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any]) -> int
     user = tracing.user_here(adapter, message.request)
     if user is not None:
         headers[USER] = user
-    planned = chords.publish(adapter, message, headers)
+    planned = chords.publish(adapter, message, headers, serializer)
     if planned is not None:
         headers[HEADER] = new_header(planned[0], message, root=planned[1])
         return 0
     parent = statuses.current()
     before = [run.status.id] if run is not None and run.body_ended and run.status is not None else None
-    root = chords.root_of(run, message.request.get("group"))
-    status = adapter.create(message, user=user, parent=parent.id or None if parent is not None else None, depends_on=before, root=root)
+    root = chords.root_of(run, chords.group_of(message))
+    above = parent.id or None if parent is not None else None
+    status = adapter.create(message, user=user, parent=above, depends_on=before, root=root, serializer=serializer)
     headers[HEADER] = new_header(status, message, root=root)
     return 0
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import celery.app.trace as celery_trace
 from billiard.einfo import ExceptionInfo
+from billiard.process import current_process
 from celery import states
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
@@ -247,13 +248,27 @@ def _trace(run: Run, task: Any, trace: Callable[..., Any], uuid: str, *arguments
         with statuses.running(run.status):
             outcome = trace(uuid, *arguments)
     except Reject as rejected:
-        _rejected(run, rejected)
+        _rejected(run, task, rejected)
+        raise
+    except Exception as error:
+        # Celery tripped over what it does about an outcome, as over an errback that cannot be sent: it tells nothing of it.
+        _broke_off(run, error)
+        raise
+    except (SystemExit, KeyboardInterrupt) as error:
+        # Of a process of a pool its worker tells that it was lost; in a thread, a greenlet or the worker itself nobody does.
+        if current_process().name == "MainProcess":
+            _broke_off(run, error)
         raise
     finally:
         adapter.heartbeats.remove(id(run))
         _run.reset(token)
     _finish(run, task, outcome.info, outcome.retval)
     return outcome
+
+
+def _broke_off(run: Run, error: BaseException) -> None:
+    if run.attempt_after is None:
+        run.end(State.failed, error=error)
 
 
 def _finish(run: Run, task: Any, info: Any, retval: Any) -> None:
@@ -267,7 +282,7 @@ def _finish(run: Run, task: Any, info: Any, retval: Any) -> None:
             _revoke_result(run.adapter, task, run.message)
         run.end(State.killed)
     elif isinstance(error, Reject):
-        _rejected(run, error)
+        _rejected(run, task, error)
     elif info is None or info.state == states.FAILURE:
         run.end(State.failed, error=error)
     elif info.state == states.IGNORED and run.attempt_after is None:
@@ -275,10 +290,11 @@ def _finish(run: Run, task: Any, info: Any, retval: Any) -> None:
         run.end(State.succeeded)
 
 
-def _rejected(run: Run, rejected: Reject) -> None:
+def _rejected(run: Run, task: Any, rejected: Reject) -> None:
     if run.attempt_after is not None:
         return  # a retry that could not be sent: `send_task` has told it
-    if rejected.requeue:
+    # Without `acks_late` the message is acknowledged by now, and comes back to nobody.
+    if rejected.requeue and task.acks_late:
         run.adapter.guard.run("putting a job back", lambda: attempts.requeue(run.handle(), run.attempt))
     else:
         run.end(State.failed, error=rejected.reason if isinstance(rejected.reason, Exception) else rejected)

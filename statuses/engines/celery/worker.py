@@ -22,6 +22,8 @@ from .messages import Message, is_known, read
 
 #: How much before its time a job for later counts as queued: the worker's own entry for it must come second.
 AHEAD_SECONDS = 0.001
+#: Why a job failed that its worker cancelled, and that nobody runs again.
+CANCELLED = "its worker was stopped at once while it ran; its message was acknowledged before, and does not come back"
 _RECEIVERS = ("task_received", "task_failure", "task_retry", "task_revoked", "task_unknown", "task_rejected")
 
 
@@ -115,12 +117,17 @@ def _reserved(task_id: str) -> dict[str, Any] | None:
 
 
 def on_task_retry(sender: Any = None, request: Any = None, **_: Any) -> None:
-    """In the main process: a job was cancelled with its connection, the broker hands its message out again."""
+    """In the main process: a job was cancelled, for its worker is stopped at once or has lost its broker. Celery calls that a retry;
+    the broker hands the message out again where it was not acknowledged before the job began."""
     if tracing.current_run() is not None:
         return
     found = _read(sender.app, dict(vars(request)))
-    if found is not None:
-        adapter, message = found
+    if found is None:
+        return
+    adapter, message = found
+    if not sender.acks_late:
+        _end(adapter, message, State.failed, CANCELLED)
+    else:
         adapter.guard.run("putting a job back", lambda: attempts.requeue(adapter.handle(message), message.attempt))
 
 

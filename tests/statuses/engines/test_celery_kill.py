@@ -316,13 +316,13 @@ def test_jobs_that_run_in_one_process_find_each_its_own_status(world: Any, start
 def test_every_outcome_is_told_by_pools_without_processes(world: Any, start_worker: Callable[..., Worker], pool: str) -> None:
     start_worker(pool, pool=pool, queues=pool, count=2)
     tasks = world.tasks
-    calls = [tasks.add.s(1, 2), tasks.fail.s("x"), tasks.fail_twice.s("y"), tasks.with_progress.s(2), tasks.nothing.s()]
+    calls = [tasks.add.s(1, 2), tasks.fail.s("x"), tasks.fail_twice.s("y"), tasks.with_progress.s(2), tasks.nothing.s(), tasks.leaves.s()]
 
     jobs = [world.ended(world.send(call, queue=pool)) for call in calls]
 
-    assert [job.state.value for job in jobs] == ["succeeded", "failed", "succeeded", "succeeded", "succeeded"]
-    assert [job.data for job in jobs] == [{"result": 3}, None, {"result": "y"}, {"mine": 2}, None]
-    assert [len(job.errors) for job in jobs] == [0, 1, 0, 0, 0]
+    assert [job.state.value for job in jobs] == ["succeeded", "failed", "succeeded", "succeeded", "succeeded", "failed"]
+    assert [job.data for job in jobs] == [{"result": 3}, None, {"result": "y"}, {"mine": 2}, None, None]
+    assert [len(job.errors) for job in jobs] == [0, 1, 0, 0, 0, 1]
 
 
 @pytest.mark.parametrize("pool", pools("threads", "gevent", "eventlet"))

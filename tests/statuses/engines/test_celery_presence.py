@@ -12,7 +12,7 @@ from celery import chord
 import statuses
 from jobadmin import delivery
 from jobadmin.fleet import Fleet
-from statuses import keys, presence
+from statuses import State, keys, presence
 from statuses import store as stores
 from statuses.engines.base import Queue
 from statuses.engines.celery import Celery
@@ -72,6 +72,24 @@ def test_a_worker_that_ends_warmly_says_so_while_its_last_job_runs(world, engine
 
     assert list(worker.running) == [job.id]
     assert job.reload().is_succeeded
+
+
+def test_a_job_that_is_broken_off_with_its_worker_has_failed_unless_its_broker_still_has_the_message(world, start_worker):
+    started = start_worker("broken off", queues="cold", count=2)
+    early, late = world.tasks.gated.s("cold early"), world.tasks.gated_late.s("cold late")
+    jobs = [world.send(early, queue="cold"), world.send(late, queue="cold")]
+    world.began("cold early")
+    world.began("cold late")
+
+    started.process.send_signal(signal.SIGQUIT)
+    started.process.wait(20)
+
+    assert world.ended(jobs[0]).state is State.failed
+    assert "does not come back" in str(jobs[0].errors)
+    start_worker("goes on", queues="cold", count=2)
+    world.open("cold late")
+    assert (world.ended(jobs[1]).state, jobs[1].attempt) == (State.succeeded, 1)
+    assert (jobs[0].reload().attempt, world.noted("began:cold early")) == (0, 1)
 
 
 def test_a_queue_tells_what_no_worker_has_taken_yet(world, engine, start_worker):

@@ -127,6 +127,24 @@ def test_arguments_that_are_not_kept_are_shown_and_not_sent_again(world: Any, th
         job.retry()
 
 
+@pytest.mark.parametrize("thing", [(1, 2), {1: "one"}, {"pages": [(1, 2)]}])
+def test_arguments_that_json_would_change_are_shown_and_not_sent_again(world: Any, thing: Any) -> None:
+    job = world.ended(world.send(world.tasks.needs.s(thing)))
+
+    with pytest.raises(statuses.EngineCannot, match="more than JSON can give back"):
+        job.retry()
+    assert (job.reload().state, job.attempt) == (State.failed, 0)
+
+
+def test_a_retry_is_sent_by_the_serializer_of_the_call(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.needs.s([1, 2])))
+
+    job.retry()
+
+    assert (world.ended(job).attempt, world.noted("needs:list")) == (1, 2)
+    assert job.call["options"]["serializer"] == "pickle"
+
+
 def test_a_soft_time_limit_fails_the_job(world: Any) -> None:
     job = world.ended(world.send(world.tasks.over_the_soft_limit.s()))
 
@@ -174,6 +192,20 @@ def test_a_job_that_is_put_back_runs_as_its_next_attempt(world: Any) -> None:
     job = world.ended(world.send(world.tasks.put_back_once.s("put back")))
 
     assert (job.state, job.attempt, job.data) == (State.succeeded, 1, {"result": "put back"})
+
+
+def test_a_job_that_cannot_be_put_back_has_failed(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.put_back_too_late.s("put back too late")))
+
+    assert (job.state, job.attempt, world.noted("put back too late")) == (State.failed, 0, 1)
+    assert "its message is acknowledged" in job.error_summary
+
+
+def test_a_job_whose_errback_cannot_be_sent_has_failed(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.fail.s("no errback").set(link_error=world.tasks.cannot_be_an_errback.s())))
+
+    assert (job.state, job.attempt) == (State.failed, 0)
+    assert "ValueError: no errback" in str(job.errors)
 
 
 def test_a_replaced_task_goes_on_as_the_same_job(world: Any) -> None:

@@ -57,6 +57,29 @@ def test_a_member_that_fails_ends_the_body_that_waited_for_it(world: Any) -> Non
     assert statuses.workflow(body).stopped == [members[1]]
 
 
+@pytest.mark.parametrize("shape", ["chain", "chord", "chain with a chord"])
+def test_a_step_that_fails_inside_of_a_member_ends_every_body_that_waited_for_it(world: Any, shape: str) -> None:
+    fail, add = world.tasks.fail.s(shape), world.tasks.add
+    inner = {
+        "chain": lambda: chain(fail, world.tasks.next_after.s("never")),
+        "chord": lambda: chord([fail, add.s(1, 1)], world.tasks.total.s()),
+        "chain with a chord": lambda: chain(fail, chord([world.tasks.next_after.s("never"), add.si(1, 1)], world.tasks.total.s())),
+    }[shape]()
+    chord([inner, add.s(2, 2)], world.tasks.next_noted.s(f"never runs after a {shape}")).apply_async()
+
+    body = world.ended(
+        until(lambda: statuses.find_by(job_name="tests.celeryapp.next_noted", root=members_of(world, 1)[0].root), "the body")
+    )
+
+    assert (body.state, body.started_at) == (State.failed, None)
+    assert body.errors[0]["class"] == "celery.exceptions.ChordError"
+    failed = until(lambda: statuses.find_by(job_name="tests.celeryapp.fail", state="failed"), "the step that fails")
+    found = statuses.workflow(body)
+    assert failed.id in {job.id for job in found.jobs}
+    assert all(job.is_ended for job in found.jobs if job.job_name == "tests.celeryapp.total")
+    assert world.noted(f"never runs after a {shape}") == 0
+
+
 def test_a_member_killed_in_its_queue_ends_the_body_too(world: Any) -> None:
     chord([world.tasks.add.s(1, 1), world.tasks.add.s(2, 2).set(countdown=1)], world.tasks.next_noted.s("no body")).apply_async()
     members = members_of(world, 2)

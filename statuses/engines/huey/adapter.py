@@ -93,6 +93,7 @@ class Adapter:
                 raise
 
         self.huey.enqueue = enqueue
+        self._watch_what_breaks_off()
         chords.watch(self)
         self._watch_what_is_taken()
         self.present.connect()
@@ -114,13 +115,32 @@ class Adapter:
 
         self.huey.deserialize_task = deserialize_task
 
+    def _watch_what_breaks_off(self) -> None:
+        """Where a task exits, or its result cannot be stored, Huey leaves it without a word. In immediate mode one execution stands
+        inside another; what is enqueued after it does not come from it."""
+        original = self.huey.execute
+
+        @functools.wraps(original)
+        def execute(task: Task, *args: Any, **kwargs: Any) -> Any:
+            after, to_retry = _after.set(None), _to_retry.set(None)
+            try:
+                return original(task, *args, **kwargs)
+            except BaseException as error:
+                self._broke_off(task, error)
+                raise
+            finally:
+                _after.reset(after)
+                _to_retry.reset(to_retry)
+
+        self.huey.execute = execute
+
     def disconnect(self) -> None:
         """Let Huey be as it was."""
         self.present.disconnect()
         self.huey.disconnect_signal(self.on_signal)
         for unregister in (self.huey.unregister_pre_execute, self.huey.unregister_post_execute, self.huey.unregister_on_shutdown):
             unregister(_HOOK)
-        for name in ("enqueue", "_enqueue_chord", "dequeue", "read_schedule", "deserialize_task"):
+        for name in ("enqueue", "execute", "_enqueue_chord", "dequeue", "read_schedule", "deserialize_task"):
             self.huey.__dict__.pop(name, None)
 
     def _unknown(self, data: Any, error: HueyException) -> None:
@@ -213,8 +233,6 @@ class Adapter:
 
     def before_execution(self, task: Task) -> None:
         """Hook before a task is executed. Raises: CancelExecution when it must not be, and nothing else."""
-        _after.set(None)
-        _to_retry.set(None)
         if not self.tracker.tracks(name_of(task), task.id):
             return
         run = self._run(task)
@@ -269,6 +287,15 @@ class Adapter:
     def _error(self, task: Task, error: BaseException | None = None) -> None:
         if isinstance(error, KillRequested):
             task.retries = 0
+
+    def _broke_off(self, task: Task, error: BaseException) -> None:
+        """It will not run again: Huey counts its retries only where it got to the end."""
+        with self._lock:
+            run = self._runs.pop(task.id, None)
+        if run is not None:
+            self.present.runs("")
+            run.leave()
+            run.end(State.failed, error=error)
 
     def _interrupted(self, task: Task) -> None:
         """Its consumer was stopped while it ran; Huey does not run it again."""

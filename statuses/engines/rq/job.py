@@ -114,11 +114,13 @@ class Job(rq.job.Job):
 
 def _connect() -> None:
     """See what passes by the class: RQ's scheduler has the plain one built in, unique jobs are written by a script, and
-    the worker itself is asked nothing before it forks."""
+    of the worker nothing is seen before it forks, nor what it says of a process that died."""
     if rq.scheduler.Job is rq.job.Job:
         setattr(rq.scheduler, "Job", Job)  # noqa: B010
     original = rq.Worker.fork_work_horse
     setattr(rq.Worker, "fork_work_horse", _forking(original))  # noqa: B010
+    where = next(kind for kind in rq.Worker.__mro__ if "handle_job_failure" in vars(kind))
+    setattr(where, "handle_job_failure", _failing(where.handle_job_failure))  # noqa: B010  # ty: ignore
     for name in ("save_unique_job", "schedule_unique_job"):
         write = getattr(rq.queue, name, None)
         if write is not None:
@@ -135,6 +137,18 @@ def _forking(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self, job, *args, **kwargs)
 
     return fork
+
+
+def _failing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Why the process of a job died is told here alone where the job is retried."""
+
+    @functools.wraps(original)
+    def fail(self: Any, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "") -> Any:
+        if isinstance(job, Job):
+            job._tracking.dies_of(exc_string)
+        return original(self, job, queue, started_job_registry, exc_string)
+
+    return fail
 
 
 def _tell(connection: Any, words: dict[str, Any]) -> None:

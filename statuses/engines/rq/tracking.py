@@ -272,6 +272,12 @@ class Tracking:
         )
 
     @quiet
+    def dies_of(self, text: str) -> None:
+        """Why its worker says that it failed, where nothing of it ran in this process."""
+        if self.run is None and self.error is None and not self.killed:
+            self.error = text.strip() or None
+
+    @quiet
     def failed_for(self, text: str) -> None:
         """Why the job failed, in words: told after its end where no exception was seen, as of a process that died."""
         mark = self.mark

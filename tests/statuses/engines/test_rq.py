@@ -105,6 +105,10 @@ class TestWithAWorker:
         until(lambda: job.reload().attempt == 1 and job.is_ended, "the second attempt has ended")
 
         assert job.state is State.failed
+        assert job.prior_attempts[0].state is State.failed
+        assert [attempt.error_summary.partition(";")[0] for attempt in (job.prior_attempts[0], job)] == [
+            "Work-horse terminated unexpectedly"
+        ] * 2
 
     def test_a_job_that_rq_requeues_is_the_next_attempt(self, project: Project) -> None:
         job = project.ended(project.send("fail_first", "rq requeued", 1))

@@ -1,8 +1,12 @@
 """`manage.py test`: the whole suite on all processors, a part one by one."""
 
+import os
+import sys
+
 import pytest
 
-from jobadmin.demo.management.commands.test import PARALLEL, arguments
+from jobadmin.demo.environment import ROOT
+from jobadmin.demo.management.commands.test import PARALLEL, Command, arguments
 
 
 @pytest.mark.parametrize("given", [[], ["--full"], ["--full", "-m", "full and not alone", "--durations=12"], ["--redis-server"]])
@@ -15,3 +19,17 @@ def test_the_whole_suite_runs_beside_itself(given):
 )
 def test_what_was_named_runs_one_by_one(given):
     assert arguments(given) == given
+
+
+def test_pytest_begins_with_no_settings_of_a_user_and_may_keep_what_it_compiles(monkeypatch):
+    for name in ("DJANGO_SETTINGS_MODULE", "PYTHONDONTWRITEBYTECODE"):
+        monkeypatch.setenv(name, "1")
+    began = []
+    monkeypatch.setattr(os, "chdir", lambda place: began.append(place))
+    monkeypatch.setattr(os, "execv", lambda *command: began.append((*command, {*os.environ})))
+
+    Command().handle("-k", "kill")
+
+    place, (python, command, environment) = began
+    assert (place, python, command) == (ROOT, sys.executable, [sys.executable, "-m", "pytest", "-k", "kill"])
+    assert not environment & {"DJANGO_SETTINGS_MODULE", "PYTHONDONTWRITEBYTECODE"}

@@ -33,6 +33,8 @@ class Command(BaseCommand):
     def handle(self, *args: str, **options: Any) -> None:
         # Not in this process: it has read the settings already, with the user's own server and database.
         os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+        # Hundreds of processes are started: each would compile all that it imports, and pytest all tests in each of its own.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.chdir(ROOT)
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments(args)])

@@ -17,7 +17,7 @@ from celery.exceptions import Ignore, Reject
 import statuses
 from statuses import presence
 from statuses.engines import celery as tracking
-from tests.projects import haste  # noqa: F401
+from tests.projects import haste, soon  # noqa: F401
 from tests.projects.recording import record
 
 BROKER = os.environ.get("TEST_BROKER", "/nowhere")
@@ -40,8 +40,7 @@ def connect(broker_socket: str, store_url: str) -> Celery:
         result_expires=600,
         worker_pool_restarts=os.environ.get("TEST_POOL_RESTARTS") == "1",
     )
-    # A frozen server is noticed soon, a busy machine is not taken for one.
-    statuses.configure(url=store_url, namespace="engines", timeout_seconds=1.0, connect_timeout_seconds=1.0)
+    statuses.configure(url=store_url, namespace="engines", timeout_seconds=soon.SECONDS, connect_timeout_seconds=soon.SECONDS)
     return app
 
 

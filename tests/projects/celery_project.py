@@ -10,7 +10,7 @@ import statuses
 from statuses import presence
 from statuses.engines import celery as tracking
 
-from . import haste, work  # noqa: F401
+from . import haste, soon, work  # noqa: F401
 
 app = Celery(__name__)
 app.conf.update(
@@ -21,7 +21,7 @@ app.conf.update(
     task_default_queue="main",
     result_expires=600,
 )
-statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=1.0, connect_timeout_seconds=1.0)
+statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=soon.SECONDS, connect_timeout_seconds=soon.SECONDS)
 tracking.install(app, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "0.5")))
 presence.EVERY_SECONDS = 0.5
 

@@ -10,6 +10,8 @@ from typing import Any
 import django
 from django.conf import settings
 
+from . import soon
+
 _BACKPORT = [] if importlib.util.find_spec("django.tasks") else ["django_tasks"]
 
 settings.configure(
@@ -23,7 +25,7 @@ settings.configure(
         }
     },
     INSTALLED_APPS=[*_BACKPORT, "django_tasks_db", "statuses", "statuses.engines.django_tasks.TrackDjangoTasks"],
-    JOBADMIN={"URL": os.environ["TEST_STORE"], "NAMESPACE": "contract", "TIMEOUT": 1.0},
+    JOBADMIN={"URL": os.environ["TEST_STORE"], "NAMESPACE": "contract", "TIMEOUT": soon.SECONDS, "CONNECT_TIMEOUT": soon.SECONDS},
     TASKS={"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": []}},
 )
 django.setup()

@@ -15,15 +15,24 @@ import statuses
 from statuses.engines import dramatiq as tracking
 from statuses.engines import registry
 
-from . import work
+from . import soon, work
 
 client = redis.Redis(unix_socket_path=os.environ["TEST_BROKER"], db=4)
+
+
+class Broker(RedisBroker):
+    """Its consumers look for messages ten times a second; others come to look once a second where there is nothing to do."""
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
+        return super().consume(queue_name, prefetch, min(timeout, 100))
+
+
 # A worker that is gone is noticed after a minute; here at once.
 _soon = {"heartbeat_timeout": 1000, "maintenance_chance": 1_000_000} if os.environ.get("TEST_HANDED_OUT_AGAIN") else {}
-broker = RedisBroker(client=client, **_soon)
+broker = Broker(client=client, **_soon)
 broker.add_middleware(GroupCallbacks(RedisBackend(client=client)))
 dramatiq.set_broker(broker)
-statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=1.0, connect_timeout_seconds=1.0)
+statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=soon.SECONDS, connect_timeout_seconds=soon.SECONDS)
 tracking.install(broker, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "0.5")))
 
 actors = {

@@ -12,10 +12,10 @@ import statuses
 from statuses.engines import huey as tracking
 from statuses.engines import registry
 
-from . import work
+from . import soon, work
 
 pool = redis.ConnectionPool(connection_class=redis.UnixDomainSocketConnection, path=os.environ["TEST_BROKER"], db=5)
-statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=1.0, connect_timeout_seconds=1.0)
+statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=soon.SECONDS, connect_timeout_seconds=soon.SECONDS)
 hueys: dict[str, Any] = {}
 tasks: dict[str, dict[str, Any]] = {}
 
@@ -59,17 +59,19 @@ OWN = (poll, give_up, with_child, pair)
 huey = huey_of(os.environ.get("TEST_QUEUE", "main"))
 
 READY = "Huey consumer started"
+#: A queue with nothing in it is looked at ten times a second; others' less and less, to once in ten seconds.
+SOON = ("--max-delay", "0.1")
 
 
 def worker(name: str, queue: str) -> list[str]:
     """The command line of a consumer."""
     command = f"import os, sys; os.environ['TEST_QUEUE'] = {queue!r}; from huey.bin.huey_consumer import consumer_main; consumer_main()"
-    return ["-c", command, f"{__name__}.huey", "--workers", "2", "--worker-type", "process"]
+    return ["-c", command, f"{__name__}.huey", "--workers", "2", "--worker-type", "process", *SOON]
 
 
 def command(name: str, queue: str) -> list[str]:
     """The command line that people write; it can be run again by the process itself."""
-    return ["-m", "huey.bin.huey_consumer", f"{__name__}.huey", "--workers", "2"]
+    return ["-m", "huey.bin.huey_consumer", f"{__name__}.huey", "--workers", "2", *SOON]
 
 
 def ready() -> None:

@@ -15,10 +15,10 @@ import statuses
 from statuses.engines import registry
 from statuses.engines import rq as tracking
 
-from . import work
+from . import soon, work
 
 connection = redis.Redis(unix_socket_path=os.environ["TEST_BROKER"], db=3)
-statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=1.0, connect_timeout_seconds=1.0)
+statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=soon.SECONDS, connect_timeout_seconds=soon.SECONDS)
 tracking.install(
     connection,
     resources={"chapter_id": "Chapter"},

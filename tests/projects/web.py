@@ -31,4 +31,4 @@ registry.register(Noting())
 
 from jobadmin import runner  # noqa: E402  # It has models, which come with the application.
 
-runner.LEASE, runner._LOOK_SECONDS = timedelta(seconds=5), 0.5
+runner.LEASE, runner._LOOK_SECONDS = timedelta(seconds=2.5), 0.5

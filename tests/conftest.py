@@ -79,15 +79,16 @@ def pytest_unconfigure() -> None:
 #: Files that take long, the longest first, by turns one that keeps a processor busy and one that waits for other processes: so those
 #: that run beside each other share the machine, and none is left alone with a long one at the end.
 FIRST = (
-    "browser/test_overview.py", "statuses/engines/test_contract.py", "browser/test_everywhere.py", "demo/test_demo.py",
-    "browser/test_list.py", "statuses/test_away.py", "browser/test_job.py", "demo/test_environment.py",
-    "browser/test_fleet.py", "demo/test_demo_ends.py", "jobadmin/test_web_processes.py", "browser/test_bulk.py", "statuses/engines/test_celery_presence.py",
-    "jobadmin/test_hostile.py", "statuses/engines/test_celery_kill.py", "statuses/test_query_against_naive.py",
-    "statuses/engines/test_consumers.py", "browser/test_workflow.py", "statuses/engines/test_celery_worker.py",
-    "statuses/test_query_while_writing.py", "statuses/test_track_away.py", "jobadmin/test_rights.py", "statuses/engines/test_disorder.py",
-    "jobadmin/test_links.py", "statuses/engines/test_rq.py", "browser/test_savedviews.py", "statuses/engines/test_celery_controls.py",
-    "statuses/test_packing.py", "statuses/engines/test_celery_outage.py", "browser/test_viewing.py", "statuses/test_failover.py",
-    "jobadmin/test_overview.py", "statuses/test_crash.py", "jobadmin/test_failures.py", "statuses/test_clients.py",
+    "statuses/engines/test_contract.py", "browser/test_list.py", "demo/test_demo.py", "browser/test_overview.py",
+    "statuses/engines/test_consumers.py", "browser/test_everywhere.py", "demo/test_environment.py", "browser/test_job.py",
+    "statuses/test_away.py", "browser/test_bulk.py", "statuses/engines/test_celery_presence.py", "jobadmin/test_hostile.py",
+    "statuses/engines/test_celery_kill.py", "browser/test_fleet.py", "demo/test_demo_ends.py", "jobadmin/test_rights.py",
+    "jobadmin/test_web_processes.py", "statuses/test_query_against_naive.py", "statuses/engines/test_disorder.py",
+    "jobadmin/test_links.py", "statuses/engines/test_celery_worker.py", "statuses/test_query_while_writing.py",
+    "statuses/test_track_away.py", "browser/test_workflow.py", "statuses/test_failover.py", "jobadmin/test_overview.py",
+    "statuses/engines/test_rq.py", "statuses/test_model.py", "statuses/test_clients.py", "jobadmin/test_failures.py",
+    "statuses/engines/test_celery_outage.py", "statuses/engines/test_samples.py", "browser/test_savedviews.py", "browser/test_viewing.py",
+    "statuses/engines/test_celery_controls.py", "statuses/test_packing.py", "statuses/test_crash.py",
 )  # fmt: skip
 _TURNS = {str(Path(__file__).parent / name): number for number, name in enumerate(FIRST)}
 
@@ -214,8 +215,9 @@ def context(live: Site, browser: Any) -> Iterator[Any]:
 @pytest.fixture
 def page(request: pytest.FixtureRequest, context: Any) -> Iterator[Any]:
     """A page of that context. The test fails when the page wrote an error to the console, broke the content policy or
-    raised, unless it carries the mark `console_errors`; `page.problems` lists what was seen."""
+    raised, unless it carries the mark `console_errors`; `page.problems` lists what was seen. `page.with_time`: --full was given."""
     page = context.new_page()
+    page.with_time = request.config.getoption("--full")
     page.problems = []
     page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.problems.append(str(error)))

@@ -1,7 +1,7 @@
 """How a page looks to assistive technology, in the sizes and colours it comes in."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -21,31 +21,38 @@ def axe(page: Any, part: Any = None) -> list[str]:
     return page.evaluate(_LOOK, part)
 
 
-def themes(page: Any, *names: str) -> Iterator[str]:
-    """Each theme, in which the page is then: only its colours change, it is not asked for again."""
-    for name in names or ("light", "dark"):
-        page.emulate_media(color_scheme=name, reduced_motion="reduce")
-        page.evaluate(_AT_REST)
-        yield name
-
-
-def reads_at_every_size(page: Any, address: str, name: str, widest: int, there: Callable[[], object]) -> None:
-    """A page is clean and fits at three widths, in both themes at the outer ones; a picture of each goes into the folder SCREENSHOTS.
-    `there` waits for what the page is about."""
-    for width, colours in ((widest, ("light", "dark")), (820, ("light",)), (390, ("light", "dark"))):
+def sizes(page: Any, widest: int = 1440) -> Iterator[tuple[int, str]]:
+    """Widths and themes that the page is then in, without being asked for again: wide and light, narrow and dark; where there is
+    time, or somebody wants pictures, also the other way round."""
+    looks = [(widest, "light"), (390, "dark"), (390, "light"), (widest, "dark")]
+    for width, theme in looks if page.with_time or _folder() else looks[:2]:
         page.set_viewport_size({"width": width, "height": 900})
-        page.goto(address)
-        there()
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.evaluate(_AT_REST)
+        yield width, theme
 
-        for theme in themes(page, *colours):
-            picture(page, f"{name}-{width}-{theme}")
-            found = axe(page)
-            assert found == [], (width, theme, found)  # pytest tells no more of what a helper compares
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+def reads_at_every_size(page: Any, name: str, widest: int = 1440, part: Any = None) -> None:
+    """The page that is open is clean, or a part of it, and fits; a picture of each look goes into the folder SCREENSHOTS."""
+    for width, theme in sizes(page, widest):
+        picture(page, f"{name}-{width}-{theme}")
+        found = [*axe(page, part), *too_wide(page, width)]
+        assert found == [], (width, theme, found)  # pytest tells no more of what a helper compares
+    assert too_wide(page, 820) == []
+
+
+def too_wide(page: Any, width: int, height: int = 900) -> list[str]:
+    """The page in a window of this size: what is said where it does not fit."""
+    page.set_viewport_size({"width": width, "height": height})
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    return [f"{wide} px wide at {width}"] if wide > width else []
+
+
+def _folder() -> str | None:
+    return os.environ.get("SCREENSHOTS")
 
 
 def picture(page: Any, name: str) -> None:
     """Into the folder that SCREENSHOTS names, where it is set."""
-    folder = os.environ.get("SCREENSHOTS")
-    if folder:
+    if folder := _folder():
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)

@@ -13,12 +13,13 @@ from jobadmin.paths import job_url, quote
 from statuses.testing import make_status
 from tests.jobadmin.engines import toy_engine
 
-from .looks import axe
+from .looks import axe, reads_at_every_size, sizes, too_wide
+from .test_overview import load
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-#: What Django's own frame brings, above and beside our part of the page.
-DJANGOS = ["#header", ".breadcrumbs", ".messagelist"]
+#: Our part of the page: without what Django's own frame brings, above and beside it.
+OURS = {"exclude": [["#header"], [".breadcrumbs"], [".messagelist"]]}
 
 
 @pytest.fixture
@@ -32,12 +33,15 @@ def addresses() -> Iterator[list[str]]:
         failed.add_error(ValueError(words)).failed().requeued().started().add_error(ValueError(words)).failed()
         lost = make_status("failed", job_name="mail.send", error="m" * 1000)
         make_status("queued", job_name="mail.send", queue="mail", depends_on=[failed.id])
+        load(3, hours=1)
         done = Operation.objects.create(
             action="retry", username="marta", state="done", ids=[failed.id], announced=1, changed=1, reason="again"
         )
+        filtered = ("?chart=table", "?user=nobody", "?name=mail.*&state=failed&user=-nobody&span=24h")
         plain = [reverse(f"jobadmin:{name}") for name in ("overview", "list", "names", "errors", "queues", "workers", "operations")]
         yield [
             *plain,
+            *(reverse("jobadmin:overview") + more for more in filtered),
             reverse("jobadmin:list") + "?name=nothing",
             reverse("jobadmin:list") + "?state=nonsense",
             reverse("jobadmin:errors") + "?error=builtins.ValueError",
@@ -51,25 +55,15 @@ def addresses() -> Iterator[list[str]]:
         ]
 
 
-#: What repeats half a minute of looking with another colour or language, and found nothing of its own so far.
-_again = pytest.mark.full
-
-
 @pytest.mark.console_errors  # pages that say 400 and 404 are among them
-@pytest.mark.parametrize(
-    ("width", "scheme"),
-    [(1440, "light"), pytest.param(1440, "dark", marks=_again), pytest.param(390, "light", marks=_again), (390, "dark")],
-)
-def test_every_page_is_clean_and_fits(page: Any, addresses: list[str], scheme: str, width: int) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 900})
+def test_every_page_is_clean_and_fits(page: Any, addresses: list[str]) -> None:
+    """Pages that are others with a filter are looked at in one size, by turns; where there is time, in each."""
     found = []
-    for address in addresses:
+    for number, address in enumerate(addresses):
         page.goto(address)
-        found += [f"{address}: {one}" for one in axe(page, {"exclude": [[part] for part in DJANGOS]})]
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        if wide > width:
-            found.append(f"{address}: {wide} px wide")
+        for look, (width, theme) in enumerate(sizes(page)):
+            if page.with_time or "?" not in address or (number + look) % 2:
+                found += [f"{address}, {theme}: {one}" for one in (*axe(page, OURS), *too_wide(page, width))]
 
     assert found == []
 
@@ -77,24 +71,6 @@ def test_every_page_is_clean_and_fits(page: Any, addresses: list[str], scheme: s
 #: Words of ours that do not fit into what they stand in.
 CUT = """() => [...document.querySelectorAll('.ja :is(.j-tile__label, .j-btn, .j-tabs a, .j-seg a, .j-seg summary)')]
   .filter(one => one.checkVisibility({ visibilityProperty: true }) && one.scrollWidth > one.clientWidth).map(one => one.textContent.trim())"""
-
-
-@pytest.mark.console_errors  # pages that say 400 and 404 are among them
-@pytest.mark.parametrize("language", [pytest.param("en", marks=_again), "de"])
-def test_every_page_fits_at_every_width(page: Any, addresses: list[str], language: str) -> None:
-    page.set_extra_http_headers({"Accept-Language": language})
-    found = []
-    for address in addresses:
-        page.goto(address)
-        for width in (390, 641, 768, 940, 1180, 1280, 1920):
-            page.set_viewport_size({"width": width, "height": 900})
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            if wide > width:
-                found.append(f"{address}: {wide} px wide at {width}")
-            if width == 390:
-                found += [f"{address}: cut: {words}" for words in page.evaluate(CUT)]
-
-    assert found == []
 
 
 #: What one can aim at and is smaller than 24 px: sentences have links of their own height, tiles are their links, chips stand apart.
@@ -105,26 +81,13 @@ TOO_SMALL = """() => [...document.querySelectorAll('.ja :is(a, button, summary, 
 }).map(one => one.outerHTML.slice(0, 120))"""
 
 
-def test_what_one_aims_at_is_large_enough(page: Any, addresses: list[str]) -> None:
-    found = []
-    for address in addresses[:4]:
-        page.goto(address)
-        found += [f"{address}: {one}" for one in page.evaluate(TOO_SMALL)]
-
-    assert found == []
-
-
 @pytest.mark.console_errors
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (390, "light")])
-def test_a_page_without_a_store_is_clean_and_fits(page: Any, live: Any, scheme: str, width: int) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 900})
+def test_a_page_without_a_store_is_clean_and_fits(page: Any, live: Any) -> None:
     statuses.configure(url="unix:///nowhere/at-all.sock", namespace="lost")
     page.goto(reverse("jobadmin:list"))
 
     page.get_by_text("Redis does not answer").first.wait_for()
-    assert axe(page, {"exclude": [[part] for part in DJANGOS]}) == []
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+    reads_at_every_size(page, "lost", part=OURS)
 
 
 #: What is wrong with the colours of a page; `colour` reads what a style came to as numbers.
@@ -164,35 +127,6 @@ LOOK_AT_COLOURS = """() => {
 }"""
 
 
-@pytest.mark.console_errors  # pages that say 400 and 404 are among them
-def test_with_forced_colours_states_stay_apart_and_everything_has_an_edge(page: Any, addresses: list[str]) -> None:
-    for state in ("unqueued", "succeeded", "killed", "unknown"):
-        make_status(state, job_name="mail.send")
-    found, fills = [], []
-
-    def look(where: str, *schemes: str) -> None:
-        for scheme in schemes:
-            page.emulate_media(forced_colors="active", color_scheme=scheme)
-            seen = page.evaluate(LOOK_AT_COLOURS)
-            fills.append(seen["fills"])
-            found.extend(f"{where}, {scheme}: {one}" for one in seen["found"])
-
-    for address in addresses:
-        page.goto(address)
-        look(address, "light")
-    page.goto(
-        reverse("jobadmin:list") + "?state=failed&state=started&state=succeeded&state=killed&state=unknown&state=queued&state=unqueued"
-    )
-    page.locator("#j-list tbody .j-check").first.click()
-    look("selecting", "light", "dark")
-    page.keyboard.press("?")
-    look("help", "light", "dark")
-
-    assert found == []
-    states = ("unqueued", "queued", "started", "succeeded", "failed", "killed", "unknown")
-    assert [len({one[state] for state in states}) for one in fills[-2:]] == [7, 7]
-
-
 #: What has the focus and cannot be seen, in our part of the page.
 HIDDEN_BEHIND = """() => [...document.querySelectorAll('#j-main :is(a, button, input, select)')].filter(one => {
   if (!one.checkVisibility({ visibilityProperty: true }) || one.disabled) return false;
@@ -205,21 +139,56 @@ HIDDEN_BEHIND = """() => [...document.querySelectorAll('#j-main :is(a, button, i
 }).map(one => one.outerHTML.slice(0, 160))"""
 
 
+def faults(page: Any, address: str) -> Iterator[str]:
+    """What is wrong with the page that is open, whatever size and colours somebody has it in."""
+    if address.endswith(("/jobs/", "/list/", "/names/", "/errors/")):
+        yield from page.evaluate(TOO_SMALL)
+    page.emulate_media(forced_colors="active")
+    yield from (f"forced colours: {one}" for one in page.evaluate(LOOK_AT_COLOURS)["found"])
+    page.emulate_media(forced_colors="none")
+    for width in (1920, 1280, 1180, 940, 768, 641, 390):
+        yield from too_wide(page, width)
+    yield from (f"cut: {words}" for words in page.evaluate(CUT))
+    for percent, width, height in ((200, 640, 512), (400, 320, 256)):
+        yield from too_wide(page, width, height)
+        if address.endswith(("/jobs/", "/list/")):
+            for box in page.locator("#j-list tbody .j-check:not(:checked)").all()[:1]:
+                box.check()
+            yield from (f"hidden at {percent} %: {one}" for one in page.evaluate(HIDDEN_BEHIND))
+    page.set_viewport_size({"width": 1360, "height": 900})
+
+
 @pytest.mark.console_errors  # pages that say 400 and 404 are among them
-def test_zoomed_in_every_page_reflows_and_nothing_hides_what_has_the_focus(page: Any, addresses: list[str]) -> None:
-    """A window of 1280 by 1024, zoomed in to 200 and to 400 %."""
+@pytest.mark.parametrize("language", ["de", pytest.param("en", marks=pytest.mark.full)])
+def test_every_page_fits_at_every_width_and_zoom_and_has_edges_with_forced_colours(page: Any, addresses: list[str], language: str) -> None:
+    """Zoomed in: a window of 1280 by 1024, at 200 and at 400 %, where nothing hides what has the focus."""
+    page.set_extra_http_headers({"Accept-Language": language})
     found = []
     for address in addresses:
         page.goto(address)
-        for percent, width, height in ((200, 640, 512), (400, 320, 256)):
-            page.set_viewport_size({"width": width, "height": height})
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            if wide > width:
-                found.append(f"{address}: {wide} px wide at {percent} %")
-            if not address.endswith(("/jobs/", "/list/")):
-                continue
-            for box in page.locator("#j-list tbody .j-check:not(:checked)").all()[:1]:
-                box.check()
-            found += [f"{address} at {percent} %: {one}" for one in page.evaluate(HIDDEN_BEHIND)]
+        found += [f"{address}: {one}" for one in faults(page, address)]
 
     assert found == []
+
+
+def test_with_forced_colours_states_stay_apart(page: Any, addresses: list[str]) -> None:
+    for state in ("unqueued", "succeeded", "killed", "unknown"):
+        make_status(state, job_name="mail.send")
+    found, fills = [], []
+
+    def look(where: str) -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(forced_colors="active", color_scheme=scheme)
+            seen = page.evaluate(LOOK_AT_COLOURS)
+            fills.append(seen["fills"])
+            found.extend(f"{where}, {scheme}: {one}" for one in seen["found"])
+
+    states = ("unqueued", "queued", "started", "succeeded", "failed", "killed", "unknown")
+    page.goto(reverse("jobadmin:list") + "?" + urlencode({"state": states}, doseq=True))
+    page.locator("#j-list tbody .j-check").first.click()
+    look("selecting")
+    page.keyboard.press("?")
+    look("help")
+
+    assert found == []
+    assert [len({one[state] for state in states}) for one in fills[-2:]] == [7, 7]

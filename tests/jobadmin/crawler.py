@@ -43,8 +43,10 @@ class _Addresses(HTMLParser):
                 self.links.append((given[name], posts or name in ("formaction", "hx-post")))
 
 
-def crawl(client: Client, starts: list[str], root: str, look: Callable[[str, str], None] = lambda address, text: None) -> Found:
-    """Ask for what the pages below `root` lead to. Addresses that differ in values alone are of one kind; a few of each kind
+def crawl(
+    client: Client, starts: list[str], root: str, look: Callable[[str, str], None] = lambda address, text: None, most: int = MOST_ALIKE
+) -> Found:
+    """Ask for what the pages below `root` lead to. Addresses that differ in values alone are of one kind; `most` of each kind
     are asked for, and a few pages of each view are searched. Addresses of forms that are posted have to exist. `look` gets every answer's
     address and text."""
     found, queue = Found(), deque((start, "(start)") for start in starts)
@@ -53,7 +55,7 @@ def crawl(client: Client, starts: list[str], root: str, look: Callable[[str, str
         address, page = queue.popleft()
         view, kind = _kind(address)
         alike[kind] += 1
-        if alike[kind] > MOST_ALIKE:
+        if alike[kind] > most:
             continue
         answer = client.get(_inner(address))
         found.visited.append(address)

@@ -55,8 +55,8 @@ def starts(job_id: str) -> list[str]:
     return [*pages, job_url(job_id), reverse("jobadmin:list") + "?span=15m&name=nothing", reverse("jobadmin:errors") + "?error=ValueError"]
 
 
-def walk(client: Client, job_id: str) -> Any:
-    return crawl(client, starts(job_id), reverse("jobadmin:overview"))
+def walk(client: Client, job_id: str, **how: Any) -> Any:
+    return crawl(client, starts(job_id), reverse("jobadmin:overview"), **how)
 
 
 def test_no_link_in_djangos_own_admin_leads_nowhere(admin_client: Client, busy: str) -> None:
@@ -83,7 +83,7 @@ def backoffice(settings: Any, django_user_model: Any) -> Iterator[Client]:
 
 
 def test_no_link_in_a_site_of_its_own_below_a_path_leads_nowhere(backoffice: Client, busy: str) -> None:
-    found = walk(backoffice, busy)
+    found = walk(backoffice, busy, most=1)
 
     assert found.broken == []
     assert [address for address in found.visited if not address.startswith("/mill/x/y/backoffice/")] == []

@@ -54,23 +54,23 @@ class Facts:
 
 
 ENGINES = {
-    "celery": Facts(package="celery", module="tests.projects.celery_project", many=300, kills=True),
+    "celery": Facts(package="celery", module="tests.projects.celery_project", many=100, kills=True),
     "django-tasks": Facts(
         package="django_tasks_db",
         module="tests.projects.django_tasks_project",
-        many=100,
+        many=50,
         retries=False,
         tells_due=False,
         expires="never",
         unknown="forgotten",
     ),
     "django-rq": Facts(package="django_rq", module="tests.projects.djangorq_project", many=0),
-    "dramatiq": Facts(package="dramatiq", module="tests.projects.dramatiq_project", many=300, names_workers=False),
-    "huey": Facts(package="huey", module="tests.projects.huey_project", many=300, pickles=True, names_workers=False),
+    "dramatiq": Facts(package="dramatiq", module="tests.projects.dramatiq_project", many=100, names_workers=False),
+    "huey": Facts(package="huey", module="tests.projects.huey_project", many=100, pickles=True, names_workers=False),
     "rq": Facts(
         package="rq",
         module="tests.projects.rq_project",
-        many=60,
+        many=30,
         kills=True,
         pickles=True,
         keeps=True,

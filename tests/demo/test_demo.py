@@ -128,3 +128,26 @@ def test_a_second_one_says_where_the_first_is(demo):
     assert second.returncode == 1
     assert second.stdout == ""
     assert f"already runs here, at {demo.address}" in second.stderr
+
+
+def test_however_it_ends_nothing_is_left_and_the_next_start_has_it_again(demo):
+    """The last story here: it ends the demo of the others."""
+    told = demo.output.read_text().splitlines()[1]
+    until(lambda: statuses.where(state="succeeded").count() > 50, "jobs ran")
+    before = statuses.all().count()
+
+    demo.process.kill()  # cannot be caught
+    demo.process.wait()
+    second = Demo(demo.var).wait_ready()  # at once: it waits for what is ending
+
+    assert second.output.read_text().splitlines()[1] == told
+    assert statuses.all().count() >= before
+    assert second.end() == 0
+    until(lambda: second.processes() == {}, "everything has ended")
+
+    third = Demo(demo.var).wait_ready()
+    assert third.output.read_text().splitlines()[1] == told
+    assert statuses.all().count() >= before
+    until(lambda: statuses.where(state="started", stale=True).count() == 0, "no job is left behind")
+    assert third.end(signal.SIGTERM) == 0
+    assert third.processes() == {}

@@ -61,29 +61,6 @@ def test_a_server_of_ones_own_is_used(new_var, other_server):
     assert {chore.chore: chore.ended_at is not None for chore in upkeep.chores()} == {"reap": True, "sample": True}
 
 
-def test_however_it_ends_nothing_is_left_and_the_next_start_has_it_again(new_var):
-    first = Demo(new_var).wait_ready()
-    told = first.output.read_text().splitlines()[1]
-    until(lambda: statuses.where(state="succeeded").count() > 50, "jobs ran")
-    before = statuses.all().count()
-
-    first.process.kill()  # cannot be caught
-    first.process.wait()
-    second = Demo(new_var).wait_ready()  # at once: it waits for what is ending
-
-    assert second.output.read_text().splitlines()[1] == told
-    assert statuses.all().count() >= before
-    assert second.end() == 0
-    until(lambda: second.processes() == {}, "everything has ended")
-
-    third = Demo(new_var).wait_ready()
-    assert third.output.read_text().splitlines()[1] == told
-    assert statuses.all().count() > 50
-    until(lambda: statuses.where(state="started", stale=True).count() == 0, "no job is left behind")
-    assert third.end(signal.SIGTERM) == 0
-    assert third.processes() == {}
-
-
 @pytest.mark.parametrize("seconds", [0.3, 0.8, 1.3, 2.0])
 def test_a_signal_in_the_midst_of_starting_leaves_nothing(new_var, seconds):
     starting = Demo(new_var)

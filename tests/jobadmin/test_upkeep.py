@@ -130,6 +130,15 @@ def test_one_that_died_is_not_missed_while_another_does_the_same(client, clock):
     assert [note.split(" It ")[0] for note in notes(client)] == ["Overdue: Reaper.", "Overdue: Retrier."]
 
 
+def test_all_that_come_again_in_time_stand_there_and_one_run_beside_them_does_not_take_their_place(client, clock):
+    for pid in (11, 12):
+        died("reap", 30, pid=pid)
+    Reaper().look()
+
+    assert {*re.findall(r"Reaper gives up jobs of lost workers \S+ (pid \d+) every 30 s", panel(client))} == {"pid 11", "pid 12"}
+    assert len(re.findall("Reaper", panel(client))) == 2
+
+
 def test_one_run_now_and_then_stands_in_for_one_that_died_as_long_as_that_would_have_been_waited_for(client, clock):
     died("reap", 30, pid=11)
     clock.tick(3600)

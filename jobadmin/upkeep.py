@@ -177,35 +177,31 @@ NO_REAPER = {
 }
 
 
-def read(chores: Iterable[Chore], now: datetime) -> Upkeep:
+def read(chores: Sequence[Chore], now: datetime) -> Upkeep:
     """What runs, and of what does not run any more the last that did.  Source: nothing."""
-    groups = _groups(chores)
-    rows = [UpkeepRow(about=chore, now=now) for group in groups.values() for chore in shown(group, now)]
+    rows = [UpkeepRow(about=chore, now=now) for group in _groups(chores) for chore in shown(group, now)]
     order = [*DUTIES]
     rows.sort(key=lambda row: (not row.is_trouble, order.index(row.about.chore) if row.duty else len(order), row.name, row.narrowed))
-    return Upkeep(rows=rows, reaper=_reaper(groups, now))
+    return Upkeep(rows=rows, reaper=reaper(chores, now))
 
 
 def reaper(chores: Iterable[Chore], now: datetime) -> str:
     """Empty where a reaper gives lost jobs up, as far as can be told; else why none does: `never` one ran, the last one was
     `ended`, is `overdue`, or `broken`.  Source: nothing."""
-    return _reaper(_groups(chores), now)
-
-
-def _reaper(groups: dict[tuple[str, str], list[Chore]], now: datetime) -> str:
-    found = [UpkeepRow(about=chore, now=now).condition for chore in shown(groups.get((REAP, ""), ()), now)]
+    reapers = shown([chore for chore in chores if chore.chore == REAP], now)
+    found = [UpkeepRow(about=chore, now=now).condition for chore in reapers]
     if not found:
         return "never"
     return "" if found[0] != "overdue" and {"running", "once"} & {*found} else found[0]
 
 
-def _groups(chores: Iterable[Chore]) -> dict[tuple[str, str], list[Chore]]:
+def _groups(chores: Iterable[Chore]) -> list[list[Chore]]:
     """Those that do the same, whoever it is: one of them is enough."""
 
     def same(chore: Chore) -> tuple[str, str]:
         return chore.chore, chore.about
 
-    return {key: [*found] for key, found in groupby(sorted(chores, key=same), same)}
+    return [[*found] for _key, found in groupby(sorted(chores, key=same), same)]
 
 
 def shown(group: Sequence[Chore], now: datetime) -> list[Chore]:

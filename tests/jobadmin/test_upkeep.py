@@ -169,6 +169,13 @@ def test_where_no_reaper_ever_ran_a_calm_sentence_says_what_to_do(client, engine
     assert NEVER not in panel(client) and "No reaper" not in page(client)
 
 
+def test_a_reaper_is_one_whatever_its_process_says_about_itself(client, engine, clock):  # noqa: F811
+    engine.there = [worker()]
+    died("reap", 30, about="the one in the basement")
+
+    assert "the one in the basement" in panel(client) and "No reaper" not in page(client)
+
+
 def test_where_the_reaper_was_ended_and_no_other_runs_that_is_said_calmly(client, engine, clock):  # noqa: F811
     engine.there = [worker()]
     with upkeep.watching(30):

@@ -14,14 +14,15 @@ from .columns import BY_NAME, COLUMNS, DICTIONARIES, DICTIONARY_LIMITS
 from .encoding import tag_hash
 from .errors import KillRequested, StatusNotFound, StoreCleared
 from .ids import Place
-from .states import State
+from .states import CODE_TEXTS, State
 from .store import FORMAT, Store, token
 
 #: (kind of posting, text) of one tag.
 Tag = tuple[str, str]
 #: Field of a row's hash -> its text.
 Fields = dict[str, str]
-LIMIT = DICTIONARY_LIMITS["job_name"]
+LIMIT = str(DICTIONARY_LIMITS["job_name"])
+_USER_LIMIT = str(DICTIONARY_LIMITS["user"])
 _KEY_NUMBER = {column.name: number for number, column in enumerate(COLUMNS, start=4)}
 
 
@@ -72,8 +73,13 @@ def _names(store: Store, place: Place, dictionaries: Sequence[str] = (), more: S
     """Keys of a script on one row, as its header names them."""
     tag = store.families[place.family]
     prefix = keys.segment(tag, place.segment)
-    named = [keys.version(prefix), *(keys.codes(tag, DICTIONARIES[name]) for name in dictionaries), *more]
+    named = [keys.version(prefix), *_codes_of(tag, tuple(dictionaries)), *more] if dictionaries or more else [keys.version(prefix)]
     return [*named, *_unnamed(tag, prefix, dictionaries, [place.row])] if store.is_cluster else named
+
+
+@lru_cache(maxsize=256)
+def _codes_of(tag: str, dictionaries: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(keys.codes(tag, DICTIONARIES[name]) for name in dictionaries)
 
 
 def _unnamed(tag: str, prefix: str, dictionaries: Sequence[str], rows: Sequence[int]) -> list[str]:
@@ -86,7 +92,7 @@ _RANDOM = struct.Struct("<I")
 
 
 def _row(place: Place, write_token: bytes) -> list[Any]:
-    return [clock.argument(), write_token, place.row, _RANDOM.pack(place.random), place.own_id or ""]
+    return [clock.argument(), write_token, str(place.row), _RANDOM.pack(place.random), place.own_id or ""]
 
 
 def open_segment(store: Store, family: int, number: int) -> int:
@@ -129,11 +135,6 @@ def next_segment(store: Store, family: int, after: int) -> int:
 _CREATED = ("job_name", "user", "queue", "engine")
 
 
-@lru_cache(maxsize=256)
-def _created_codes(tag: str) -> tuple[str, ...]:
-    return tuple(keys.codes(tag, DICTIONARIES[name]) for name in _CREATED)
-
-
 def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tuple[Place, int]:
     """Make a status; its place and its recording time (microseconds). Raises: AliasTaken."""
     write_token = token()
@@ -141,8 +142,15 @@ def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tupl
     tag = store.families[family]
     random = _RANDOM.pack(0 if new.own_id else new.random)
     hashes = [(kind, *tag_hash(text)) for kind, text in new.tags]
-    flat = [part for pair in new.fields.items() for part in pair]
-    dictionaries = _created_codes(tag)
+    name, user, queue, engine = new.texts
+    # Texts all of them: what is sent is looked at once, and numbers would have to be turned into texts then.
+    rest: list[str | bytes] = [new.own_id or "", CODE_TEXTS[new.state], name or "", user or "", queue or "", engine or ""]
+    rest += ("0" if new.keep_for_us is None else str(new.keep_for_us + 1), LIMIT, _USER_LIMIT, dead_alias, new.call or "", new.data or "")
+    rest.append(str(2 * len(new.fields)))
+    for pair in new.fields.items():
+        rest += pair
+    rest += [entry for _, _, entry in hashes]
+    dictionaries = _codes_of(tag, _CREATED)
     while True:
         prefix = keys.segment(tag, segment)
         version = keys.version(prefix)
@@ -150,12 +158,7 @@ def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tupl
         names = [version, *dictionaries, alias, *(keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes)]
         if store.is_cluster:
             names += _unnamed(tag, prefix, _CREATED, ())
-        name, user, queue, engine = new.texts
-        arguments: list[Any] = [clock.argument(), write_token, "", random, segment, new.own_id or "", new.state.code]
-        arguments += (name or "", user or "", queue or "", engine or "", 0 if new.keep_for_us is None else new.keep_for_us + 1, LIMIT)
-        arguments += (DICTIONARY_LIMITS["user"], dead_alias, new.call or "", new.data or "", len(flat), *flat)
-        arguments += [entry for _, _, entry in hashes]
-        reply = store.script_once("create", names, arguments, retry_flag=2)
+        reply = store.script_once("create", names, [clock.argument(), write_token, "", random, str(segment), *rest], retry_flag=2)
         if reply[0] == 1:
             place = Place(family, segment, reply[1], 0 if new.own_id else new.random, new.own_id)
             return place, reply[2]
@@ -172,11 +175,11 @@ def _changed(reply: int, id: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _codes(sources: tuple[State, ...]) -> str:
-    return "".join(str(state.code) for state in sources) or "x"
+    return "".join(CODE_TEXTS[state] for state in sources) or "x"
 
 
-def _guards(attempt: int | None, sources: Sequence[State] | None) -> tuple[int | str, str]:
-    return "" if attempt is None else attempt, "" if sources is None else _codes(tuple(sources))
+def _guards(attempt: int | None, sources: Sequence[State] | None) -> tuple[str, str]:
+    return "" if attempt is None else str(attempt), "" if sources is None else _codes(tuple(sources))
 
 
 Guards = tuple[int | None, Sequence[State] | None]
@@ -184,7 +187,7 @@ Guards = tuple[int | None, Sequence[State] | None]
 
 def move(store: Store, place: Place, id: str, target: State, guards: Guards) -> bool:
     """Enter a state other than started; whether anything changed."""
-    arguments = [*_row(place, token()), "", target.code, *_guards(*guards)]
+    arguments = [*_row(place, token()), "", CODE_TEXTS[target], *_guards(*guards)]
     return _changed(store.script_once("move", _names(store, place), arguments, retry_flag=5), id)
 
 
@@ -205,13 +208,13 @@ def finish(
     arguments = [
         *_row(place, write_token),
         "",
-        target.code,
+        CODE_TEXTS[target],
         *_guards(*guards),
         data or "",
         *(error or ("", "", "")),
         LIMIT,
         write_token.hex(),
-        "" if silent_us is None else silent_us,
+        "" if silent_us is None else str(silent_us),
     ]
     return _changed(store.script_once("finish", names, arguments, retry_flag=5), id)
 

@@ -38,6 +38,8 @@ class State(str, Enum):
 
 CODES = {state: number for number, state in enumerate(State, start=1)}
 BY_CODE = {number: state for state, number in CODES.items()}
+#: The code as scripts take it.
+CODE_TEXTS = {state: str(number) for state, number in CODES.items()}
 
 #: First entry into a state records this timestamp. Exceptions to `<state>_at`: every job is
 #: unqueued when it is recorded, and an unknown job has no moment of its own.

@@ -5,7 +5,7 @@ import re
 import secrets
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -135,17 +135,19 @@ class Store:
     def script_once(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Any:
         """Like `script`, and the second sending has `arguments[retry_flag]` = "1", which tells the script
         to look first whether the first one arrived."""
-        return self._once(name, script_keys, arguments, retry_flag, lambda: self._evalsha(name, script_keys, arguments))
+        try:
+            return self._evalsha(name, script_keys, arguments)
+        except _RAISED as error:
+            return self._once_more(error, name, script_keys, arguments, retry_flag)
 
-    def _once(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int, first: Callable[[], Any]) -> Any:
+    def _once_more(self, error: Exception, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Any:
         with translated(name):
-            try:
-                return first()
-            except _ELSEWHERE as error:
-                self._leave(error)
-                again = [*arguments]
-                again[retry_flag] = "1"
-                return self._evalsha(name, script_keys, again)
+            if not isinstance(error, _ELSEWHERE):
+                raise error
+            self._leave(error)
+            again = [*arguments]
+            again[retry_flag] = "1"
+            return self._evalsha(name, script_keys, again)
 
     def scripts_once(self, name: str, calls: Iterable[ScriptCall], retry_flag: int) -> Generator[Any, None, None]:
         """The replies of `script_once` for each of (keys, arguments), in their order. The next call is on its way before the reply to
@@ -157,7 +159,10 @@ class Store:
 
         def next_reply() -> Any:
             call, line = waiting.popleft()
-            return self._once(name, *call, retry_flag, lambda: self._reply(name, call, line))
+            try:
+                return self._reply(name, call, line)
+            except _RAISED as error:
+                return self._once_more(error, name, *call, retry_flag)
 
         try:
             for call in calls:
@@ -175,7 +180,7 @@ class Store:
         """The line on which a call is on its way; the error where it is not, for when its turn comes."""
         script_keys, arguments = call
         try:
-            return self._writing.send((("EVALSHA", source.sha(name), len(script_keys), *script_keys, *arguments),))
+            return self._writing.send((_evaluating(name, script_keys, arguments),))
         except redis.RedisError as error:
             return error
 
@@ -195,12 +200,12 @@ class Store:
         client = self.writer if primary else self.reader
         if isinstance(client, Cluster):
             return client.evalsha(source.sha(name), lambda: source.text(name), script_keys, arguments)
-        lines = self._writing if primary else self._reading
+        lines, command = self._writing if primary else self._reading, _evaluating(name, script_keys, arguments)
         try:
-            return lines.call("EVALSHA", source.sha(name), len(script_keys), *script_keys, *arguments)
+            return lines.call(command)
         except redis.exceptions.NoScriptError:
-            lines.call("SCRIPT", "LOAD", source.text(name))
-            return lines.call("EVALSHA", source.sha(name), len(script_keys), *script_keys, *arguments)
+            lines.call(("SCRIPT", "LOAD", source.text(name)))
+            return lines.call(command)
 
     def _leave(self, error: Exception, primary: bool = True) -> None:
         """Lines to a primary that became a replica do not break by themselves; the address may lead to the new one."""
@@ -217,12 +222,11 @@ class Store:
         with translated(name):
             if isinstance(self.writer if primary else self.reader, Cluster):
                 return [self._evalsha(name, script_keys, arguments, primary) for script_keys, arguments in calls]
-            lines, sha = self._writing if primary else self._reading, source.sha(name)
-            commands = [("EVALSHA", sha, len(script_keys), *script_keys, *arguments) for script_keys, arguments in calls]
+            lines, commands = self._writing if primary else self._reading, [_evaluating(name, *call) for call in calls]
             try:
                 return _raised(lines.calls(commands))
             except redis.exceptions.NoScriptError:
-                lines.call("SCRIPT", "LOAD", source.text(name))
+                lines.call(("SCRIPT", "LOAD", source.text(name)))
             except _ELSEWHERE as error:
                 self._leave(error, primary)
             return _raised(lines.calls(commands))
@@ -262,11 +266,17 @@ _CONNECTED = ("_writing", "_reading", "writer", "reader")
 
 def token() -> bytes:
     """Eight bytes that name one write."""
-    return secrets.token_bytes(8)
+    return os.urandom(8)
 
 
+#: What a write may raise that did not arrive, or was refused. What a cluster that cannot be reached raises is no RedisError.
+_RAISED = (redis.RedisError, OSError, redis.exceptions.RedisClusterException)
 #: After these the server may be found elsewhere: a line that broke, a primary that became a replica.
 _ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
+
+
+def _evaluating(name: str, script_keys: Sequence[str], arguments: Sequence[Any]) -> Command:
+    return ("EVALSHA", source.sha(name), str(len(script_keys)), *script_keys, *arguments)
 
 
 def _raised(replies: list[Any]) -> list[Any]:
@@ -369,8 +379,7 @@ class translated:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, redis.RedisError) and not isinstance(error, redis.exceptions.DataError):
             raise (ScriptFailed if _is_fault(error) else StoreUnavailable)(self.tried, error) from error
-        # What a cluster that cannot be reached raises is no RedisError.
-        if isinstance(error, OSError | redis.exceptions.RedisClusterException):
+        if isinstance(error, _RAISED) and not isinstance(error, redis.RedisError):
             raise StoreUnavailable(self.tried, error) from error
 
 

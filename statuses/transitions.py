@@ -313,14 +313,12 @@ _STATES = frozenset(State)
 
 def _guard(attempt: int | None, sources: Collection[str] | None) -> scripts.Guards:
     """The attempt that is spoken of, and the states it may leave. TypeError/ValueError naming them."""
-    return None if attempt is None else natural("attempt", attempt), _sources(sources)
-
-
-def _sources(sources: Collection[str] | None) -> tuple[State, ...] | None:
+    if attempt is not None and (type(attempt) is not int or attempt < 0):
+        natural("attempt", attempt)
     if sources is None:
-        return None
+        return attempt, None
     # Those of adapters are the same few for every job.
-    return _of_frozen(sources) if type(sources) is frozenset else _checked(sources)
+    return attempt, _of_frozen(sources) if type(sources) is frozenset else _checked(sources)
 
 
 def _checked(sources: Collection[str]) -> tuple[State, ...]:

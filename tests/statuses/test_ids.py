@@ -15,6 +15,7 @@ places = st.builds(
     segment=st.integers(0, ids.SEGMENTS_MAX - 1),
     row=st.integers(0, 65_519),
     random=st.integers(1, 2**32 - 1),
+    own_id=st.none(),
 )
 
 

@@ -118,7 +118,7 @@ class TestCreate:
     def names(self, here, row):
         tag = here.families[0]
         version = keys.version(prefix(here))
-        return [version, *scripts._created_codes(tag), keys.alias(tag, row.own_id) if row.own_id else version]
+        return [version, *scripts._codes_of(tag, scripts._CREATED), keys.alias(tag, row.own_id) if row.own_id else version]
 
     def test_a_segment_that_is_not_there_is_code_0(self, here):
         assert here.script("create", self.names(here, new()), self.arguments(here, new(), token())) == [0]
@@ -378,7 +378,7 @@ def test_elsewhere_a_verb_on_many_and_a_read_send_two_keys_and_seven(here, monke
     assert statuses.all().delete_all(force=True).changed == 3
 
     names = {source.sha(name): name for name in ("bulk", "read")}
-    assert [(names[words[1]], words[2]) for words in sent if words[0] == "EVALSHA"] == [("bulk", 2), ("read", 7), ("bulk", 2)]
+    assert [(names[words[1]], words[2]) for words in sent if words[0] == "EVALSHA"] == [("bulk", "2"), ("read", "7"), ("bulk", "2")]
 
 
 def test_elsewhere_a_write_sends_the_few_keys_that_are_no_part_of_the_segment(here, monkeypatch):

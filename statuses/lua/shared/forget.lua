@@ -1,0 +1,6 @@
+-- A kill request goes, with who asked and why.
+local function forget_request(row)
+  put(ASKED, row, 8, 0)
+  call('HDEL', J, 'b', 'y')
+  call('HDEL', P .. 'l' .. ARGV[3], 'b', 'y')
+end

@@ -6,8 +6,6 @@ to see why: an older attempt is left alone, a requeue that was missed is caught 
 
 import time
 import zlib
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -102,17 +100,20 @@ def arrived(status: Status, worker: str | None, began: float) -> bool:
     return status.started_at >= now - timedelta(seconds=time.monotonic() - began)
 
 
-@contextmanager
-def answering(run: Any) -> Generator[None]:
+class answering:
     """Inside the block a run's start is told: `run.answered` says afterwards whether the store said anything to it, be it no."""
-    try:
-        yield
-    except StoreUnavailable:
-        raise
-    except Exception:
-        run.answered = True
-        raise
-    run.answered = True
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or (isinstance(error, Exception) and not isinstance(error, StoreUnavailable)):
+            self._run.answered = True
 
 
 def _hand_out_again(status: Status, worker: str | None, attempt: int) -> int | None:

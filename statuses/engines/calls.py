@@ -38,12 +38,14 @@ def keep(args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, A
     }
 
 
-def keep_text(args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any], encode: Encode) -> Mapping[str, Any] | Json:
-    """The call as `keep` gives it; where it is kept whole as its text, which is encoded once. `encode` puts no spaces in."""
+def keep_text(
+    args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any], encode_strictly: Encode, encode: Encode
+) -> Mapping[str, Any] | Json:
+    """The call as `keep` gives it; where it is kept whole as its text, which is encoded once, and not looked at again.
+    `encode_strictly` puts no spaces in, and raises for what is no JSON: NaN and infinities."""
     try:
-        text = encode({"args": list(args), "kwargs": dict(kwargs), "options": options})
+        text = encode_strictly({"args": list(args), "kwargs": dict(kwargs), "options": options})
         if text.isascii() and len(text) <= LARGEST and not may_be_too_deep(text):
-            _decoder.decode(text)
             return Json(text)
     except Exception:  # `keep` says of which kind
         pass

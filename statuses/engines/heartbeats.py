@@ -28,7 +28,9 @@ class Heartbeats:
         _all.add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.Condition()
+        # Held by itself: what a condition does for it is code in Python, and every job comes by twice.
+        self._lock = threading.Lock()
+        self._has_beaten = threading.Condition(self._lock)
         self._jobs: dict[Hashable, tuple[float, Beat]] = {}
         self._beating: Hashable = None
         self._wake = threading.Event()
@@ -49,7 +51,7 @@ class Heartbeats:
         with self._lock:
             self._jobs.pop(key, None)
             while self._beating == key:  # its end would wait for the same store
-                self._lock.wait()
+                self._has_beaten.wait()
 
     def _run(self) -> None:
         while True:
@@ -81,7 +83,7 @@ class Heartbeats:
         finally:
             with self._lock:
                 self._beating = None
-                self._lock.notify_all()
+                self._has_beaten.notify_all()
 
 
 _all: "weakref.WeakSet[Heartbeats]" = weakref.WeakSet()

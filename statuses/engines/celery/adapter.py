@@ -31,8 +31,9 @@ INTERNAL = frozenset({"celery.chord_unlock", "celery.backend_cleanup"})
 
 #: The serializer that carries what we can keep.
 JSON = "json"
-#: Kombu's own JSON, by an encoder that is made once.
+#: Kombu's own JSON, by encoders that are made once; the second takes no NaN, which is no JSON.
 encode = JSONEncoder(separators=(",", ":")).encode
+encode_strictly = JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 Resources = Mapping[str, str] | Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
@@ -51,6 +52,7 @@ class Adapter:
         heartbeat_seconds: float,
     ) -> None:
         self.app = app
+        self.is_installed = True
         self.engine_name = engine_name
         self.user = user
         self.resource_types = resource_types
@@ -158,7 +160,7 @@ class Adapter:
             # Now: told late it would keep every frame of the job alive, and its traceback would have changed.
             error = encoding.loads(failure.describe(error).text)
         self.guard.run(
-            f"telling that {message.name} is {state}",
+            f"telling the end of {message.name}",
             lambda: attempts.end(handle() if handle else self.handle(message), state, attempt, error, data),
             remember=True,
         )
@@ -169,7 +171,7 @@ class Adapter:
 def kept_text(message: Message, args: Any, kwargs: Any, serializer: str = JSON) -> Any:
     """What is kept of a call; as text where that is enough."""
     if serializer == JSON:
-        return calls.keep_text(args, kwargs, options(message), encode)
+        return calls.keep_text(args, kwargs, options(message), encode_strictly, encode)
     return kept_call(message, args, kwargs, serializer)
 
 
@@ -246,6 +248,7 @@ def uninstall(app: celery.Celery) -> None:
 
     adapter = _adapters.pop(app, None)
     if adapter is not None:
+        adapter.is_installed = False
         app.steps["worker"].discard(presence.Stopping)  # ty: ignore[not-subscriptable]
         publishing.disconnect(adapter)
         registry.unregister(adapter.engine_name)

@@ -46,7 +46,7 @@ def options(message: Message) -> dict[str, Any]:
         found["priority"] = priority
     if request.get("chord"):
         found["chord"] = True
-    headers = {str(name): value for name, value in request.items() if name not in _NOT_THEIRS}
-    if headers:
-        found["headers"] = headers
+    theirs = request.keys() - _NOT_THEIRS
+    if theirs:
+        found["headers"] = {str(name): value for name, value in request.items() if name in theirs}
     return found

@@ -64,6 +64,8 @@ class Run:
     """Why it asked to be run again."""
     body_ended: bool = False
     """Whether the task's own function has returned: what is sent now are its callbacks and the rest of its chain."""
+    inside: int = 0
+    """How many functions of tasks run in one another: one may call another, or itself."""
     _known: Status | None = None
     _began: float = field(default_factory=time.monotonic)
     _tried: bool = False
@@ -127,9 +129,9 @@ def user_here(adapter: adapters.Adapter, headers: Mapping[str, Any]) -> str | No
     user = user_of(headers) or current_user()
     if user is None and adapter.user is not None:
         user = adapter.user()
-    run = current_run()
-    if user is None and run is not None:
-        user = user_of(run.message.request)
+    if user is None:
+        run = current_run()
+        return None if run is None else user_of(run.message.request)
     return user_of({USER: user})
 
 
@@ -141,10 +143,11 @@ def connect() -> None:
 
     @functools.wraps(original)
     def build_tracer(name: str, task: Any, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("eager") or adapters.of(task.app) is None:
+        adapter = None if kwargs.get("eager") else adapters.of(task.app)
+        if adapter is None:
             return original(name, task, *args, **kwargs)
         _watch(task)
-        return _tracked(task, original(name, task, *args, **kwargs))
+        return _tracked(adapter, task, original(name, task, *args, **kwargs))
 
     setattr(build_tracer, _MARK, True)
     setattr(celery_trace, "build_tracer", build_tracer)  # noqa: B010
@@ -167,14 +170,19 @@ def _watch(task: Any) -> None:
 def _watched_body(task: Any, body: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(body)
     def watched(*args: Any, **kwargs: Any) -> Any:
+        run = _run.get()
+        if run is not None:
+            run.inside += 1
         try:
             result = body(*args, **kwargs)
         except Killed:
             raise
         except KillRequested as asked:
             raise Killed(asked.id, asked.by, asked.reason) from asked
-        run = _run.get()
-        if run is not None and task.request.id == run.message.task_id:
+        finally:
+            if run is not None:
+                run.inside -= 1
+        if run is not None and not run.inside and task.name == run.message.request.get("task"):
             run.body_ended = True
         return result
 
@@ -218,10 +226,10 @@ def from_the_task(error: object) -> Generator[None]:
         error.__traceback__ = whole
 
 
-def _tracked(task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
+def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(trace)
     def tracked(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
-        adapter = adapters.of(task.app)
+        adapter = known if known.is_installed else adapters.of(task.app)
         message = read({**(request or {}), "args": args, "kwargs": kwargs}) if adapter is not None else None
         if adapter is None or message is None or not adapter.tracks(message):
             return trace(uuid, args, kwargs, request)

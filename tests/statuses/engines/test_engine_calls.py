@@ -9,7 +9,7 @@ from kombu.utils.json import dumps, loads
 
 from statuses.encoding import Json
 from statuses.engines import calls
-from statuses.engines.celery.adapter import encode
+from statuses.engines.celery.adapter import encode, encode_strictly
 
 
 def test_a_call_that_fits_is_kept_whole() -> None:
@@ -53,7 +53,7 @@ for _ in range(150):
 def test_the_text_of_a_call_is_what_is_kept_of_it(value: Any) -> None:
     given = (value, "small"), {"more": value}, {"queue": "q"}
 
-    text = calls.keep_text(*given, encode)
+    text = calls.keep_text(*given, encode_strictly, encode)
 
     assert isinstance(text, Json) and ", " not in text
     assert json.loads(text) == calls.keep(*given, dumps)
@@ -63,7 +63,7 @@ def test_the_text_of_a_call_is_what_is_kept_of_it(value: Any) -> None:
 def test_what_does_not_fit_has_no_text(value: Any) -> None:
     given = (value, "small"), {"more": value}, {"queue": "q"}
 
-    assert calls.keep_text(*given, encode) == calls.keep(*given, encode)
+    assert calls.keep_text(*given, encode_strictly, encode) == calls.keep(*given, encode)
 
 
 def test_a_value_that_holds_itself_is_shown() -> None:

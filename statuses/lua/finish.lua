@@ -7,12 +7,10 @@
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt, sources or a sign of life; -1 no such job. Atomic.
 -- include row
 -- include once
--- include fields
 -- include enter
--- include codes
 local target = tonumber(ARGV[7])
 if not state then return -1 end
-if ARGV[6] == '1' and sent_before() then return 1 end
+if sent_before then return 1 end
 if state == target or not allowed(ARGV[8], ARGV[9]) then return 0 end
 local now, version = clock(FROZEN)
 if ARGV[16] ~= '' then
@@ -23,6 +21,8 @@ touch(version, TOKEN)
 remember()
 if ARGV[10] ~= '' then call('SETNX', P .. 'd' .. ARGV[3], ARGV[10]) end
 if ARGV[11] ~= '' then
+-- include fields
+-- include codes
   call('APPEND', P .. 'e' .. ARGV[3], ARGV[15] .. ARGV[11] .. '\n')
   set_field(J, P .. 'l' .. ARGV[3], 'o', ARGV[13])
   put_new(ER, ROW, 4, code(KEYS[2], ARGV[12], ARGV[14]))

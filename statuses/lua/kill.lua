@@ -9,7 +9,7 @@
 -- include enter
 if not state then return -1 end
 local L = P .. 'l' .. ARGV[3]
-if ARGV[6] == '1' and sent_before() then return state == 6 and 2 or 1 end
+if sent_before then return state == 6 and 2 or 1 end
 if ended(state) then return 3 end
 if not allowed(ARGV[10], ARGV[11]) then return 4 end
 local asked = number(ASKED, ROW, 8) > 0

@@ -5,15 +5,18 @@
 -- include row
 -- include once
 -- include enter
--- include asked
 local target = tonumber(ARGV[7])
 if not state then return -1 end
-if ARGV[6] == '1' and sent_before() then return 1 end
+if sent_before then return 1 end
 if state == target or not allowed(ARGV[8], ARGV[9]) then return 0 end
 local now, version = clock(FROZEN)
 touch(version, TOKEN)
 remember()
 if target == 4 then call('HSET', J, 'g', '1') end
-if not ended(target) and is_spent(ROW) then forget_request(ROW) end
+if not ended(target) and ended(state) then
+-- include asked
+-- include forget
+  if is_spent(ROW) then forget_request(ROW) end
+end
 enter(ROW, state, target, now)
 return 1

@@ -10,9 +10,10 @@
 -- include fields
 -- include enter
 -- include asked
+-- include forget
 -- include archive
 if not state then return { -1, 0 } end
-if ARGV[6] == '1' and sent_before() then return { 1, present_attempt() } end
+if sent_before then return { 1, present_attempt() } end
 if not allowed(ARGV[7], ARGV[8]) then return { 0, present_attempt() } end
 
 local ran = ARGV[10] == '1' or ended(state) or number(STARTED, ROW, 8) > 0

@@ -6,13 +6,11 @@
 -- With [10] a job that was killed while it waited is refused although it was removed since, as long as its segment stands: whoever
 -- killed it meant the job, and tidied up afterwards.
 -- Returns {1 changed | 0 not | -1 no such job | -2 refused, attempt, state}. A refused queued job is killed. Atomic.
+-- What is seldom needed is included where it is: a function that is made and never called costs as much as one that is.
 -- include row
 -- include once
--- include fields
 -- include enter
 -- include codes
--- include asked
--- include archive
 if not state then
   local killed = 0
   if ARGV[10] == '1' and OWN == '' and bytes_of(RN, ROW, 4) == RANDOM then
@@ -22,11 +20,15 @@ if not state then
   if killed > 0 and number(STARTED, ROW, 8) == 0 and number(QUEUED, ROW, 8) <= killed then return { -2, 0, 0 } end
   return { -1, 0, 0 }
 end
-if ARGV[6] == '1' and sent_before() then return { 1, present_attempt(), state } end
+if sent_before then return { 1, present_attempt(), state } end
 if not allowed(ARGV[7], ARGV[8]) then return { 0, present_attempt(), state } end
 
-local spent = is_spent(ROW)
-if ARGV[10] == '1' and (state == 6 or number(ASKED, ROW, 8) > 0 and not spent) then
+local asked, spent = number(ASKED, ROW, 8), false
+if asked > 0 then
+-- include asked
+  spent = is_spent(ROW)
+end
+if ARGV[10] == '1' and (state == 6 or asked > 0 and not spent) then
   if state <= 2 then
     local now, version = clock(FROZEN)
     touch(version, TOKEN)
@@ -41,8 +43,16 @@ if again and ARGV[7] ~= '' then return { 0, present_attempt(), state } end
 local now, version = clock(FROZEN)
 touch(version, TOKEN)
 remember()
-local attempt = again and archive(ROW) or present_attempt()
-if spent then forget_request(ROW) end
+local attempt = present_attempt()
+if again then
+-- include fields
+-- include archive
+  attempt = archive(ROW)
+end
+if spent then
+-- include forget
+  forget_request(ROW)
+end
 local worker = code(KEYS[2], ARGV[9], ARGV[11])
 if worker > 0 then put_new(WK, ROW, 4, worker) end
 enter(ROW, state, 3, now, 0)

@@ -6,9 +6,3 @@ local function is_spent(row)
   local asked = number(ASKED, row, 8)
   return asked > 0 and (state == 6 or number(KILLED, row, 8) >= asked)
 end
-
-local function forget_request(row)
-  put(ASKED, row, 8, 0)
-  call('HDEL', J, 'b', 'y')
-  call('HDEL', P .. 'l' .. ARGV[3], 'b', 'y')
-end

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: What a worker says of a job that its sender had told of.
+_NOT_THERE = "the job goes on untracked: it was removed, or who sent it writes to another store or namespace than this process"
+
 #: Seconds between two looks whether the store is back: the first, and the longest.
 FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.5, 5.0
 #: Ends of jobs that are remembered while the store is away.
@@ -52,9 +55,10 @@ class Guard:
         """Whether the store did not answer and is not known to be back."""
         return self._away
 
-    def run(self, what: str, write: Callable[[], T], *, remember: bool = False) -> T | None:
+    def run(self, what: str, write: Callable[[], T], *, remember: bool = False, starts: bool = False) -> T | None:
         """What `write` gives, or None when it could not. Raises KillRequested, and nothing else.
-        `remember`: while the store is away the write is kept, and done once it is back."""
+        `remember`: while the store is away the write is kept, and done once it is back. `starts`: a job that its sender had
+        told of begins, and should be there."""
         if self._away:
             self._remember(what, write, remember)
             if not self._away:  # it came back just now: the thread may have looked before this was there
@@ -68,6 +72,9 @@ class Guard:
             self._remember(what, write, remember)
             self.lost(error)
         except StatusNotFound as error:
+            if starts:
+                self.say("not there", f"{what}: {error}; {_NOT_THERE}")
+                return None
             self.say("gone", f"{what}: {error}; the job goes on untracked", level=logging.INFO)
         except Exception:
             self.say(what, f"{what} failed; the job goes on untracked", level=logging.ERROR, trace=True)

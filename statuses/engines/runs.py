@@ -70,7 +70,7 @@ class Run:
 
     def start(self) -> None:
         """Say that it runs. Raises: KillRequested when it must not, and nothing else."""
-        self.tracker.guard.run(f"starting {self.job_name}", self._start)
+        self.tracker.guard.run(f"starting {self.job_name}", self._start, starts=True)
 
     def _handle(self) -> Status:
         """The status, an object of its own for each write; once it was found it is not looked for, nor made, again: what

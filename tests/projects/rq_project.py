@@ -33,6 +33,11 @@ def worker(name: str, queue: str) -> list[str]:
     return ["-m", *command, "--name", name, "--with-scheduler", queue]
 
 
+def plain_worker(name: str, queue: str) -> list[str]:
+    """The command line of a worker that knows nothing of tracking."""
+    return ["-m", "rq.cli", "worker", "--url", f"unix://{os.environ['TEST_BROKER']}?db=3", "--name", name, queue]
+
+
 #: What a worker's log says once it works.
 READY = "*** Listening on"
 

@@ -235,7 +235,7 @@ def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> C
             return trace(uuid, args, kwargs, request)
         run = Run(adapter=adapter, message=message, attempt=message.attempt)
         try:
-            adapter.guard.run(f"starting {message.name}", run.start)
+            adapter.guard.run(f"starting {message.name}", run.start, starts=True)
         except KillRequested as asked:
             return _refuse(adapter, task, message, asked)
         # The store knows better: the job was removed, or this message speaks of an older attempt.

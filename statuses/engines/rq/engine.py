@@ -251,15 +251,19 @@ class RQ(Engine):
             },
         )
 
-    def _status_ids(self, job_ids: Sequence[str | None], connection: Redis) -> dict[str, str]:
-        """RQ id -> status id, of those that have one. One round trip."""
+    def _status_ids(self, job_ids: Sequence[str | None], connection: Redis, still: bool = False) -> dict[str, str]:
+        """RQ id -> status id, of those that have one; `still`: and are not over in RQ. One round trip."""
         wanted = [job_id for job_id in job_ids if job_id]
         with connection.pipeline(transaction=False) as pipeline:
             for job_id in wanted:
-                pipeline.hmget(Job.key_for(job_id), FIELD, "created_at")
+                pipeline.hmget(Job.key_for(job_id), FIELD, "created_at", "status")
             found = pipeline.execute()
-        marks = (read(dict(zip((FIELD, "created_at"), values, strict=True))) for values in found)
-        return {job_id: mark.status_id for job_id, mark in zip(wanted, marks, strict=True) if mark is not None and mark.status_id}
+        told: dict[str, str] = {}
+        for job_id, (mark, created_at, state) in zip(wanted, found, strict=True):
+            said = read({FIELD: mark, "created_at": created_at})
+            if said is not None and said.status_id and not (still and as_text(state or b"") in _REGISTRIES):
+                told[job_id] = said.status_id
+        return told
 
     def _pids(self, job_ids: Sequence[str | None], connection: Redis) -> dict[str, str]:
         """RQ id -> the process that runs the job. One round trip."""
@@ -324,13 +328,14 @@ class RQ(Engine):
             raise self.refusal("pause_queue", queue, f"RQ's Redis does not answer: {error}") from error
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
-        """Those whose job is no longer in RQ's Redis, or is an other one by now. One round trip a thousand jobs."""
+        """Those whose job is no longer in RQ's Redis, or is an other one by now; and those that are over in RQ, without a word to us: a
+        worker that does not run with our class took them. One round trip a thousand jobs."""
         found: list[Status] = []
         for queue, jobs in itertools.groupby(sorted(waiting, key=_queue_of), key=_queue_of):
             connection = self.connection(queue or None)
             for batch in _batches(list(jobs), 1000):
                 ids = [status.provider_job_id or "" for status in batch]
-                known = self._status_ids(ids, connection)
+                known = self._status_ids(ids, connection, still=True)
                 found += [status for status, id in zip(batch, ids, strict=True) if id and known.get(id) != status.id]
         return found
 

@@ -71,6 +71,19 @@ def test_what_a_write_raises_is_logged_once_a_minute(error: Exception, caplog: p
     assert not guard.away
 
 
+def test_a_job_that_begins_and_is_not_there_is_worth_a_warning_that_says_what_it_may_be(caplog: pytest.LogCaptureFixture) -> None:
+    guard = Guard()
+
+    def fail() -> None:
+        raise StatusNotFound("x")
+
+    for _ in range(100):
+        assert guard.run("starting shop.ship", fail, starts=True) is None
+
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "another store or namespace" in caplog.text
+
+
 def test_complaints_of_long_ago_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     guard, now = Guard(), [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])

@@ -232,6 +232,16 @@ def test_a_job_that_is_no_longer_in_rq_is_told_as_forgotten(project: Project) ->
     assert project.ask("forgotten", project.name, [kept.id, lost.id]) == [lost.id]
 
 
+def test_a_job_that_a_worker_without_our_class_ran_is_told_as_forgotten(project: Project) -> None:
+    ran, kept = project.send("count", "rq plain", to="rq-plain"), project.send("add", 1, 1, to="nobody")
+
+    project.start_worker("plain", "rq-plain", how="plain_worker")
+    until(lambda: project.ask("state_in_rq", ran.provider_job_id) == "finished", "RQ says that it is over")
+
+    assert (ran.reload().state, project.noted("rq plain")) == (State.queued, 1)
+    assert project.ask("forgotten", project.name, [kept.id, ran.id]) == [ran.id]
+
+
 def test_a_job_that_rq_cancels_is_killed(project: Project) -> None:
     job = project.send("add", 1, 1, to="nobody")
 

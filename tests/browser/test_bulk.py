@@ -73,6 +73,7 @@ def test_selected_rows_are_killed_and_the_list_tells(page) -> None:
 def test_looking_at_an_operation_leaves_selection_menus_and_words_alone(page) -> None:
     load(60)
     Operation.objects.create(action="retry", username="marta", state="running", announced=9, changed=3, heartbeat_at=timezone.now())
+    page.clock.install()
     page.goto("/admin/jobs/list/")
     page.locator("thead [data-pick=page]").click()
     page.get_by_role("button", name="Select all 60 that match").click()
@@ -80,6 +81,7 @@ def test_looking_at_an_operation_leaves_selection_menus_and_words_alone(page) ->
     toast = page.locator("#j-toast")
 
     toast.evaluate("toast => { toast.dataset.old = '' }")
+    page.clock.fast_forward(3_000)
     expect(page.locator("#j-toast:not([data-old])")).to_be_visible()
 
     assert page.locator("[data-picked]").inner_text() == "60 selected all that match"

@@ -84,6 +84,7 @@ def test_a_job_that_is_gone_is_said_cleanly(page: Any) -> None:
 
 def test_killing_a_running_job_is_seen_to_its_end_without_a_reload(page: Any) -> None:
     status = make_status("started", job_name="library.reindex")
+    page.clock.install()
     page.goto(job_url(status.id))
 
     page.get_by_role("button", name="Request kill").click()
@@ -93,6 +94,7 @@ def test_killing_a_running_job_is_seen_to_its_end_without_a_reload(page: Any) ->
     with pytest.raises(statuses.KillRequested):
         status.check_kill()
     status.killed()
+    page.clock.fast_forward(3_000)
     page.locator("#job-head .j-badge", has_text="Killed").wait_for()
     assert page.locator("#act-kill").get_attribute("aria-disabled") == "true"
     assert page.locator("#job-live").get_attribute("data-seconds") is None
@@ -102,10 +104,12 @@ def test_killing_a_running_job_is_seen_to_its_end_without_a_reload(page: Any) ->
 
 def test_progress_moves_and_what_one_opened_stays_open(page: Any, engine: Toy) -> None:
     status = busy_job()
+    page.clock.install()
     page.goto(job_url(status.id))
     page.locator(".j-fold summary").first.click()
 
     status.set_progress(10, 12, message="nearly there")
+    page.clock.fast_forward(3_000)
     page.get_by_text("nearly there").first.wait_for()
 
     assert page.locator("#job-head [role=progressbar]").get_attribute("aria-valuenow") == "83"

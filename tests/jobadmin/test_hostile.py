@@ -144,7 +144,7 @@ def starts() -> list[str]:
         *(f"/admin/jobadmin/operation/{one.pk}/change/" for one in Operation.objects.all()),
     ]
     jobs = [job_url(job.id) for job in statuses.all()]
-    parts = [f"{job}?part={part}" for job in jobs for part in ("call", "data", "errors")]
+    parts = [f"{job_url(job.id)}?part={part}" for job in statuses.all() if job.call for part in ("call", "data", "errors")]
     operations = [reverse("jobadmin:operation", args=[operation.pk]) for operation in Operation.objects.all()]
     return [*everything, *fields, *now, *jobs, *parts, *operations]
 

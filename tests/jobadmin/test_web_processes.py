@@ -80,31 +80,36 @@ class Web:
         self.process.wait()
 
 
-@pytest.fixture
-def place() -> Iterator[Any]:
-    """A store with failed jobs, a database, and what processes need to know."""
+@pytest.fixture(scope="module")
+def made() -> Iterator[tuple[Path, Server, dict[str, str], list[Web]]]:
+    """A folder with a database, a server, what processes need to know, and the web servers that were started."""
     with tempfile.TemporaryDirectory(prefix="ja-") as name:
-        folder = Path(name)
+        folder, webs = Path(name), list[Web]()
         server = Server(folder, "s")
         environment = {
             **os.environ, "REDIS_URL": server.url, "JOBADMIN_VAR": name, "JOBADMIN_DEMO": "0", "TEST_SENT": str(folder / "sent"),
             "DJANGO_SETTINGS_MODULE": "jobadmin.settings", "DJANGO_SUPERUSER_PASSWORD": "admin",
         }  # fmt: skip
-        (folder / "sent").touch()
         subprocess.run([sys.executable, "-c", PREPARE], cwd=ROOT, env=environment, check=True, capture_output=True)
-        statuses.configure(url=server.url, namespace="jobs")
-        statuses.load({"id": f"job-{number}", "job_name": "mail.send", "state": "failed", "engine": "noting"} for number in range(JOBS))
-        webs: list[Web] = []
-
-        def web() -> Web:
-            webs.append(Web(environment, folder))
-            return webs[-1]
-
-        yield web, folder
+        yield folder, server, environment, webs
         for one in webs:
-            if one.process.poll() is None:
-                one.kill()
+            one.kill()
         server.stop()
+
+
+@pytest.fixture
+def place(made: tuple[Path, Server, dict[str, str], list[Web]]) -> tuple[Web, Web, Path]:
+    """Two web servers, and a store with failed jobs; nothing of other tests is left."""
+    folder, server, environment, webs = made
+    statuses.configure(url=server.url, namespace="jobs")
+    statuses.all().delete_all(force=True)
+    statuses.load({"id": f"job-{number}", "job_name": "mail.send", "state": "failed", "engine": "noting"} for number in range(JOBS))
+    (folder / "sent").write_text("")
+    with sqlite3.connect(folder / "db.sqlite3", timeout=20) as database:
+        database.execute("delete from jobadmin_operation")
+    while len(webs) < 2:
+        webs.append(Web(environment, folder))
+    return webs[0], webs[1], folder
 
 
 def operations(folder: Path) -> list[dict[str, Any]]:
@@ -118,13 +123,13 @@ def sent(folder: Path) -> Counter[str]:
     return Counter((folder / "sent").read_text().split())
 
 
-def test_an_operation_goes_on_in_another_process_and_sends_each_job_once(place: Any) -> None:
-    web, folder = place
-    first, second = web(), web()
+def test_an_operation_goes_on_in_another_process_and_sends_each_job_once(place: Any, made: Any) -> None:
+    first, second, folder = place
 
     first.ask("retry", "span=all&state=failed")()
     until(lambda: operations(folder)[0]["done"] > 200, "the operation is under way")
     first.kill()
+    made[-1].remove(first)
     (begun,) = operations(folder)
     until(lambda: operations(folder)[0]["state"] == "done", "another process finishes it", 90)
 
@@ -140,8 +145,7 @@ def test_an_operation_goes_on_in_another_process_and_sends_each_job_once(place: 
 
 
 def test_two_operators_at_two_servers_send_each_job_once(place: Any) -> None:
-    web, folder = place
-    first, second = web(), web()
+    first, second, folder = place
 
     for confirm in [one.ask("retry", "span=all&state=failed") for one in (first, second)]:
         confirm()

@@ -139,7 +139,7 @@ def is_known(name: str) -> bool:
 
 def _count(jobs: JobFilter) -> _Counts:
     now = statuses.where(state=[State.queued, State.started])
-    hour = _hour(jobs).query.report(counts_by={"queue": None}, durations_by={"queue": ("wait_time", MOST)})
+    hour = _hour(jobs).query.report(counts_by={"queue": None}, durations_by={"queue": ("wait_time", None)})
     queued = now.where(state=State.queued).report(counts_by={"queue": None}, earliest_by={"queue": "queued_at"})
     return _Counts(
         queued=_by_value(queued.counts_by["queue"]),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from jobadmin import formats
-from jobadmin.panels.reading import ENDED, TOP_NAMES, Reading
+from jobadmin.panels.reading import ENDED, EVERY, TOP_NAMES, Reading
 from statuses import State
 
+#: Names whose run times are asked for with their numbers; of more the few that are shown are asked for afterwards.
+FEW = 100
 #: Share of failed jobs from which a rate is printed bold.
 NOTABLE_FAILURES = 0.04
 
@@ -97,15 +99,30 @@ def name_rows(report: Any, field: str = "job_name") -> list[NameRow]:
     return [_name_row(facet, timings.get(facet.value)) for facet in report.counts_by[field]]
 
 
+def needed(rank: str, first: int = TOP_NAMES) -> dict[str, Any]:
+    """What a reading must have for the `first` names in this order: they are the most of all, or all are to be compared."""
+    if rank == "-total":
+        return {"names": min(first, EVERY), "timed": first <= FEW}
+    return {"names": EVERY, "timed": rank.removeprefix("-") == "p95"}
+
+
+def timed(reading: Reading, rows: Sequence[NameRow]) -> list[NameRow]:
+    """The rows that are shown, each with its run times.  Source: one more read, where the report does not have all of them."""
+    lacking = [row.value for row in rows if row.p95 is None and row.ended]
+    times = reading.run_times(lacking) if lacking else {}
+    return [replace(row, **_times(times[row.value])) if row.value in times else row for row in rows]
+
+
 def names(reading: Reading, rank: str, limit: int | None = TOP_NAMES) -> NameTable:
-    """The table of names; ranked by anything but the total, the reading must have all of them."""
+    """The table of names; ranked by anything but the total, the reading must have all of them. Without a limit, rows lack their
+    run times where the reading does."""
     rows = name_rows(reading.report)
     bare = rank.removeprefix("-")
     # Twice: ties keep the order of the names.
     rows.sort(key=lambda row: row.value, reverse=rank == "-name")
     if bare in RANKS:
         rows.sort(key=RANKS[bare], reverse=rank.startswith("-"))
-    rows = rows[:limit]
+    rows = rows if limit is None else timed(reading, rows[:limit])
     return NameTable(
         rows=tuple(rows),
         distinct=reading.report.distinct["job_name"],
@@ -126,11 +143,15 @@ def _name_row(facet: Any, timing: Any | None) -> NameRow:
         counts=counts,
         failure=failure,
         ended=ended,
-        p95=timing.p95 if timing else None,
-        p95_bar=_logarithmic(timing.p95) if timing and timing.p95 else 0.0,
         first=facet.first,
         last=facet.last,
+        **_times(timing),
     )
+
+
+def _times(timing: Any | None) -> dict[str, Any]:
+    """What a row tells of them."""
+    return {"p95": timing.p95 if timing else None, "p95_bar": _logarithmic(timing.p95) if timing and timing.p95 else 0.0}
 
 
 def _logarithmic(seconds: float) -> float:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from jobadmin import panels, suggestions
 from jobadmin.filters import JobFilter, page_value
+from jobadmin.parameters import whole
 from jobadmin.paths import unquote
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
@@ -28,14 +29,18 @@ NEWEST = 10
 @unless_unchanged(lists_jobs=False)
 @require_safe
 def names(request: HttpRequest) -> HttpResponse:
-    """Every job name with its numbers.  Source: one report."""
+    """Every job name with its numbers.  Source: one report, which has no more names than the order takes; the run times of those
+    that are shown."""
     jobs = JobFilter.from_request(request)
     rank = page_value(request, "rank", panels.ranks(), "-total")
-    reading = panels.Reading(jobs=jobs, panels=("names",), names=panels.EVERY)
+    upto = (whole(request.GET.get("page") or "1") or 1) * NAMES_PER_PAGE
+    reading = panels.Reading(jobs=jobs, panels=("names",), **panels.needed(rank, upto))
     matched, total = reading.totals
     table = panels.names(reading, rank, limit=None)
-    rows = numbered(request, table.rows, NAMES_PER_PAGE)
-    context = {"title": _("Job names"), "rank": rank, "shown": replace(table, rows=tuple(rows)), "rows": rows}
+    not_read = [None] * (table.distinct - len(table.rows))  # on later pages
+    rows = numbered(request, [*table.rows, *not_read], NAMES_PER_PAGE)
+    shown = replace(table, rows=tuple(panels.timed(reading, list(rows))))
+    context = {"title": _("Job names"), "rank": rank, "shown": shown, "rows": rows}
     return render_filtered(request, "names", jobs, context, matched=matched, total=total)
 
 
@@ -65,7 +70,8 @@ def errors(request: HttpRequest) -> HttpResponse:
 
 def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpResponse:
     """One group: since when, how often, in which jobs, and what the newest of them said."""
-    reading = panels.Reading(jobs=jobs, panels=("activity", "names", "errors"), names=panels.TOP_NAMES, seen=version_of(request))
+    rank = page_value(request, "rank", panels.ranks(), "-total")
+    reading = panels.Reading(jobs=jobs, panels=("activity", "names", "errors"), seen=version_of(request), **panels.needed(rank))
     matched, total = reading.totals
     facet = next((facet for facet in reading.report.counts_by["error"] if facet.value == value), None)
     newest = jobs.query.first() if facet else None
@@ -77,7 +83,7 @@ def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpRespo
         "newest": newest,
         "trace": _trace(newest),
         "activity": panels.guarded("activity", lambda: panels.activity(reading, _mode(request))),
-        "names": panels.guarded("names", lambda: panels.names(reading, _rank(request))),
+        "names": panels.guarded("names", lambda: panels.names(reading, rank)),
         "may_retry": may_retry,
     }
     return render_filtered(request, "error", jobs, context, matched=matched, total=total, url_name="errors")
@@ -138,7 +144,3 @@ def suggest(request: HttpRequest, field: str) -> HttpResponse:
 
 def _mode(request: HttpRequest) -> str:
     return page_value(request, "chart", panels.MODES, "count")
-
-
-def _rank(request: HttpRequest) -> str:
-    return page_value(request, "rank", panels.ranks(), "-total")

@@ -32,7 +32,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     part = page_value(request, "part", ("all", *panels.PANELS), "all")
     if part != "all" and wants_part(request):
         return one_panel(request, jobs, part, mode, rank)
-    reading = panels.Reading(jobs=jobs, names=panels.TOP_NAMES if rank == "-total" else panels.EVERY, seen=seen)
+    reading = panels.Reading(jobs=jobs, seen=seen, **panels.needed(rank))
     matched, total = reading.totals
     context = {
         "title": _("Jobs"),
@@ -67,8 +67,7 @@ def makers(reading: panels.Reading, mode: str, rank: str) -> dict[str, Callable[
 
 def one_panel(request: HttpRequest, jobs: JobFilter, name: str, mode: str, rank: str) -> HttpResponse:
     """A panel by itself, to take the place of one that failed."""
-    names = panels.TOP_NAMES if rank == "-total" else panels.EVERY
-    reading = panels.Reading(jobs=jobs, panels=(name,), names=names)
+    reading = panels.Reading(jobs=jobs, panels=(name,), **panels.needed(rank))
     panel = panels.guarded(name, makers(reading, mode, rank)[name])
     bar = FilterBar(jobs=jobs, view="overview", matched=0, total=0)
     context = {"filter": jobs, "bar": bar, "view": "overview", "panel": panel, "template": f"jobadmin/_{name}.html"}

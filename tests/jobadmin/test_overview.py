@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
@@ -157,6 +158,36 @@ def test_names_are_ranked_over_all_of_them_not_over_the_ten_that_are_shown(brows
 
     assert re.search(r'<th role="rowheader" scope="row"><a [^>]*>([^<]*)</a>', page)[1] == "plan.rebuild"
     assert 'aria-sort="descending"><a class="j-sort" id="j-rank-failed"' in page
+
+
+def names_of(client: Client, view: str, **params: Any) -> list[tuple[str, str, str]]:
+    """Name, total and 95th percentile of every row of the table of names."""
+    html = client.get(reverse(f"jobadmin:{view}"), params).content.decode()
+    rows = [re.sub(r"<[^>]*>", " ", row).split() for row in html.partition('<tbody role="rowgroup">')[2].split("</tr>")[:-1]]
+    return [(row[0], row[1], " ".join(row[-2:])) for row in rows if row]
+
+
+def test_how_long_a_name_takes_is_told_although_few_of_its_many_jobs_have_run(browse):
+    for n in range(10):
+        for _ in range(2):
+            make_status("succeeded", job_name=f"done.{n}")
+    for _ in range(3):
+        make_status("queued", job_name="waits")
+    make_status("succeeded", job_name="waits")
+
+    for view in ("overview", "names"):
+        name, total, p95 = names_of(browse("view_job", name=view), view)[0]
+        assert (name, total) == ("waits", "4") and p95[0].isdigit(), p95
+
+
+def test_the_names_of_an_error_are_ranked_over_all_of_them(browse):
+    for n in range(10):
+        make_status("killed", job_name=f"killed.{n}", error=ValueError("no"))
+        fail(f"killed.{n}")
+    fail("always")
+    group = statuses.all().counts_by("error")[0].value
+
+    assert names_of(browse("view_job"), "errors", error=group, rank="-failure")[0][0] == "always"
 
 
 @pytest.mark.parametrize("view", ["overview", "names"])
@@ -418,6 +449,9 @@ def test_all_names_come_in_pages(browse, some):
     assert "100 of 133" in first
     assert first.count('scope="row"') == 100
     assert second.count('scope="row"') == 33
+    assert client.get(reverse("jobadmin:names"), {"page": 99}).content.decode().count('scope="row"') == 33
+    pages = [names_of(client, "names", page=page) for page in (1, 2)]
+    assert [name for page in pages for name, *_rest in page] == [facet.value for facet in statuses.all().counts_by("job_name", 200)]
     assert 'href="/admin/jobs/names/?page=2&amp;rank=name"' in first or 'href="/admin/jobs/names/?rank=name&amp;page=2"' in first
 
 

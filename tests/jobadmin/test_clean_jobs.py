@@ -13,6 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 import statuses
+from jobadmin.ending import Ending
 from statuses.testing import frozen_clock, make_status
 from tests.servers import until
 
@@ -147,8 +148,6 @@ def test_a_store_that_is_away_ends_one_cleaning(store):
 
 
 def test_a_loop_outlives_a_store_that_is_away(store, monkeypatch):
-    from jobadmin.management.commands import clean_jobs
-
     answers = [statuses.StoreUnavailable("a read", OSError("away")), statuses.Cleaned(removed=3)]
 
     def answer(**_):
@@ -158,7 +157,7 @@ def test_a_loop_outlives_a_store_that_is_away(store, monkeypatch):
         return found
 
     monkeypatch.setattr(statuses, "clean", answer)
-    monkeypatch.setattr(clean_jobs._Ending, "wait", lambda self, seconds: setattr(self, "asked", not answers))
+    monkeypatch.setattr(Ending, "wait", lambda self, seconds: setattr(self, "asked", not answers))
 
     said = clean("--every", "60")
 

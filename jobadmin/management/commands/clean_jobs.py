@@ -1,9 +1,6 @@
 """``clean_jobs``: removes the statuses whose time to be kept is over, or those that criteria name; once, or again and again."""
 
-import os
 import re
-import select
-import signal
 import sys
 import threading
 from argparse import ArgumentParser, ArgumentTypeError
@@ -14,13 +11,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 import statuses
+from jobadmin.ending import Ending
 from jobadmin.formats import count
 from statuses import upkeep
 
 _UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGE = re.compile(r"(\d+)\s*(s|min|m|h|d|w)")
-#: What ends a loop.
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def age(text: str) -> timedelta:
@@ -68,7 +64,7 @@ class Command(BaseCommand):
     def handle(self, *args: object, every: float | None, **options: Any) -> None:
         if options["break_promises"] and options["older_than"] is None:
             raise CommandError("--break-promises goes with --older-than alone")
-        with upkeep.watching(every), _Ending(every is not None) as ending:
+        with upkeep.watching(every), Ending(every is not None) as ending:
             while not ending.asked:
                 try:
                     self._clean(ending, options)
@@ -80,7 +76,7 @@ class Command(BaseCommand):
                     return
                 ending.wait(every)
 
-    def _clean(self, ending: "_Ending", options: dict[str, Any]) -> None:
+    def _clean(self, ending: Ending, options: dict[str, Any]) -> None:
         watched = sys.stderr.isatty()
 
         def go_on(removed: int) -> bool:
@@ -115,34 +111,3 @@ def _lines(cleaned: statuses.Cleaned, dry_run: bool) -> Iterator[str]:
         yield ", ".join(f"{count(number)} {what}" for what, number in told.items() if number)
     if cleaned.stopped:
         yield "Stopped: the rest is left for the next time."
-
-
-class _Ending:
-    """Whether somebody asked this process to end, and a pause that this cuts short. The batch in hand is finished, no other
-    begins. Outside the main thread, where no handler can stand, whoever runs the command ends it."""
-
-    def __init__(self, wanted: bool) -> None:
-        self.asked = False
-        self._wanted = wanted and threading.current_thread() is threading.main_thread()
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> "_Ending":
-        # A pipe, not an event: a handler that takes an event's lock while the same thread holds it would wait for ever.
-        self._read, self._write = os.pipe()
-        if self._wanted:
-            self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        os.close(self._read)
-        os.close(self._write)
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-        os.write(self._write, b"!")
-
-    def wait(self, seconds: float) -> None:
-        """Pause, no longer than until somebody asks."""
-        select.select([self._read], [], [], seconds)

@@ -1,14 +1,13 @@
 """``reap_jobs``: marks failed what a lost worker left started, and unknown what an engine has forgotten; and, as it runs all
 the time, samples how deep the queues are."""
 
-import signal
-import threading
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 import statuses
+from jobadmin.ending import Ending
 from jobadmin.formats import count
 from statuses import sampling, upkeep
 from statuses.reaper import Reaped, Reaper
@@ -40,20 +39,20 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
 
     def handle(self, *args: object, every: float | None, dry_run: bool, **options: Any) -> None:
-        reaper, ended = Reaper(), threading.Event()
-        with upkeep.watching(every):
+        reaper = Reaper()
+        with upkeep.watching(every), Ending(every is not None) as ending:
             if every is not None:
-                self._watch(reaper, ended, every, dry_run)
+                self._watch(reaper, ending, every, dry_run)
             else:
-                self._look(reaper, ended, dry_run)
+                self._look(reaper, ending, dry_run)
 
-    def _look(self, reaper: Reaper, ended: threading.Event, dry_run: bool) -> None:
+    def _look(self, reaper: Reaper, ending: Ending, dry_run: bool) -> None:
         """Look once, and again where something is silent."""
         try:
             found = reaper.look(dry_run=dry_run)
             if found.silent:
                 self.stderr.write(f"{_jobs(found.silent)} silent; looking again in {reaper.confirm_seconds:g} s")
-                ended.wait(reaper.confirm_seconds)
+                ending.wait(reaper.confirm_seconds)
                 again = reaper.look(dry_run=dry_run)
                 found = again if dry_run else Reaped.total([found, again])
             if not dry_run:
@@ -62,11 +61,9 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(_words(found, dry_run))
 
-    def _watch(self, reaper: Reaper, ended: threading.Event, every: float, dry_run: bool) -> None:
+    def _watch(self, reaper: Reaper, ending: Ending, every: float, dry_run: bool) -> None:
         """Look until a signal ends it; a store that is away is waited for."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: ended.set())
-        while not ended.is_set():
+        while not ending.asked:
             try:
                 found = reaper.look(dry_run=dry_run)
                 if found.changed:
@@ -75,7 +72,7 @@ class Command(BaseCommand):
                     sampling.sample()
             except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
                 self.stderr.write(str(error))
-            ended.wait(every)
+            ending.wait(every)
 
 
 def _words(found: Reaped, dry_run: bool) -> str:

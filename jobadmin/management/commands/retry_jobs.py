@@ -1,7 +1,5 @@
 """``retry_jobs``: sends failures of chosen errors again, once or on a schedule, within limits."""
 
-import signal
-import threading
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 import statuses
+from jobadmin.ending import Ending
 from jobadmin.filters import BadFilter
 from jobadmin.formats import count
 from jobadmin.management.commands.clean_jobs import age
@@ -42,13 +41,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, words: Sequence[str], every: float | None, dry_run: bool, **options: Any) -> None:
         how = {"attempts": options["attempts"], "most": options["limit"], "pause": options["pause"], "dry_run": dry_run}
-        ended = threading.Event()
-        if every is not None:
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(signum, lambda *_: ended.set())
-        with upkeep.watching(every, " ".join(words)):
+        with upkeep.watching(every, " ".join(words)), Ending(every is not None) as ending:
             self._go(words, how, raises=every is None)
-            while every is not None and not ended.wait(every):
+            while every is not None and not ending.wait(every):
                 self._go(words, how, raises=False)
 
     def _go(self, words: Sequence[str], how: dict[str, Any], raises: bool) -> None:

@@ -1,0 +1,43 @@
+"""How a command that runs all the time is ended: at once, whatever it is about."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+from jobadmin.ending import Ending
+
+
+def test_a_pause_ends_with_the_first_of_many_signals():
+    before = signal.getsignal(signal.SIGTERM)
+
+    with Ending(True) as ending:
+        assert not ending.wait(0.01) and not ending.asked
+        shot = threading.Thread(target=lambda: [os.kill(os.getpid(), signal.SIGTERM) for _ in range(200)])
+        began = time.monotonic()
+        shot.start()
+        assert ending.wait(60) and ending.asked
+        shot.join()
+
+    assert time.monotonic() - began < 30
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_between_two_pauses_is_not_lost():
+    with Ending(True) as ending:
+        os.kill(os.getpid(), signal.SIGINT)
+        while not ending.asked:  # handlers run between two steps of Python
+            sys.getrecursionlimit()
+        began = time.monotonic()
+
+        assert ending.wait(60)
+
+    assert time.monotonic() - began < 30
+
+
+def test_outside_of_a_loop_nothing_is_caught():
+    before = signal.getsignal(signal.SIGINT)
+
+    with Ending(False):
+        assert signal.getsignal(signal.SIGINT) is before

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
+import statuses
 from jobadmin.filters import EXACT, LABELS, JobFilter
 from jobadmin.filters import FIELDS as TEXT_FIELDS
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
+from statuses import FacetCount, Query
 
 #: Parameter -> what the library counts by.
 FIELDS = {**TEXT_FIELDS, "resource": EXACT["resource"]}
@@ -17,7 +21,9 @@ BESIDES = ("name", "queue", "user", "error")
 MOST_BESIDES = 3
 #: Suggestions shown at once.
 MOST = 9
-#: Values looked through for a match; dictionaries are bounded, resources are not.
+#: Values counted for them: some hold secrets.
+MOST_COUNTED = 40
+#: Resources looked through for a match: they have no dictionary.
 EVERY = 100_000
 
 
@@ -58,27 +64,49 @@ def _besides(jobs: JobFilter, field: str, typed: str) -> list[Suggestion]:
 
 def _suggest(jobs: JobFilter, field: str, typed: str, most: int) -> list[Suggestion]:
     typed = Token.parse(typed).value if typed else ""
-    clause = FIELDS[field]
-    others = jobs.with_(**{field: None, "sort": None})
-    counts = {facet.value: facet.total for facet in others.query.report(counts_by={clause: EVERY}).counts_by[clause]}
+    query = jobs.with_(**{field: None, "sort": None}).query
+    found = _known(query, FIELDS[field], typed) if field in TEXT_FIELDS and typed else _counted(query, FIELDS[field], typed)
     on = {str(token) for token in jobs.tokens(field)}
-    folded = typed.casefold()
-    matching = [value for value in counts if folded in value.casefold()]
-    matching.sort(key=lambda value: (not value.casefold().startswith(folded), -counts[value], value))
     # A value that holds a secret is none to suggest: neither may stand in an address.
-    open_ones = islice((value for value in matching if redact_text(value) == value), most)
-    found = [_suggestion(str(Token(value)), value, typed, counts[value], on) for value in open_ones]
-    pattern = _pattern(field, typed, counts, on)
-    return [*found, pattern] if pattern else found
+    open_ones = islice((facet for facet in found.facets if redact_text(facet.value) == facet.value), most)
+    shown = [_suggestion(str(Token(facet.value)), facet.value, typed, facet.total, on) for facet in open_ones]
+    if found.beginning < 2:
+        return shown
+    pattern = Token(typed, prefix=True)  # everything that begins so
+    return [*shown, _suggestion(str(pattern), pattern.words, typed, found.jobs, on)]
 
 
-def _pattern(field: str, typed: str, counts: dict[str, int], on: set[str]) -> Suggestion | None:
-    """Everything that begins with what was typed, where that is more than one value."""
-    begins = [value for value in counts if typed and value.startswith(typed)]
-    if field not in TEXT_FIELDS or len(begins) < 2:
-        return None
-    token = Token(typed, prefix=True)
-    return _suggestion(str(token), token.words, typed, sum(counts[value] for value in begins), on)
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """Values that hold what was typed, in the order in which they are offered."""
+
+    facets: Iterable[FacetCount]
+    beginning: int = 0
+    """How many begin with it, where all of those can be asked for at once."""
+    jobs: int = 0
+    """How many jobs those have."""
+
+
+def _known(query: Query, clause: Any, typed: str) -> _Found:
+    """Of the values in a dictionary those that hold it: the few that are offered are counted, however many there are.
+    Source: the dictionary, one report for each of three sets of values from one read."""
+    folded, known = typed.casefold(), list(statuses.all().values(clause))
+    first = [value for value in known if value.casefold().startswith(folded)]
+    then = [value for value in known if folded in value.casefold() and not value.casefold().startswith(folded)]
+    alike = [value for value in first if value.startswith(typed)]
+    asked = {"counts": True, "counts_by": {clause: MOST_COUNTED}}
+    begin, hold, same = statuses.together(*((query.where(**{clause: values}), asked) for values in (first, then, alike)))
+    return _Found(
+        facets=[*begin.counts_by[clause], *hold.counts_by[clause]], beginning=same.distinct[clause], jobs=sum(same.counts.values())
+    )
+
+
+def _counted(query: Query, clause: Any, typed: str) -> _Found:
+    """Those of what has no dictionary, or the most frequent.  Source: one report."""
+    folded = typed.casefold()
+    counted = query.report(counts_by={clause: EVERY if typed else MOST_COUNTED}).counts_by[clause]
+    matching = [facet for facet in counted if folded in facet.value.casefold()]
+    return _Found(facets=sorted(matching, key=lambda facet: not facet.value.casefold().startswith(folded)))
 
 
 def _suggestion(token: str, words: str, typed: str, count: int, on: set[str]) -> Suggestion:

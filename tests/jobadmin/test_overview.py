@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse, set_script_prefix
 
 import statuses
-from jobadmin import panels
+from jobadmin import panels, suggestions
 from jobadmin.filters import JobFilter
 from jobadmin.panels import Reading, causes
 from jobadmin.paths import job_url, quote
@@ -546,6 +546,21 @@ def test_suggestions_count_under_the_other_filters(browse, some):
     assert suggested(client, "queue") == {"default": 6, "bulk": 3}
     assert suggested(client, "resource", prefix="Book:") == {"Book:53": 3}
     assert suggested(client, "user", prefix="nobody") == {}
+
+
+def test_of_many_names_the_few_that_are_offered_are_counted(browse, monkeypatch):
+    made = {"Import.a": 1, "import.b": 3, "import.c": 2, "reimport": 4, "other": 5}
+    statuses.load({"job_name": name, "state": "queued"} for name, number in made.items() for _ in range(number))
+    statuses.load({"job_name": f"import.{n:03}", "state": "queued"} for n in range(60))
+    monkeypatch.setattr(suggestions, "MOST", 4)
+    monkeypatch.setattr(suggestions, "EVERY", 0)
+
+    found = suggested(browse("view_job"), "name", prefix="import")
+
+    assert found == {"import.b": 3, "import.c": 2, "Import.a": 1, "import.000": 1, "import*": 65}
+    assert suggested(browse("view_job", name="b"), "name", prefix="reim") == {"reimport": 4}
+    assert suggested(browse("view_job", name="c"), "name", prefix="mport.b") == {"import.b": 3}
+    assert suggested(browse("view_job", name="d"), "name", prefix="nothing") == {}
 
 
 def test_a_pattern_is_suggested_where_it_means_several_values(browse, some):

@@ -94,37 +94,28 @@ def said() -> Iterator[None]:
 
 
 class Strict(HTMLParser):
-    """Fails when it meets what no page of ours has."""
+    """Fails when it meets what no page of ours has. `words`: what the page says to whoever reads it: texts, and the words of
+    attributes; not what a form sends back."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, html: str) -> None:
         super().__init__()
         self.address = address
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = {name for name, _ in attrs}
-        assert tag not in ("zap", "style", "base", "iframe", "object", "embed"), self.address
-        assert tag != "script" or "src" in names or dict(attrs).get("type") == "application/json", self.address
-        for name, value in attrs:
-            assert not name.startswith("on") and name != "style", (self.address, name)
-            if name in ("href", "src", "action", "formaction", "hx-get", "hx-post"):
-                assert not (value or "").strip("\x00\x1f \t\n").lower().startswith(("javascript:", "data:", "vbscript:")), (
-                    self.address,
-                    value,
-                )
-
-
-class Directed(HTMLParser):
-    """What a page says to whoever reads it: texts, and the words of attributes; not what a form sends back."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
         self.words: list[str] = []
         self._is_field = False
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = {name for name, _ in attrs}
+        assert tag not in ("zap", "style", "base", "iframe", "object", "embed"), self.address
+        assert tag != "script" or "src" in names or dict(attrs).get("type") == "application/json", self.address
         self._is_field = tag == "textarea"
-        self.words += [value or "" for name, value in attrs if name in ("title", "alt", "placeholder") or name.startswith("aria-")]
+        for name, value in attrs:
+            assert not name.startswith("on") and name != "style", (self.address, name)
+            if name in ("href", "src", "action", "formaction", "hx-get", "hx-post"):
+                target = (value or "").strip("\x00\x1f \t\n").lower()
+                assert not target.startswith(("javascript:", "data:", "vbscript:")), (self.address, value)
+            elif name in ("title", "alt", "placeholder") or name.startswith("aria-"):
+                self.words.append(value or "")
 
     def handle_endtag(self, tag: str) -> None:
         self._is_field = False
@@ -167,8 +158,7 @@ def test_hostile_text_stays_text_on_every_page_and_turns_nothing_beside_it(admin
 
     def look(address: str, text: str) -> None:
         if text.lstrip().startswith("<"):
-            Strict(address).feed(text)
-            words = Directed(text.replace("&#8203;", "")).words  # the page's own, which gives an empty line its height
+            words = Strict(address, text.replace("&#8203;", "")).words  # the page's own, which gives an empty line its height
             turned.extend(f"{address}: {one!r}"[:300] for one in words if TURNING.search(one))
             shown.extend(one for one in words if "\u27e8U+202E\u27e9evil" in one)
 

@@ -215,9 +215,8 @@ def context(live: Site, browser: Any) -> Iterator[Any]:
 @pytest.fixture
 def page(request: pytest.FixtureRequest, context: Any) -> Iterator[Any]:
     """A page of that context. The test fails when the page wrote an error to the console, broke the content policy or
-    raised, unless it carries the mark `console_errors`; `page.problems` lists what was seen. `page.with_time`: --full was given."""
+    raised, unless it carries the mark `console_errors`; `page.problems` lists what was seen."""
     page = context.new_page()
-    page.with_time = request.config.getoption("--full")
     page.problems = []
     page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.problems.append(str(error)))

@@ -21,11 +21,11 @@ def axe(page: Any, part: Any = None) -> list[str]:
     return page.evaluate(_LOOK, part)
 
 
-def sizes(page: Any, widest: int = 1440) -> Iterator[tuple[int, str]]:
-    """Widths and themes that the page is then in, without being asked for again: wide and light, narrow and dark; where there is
-    time, or somebody wants pictures, also the other way round."""
+def sizes(page: Any, widest: int = 1440, *, both: bool = False) -> Iterator[tuple[int, str]]:
+    """Widths and themes that the page is then in, without being asked for again: wide and light, narrow and dark; `both` themes in
+    both widths, as where somebody wants pictures."""
     looks = [(widest, "light"), (390, "dark"), (390, "light"), (widest, "dark")]
-    for width, theme in looks if page.with_time or _folder() else looks[:2]:
+    for width, theme in looks if both or _folder() else looks[:2]:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.evaluate(_AT_REST)

@@ -56,13 +56,14 @@ def addresses() -> Iterator[list[str]]:
 
 
 @pytest.mark.console_errors  # pages that say 400 and 404 are among them
-def test_every_page_is_clean_and_fits(page: Any, addresses: list[str]) -> None:
-    """Pages that are others with a filter are looked at in one size, by turns; where there is time, in each."""
+@pytest.mark.parametrize("everything", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_every_page_is_clean_and_fits(page: Any, addresses: list[str], everything: bool) -> None:
+    """Pages that are others with a filter are looked at in one size, by turns; where there is time, each in all."""
     found = []
     for number, address in enumerate(addresses):
         page.goto(address)
-        for look, (width, theme) in enumerate(sizes(page)):
-            if page.with_time or "?" not in address or (number + look) % 2:
+        for look, (width, theme) in enumerate(sizes(page, both=everything)):
+            if everything or "?" not in address or (number + look) % 2:
                 found += [f"{address}, {theme}: {one}" for one in (*axe(page, OURS), *too_wide(page, width))]
 
     assert found == []

@@ -67,6 +67,8 @@ class Button:
     control: Control
     engine: str
     name: str
+    title: Promise
+    """What it does here, for the tooltip."""
     why_not: str
 
 
@@ -87,7 +89,21 @@ def buttons(target: Target) -> list[Button]:
     if engine is None:
         return []
     chosen = _OF_WORKERS if isinstance(target, Worker) else _RESUME if target.is_paused else _PAUSE
-    return [Button(control=one, engine=engine.name, name=target.name, why_not=one.why_not(engine, target)) for one in chosen]
+    return [
+        Button(
+            control=one,
+            engine=engine.name,
+            name=target.name,
+            title=_ANEW if begins_anew(one, engine) else one.title,
+            why_not=one.why_not(engine, target),
+        )
+        for one in chosen
+    ]
+
+
+def begins_anew(control: Control, engine: Engine | None) -> bool:
+    """Whether the order has a worker end all of its jobs, and take none meanwhile, before it is there again."""
+    return control is RESTART and engine is not None and engine.restarts_anew
 
 
 def find(control: Control, engine_name: str, name: str) -> tuple[Engine, Target] | None:
@@ -144,6 +160,8 @@ def _renewing(engine: Engine, name: str) -> str:
             "Asked to make place for a new process: %(worker)s, and with it every process that its command has started, "
             "once their jobs have ended."
         )
+    elif engine.restarts_anew:
+        words = _("Asked to begin anew: %(worker)s. It takes no more jobs, and is back when those it runs have ended.")
     else:
         words = _("Told to renew its pool: %(worker)s. A process that runs a job is replaced when that has ended.")
     return words % {"worker": name}
@@ -169,6 +187,8 @@ def _resumed(engine: Engine, name: str) -> str:
     return _("Resumed: %(queue)s. Its workers were told to take from it again.") % {"queue": name}
 
 
+#: What a worker does whose processes are not replaced one by one.
+_ANEW = gettext_lazy("It takes no more jobs, ends those it runs, and then begins anew.")
 STOP = Control(
     verb=verbs.STOP_WORKER,
     kind="worker",

@@ -13,6 +13,12 @@ from jobadmin.fleet import Fleet
 SETTLED = timedelta(seconds=15)
 
 
+def moves(started_lately: int, running: int, settled: int) -> bool:
+    """Whether somebody takes from a queue, as far as its jobs show: some have started lately, and those that wait either have not
+    waited long or wait behind one that runs. A worker that was stopped leaves jobs that started lately, and takes no more."""
+    return bool(started_lately) and (bool(running) or not settled)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
     """What is known of the jobs that wait in one queue without standing in the broker's line."""

@@ -51,13 +51,13 @@ class Fleet:
         """Living workers that may have taken jobs from this queue, those that end included."""
         return [worker for worker in self.workers if worker.is_alive and queue in worker.queues]
 
-    def is_unserved(self, queue: str, engines: Iterable[str | None], started_lately: int) -> bool:
+    def is_unserved(self, queue: str, engines: Iterable[str | None], moves: bool) -> bool:
         """Whether it is certain that nobody takes the jobs of these engines that wait in the queue. It is not where an
-        engine does not tell of its workers; nor where none of them ever reported, and yet jobs of the queue start."""
+        engine does not tell of its workers; nor where none of them reports, and yet the queue moves (`delivery.moves`)."""
         named = set(engines)
         if not named or not named <= self.knowing or self.serving(queue):
             return False
-        return not started_lately or any(worker.engine in named for worker in self.workers)
+        return not moves or any(worker.engine in named for worker in self.workers)
 
 
 def read(*, queues: bool = True, workers: bool = True) -> Fleet:

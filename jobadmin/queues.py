@@ -172,11 +172,11 @@ def _lately(jobs: JobFilter) -> JobFilter:
 def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, drawn: tuple[str, str]) -> QueueRow:
     listed, hour = jobs.with_(queue=name, span="all"), _hour(jobs).with_(queue=name)
     waiting, started, serving = _total(counts.queued, name), counts.hour.get(name), told.serving(name)
-    lately = _total(counts.lately, name)
+    lately, running, settled = (_total(number, name) for number in (counts.lately, counts.started, counts.settled))
     queues = [queue for queue in told.queues if queue.name == name]
     paused = [queue for queue in queues if queue.is_paused]
     pausing = {queue.engine for queue in paused}
-    found = delivery.of(name, told, waiting=waiting, settled=_total(counts.settled, name), is_moving=bool(lately))
+    found = delivery.of(name, told, waiting=waiting, settled=settled, is_moving=bool(lately))
     return QueueRow(
         name=name,
         url=queue_url(name),
@@ -189,11 +189,11 @@ def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, drawn: tuple[
         ahead=found.ahead if found else None,
         missing=found.missing if found else 0,
         missing_url=listed.url("list", state="queued", sort="queued_at"),
-        running=_total(counts.started, name),
+        running=running,
         running_url=listed.url("list", state="started"),
         workers=len(serving),
         workers_url=jobs.url("workers", queue=name),
-        is_unserved=bool(waiting and not serving) and told.is_unserved(name, _engines_of(name), lately),
+        is_unserved=bool(waiting and not serving) and told.is_unserved(name, _engines_of(name), delivery.moves(lately, running, settled)),
         is_paused=bool(paused),
         paused_at=next((queue.paused_at for queue in paused if queue.paused_at), None),
         paused_by=next((queue.paused_by for queue in paused if queue.paused_by), None),

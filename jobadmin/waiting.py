@@ -83,6 +83,7 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
     told = fleet.read() if status.is_queued else fleet.Fleet()
     missing = _missing(status.queue, in_queue.where(state="queued"), told, started, now)
     paused = next((queue for queue in told.queues if queue.is_paused and (queue.name, queue.engine) == (status.queue, status.engine)), None)
+    moves = delivery.moves(started, running.total or 0, bool(status.queued_at and status.queued_at <= now - delivery.SETTLED))
     before = status.queued_at - timedelta(microseconds=1) if status.queued_at else None
     return Waiting(
         awaited=still,
@@ -95,7 +96,7 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
         measured=measured,
         missing=missing,
         missing_url=listed.url("list", state="queued", sort="queued_at") if missing and is_open else "",
-        is_unserved=status.is_queued and told.is_unserved(status.queue, [status.engine], started),
+        is_unserved=status.is_queued and told.is_unserved(status.queue, [status.engine], moves),
         is_paused=paused is not None,
         paused_at=paused.paused_at if paused else None,
         paused_by=paused.paused_by if paused else None,

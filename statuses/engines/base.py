@@ -134,6 +134,8 @@ class Engine:
     """Whether a queue's jobs can be held back, and let go again (`pause_queue`, `resume_queue`)."""
     acts_on_siblings: bool = False
     """Whether a worker is stopped or restarted together with the others that one command started."""
+    restarts_anew: bool = False
+    """Whether `restart_pool` lets a worker end its jobs, take no more, and begin anew; else its processes are replaced one by one."""
     pauses_all_queues: bool = False
     """Whether a pause of one queue is one of all the engine's queues."""
     reasons: ClassVar[Mapping[str, str]] = {}

@@ -149,6 +149,19 @@ def test_a_worker_that_is_one_of_several_is_said_to_take_them_along(controller, 
     assert "every process that its command has started" in done and words in done
 
 
+def test_a_worker_that_begins_anew_is_not_said_to_stay(controller, engine):
+    engine.restarts_anew = True
+
+    question = order(controller, "restart-pool", "w1").content.decode()
+    done = said(order(controller, "restart-pool", "w1", confirmed="yes"))
+
+    assert "takes no more jobs, ends those it runs, and then begins anew" in question
+    assert "The worker itself stays" not in question
+    assert done.startswith("Asked to begin anew: w1")
+    shown = controller.get(reverse("jobadmin:workers")).content.decode()
+    assert "and then begins anew" in shown and "Replaces its processes" not in shown
+
+
 def test_a_stopped_worker_is_not_said_to_have_stopped(controller, engine):
     words = said(order(controller, "stop-worker", "w1", confirmed="yes"))
 

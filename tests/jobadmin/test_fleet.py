@@ -11,6 +11,7 @@ from django.urls import reverse
 
 import statuses
 from jobadmin import queues as queues_page
+from jobadmin import waiting as waiting_words
 from jobadmin import workers as workers_page
 from jobadmin.filters import JobFilter
 from jobadmin.paths import job_url, queue_url, quote
@@ -257,6 +258,18 @@ def test_a_queue_whose_jobs_start_although_no_worker_ever_reported_is_not_called
     make_status("started", queue="mail", engine="lines")
 
     assert (before, rows()["mail"].is_unserved) == (True, False)
+
+
+def test_a_queue_whose_only_worker_was_stopped_is_called_unserved_once_a_job_has_waited(engine, browse):
+    with frozen_clock() as clock:
+        make_status("succeeded", queue="mail", engine="lines")
+        job = make_status("queued", queue="mail", engine="lines")
+        at_once = rows()["mail"].is_unserved
+        clock.tick(16)
+
+        assert (at_once, rows()["mail"].is_unserved) == (False, True)
+        assert "no living worker takes from it" in browse().get(reverse("jobadmin:queues")).content.decode()
+        assert waiting_words.why(statuses.find(job.id), [], statuses.server_time()).is_unserved
 
 
 def test_a_job_that_waits_in_a_paused_queue_says_so_and_gives_no_time(engine, browse):

@@ -33,6 +33,7 @@ class Dramatiq(Ordered):
     has_queues = True
     can_stop_worker = True
     can_restart_pool = True
+    restarts_anew = True
     can_pause_queue = True
     acts_on_siblings = True
 

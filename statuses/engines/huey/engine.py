@@ -36,6 +36,7 @@ class Huey(Ordered):
     has_schedules = True
     can_stop_worker = True
     can_restart_pool = True
+    restarts_anew = True
     can_pause_queue = True
 
     def __init__(self, huey: Any, tracker: Tracker) -> None:

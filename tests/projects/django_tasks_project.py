@@ -64,6 +64,12 @@ def bare_worker(name: str, queue: str) -> list[str]:
     return ["-c", f"import {__name__}; {begin}; {made}.run()"]
 
 
+def plain_worker(name: str, queue: str) -> list[str]:
+    """The command line of a worker that knows nothing of tracking."""
+    option, command = bare_worker(name, queue)
+    return [option, f"import {__name__}; {__name__}.tracking.uninstall(); {command}"]
+
+
 def ready() -> None:
     """Make the tables."""
     call_command("migrate", verbosity=0)

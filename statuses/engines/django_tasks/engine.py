@@ -77,8 +77,8 @@ class DjangoTasks(Ordered):
         return task, call["args"], call["kwargs"]
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
-        """Those whose result its backend no longer has (a transaction that was rolled back, a table that was pruned), and
-        those whose task the database's worker did not find.
+        """Those whose result its backend no longer has (a transaction that was rolled back, a table that was pruned), those whose
+        task the database's worker did not find, and those that are over there without a word to us: a worker without the adapter ran them.
         One query of the backend a job; backends that cannot be asked forget nothing."""
         return [status for status in waiting if self._is_forgotten(status)]
 
@@ -87,10 +87,9 @@ class DjangoTasks(Ordered):
         if backend is None or not backend.supports_get_result or not status.provider_job_id:
             return False
         try:
-            backend.get_result(status.provider_job_id)
+            return bool(backend.get_result(status.provider_job_id).is_finished)
         except Exception as error:
             return type(error).__name__ == "TaskResultDoesNotExist" or failed_unheard(status.provider_job_id)
-        return False
 
     def workers(self) -> list[Worker]:
         """Who runs `db_worker`, as they reported themselves, at most 10 s ago; the lost ones of the last day too.

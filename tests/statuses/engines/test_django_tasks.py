@@ -116,6 +116,14 @@ class TestWithADatabase:
 
         assert project.ask("forgotten", project.name, [kept.id, lost.id]) == [lost.id]
 
+    def test_a_task_that_a_worker_without_the_adapter_ran_is_told_as_forgotten(self, project: Project) -> None:
+        ran, kept = project.send("count", "django plain", to="django-plain"), project.send("add", 1, 1, to="nobody")
+
+        project.start_worker("plain", "django-plain", how="plain_worker")
+
+        until(lambda: project.ask("forgotten", project.name, [kept.id, ran.id]) == [ran.id], "its backend says that it is over")
+        assert (ran.reload().state, project.noted("django plain")) == (State.queued, 1)
+
 
 def queue_of(project: Project, name: str) -> Queue | None:
     return next((queue for queue in project.ask("queues") if queue.name == name), None)

@@ -251,6 +251,11 @@ def rejected() -> NoReturn:
 
 
 @app.task
+def calls_in_place() -> str:
+    return fail.apply(("inside",)).state
+
+
+@app.task
 def leaves() -> NoReturn:
     sys.exit(3)
 

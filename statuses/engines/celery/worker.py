@@ -37,7 +37,9 @@ def connect() -> None:
 
 
 def _read(app: Any, request: Any, queue: str | None = None) -> tuple[adapters.Adapter, Message] | None:
-    """The adapter and the message, None where either is not ours."""
+    """The adapter and the message, None where either is not ours: also of a call in place (`apply`), whose signals are the same."""
+    if isinstance(request, dict) and request.get("is_eager"):
+        return None
     adapter = adapters.of(app)
     message = read(request, queue=queue) if adapter is not None and isinstance(request, dict) else None
     if adapter is None or message is None or not adapter.tracks(message):

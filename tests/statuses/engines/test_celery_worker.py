@@ -208,6 +208,20 @@ def test_a_job_whose_errback_cannot_be_sent_has_failed(world: Any) -> None:
     assert "ValueError: no errback" in str(job.errors)
 
 
+def test_calls_in_place_are_no_jobs_whatever_becomes_of_them(world: Any) -> None:
+    before = {job.id for job in statuses.all()}
+    outcomes = [
+        world.tasks.add.apply((1, 2)),
+        world.tasks.fail.apply(("in place",)),
+        world.tasks.fail_twice.apply(("in place",)),
+        world.tasks.always_broken.apply(),
+    ]
+    inside = world.ended(world.send(world.tasks.calls_in_place.s()))
+
+    assert [outcome.state for outcome in outcomes] == ["SUCCESS", "FAILURE", "SUCCESS", "FAILURE"]
+    assert {job.id for job in statuses.all()} - before == {inside.id}
+
+
 def test_a_replaced_task_goes_on_as_the_same_job(world: Any) -> None:
     job = world.ended(world.send(world.tasks.replaced.s()))
 

@@ -1,7 +1,8 @@
 """What the parameter `operation` of a filter means: the jobs that a kill or a retry over a filter changed, whatever became of them.
 
 An operation over a filter names no jobs. What it changed carries the moment: it was there when the jobs were counted, and was asked
-to stop, or queued again, between that and the operation's end. So did whom somebody else asked or sent again in those seconds."""
+to stop, or queued again, while the operation was carried out. So was whom somebody else asked, or an engine sent again, in those
+seconds."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ MOMENTS: Mapping[str, str] = {
 #: What a job may have lost since it was counted: its state, and with a new attempt what the attempt before had.
 _LOST: Mapping[str, Any] = dict.fromkeys(("state", "flag", "error", "worker", "by", "sort"))
 
-#: The clock of the database, which tells when an operation ended, may be so much behind the store's.
+#: The clock that tells when an operation began and ended, and the store's, may differ by so much.
 _SAME = timedelta(seconds=1)
 
 
@@ -52,10 +53,10 @@ def lost(operation: Operation, step: str) -> dict[str, Any]:
 
 
 def narrowed(query: Query, operation: Operation) -> Query:
-    """Of the jobs of its filter those that were there when they were counted, and changed until it ended."""
+    """Of the jobs of its filter those that were there when they were counted, and changed while it was carried out."""
+    at, begun = operation.counted_at, operation.started_at or operation.created_at
     until = operation.ended_at + _SAME if operation.ended_at else None
-    moment = MOMENTS[operation.action]
-    return query.where(recorded_at=(None, operation.counted_at), **{moment: (operation.counted_at, until)})
+    return query.where(recorded_at=(None, at), **{MOMENTS[operation.action]: (max(at, begun - _SAME), until)})
 
 
 def words(operation: Operation) -> str:

@@ -127,6 +127,23 @@ def test_what_a_retry_by_filter_sent_again_can_be_listed_whatever_became_of_it(b
     assert sent.with_(state="succeeded").query.ids() == [first.id]
 
 
+def test_what_was_sent_again_while_somebody_still_read_the_question_is_not_listed(browse, engine) -> None:
+    now = statuses.server_time()
+
+    def failed(*, hours_ago: float) -> dict:
+        moments = dict.fromkeys(("queued_at", "started_at", "failed_at"), now - timedelta(hours=hours_ago))
+        return {"job_name": "old", "engine": engine.name, "state": "failed", "recorded_at": now - timedelta(hours=5), **moments}
+
+    statuses.load([failed(hours_ago=4), failed(hours_ago=4)])
+    client = browse()
+    operation = ran(client, "retry", "span=all&state=failed")
+    operation.plan["at"] = (now - timedelta(hours=3)).isoformat()
+    operation.save()
+    statuses.load([failed(hours_ago=2)])
+
+    assert changed_by(client, operation).query.count() == operation.changed == 2
+
+
 def test_what_an_operation_changed_is_asked_for_like_everything_else(browse, engine) -> None:
     some(engine.name, queued=2)
     client = browse()

@@ -70,7 +70,7 @@ LABELS = {
     "error": gettext_lazy("Error"),
     "workflow": gettext_lazy("Workflow"),
     "step": gettext_lazy("Step"),
-    "operation": gettext_lazy("Changed by"),
+    "operation": gettext_lazy("Changed during"),
     "q": gettext_lazy("Search"),
 }
 

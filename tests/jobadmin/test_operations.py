@@ -87,7 +87,7 @@ def test_a_kill_ends_what_waits_and_asks_what_runs(browse) -> None:
 def changed_by(client, operation: Operation) -> JobFilter:
     """The filter that the number done on the page of an operation leads to."""
     text = client.get(reverse("jobadmin:operation", args=[operation.pk])).content.decode()
-    link = unescape(re.search(r'<dd><a href="([^"]*)" title="Those it changed', text)[1])
+    link = unescape(re.search(r'<dd><a href="([^"]*)" title="Those of its filter', text)[1])
     assert client.get(link).status_code == 200
     assert f'<a href="{escape(link)}">Show the {operation.changed} it changed</a>' in text
     assert f'href="{escape(link)}"' in client.get(reverse("jobadmin:operations")).content.decode()
@@ -160,7 +160,7 @@ def test_what_an_operation_changed_is_asked_for_like_everything_else(browse, eng
     page = client.get(reverse("jobadmin:operation", args=[sent.pk])).content.decode()
 
     assert set(pages.values()) == {200}
-    assert sent.changed == 2 and f"Changed by Request kill {number} · " in page
+    assert sent.changed == 2 and f"Changed during Request kill {number} · " in page
     for wrong in (number, removed.pk, "9" * 30, "-1", "x"):
         assert client.get(reverse("jobadmin:list") + f"?operation={wrong}").status_code == 400, wrong
 

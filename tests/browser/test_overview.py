@@ -155,6 +155,17 @@ def test_names_are_suggested_with_counts_added_and_left_out(page):
     expect(page.locator("#j-count")).to_contain_text("80 of 120")
 
 
+def test_the_newest_jobs_of_a_resource_can_be_read_whole_on_a_phone(page):
+    load()
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto("/admin/jobs/resources/Book_3A3/?span=all")
+    table = page.locator(".j-scroll", has=page.locator("caption", has_text="Newest jobs"))
+
+    expect(table.get_by_role("row")).to_have_count(11)
+    assert table.evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert axe(page) == []
+
+
 def test_names_on_the_page_of_a_resource_are_counted_among_its_jobs(page):
     load()
     page.goto("/admin/jobs/resources/Book_3A3/")

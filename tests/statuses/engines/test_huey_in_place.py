@@ -50,7 +50,7 @@ def test_a_task_whose_result_cannot_be_stored_has_failed(huey: Any) -> None:
 
     job = only()
     assert job.state is State.failed
-    assert "pickle" in job.error_summary
+    assert "local object" in job.error_summary
     assert huey._statuses_adapter._running() == []
 
 

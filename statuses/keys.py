@@ -57,6 +57,10 @@ def upkeep(tag: str) -> str:
     return f"{tag}upkeep"
 
 
+#: Those of family 0 alone, without the samples of queues.
+SINGLE = (presence, presence_order, orders, paused, upkeep)
+
+
 def depth_at(tag: str) -> str:
     """string, decimal: microseconds of the last sample of all queues; in family 0 alone."""
     return f"{tag}depth:at"

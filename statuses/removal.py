@@ -106,8 +106,8 @@ def erase(store: Store) -> None:
         for segment in segments(store, family):
             drop_segment(store, family, segment)
         names = [make(tag, dictionary) for dictionary in DICTIONARIES.values() for make in (keys.codes, keys.texts, keys.seals)]
-        workers = (keys.presence(tag), keys.presence_order(tag), keys.orders(tag), keys.paused(tag))
-        store.pipeline([("UNLINK", keys.meta(tag), *workers, keys.upkeep(tag), *_depths(store, tag), *names)], primary=True)
+        single = [make(tag) for make in keys.SINGLE]
+        store.pipeline([("UNLINK", keys.meta(tag), *single, *_depths(store, tag), *names)], primary=True)
 
 
 def _depths(store: Store, tag: str) -> list[str]:

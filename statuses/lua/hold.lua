@@ -9,7 +9,6 @@ local call = redis.call
 if ABOUT == '' then return call('HDEL', PAUSED, FIELD) end
 if call('HGET', PAUSED, FIELD) then return 0 end
 if call('HLEN', PAUSED) >= MOST then return -1 end
-local time = call('TIME')
-local now = FROZEN ~= '' and tonumber(FROZEN) or time[1] * 1000000 + time[2]
+-- include now
 call('HSET', PAUSED, FIELD, string.format('%.0f', now) .. '\n' .. ABOUT)
 return 1

@@ -7,8 +7,7 @@
 local PRESENCE, ORDER, PAUSED, ORDERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local FROZEN, FIELD, REPORT, KEPT, MOST = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local call = redis.call
-local time = call('TIME')
-local now = FROZEN ~= '' and tonumber(FROZEN) or time[1] * 1000000 + time[2]
+-- include now
 
 local function drop(fields)
   for _, field in ipairs(fields) do

@@ -6,8 +6,7 @@
 local UPKEEP = KEYS[1]
 local FROZEN, FIELD, REPORT, KEPT, MOST = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local call = redis.call
-local time = call('TIME')
-local now = FROZEN ~= '' and tonumber(FROZEN) or time[1] * 1000000 + time[2]
+-- include now
 local moment = string.format('%.0f', now)
 
 call('HSET', UPKEEP, FIELD, moment .. '\n' .. REPORT)

@@ -94,16 +94,16 @@ def buttons(target: Target) -> list[Button]:
             control=one,
             engine=engine.name,
             name=target.name,
-            title=_ANEW if begins_anew(one, engine) else one.title,
+            title=explained(one, engine, one.title),
             why_not=one.why_not(engine, target),
         )
         for one in chosen
     ]
 
 
-def begins_anew(control: Control, engine: Engine | None) -> bool:
-    """Whether the order has a worker end all of its jobs, and take none meanwhile, before it is there again."""
-    return control is RESTART and engine is not None and engine.restarts_anew
+def explained(control: Control, engine: Engine | None, words: Promise) -> Promise:
+    """What the order does: these words, unless it has a worker end all of its jobs, and take none meanwhile, before it is there again."""
+    return _ANEW if control is RESTART and engine is not None and engine.restarts_anew else words
 
 
 def find(control: Control, engine_name: str, name: str) -> tuple[Engine, Target] | None:

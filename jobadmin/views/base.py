@@ -149,12 +149,16 @@ def render_filtered(
     return response
 
 
+def page_number(request: HttpRequest) -> int | None:
+    """What the parameter `page` says, from 1; None or 0 for what is no page."""
+    return whole(request.GET.get("page") or "1")
+
+
 def numbered(request: HttpRequest, rows: Any, size: int) -> Page:
     """The page of rows that the parameter `page` names.  Raises: BadFilter."""
-    text = request.GET.get("page") or "1"
     pages = Paginator(rows, size)
-    if not (number := whole(text)):
-        raise BadFilter("page", text[:100], _("a number from 1 to %d") % pages.num_pages)
+    if not (number := page_number(request)):
+        raise BadFilter("page", request.GET["page"][:100], _("a number from 1 to %d") % pages.num_pages)
     return pages.get_page(number)
 
 

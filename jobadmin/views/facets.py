@@ -11,11 +11,10 @@ from django.views.decorators.http import require_safe
 
 from jobadmin import panels, suggestions
 from jobadmin.filters import JobFilter, page_value
-from jobadmin.parameters import whole
 from jobadmin.paths import unquote
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
-from jobadmin.views.base import needs, numbered, page, render, render_filtered
+from jobadmin.views.base import needs, numbered, page, page_number, render, render_filtered
 from jobadmin.views.unchanged import unless_unchanged, version_of
 
 #: Rows of a page of names; of a page of errors, each of which shows the message of its newest job.
@@ -33,7 +32,7 @@ def names(request: HttpRequest) -> HttpResponse:
     that are shown."""
     jobs = JobFilter.from_request(request)
     rank = page_value(request, "rank", panels.ranks(), "-total")
-    upto = (whole(request.GET.get("page") or "1") or 1) * NAMES_PER_PAGE
+    upto = (page_number(request) or 1) * NAMES_PER_PAGE
     reading = panels.Reading(jobs=jobs, panels=("names",), **panels.needed(rank, upto))
     matched, total = reading.totals
     table = panels.names(reading, rank, limit=None)

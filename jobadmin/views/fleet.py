@@ -130,7 +130,7 @@ def _confirm(request: HttpRequest, chosen: Control, target: Target, back: str) -
         "target": target,
         "holds_all": chosen is controls.PAUSE and engine is not None and engine.pauses_all_queues,
         "with_siblings": isinstance(target, Worker) and engine is not None and engine.acts_on_siblings,
-        "begins_anew": controls.begins_anew(chosen, engine),
+        "explanation": controls.explained(chosen, engine, chosen.verb.explanation),
         "runs": len(target.running) if isinstance(target, Worker) else 0,
         "next": back,
         "reason_length": operations.REASON_LENGTH,

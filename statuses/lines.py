@@ -30,23 +30,8 @@ class Lines:
         self._free: deque[tuple[Any, float]] = deque()
 
     def call(self, command: Command) -> Any:
-        """The reply to one command; one round trip. Raises: what redis-py raises.
-        Nearly every write of a job comes this way: it does in one step what `calls` does in several."""
-        line = None
-        try:
-            line = self._take()
-            line.send_packed_command(_pack(line, (command,)), check_health=False)
-            try:
-                reply = line.read_response()
-            except redis.ResponseError as error:
-                reply = error
-            self._free.append((line, time.monotonic()))
-        except BaseException as error:
-            if line is not None:
-                self.abandon(line)
-            if isinstance(error, redis.ConnectionError):
-                self.drop()
-            raise
+        """The reply to one command; one round trip. Raises: what redis-py raises."""
+        reply = self.calls((command,))[0]
         if isinstance(reply, Exception):
             raise reply
         return reply
@@ -131,8 +116,6 @@ def _pack(line: Any, commands: Sequence[Command]) -> Any:
     """What is sent for the commands; by hiredis itself where it is there, for what redis-py does before that costs as much again."""
     if _packed is not None:
         try:
-            if len(commands) == 1:
-                return (_packed(_texts(commands[0])),)
             return (b"".join([_packed(_texts(command)) for command in commands]),)
         except TypeError:  # it knows neither bytearray nor memoryview, and says in other words what it refuses
             pass
@@ -142,7 +125,7 @@ def _pack(line: Any, commands: Sequence[Command]) -> Any:
 def _texts(command: Command) -> tuple[Any, ...]:
     """A command without numbers: hiredis 3.5 crashes the process where a handler of a signal raises while it writes one."""
     if _TEXTS.issuperset(map(type, command)):
-        return command if type(command) is tuple else tuple(command)
+        return tuple(command)
     return tuple([str(part) if type(part) in _NUMBERS else part for part in command])
 
 

@@ -73,7 +73,7 @@ def _names(store: Store, place: Place, dictionaries: Sequence[str] = (), more: S
     """Keys of a script on one row, as its header names them."""
     tag = store.families[place.family]
     prefix = keys.segment(tag, place.segment)
-    named = [keys.version(prefix), *_codes_of(tag, tuple(dictionaries)), *more] if dictionaries or more else [keys.version(prefix)]
+    named = [keys.version(prefix), *_codes_of(tag, tuple(dictionaries)), *more]
     return [*named, *_unnamed(tag, prefix, dictionaries, [place.row])] if store.is_cluster else named
 
 

@@ -80,9 +80,7 @@ def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None
 def is_known(request: Mapping[str, Any]) -> bool:
     """Whether our header came along and is about this very task."""
     said = request.get(HEADER)
-    if said is None or not (type(said) is dict or isinstance(said, Mapping)):
-        return False
-    return said.get("task") == request.get("id")
+    return said is not None and isinstance(said, Mapping) and said.get("task") == request.get("id")
 
 
 def header(status_id: str | None, task_id: str, attempt: int, retries: int = 0, root: str | None = None) -> dict[str, Any]:

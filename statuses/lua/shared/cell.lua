@@ -25,15 +25,9 @@ local function bytes_of(key, _, width)
 end
 
 local function number(key, _, width)
-  if width == 8 then
-    END_8 = END_8 or string.format('%d', AT * 8 + 7)
-    local bytes = call('GETRANGE', P .. key, AT_8, END_8)
-    if #bytes < 8 then return 0 end
-    return (struct.unpack('<I8', bytes))
-  end
   local bytes = bytes_of(key, ROW, width)
   if #bytes < width then return 0 end
-  return (struct.unpack(width == 4 and '<I4' or '<I1', bytes))
+  return (struct.unpack(width == 8 and '<I8' or width == 4 and '<I4' or '<I1', bytes))
 end
 
 local function put(key, _, width, value)

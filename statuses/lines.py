@@ -3,7 +3,7 @@ client's own `execute_command` and `pipeline` cost."""
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -14,6 +14,8 @@ except ImportError:
     _packed = None
 
 Command = Sequence[Any]
+#: What gives a command when it is sent, and what hears its reply, or the error where there is none.
+Piggyback = tuple[Callable[[], Command], Callable[[Any], None]]
 #: Seconds after which a line is looked at before it is used: a server that closed it says so, and nothing is sent twice.
 IDLE_SECONDS = 1.0
 _NUMBERS = frozenset({int, float})
@@ -28,6 +30,7 @@ class Lines:
     def __init__(self, client: Any) -> None:
         self._pool = client.connection_pool
         self._free: deque[tuple[Any, float]] = deque()
+        self._along: deque[Piggyback] = deque()
 
     def call(self, command: Command) -> Any:
         """The reply to one command; one round trip. Raises: what redis-py raises."""
@@ -49,7 +52,44 @@ class Lines:
                 raise
             return self._try(commands)
 
+    def piggyback(self, make: Callable[[], Command], then: Callable[[Any], None]) -> None:
+        """Send a command with what is sent next, before it and in the same round trip; `make` gives it at that moment. `then` gets its
+        reply, or the error where none came, whoever was sending. No round trip."""
+        self._along.append((make, then))
+
+    def tell(self) -> bool:
+        """Send what waits to go along, by itself: what comes of it is its `then`'s alone. Whether something waited; then one round trip."""
+        if not self._along:
+            return False
+        try:
+            self._try(())
+        except (redis.RedisError, OSError):
+            self.drop()
+        return True
+
+    def _boarding(self) -> list[Piggyback]:
+        found = []
+        try:
+            while True:
+                found.append(self._along.popleft())
+        except IndexError:
+            return found
+
+    def _try_together(self, commands: Sequence[Command]) -> list[Any]:
+        along = self._boarding()
+        try:
+            replies = self._try([*[make() for make, _ in along], *commands])
+        except BaseException as error:
+            for _, then in along:
+                then(error)
+            raise
+        for (_, then), reply in zip(along, replies, strict=False):
+            then(reply)
+        return replies[len(along) :]
+
     def _try(self, commands: Sequence[Command]) -> list[Any]:
+        if self._along:
+            return self._try_together(commands)
         # In one block: whoever is interrupted, by Ctrl-C or a limit of time, leaves no line behind that nobody gives back.
         line = None
         try:
@@ -65,6 +105,7 @@ class Lines:
 
     def send(self, commands: Sequence[Command]) -> Any:
         """The line on which the commands are on their way; for `receive`, or `abandon`. Raises: what redis-py raises."""
+        self.tell()
         line = None
         try:
             line = self._take()

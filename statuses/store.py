@@ -5,7 +5,7 @@ import re
 import secrets
 import weakref
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -74,6 +74,13 @@ class Store:
     def _reading(self) -> Lines:
         return Lines(self.reader)
 
+    def _lines(self, primary: bool) -> Lines:
+        if primary:
+            return self._writing
+        # Whoever reads finds what he wrote before.
+        self._writing.tell()
+        return self._reading
+
     def _client(self, url: str | None, *, retries: int, read_size: int) -> redis.Redis | Cluster:
         options: dict[str, Any] = {
             "socket_timeout": self.config.timeout_seconds,
@@ -110,13 +117,14 @@ class Store:
             client = self.writer if primary else self.reader
             if isinstance(client, Cluster):
                 return client.replies(commands)
-            return _raised((self._writing if primary else self._reading).calls([*commands], again=True))
+            return _raised(self._lines(primary).calls([*commands], again=True))
 
     def transaction(self, commands: Iterable[Command]) -> list[Any]:
         """The replies to reading commands on keys of one family, from the primary, all of one moment; one round trip."""
         with translated("a read"):
             if isinstance(self.writer, Cluster):
                 return self.writer.transaction(commands)
+            self._writing.tell()
             pipe = self.writer.pipeline(transaction=True)
             for command in commands:
                 pipe.execute_command(*command)
@@ -140,14 +148,50 @@ class Store:
         except _RAISED as error:
             return self._once_more(error, name, script_keys, arguments, retry_flag)
 
+    def piggyback(
+        self, name: str, script_keys: Sequence[str], arguments: Callable[[], Sequence[Any]], retry_flag: int, then: Callable[[Any], None]
+    ) -> None:
+        """Like `script_once`, together with what is said to the primary next, before it and in the same round trip, or with `tell`; so is
+        the second sending. `then` gets the reply, or StoreUnavailable or ScriptFailed. Not on a cluster. No round trip."""
+
+        def heard(reply: Any) -> None:
+            if isinstance(reply, redis.exceptions.NoScriptError):
+                reply = self._caught(name, lambda: self._evalsha(name, script_keys, arguments()))
+            elif isinstance(reply, _ELSEWHERE):
+                self._leave(reply)
+                self._writing.piggyback(lambda: _evaluating(name, script_keys, _again(arguments(), retry_flag)), heard_again)
+                return
+            heard_again(reply)
+
+        def heard_again(reply: Any) -> None:
+            if isinstance(reply, BaseException):
+                reply = self._caught(name, lambda: _raised([reply]))
+            then(reply)
+
+        self._writing.piggyback(lambda: _evaluating(name, script_keys, arguments()), heard)
+
+    @staticmethod
+    def _caught(name: str, ask: Callable[[], Any]) -> Any:
+        """What `ask` gives, or the error that it ends in; an interrupt is one too."""
+        try:
+            with translated(name):
+                return ask()
+        except Exception as error:
+            return error
+        except BaseException as interrupt:
+            return StoreUnavailable(name, f"it was interrupted by {type(interrupt).__name__}")
+
+    def tell(self) -> None:
+        """Say now what waits to be said with something else. Never raises. One round trip where anything waits."""
+        while self._writing.tell():
+            pass
+
     def _once_more(self, error: Exception, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Any:
         with translated(name):
             if not isinstance(error, _ELSEWHERE):
                 raise error
             self._leave(error)
-            again = [*arguments]
-            again[retry_flag] = "1"
-            return self._evalsha(name, script_keys, again)
+            return self._evalsha(name, script_keys, _again(arguments, retry_flag))
 
     def scripts_once(self, name: str, calls: Iterable[ScriptCall], retry_flag: int) -> Generator[Any, None, None]:
         """The replies of `script_once` for each of (keys, arguments), in their order. The next call is on its way before the reply to
@@ -200,7 +244,7 @@ class Store:
         client = self.writer if primary else self.reader
         if isinstance(client, Cluster):
             return client.evalsha(source.sha(name), lambda: source.text(name), script_keys, arguments)
-        lines, command = self._writing if primary else self._reading, _evaluating(name, script_keys, arguments)
+        lines, command = self._lines(primary), _evaluating(name, script_keys, arguments)
         try:
             return lines.call(command)
         except redis.exceptions.NoScriptError:
@@ -211,7 +255,7 @@ class Store:
         """Lines to a primary that became a replica do not break by themselves; the address may lead to the new one."""
         client = self.writer if primary else self.reader
         if isinstance(error, redis.exceptions.ReadOnlyError) and isinstance(client, redis.Redis):
-            (self._writing if primary else self._reading).drop()
+            self._lines(primary).drop()
             client.connection_pool.disconnect(inuse_connections=False)
 
     def scripts(self, name: str, calls: Sequence[ScriptCall], *, primary: bool = True) -> list[Any]:
@@ -222,7 +266,7 @@ class Store:
         with translated(name):
             if isinstance(self.writer if primary else self.reader, Cluster):
                 return [self._evalsha(name, script_keys, arguments, primary) for script_keys, arguments in calls]
-            lines, commands = self._writing if primary else self._reading, [_evaluating(name, *call) for call in calls]
+            lines, commands = self._lines(primary), [_evaluating(name, *call) for call in calls]
             try:
                 return _raised(lines.calls(commands))
             except redis.exceptions.NoScriptError:
@@ -255,6 +299,7 @@ class Store:
         connected = [self.__dict__.pop(name) for name in _CONNECTED if name in self.__dict__]
         for lines in connected:
             if isinstance(lines, Lines):
+                lines.tell()
                 lines.drop()
             else:
                 lines.close()
@@ -273,6 +318,12 @@ def token() -> bytes:
 _RAISED = (redis.RedisError, OSError, redis.exceptions.RedisClusterException)
 #: After these the server may be found elsewhere: a line that broke, a primary that became a replica.
 _ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
+
+
+def _again(arguments: Sequence[Any], retry_flag: int) -> list[Any]:
+    again = [*arguments]
+    again[retry_flag] = "1"
+    return again
 
 
 def _evaluating(name: str, script_keys: Sequence[str], arguments: Sequence[Any]) -> Command:

@@ -17,6 +17,7 @@ from celery.exceptions import Ignore, Reject
 import statuses
 from statuses import presence
 from statuses.engines import celery as tracking
+from statuses.engines.celery import piggyback
 from tests.projects import haste, soon  # noqa: F401
 from tests.projects.recording import record
 
@@ -48,6 +49,7 @@ if "TEST_BROKER" in os.environ:
     connect(BROKER, os.environ["TEST_STORE"])
 if os.environ.get("TEST_TRACKED", "1") == "1":
     tracking.install(app, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "1")))
+piggyback.HOLD_SECONDS = float(os.environ.get("TEST_HOLD", piggyback.HOLD_SECONDS))
 presence.EVERY_SECONDS = float(os.environ.get("TEST_PRESENCE", "0.2"))
 
 

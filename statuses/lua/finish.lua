@@ -3,7 +3,7 @@
 -- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] target code; [8] attempt or ''; [9] sources or '';
 -- [10] data or '', kept only where there is none; [11] the error's JSON or ''; [12] its group; [13] its summary;
 -- [14] dictionary limit; [15] the token as 16 hexadecimal digits; [16] '' or microseconds: only a job that gave a sign
--- of life, and none for longer than that.
+-- of life, and none for longer than that; [17] microseconds since that was so, where it is told later.
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt, sources or a sign of life; -1 no such job. Atomic.
 -- include row
 -- include once
@@ -28,5 +28,6 @@ if ARGV[11] ~= '' then
   put_new(ER, ROW, 4, code(KEYS[2], ARGV[12], ARGV[14]))
 end
 if target == 4 then call('HSET', J, 'g', '1') end
+if ARGV[17] then now = now - ARGV[17] end
 enter(ROW, state, target, now)
 return 1

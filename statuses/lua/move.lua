@@ -1,6 +1,7 @@
 -- Enters a state (any but started, see start.lua).
 -- KEYS[1] the segment's version (string).
--- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] target code; [8] attempt or ''; [9] sources or ''.
+-- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] target code; [8] attempt or ''; [9] sources or '';
+-- [10] microseconds since that was so, where it is told later.
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt or sources; -1 no such job. Atomic.
 -- include row
 -- include once
@@ -18,5 +19,6 @@ if not ended(target) and ended(state) then
 -- include forget
   if is_spent(ROW) then forget_request(ROW) end
 end
+if ARGV[10] then now = now - ARGV[10] end
 enter(ROW, state, target, now)
 return 1

@@ -31,6 +31,14 @@ def record(gates: Callable[[], redis.Redis]) -> None:
             return _original(status, *args, **kwargs)
 
         setattr(attempts, name, recorded)
+    along = attempts.succeed_along
+
+    @functools.wraps(along)
+    def recorded_along(status: Status, attempt: int, data: object, then: Callable[[Any], None]) -> None:
+        gates().rpush(EVENTS, json.dumps(["end", status.id, [State.succeeded, attempt, None, data], {}], default=str))
+        along(status, attempt, data, then)
+
+    attempts.succeed_along = recorded_along
 
 
 def told(gates: redis.Redis) -> dict[str, list[Event]]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import clock, scripts
+from statuses import State, clock, scripts
 from statuses.testing import frozen_clock, make_status
 from tests.statuses.proxy import Proxy
 
@@ -185,6 +185,21 @@ def test_of_two_calls_on_their_way_one_whose_line_breaks_says_what_it_did(proxy,
     done = statuses.all().request_kill_all() if verb == "kill" else statuses.all().delete_all(force=True)
 
     assert (proxy.cuts, done.changed, done.skipped, done.missing) == (1, 7, 0, 0)
+
+
+@pytest.mark.parametrize("reply", [True, False], ids=["reply lost", "request lost"])
+def test_a_success_that_goes_along_with_another_write_is_told_once(proxy, reply):
+    statuses.configure(url=proxy.url, namespace=next(NAMESPACES))
+    make_status("started").succeeded()
+    job, heard = make_status("started"), []
+    scripts.succeed_along(job._store, job._place(), (0, (State.started,)), None, heard.append)
+    proxy.cut("move", reply=reply)
+
+    other = make_status("queued")
+
+    assert (proxy.cuts, heard) == (1, [1])
+    assert (job.reload().state, other.reload().state) == (State.succeeded, State.queued)
+    assert statuses.all().count() == 3
 
 
 def test_a_call_on_its_way_when_somebody_gives_up_answers_nobody_else(monkeypatch, store):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -35,6 +36,8 @@ JSON = "json"
 encode = JSONEncoder(separators=(",", ":")).encode
 encode_strictly = JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
+#: Takes the data, what is told, and the ordinary way of telling it.
+Hold = Callable[[dict[str, Any] | None, str, Callable[[], Any]], Any]
 Resources = Mapping[str, str] | Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -152,18 +155,20 @@ class Adapter:
         error: object = None,
         result: object = None,
         handle: Callable[[], Status] | None = None,
+        hold: Hold | None = None,
     ) -> None:
         """The attempt is over: told now, or once the store is back. `handle` gives its status where that was looked for
-        already. Never raises."""
+        already. `hold`: takes a success to tell it later, see `piggyback`. Never raises."""
         data = attempts.result_data(result, encode) if self.keep_results else None
         if isinstance(error, BaseException):
             # Now: told late it would keep every frame of the job alive, and its traceback would have changed.
             error = encoding.loads(failure.describe(error).text)
-        self.guard.run(
-            f"telling the end of {message.name}",
-            lambda: attempts.end(handle() if handle else self.handle(message), state, attempt, error, data),
-            remember=True,
-        )
+        what = f"telling the end of {message.name}"
+
+        def tell() -> bool:
+            return attempts.end(handle() if handle else self.handle(message), state, attempt, error, data)
+
+        self.guard.run(what, functools.partial(hold, data, what, tell) if hold else tell, remember=True, late=tell)
         if state is not State.succeeded:
             planned.give_up(self, message)
 
@@ -221,7 +226,7 @@ def install(
     `{"book_id": "Book"}`, or a function of job name and named arguments that gives `job_args`. `ignore`: task names
     that are not tracked. `keep_results`: whether a result becomes the job's `data` (`{"result": ...}`) where the job
     saved none. No connection is made here."""
-    from . import chords, presence, publishing, tracing, worker
+    from . import chords, piggyback, presence, publishing, tracing, worker
     from .engine import Celery
 
     present = of(app)
@@ -235,6 +240,7 @@ def install(
     chords.connect()
     tracing.connect()
     worker.connect()
+    piggyback.connect()
     presence.connect()
     app.steps["worker"].add(presence.Stopping)  # ty: ignore[not-subscriptable]
     engine = Celery(adapter)

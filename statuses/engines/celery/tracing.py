@@ -31,7 +31,7 @@ from .. import attempts
 from ..jobs import JobStatus
 from ..who import current_user
 from . import adapter as adapters
-from . import planned
+from . import piggyback, planned
 from .messages import USER, Message, read, user_of
 
 _MARK = "_statuses_tracked"
@@ -107,6 +107,14 @@ class Run:
             return
         with from_the_task(error):
             self.adapter.end(self.message, state, self.attempt, error, result, self.handle)
+
+    def succeed(self, result: object, may_wait: bool) -> None:
+        """Say that it succeeded, now or together with the start of the next job."""
+        hold = self._hold if may_wait else None
+        self.adapter.end(self.message, State.succeeded, self.attempt, None, result, self.handle, hold)
+
+    def _hold(self, data: object, what: str, tell: Callable[[], Any]) -> None:
+        piggyback.held.hold(self.adapter.guard, self.handle(), self.attempt, data, what, tell)
 
     def beat(self) -> None:
         """A sign of life; or the start, where the store was away and is back."""
@@ -232,12 +240,14 @@ def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> C
         adapter = known if known.is_installed else adapters.of(task.app)
         message = read({**(request or {}), "args": args, "kwargs": kwargs}) if adapter is not None else None
         if adapter is None or message is None or not adapter.tracks(message):
+            piggyback.held.tell()
             return trace(uuid, args, kwargs, request)
         run = Run(adapter=adapter, message=message, attempt=message.attempt)
         try:
             adapter.guard.run(f"starting {message.name}", run.start, starts=True)
         except KillRequested as asked:
             return _refuse(adapter, task, message, asked)
+        piggyback.held.tell()  # where the start was not told, for the store is away
         # The store knows better: the job was removed, or this message speaks of an older attempt.
         if run.answered and not run.told:
             return trace(uuid, args, kwargs, request)
@@ -282,7 +292,8 @@ def _broke_off(run: Run, error: BaseException) -> None:
 def _finish(run: Run, task: Any, info: Any, retval: Any) -> None:
     """Tell the outcome: `info` is None for a success, else holds Celery's state and the exception."""
     if info is None and not isinstance(retval, ExceptionInfo):
-        run.end(State.succeeded, result=None if _ignores_result(task, run.message) else retval)
+        ignored = _ignores_result(task, run.message)
+        run.succeed(None if ignored else retval, may_wait=not ignored and run.told and piggyback.may_wait(task, run.handle()))
         return
     error = retval.exception if info is None else info.retval
     if isinstance(error, KillRequested):

@@ -17,7 +17,7 @@ from statuses import State, Status, StatusNotFound
 
 from .. import attempts
 from . import adapter as adapters
-from . import tracing
+from . import piggyback, tracing
 from .messages import Message, is_known, read
 
 #: How much before its time a job for later counts as queued: the worker's own entry for it must come second.
@@ -159,5 +159,6 @@ def on_task_rejected(sender: Any = None, message: Any = None, exc: Any = None, *
 
 def on_shutdown(sender: Any = None, **_: Any) -> None:
     """A process of a worker ends: what it still remembers is told now or never."""
+    piggyback.held.tell()
     for adapter in list(adapters._adapters.values()):
         adapter.guard.last_words()

@@ -1,0 +1,154 @@
+"""Ends that are told together with the start of the next job, with a real pool of one process that holds them for as long as it takes."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import statuses
+from statuses import State, Status
+from tests.servers import Server, Worker, until
+
+QUEUE = "held"
+
+
+@pytest.fixture(scope="module")
+def holding(environment: dict[str, str]) -> Iterator[Worker]:
+    """A worker that tells no end by itself."""
+    worker = Worker({**environment, "TEST_HOLD": "3600"}, "holding", QUEUE, "prefork", 1)
+    yield worker
+    worker.stop()
+
+
+@pytest.fixture
+def held(world: Any, holding: Worker) -> Status:
+    """A job that has ended, as its result tells, and of which the store has not heard."""
+    return hold(world)
+
+
+def hold(world: Any) -> Status:
+    job = world.send(world.tasks.add.s(1, 2), queue=QUEUE)
+    assert world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20) == 3
+    assert job.reload().state is State.started
+    return job
+
+
+def run_another(world: Any) -> Status:
+    """One more job, whose own end is told at once."""
+    return world.ended(world.send(world.tasks.unjson_ignored_result.s(), queue=QUEUE))
+
+
+def test_an_end_is_told_with_the_start_of_the_next_job_as_of_its_own_moment(world: Any, holding: Worker) -> None:
+    hold(world)
+    run_another(world)  # the server knows the script from now on
+    held = hold(world)
+    until(lambda: statuses.server_time() - held.started_at > timedelta(seconds=0.5), "it is held for a while")
+
+    another = world.send(world.tasks.gated.s("after a held end"), queue=QUEUE)
+    world.began("after a held end")
+    world.open("after a held end")
+
+    assert (held.reload().state, held.attempt, held.data, held.progress) == (State.succeeded, 0, {"result": 3}, 1.0)
+    assert 0 < held.run_time < 0.5
+    assert held.succeeded_at < another.reload().started_at
+
+
+def test_an_end_without_a_result_to_keep_is_told_with_the_next_start(world: Any, holding: Worker) -> None:
+    job = world.send(world.tasks.count.s("held without data"), queue=QUEUE)
+    world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+    before = job.reload().state
+
+    run_another(world)
+
+    assert (before, job.reload().state, job.data) == (State.started, State.succeeded, None)
+
+
+def test_an_end_is_told_before_a_job_that_is_not_tracked(world: Any, held: Status) -> None:
+    statuses.configure(url=world.store.url, namespace="engines", untracked=frozenset({"tests.celeryapp.gated"}))
+    world.tasks.gated.apply_async(("untracked after a held end",), queue=QUEUE)
+    world.began("untracked after a held end")
+    world.open("untracked after a held end")
+    world.tasks.connect(world.environment["TEST_BROKER"], world.environment["TEST_STORE"])
+
+    assert held.reload().state is State.succeeded
+
+
+def test_a_failure_is_told_at_once_and_what_is_held_before_it(world: Any, held: Status) -> None:
+    failed = world.ended(world.send(world.tasks.fail.s("told at once"), queue=QUEUE))
+
+    assert (failed.state, held.reload().state) == (State.failed, State.succeeded)
+    assert held.succeeded_at < failed.started_at
+
+
+def test_a_retry_whose_last_attempt_is_held_has_its_attempts(world: Any, holding: Worker) -> None:
+    job = world.send(world.tasks.fail_twice.s("held after retries"), queue=QUEUE)
+    world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+    run_another(world)
+
+    assert (job.reload().state, job.attempt, job.data) == (State.succeeded, 2, {"result": "held after retries"})
+    assert [attempt.state for attempt in job.prior_attempts] == [State.failed, State.failed]
+
+
+def test_an_end_is_told_when_the_pool_is_stopped(world: Any, environment: dict[str, str]) -> None:
+    worker = Worker({**environment, "TEST_HOLD": "3600"}, "stopped while it holds", "stopped", "prefork", 1)
+    job = world.send(world.tasks.add.s(1, 2), queue="stopped")
+    world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+    before = job.reload().state
+
+    worker.stop()
+
+    assert (before, job.reload().state) == (State.started, State.succeeded)
+
+
+def test_an_end_is_told_when_its_process_has_done_enough(world: Any, environment: dict[str, str]) -> None:
+    worker = Worker({**environment, "TEST_HOLD": "3600"}, "one job a process", "few", "prefork", 1, "--max-tasks-per-child", "1")
+    try:
+        world.ended(world.send(world.tasks.add.s(1, 2), queue="few"))
+    finally:
+        worker.stop()
+
+
+def test_a_held_end_whose_line_is_cut_is_told_all_the_same(world: Any, held: Status) -> None:
+    clients = world.store.client()
+    clients.client_kill_filter(_type="normal", skipme=True)
+
+    run_another(world)
+
+    until(lambda: held.reload().state is State.succeeded, "the held end is told")
+    assert held.data == {"result": 3}
+
+
+def test_a_held_end_whose_script_the_server_has_lost_is_told_all_the_same(world: Any, held: Status) -> None:
+    world.store.client().script_flush()
+
+    run_another(world)
+
+    assert (held.reload().state, held.data) == (State.succeeded, {"result": 3})
+
+
+def test_of_a_job_that_was_removed_meanwhile_nothing_is_told(world: Any, held: Status, servers: tuple[Server, Server]) -> None:
+    held.delete(force=True)
+
+    run_another(world)
+
+    assert statuses.find(held.id) is None
+
+
+# The last: its worker tracks no job for a moment.
+def test_a_held_end_is_told_once_the_store_is_back_and_delays_nobody(world: Any, held: Status) -> None:
+    world.store.freeze()
+    try:
+        sent = world.tasks.add.apply_async((3, 4), queue=QUEUE)
+        assert sent.get(timeout=10) == 7
+    finally:
+        world.store.thaw()
+
+    until(lambda: held.reload().state is State.succeeded, "the held end is told")
+    until(lambda: not _is_away(world), "the publisher knows that the store is back")
+
+
+def _is_away(world: Any) -> bool:
+    from statuses.engines.celery import adapter
+
+    return adapter.of(world.app).guard.away

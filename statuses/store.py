@@ -156,30 +156,26 @@ class Store:
 
         def heard(reply: Any) -> None:
             if isinstance(reply, redis.exceptions.NoScriptError):
-                reply = self._caught(name, lambda: self._evalsha(name, script_keys, arguments()))
+                self._writing.piggyback(lambda: ("SCRIPT", "LOAD", source.text(name)), _ignore)
+                self._writing.piggyback(lambda: _evaluating(name, script_keys, arguments()), heard_again)
             elif isinstance(reply, _ELSEWHERE):
                 self._leave(reply)
                 self._writing.piggyback(lambda: _evaluating(name, script_keys, _again(arguments(), retry_flag)), heard_again)
-                return
-            heard_again(reply)
+            else:
+                heard_again(reply)
 
         def heard_again(reply: Any) -> None:
-            if isinstance(reply, BaseException):
-                reply = self._caught(name, lambda: _raised([reply]))
+            if isinstance(reply, Exception):
+                try:
+                    with translated(name):
+                        raise reply
+                except Exception as error:
+                    reply = error
+            elif isinstance(reply, BaseException):
+                reply = StoreUnavailable(translated(name).tried, f"it was interrupted by {type(reply).__name__}")
             then(reply)
 
         self._writing.piggyback(lambda: _evaluating(name, script_keys, arguments()), heard)
-
-    @staticmethod
-    def _caught(name: str, ask: Callable[[], Any]) -> Any:
-        """What `ask` gives, or the error that it ends in; an interrupt is one too."""
-        try:
-            with translated(name):
-                return ask()
-        except Exception as error:
-            return error
-        except BaseException as interrupt:
-            return StoreUnavailable(name, f"it was interrupted by {type(interrupt).__name__}")
 
     def tell(self) -> None:
         """Say now what waits to be said with something else. Never raises. One round trip where anything waits."""
@@ -318,6 +314,10 @@ def token() -> bytes:
 _RAISED = (redis.RedisError, OSError, redis.exceptions.RedisClusterException)
 #: After these the server may be found elsewhere: a line that broke, a primary that became a replica.
 _ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
+
+
+def _ignore(_: Any) -> None:
+    """Of a reply that says nothing."""
 
 
 def _again(arguments: Sequence[Any], retry_flag: int) -> list[Any]:

@@ -146,6 +146,16 @@ def test_what_goes_along_to_a_store_that_is_away_hears_that(started: Any, other_
     assert [type(error) for error in heard] == [statuses.StoreUnavailable]
 
 
+def test_a_script_that_the_server_has_lost_goes_along_once_more(started: Any, server: Any) -> None:
+    heard: list[Any] = []
+    _succeed_along(started, heard)
+    redis.Redis.from_url(server.url).script_flush()
+
+    started._store.tell()
+
+    assert (_is_heard(heard), started.reload().state) == (True, State.succeeded)
+
+
 def test_a_forked_child_leaves_to_its_parent_what_was_to_go_along(started: Any) -> None:
     heard: list[Any] = []
     _succeed_along(started, heard)

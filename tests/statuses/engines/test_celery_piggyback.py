@@ -39,10 +39,7 @@ def run_another(world: Any) -> Status:
     return world.ended(world.send(world.tasks.unjson_ignored_result.s(), queue=QUEUE))
 
 
-def test_an_end_is_told_with_the_start_of_the_next_job_as_of_its_own_moment(world: Any, holding: Worker) -> None:
-    hold(world)
-    run_another(world)  # the server knows the script from now on
-    held = hold(world)
+def test_an_end_is_told_with_the_start_of_the_next_job_as_of_its_own_moment(world: Any, held: Status) -> None:
     until(lambda: statuses.server_time() - held.started_at > timedelta(seconds=0.5), "it is held for a while")
 
     another = world.send(world.tasks.gated.s("after a held end"), queue=QUEUE)

@@ -53,6 +53,7 @@ DUTIES = {
 #: What a round did -> the words for it.
 RESULTS = {
     "failed": ngettext_lazy("%(n)s marked failed", "%(n)s marked failed", "count"),
+    "ended": ngettext_lazy("%(n)s marked as ended", "%(n)s marked as ended", "count"),
     "unknown": ngettext_lazy("%(n)s marked unknown", "%(n)s marked unknown", "count"),
     "retried": ngettext_lazy("%(n)s sent again", "%(n)s sent again", "count"),
     "cannot": ngettext_lazy("%(n)s cannot be sent again", "%(n)s cannot be sent again", "count"),

@@ -1,5 +1,8 @@
 """Gives up jobs that nobody runs any more: those whose worker fell silent, and those their engine has forgotten.
 
+Before a started job is given up its engine is asked how it ended: a worker may have died between the two tellings. What the engine
+knows is told then, in place of a lost worker.
+
 A worker that was killed says nothing, so its jobs stay started. A job is given up only when all of this holds: it gave
 heartbeats and has given none for its grace, at two looks so far apart that a living one would have given another in
 between (after an outage of the store, or a machine that slept, every heartbeat is old), no living worker says that it
@@ -9,14 +12,14 @@ runs it, and it is still so in the very step that marks it failed.
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from . import collection, upkeep
+from . import collection, encoding, upkeep
 from .engines import registry
 from .engines.attempts import WORKER_LOST
-from .engines.base import Engine
+from .engines.base import Engine, Outcome
 from .engines.guard import LONGEST_LOOK_SECONDS
 from .engines.heartbeats import EVERY_SECONDS
 from .errors import EngineCannot, StatusesError, StatusNotFound, StoreUnavailable
@@ -32,6 +35,8 @@ T = TypeVar("T")
 CONFIRM_SECONDS = EVERY_SECONDS + 2 * LONGEST_LOOK_SECONDS
 #: A queued job is asked about when it has waited this long: its message may be on its way until then.
 FORGOTTEN_AFTER = timedelta(minutes=5)
+#: Seconds in one look in which engines are asked how jobs ended; what is left over comes with the next.
+ASKING_SECONDS = 30.0
 #: Jobs looked at in one look, of each kind; what is more comes with the next.
 MOST = 10_000
 
@@ -42,27 +47,29 @@ class Reaped:
 
     failed: int = 0
     """Marked failed: their worker is lost."""
+    ended: int = 0
+    """Marked as their engine says that they ended, which their worker did not live to tell."""
     retried: int = 0
-    """Of those, sent again."""
+    """Of the failed, sent again."""
     unknown: int = 0
     """Marked unknown: their engine has forgotten them."""
     silent: int = 0
     """Silent for longer than their grace, to be looked at once more before anything is done."""
     spared: int = 0
-    """As silent, but a living worker says that it runs them (or its engine could not say)."""
+    """As silent, but a living worker says that it runs them (or its engine could not say, or not how they ended)."""
 
     @property
     def changed(self) -> int:
-        """Jobs that were given up."""
-        return self.failed + self.unknown
+        """Jobs that were given up, or whose end was told."""
+        return self.failed + self.ended + self.unknown
 
     @classmethod
     def total(cls, looks: Iterable["Reaped"]) -> "Reaped":
         """What several looks did, and what the last one left."""
-        done, last = [0, 0, 0], cls()
-        for last in looks:
-            done = [done[0] + last.failed, done[1] + last.retried, done[2] + last.unknown]
-        return cls(failed=done[0], retried=done[1], unknown=done[2], silent=last.silent, spared=last.spared)
+        every = [*looks]
+        last = every[-1] if every else cls()
+        done = {name: sum(getattr(look, name) for look in every) for name in ("failed", "ended", "retried", "unknown")}
+        return cls(**done, silent=last.silent, spared=last.spared)
 
 
 class Reaper:
@@ -77,12 +84,12 @@ class Reaper:
     def look(self, *, dry_run: bool = False) -> Reaped:
         """Give up what is lost and was so at an earlier look; the first look alone changes no started job.
         Raises: StoreUnavailable; what was seen before is forgotten then, for the jobs may not have been heard either.
-        Source: one query over heartbeats, the workers of each engine, a script a job; unless it is a dry run one more, that says
-        so (`upkeep`)."""
+        Source: one query over heartbeats, the workers of each engine, of each job that is given up the engine's own word (`Engine.outcome`)
+        and a script; unless it is a dry run one more, that says so (`upkeep`)."""
         try:
             with upkeep.doing(upkeep.REAP, dry_run=dry_run) as did:
                 found = self._look(dry_run)
-                did |= {"failed": found.failed, "unknown": found.unknown, "retried": found.retried}
+                did |= {"failed": found.failed, "ended": found.ended, "unknown": found.unknown, "retried": found.retried}
         except StoreUnavailable:
             self._seen.clear()
             raise
@@ -93,16 +100,21 @@ class Reaper:
         silent = {_key(status): status for status in _silent()}
         self._seen = {key: self._seen.get(key, now) for key in silent}
         runs = _claimed() if silent else Claimed()
-        failed = retried = spared = waiting = 0
+        failed = ended = retried = spared = waiting = 0
+        asked = _Asked(self._monotonic)
         for key, status in silent.items():
             if status.id in runs.ids or status.engine in runs.unsure:
                 spared += 1
             elif now - self._seen[key] < self.confirm_seconds:
                 waiting += 1
+            elif (outcome := asked.outcome(status)) is UNSURE:
+                spared += 1
+            elif outcome is not None:
+                ended += dry_run or _tell(status, outcome)
             elif dry_run or _give_up(status):
                 failed += 1
                 retried += not dry_run and _retry(status)
-        return Reaped(failed=failed, retried=retried, unknown=_forget(dry_run), silent=waiting, spared=spared)
+        return Reaped(failed=failed, ended=ended, retried=retried, unknown=_forget(dry_run), silent=waiting, spared=spared)
 
 
 def _key(status: Status) -> tuple[str, int, datetime | None]:
@@ -153,6 +165,68 @@ def _claimed() -> Claimed:
             logger.exception("engine %s could not name its workers", engine.name)
             unsure.add(engine.name)
     return Claimed(ids=frozenset(ids), unsure=frozenset(unsure))
+
+
+#: What an engine says of a job that it cannot tell of now.
+UNSURE: Final = Outcome(state=State.unknown)
+
+
+class _Asked:
+    """What engines say in one look of how jobs ended. One that could not say it of one job is not asked of the others: it is away."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._until = monotonic() + ASKING_SECONDS
+        self._away: set[str] = set()
+
+    def outcome(self, status: Status) -> Outcome | None:
+        """How it ended; None where its engine knows of no end; UNSURE where it could not say."""
+        engine = registry.get(status.engine)
+        if engine is None or not engine.can_tell_outcome:
+            return None
+        if engine.name in self._away or self._monotonic() > self._until:
+            return UNSURE
+        try:
+            return _keepable(status, engine.outcome(status))
+        except StatusNotFound:
+            return None  # removed meanwhile
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            logger.warning("engine %s could not say how jobs ended, they are spared: %s: %s", engine.name, type(error).__name__, error)
+            self._away.add(engine.name)
+            return UNSURE
+
+
+def _keepable(status: Status, outcome: Outcome | None) -> Outcome | None:
+    """The same, without what the store would refuse: that the job ended counts, and one such job must not keep all others waiting."""
+    if outcome is None:
+        return None
+    try:
+        encoding.dumps([outcome.data, outcome.error], "outcome")
+    except (TypeError, ValueError) as error:
+        logger.warning("how job %s ended is kept without its result: %s", status.id, error)
+        return replace(outcome, data=None, error=None)
+    return outcome
+
+
+def _tell(status: Status, outcome: Outcome) -> bool:
+    """Mark it as its engine says that it ended, unless it has moved on or given a sign of life; whether that changed it."""
+    id, job_name, attempt, silence = status.id, status.job_name, status.attempt, grace(status.job_name)
+    engine = registry.get(status.engine)
+    try:
+        if outcome.state is State.succeeded:
+            status.succeeded(attempt=attempt, sources={State.started}, data=outcome.data, silent_for=silence)
+        else:
+            enter = status.failed if outcome.state is State.failed else status.killed
+            enter(attempt=attempt, sources={State.started}, error=outcome.error, silent_for=silence)
+    except StatusNotFound:
+        return False
+    if status.changed:
+        logger.warning("job %s (%s) is marked %s: so its engine says, its worker did not live to tell", id, job_name, outcome.state)
+        if engine is not None and outcome.state is not State.succeeded:
+            engine.given_up(status)
+    return status.changed
 
 
 def _give_up(status: Status) -> bool:

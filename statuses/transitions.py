@@ -104,9 +104,17 @@ class Transitions:
         self._write(scripts.start, text, _guard(attempt, sources), refuse_killed, alive)
         return self
 
-    def succeeded(self, *, attempt: int | None = None, sources: Collection[str] | None = None, data: object = None) -> Self:
-        """Enter `succeeded`; progress becomes 1.0. `data` is kept where the job saved none, in the same step."""
-        return self._end(State.succeeded, attempt, sources, None, data)
+    def succeeded(
+        self,
+        *,
+        attempt: int | None = None,
+        sources: Collection[str] | None = None,
+        data: object = None,
+        silent_for: timedelta | None = None,
+    ) -> Self:
+        """Enter `succeeded`; progress becomes 1.0. `data` is kept where the job saved none, in the same step.
+        `silent_for`: as `failed` has it."""
+        return self._end(State.succeeded, attempt, sources, None, data, silent_for)
 
     def failed(
         self,
@@ -120,9 +128,16 @@ class Transitions:
         `silent_for`: only where the job gave heartbeats, and none for longer than that, looked at in the same step."""
         return self._end(State.failed, attempt, sources, error, None, silent_for)
 
-    def killed(self, *, attempt: int | None = None, sources: Collection[str] | None = None, error: object = None) -> Self:
-        """Enter `killed`, with an error (see `add_error`) in the same step."""
-        return self._end(State.killed, attempt, sources, error, None)
+    def killed(
+        self,
+        *,
+        attempt: int | None = None,
+        sources: Collection[str] | None = None,
+        error: object = None,
+        silent_for: timedelta | None = None,
+    ) -> Self:
+        """Enter `killed`, with an error (see `add_error`) in the same step. `silent_for`: as `failed` has it."""
+        return self._end(State.killed, attempt, sources, error, None, silent_for)
 
     def unknown(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
         """Enter `unknown`: nobody can tell any more what the job does."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import EngineCannot
+from ..states import State
 
 if TYPE_CHECKING:
     from ..status import Status
@@ -101,6 +102,18 @@ class Schedule:
     """Whether it comes at all at present."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an attempt of a job ended, as its engine keeps it."""
+
+    state: State
+    """`succeeded`, `failed` or `killed`."""
+    data: object = None
+    """Of one that succeeded: what its adapter would have kept of its result (`keep_results`), None for nothing."""
+    error: object = None
+    """Of one that failed or was killed: why, any JSON, as `Status.add_error` takes it; None where the engine does not say."""
+
+
 #: Verb -> what it does, and to what.
 _CONTROLS = {"stop_worker": ("stop", "worker"), "restart_pool": ("restart the pool of", "worker"), "pause_queue": ("pause", "queue")}
 
@@ -126,6 +139,8 @@ class Engine:
     """Whether `queues` knows what waits."""
     can_tell_forgotten: bool = False
     """Whether `forgotten` can tell jobs that the engine no longer has."""
+    can_tell_outcome: bool = False
+    """Whether `outcome` can tell how a job ended: the engine keeps results where this process can read them without taking them away."""
     can_stop_worker: bool = False
     """Whether a worker can be asked to end warmly (`stop_worker`)."""
     can_restart_pool: bool = False
@@ -213,3 +228,11 @@ class Engine:
         """Those of these queued jobs that the engine surely no longer has: it will never start them. Where it is not
         sure it leaves a job out. Raises: EngineCannot where `can_tell_forgotten` is False."""
         raise EngineCannot("*", self.name, "say what was forgotten of", "it does not tell")
+
+    def outcome(self, status: Status) -> Outcome | None:
+        """How the present attempt of a started job ended, which its worker did not live to tell. None: the engine knows of no end of
+        this very attempt: it keeps no result of such jobs, or not any more, will run it again, or what it keeps may be of an attempt
+        before. It takes nothing away from who waits for the result.
+        Raises: EngineCannot where `can_tell_outcome` is False; whatever the engine raises where what keeps its results is away, and
+        TimeoutError where that does not answer: then nobody knows.  Waits at most 5 seconds; one or two round trips of the engine's."""
+        raise EngineCannot(status.id, self.name, "tell the end of", self.why_not("tell_outcome"))

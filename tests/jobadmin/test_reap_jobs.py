@@ -8,7 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from jobadmin.management.commands import reap_jobs
-from statuses import sampling
+from statuses import State, Status, sampling
+from statuses.engines import registry
+from statuses.engines.base import Engine, Outcome
 from statuses.reaper import Reaper
 from statuses.testing import frozen_clock, make_status
 
@@ -38,6 +40,27 @@ def test_the_command_marks_what_was_left_and_says_how_many(store, at_once):
     assert state == "started"
     assert said == "1 job marked failed, 0 marked unknown"
     assert job.reload().is_failed
+
+
+def test_the_command_says_how_many_ended_as_their_engine_says(store, at_once):
+    class Lines(Engine):
+        name = "lines"
+        can_tell_outcome = True
+
+        def outcome(self, status: Status) -> Outcome:
+            return Outcome(state=State.succeeded)
+
+    registry.register(Lines())
+    with frozen_clock() as clock:
+        job = make_status("queued", engine="lines").started("w1", alive=True)
+        clock.tick(timedelta(minutes=3))
+
+        said = [run("--dry-run"), run()]
+
+    registry.unregister("lines")
+    assert said[0] == "0 jobs would be marked failed, 1 would be marked as ended, as their engine says, 0 would be marked unknown"
+    assert said[1] == "0 jobs marked failed, 1 marked as ended, as their engine says, 0 marked unknown"
+    assert job.reload().is_succeeded
 
 
 def test_the_command_has_nothing_to_do_when_all_is_well(store, at_once):

@@ -77,13 +77,16 @@ def notes(client: Client) -> list[str]:
 
 
 def test_each_chore_stands_there_with_where_it_runs_when_it_ran_and_what_it_did(client, clock):
-    died("reap", 30, pid=4711, failed=3, retried=1)
+    died("reap", 30, pid=4711, failed=3, ended=2, retried=1)
     died("clean", 3600, removed=1200)
     clock.tick(20)
 
     said, here = panel(client), socket.gethostname()
 
-    assert re.search(rf"Reaper gives up jobs of lost workers {here} pid 4711 every 30 s .* took .* 3 marked failed, 1 sent again", said)
+    assert re.search(
+        rf"Reaper gives up jobs of lost workers {here} pid 4711 every 30 s .* took .* 3 marked failed, 2 marked as ended, 1 sent again",
+        said,
+    )
     assert re.search(rf"Cleaner .* {here} pid \d+ every 1 h .* took .* 1,200 removed", said)
     assert notes(client) == [] and "Overdue" not in said
 

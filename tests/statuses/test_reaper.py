@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import statuses
-from statuses import Status
+from statuses import State, Status, upkeep
 from statuses.engines import registry
-from statuses.engines.base import Engine, Worker
-from statuses.reaper import CONFIRM_SECONDS, FORGOTTEN_AFTER, Reaper
+from statuses.engines.base import Engine, Outcome, Worker
+from statuses.reaper import ASKING_SECONDS, CONFIRM_SECONDS, FORGOTTEN_AFTER, Reaped, Reaper
 from statuses.testing import FrozenClock, frozen_clock, make_status
 
 SILENCE = timedelta(seconds=121)
@@ -59,16 +59,30 @@ class Lines(Engine):
     can_retry = True
     has_workers = True
     can_tell_forgotten = True
+    can_tell_outcome = True
 
     def __init__(self) -> None:
         self.running: Callable[[], list[Worker]] = list
         self.lost: set[str] = set()
+        self.ends: dict[str, Outcome] = {}
+        self.asked: list[str] = []
+        self.vain: list[str] = []
+        self.is_away = False
 
     def workers(self) -> list[Worker]:
         return self.running()
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         return [status for status in waiting if status.id in self.lost]
+
+    def outcome(self, status: Status) -> Outcome | None:
+        self.asked.append(status.id)
+        if self.is_away:
+            raise TimeoutError("its backend does not answer")
+        return self.ends.get(status.id)
+
+    def given_up(self, status: Status) -> None:
+        self.vain.append(status.id)
 
     def retry(self, status: Status, by: str | None = None) -> Status:
         return status.requeued()
@@ -251,6 +265,157 @@ def test_a_lost_job_that_was_asked_to_die_is_not_sent_again(server_url, time, re
     assert job.reload().is_failed
 
 
+SUCCEEDED = Outcome(state=State.succeeded, data={"result": 42})
+FAILED = Outcome(state=State.failed, error={"class": "ValueError", "message": "no rows"})
+
+
+def test_a_job_whose_engine_knows_how_it_ended_ends_so(time, reaper, engine):
+    ended, broke, killed, lost = (started() for _ in range(4))
+    engine.ends = {ended.id: SUCCEEDED, broke.id: FAILED, killed.id: Outcome(state=State.killed)}
+    time.pass_(SILENCE.total_seconds())
+
+    found = reap(reaper, time)
+
+    assert (found.ended, found.failed, found.changed) == (3, 1, 4)
+    assert [job.reload().state for job in (ended, broke, killed, lost)] == ["succeeded", "failed", "killed", "failed"]
+    assert (ended.data, ended.progress, ended.errors) == ({"result": 42}, 1.0, [])
+    assert (broke.error_summary, lost.error_group) == ("ValueError: no rows", "WorkerLost")
+    assert sorted(engine.vain) == sorted([broke.id, killed.id, lost.id])
+
+
+def test_what_a_job_saved_itself_is_kept_in_place_of_the_result(time, reaper, engine):
+    job = started()
+    job.save({"rows": 7})
+    engine.ends = {job.id: SUCCEEDED}
+    time.pass_(SILENCE.total_seconds())
+
+    reap(reaper, time)
+
+    assert (job.reload().state, job.data) == ("succeeded", {"rows": 7})
+
+
+def test_a_result_that_cannot_be_kept_holds_up_neither_its_job_nor_others(time, reaper, engine, caplog):
+    odd, lost = started(), started()
+    engine.ends = {odd.id: Outcome(state=State.succeeded, data={1, 2})}
+    time.pass_(SILENCE.total_seconds())
+
+    found = reap(reaper, time)
+
+    assert (found.ended, found.failed, odd.reload().state, odd.data) == (1, 1, "succeeded", None)
+    assert f"how job {odd.id} ended is kept without its result" in caplog.text
+    assert lost.reload().is_failed
+
+
+def test_a_job_that_ended_is_not_sent_again_however_it_ended(server_url, time, reaper, engine):
+    statuses.configure(url=server_url, namespace="ended", reap_retries={"*": 3})
+    jobs = [started(), started()]
+    engine.ends = {jobs[0].id: SUCCEEDED, jobs[1].id: FAILED}
+    time.pass_(SILENCE.total_seconds())
+
+    found = reap(reaper, time)
+
+    assert (found.ended, found.retried) == (2, 0)
+    assert [(job.reload().state, job.attempt) for job in jobs] == [("succeeded", 0), ("failed", 0)]
+
+
+def test_an_engine_that_cannot_say_how_jobs_ended_spares_them_and_is_asked_once_a_look(time, reaper, engine):
+    jobs = [started(), started()]
+    engine.is_away = True
+    time.pass_(SILENCE.total_seconds())
+
+    while_away = reap(reaper, time)
+    asked, states = len(engine.asked), [job.reload().state for job in jobs]
+    engine.is_away = False
+    engine.ends = {jobs[0].id: SUCCEEDED}
+    after = reaper.look()
+
+    assert (while_away.spared, while_away.changed, asked, states) == (2, 0, 1, ["started", "started"])
+    assert (after.ended, after.failed, after.spared) == (1, 1, 0)
+
+
+def test_engines_are_asked_for_so_long_in_one_look_and_the_rest_comes_with_the_next(time, reaper, engine, monkeypatch):
+    for _ in range(3):
+        started()
+    time.pass_(SILENCE.total_seconds())
+    slow = engine.outcome
+
+    def outcome(status: Status) -> Outcome | None:
+        time.here += ASKING_SECONDS + 1
+        return slow(status)
+
+    monkeypatch.setattr(engine, "outcome", outcome)
+
+    looks = [reap(reaper, time), reaper.look()]
+
+    assert [(look.failed, look.spared) for look in looks] == [(1, 2), (1, 1)]
+
+
+def test_a_job_is_not_asked_about_before_it_would_be_given_up(time, reaper, engine):
+    silent, runs = started(), started()
+    engine.running = lambda: [Worker(name="w1", running=[runs.id])]
+    time.pass_(SILENCE.total_seconds())
+
+    reaper.look()
+    early = list(engine.asked)
+    time.pass_(CONFIRM_SECONDS)
+    reaper.look()
+
+    assert (early, engine.asked) == ([], [silent.id])
+
+
+def test_a_heartbeat_in_the_last_moment_wins_over_what_the_engine_says(time, reaper, engine, monkeypatch):
+    jobs = {end: started() for end in (State.succeeded, State.failed, State.killed)}
+    ends = {job.id: Outcome(state=end) for end, job in jobs.items()}
+    time.pass_(SILENCE.total_seconds())
+
+    def outcome(status: Status) -> Outcome | None:
+        statuses.at(status.id).heartbeat()
+        return ends[status.id]
+
+    monkeypatch.setattr(engine, "outcome", outcome)
+
+    assert reap(reaper, time).changed == 0
+    assert all(job.reload().is_started for job in jobs.values())
+
+
+def test_an_end_is_not_told_of_an_attempt_that_began_meanwhile(time, reaper, engine, monkeypatch):
+    job = started()
+    time.pass_(SILENCE.total_seconds())
+
+    def outcome(status: Status) -> Outcome | None:
+        statuses.at(job.id).started("w2", alive=True)
+        return SUCCEEDED
+
+    monkeypatch.setattr(engine, "outcome", outcome)
+
+    assert reap(reaper, time).changed == 0
+    assert (job.reload().state, job.attempt, job.data) == ("started", 1, None)
+
+
+def test_an_engine_that_cannot_tell_is_not_asked(time, reaper, engine):
+    engine.can_tell_outcome = False
+    job = started()
+    time.pass_(SILENCE.total_seconds())
+
+    assert reap(reaper, time).failed == 1
+    assert (engine.asked, job.reload().error_group) == ([], "WorkerLost")
+    with pytest.raises(statuses.EngineCannot, match=r"lines cannot tell the end of job .*: it has no means to"):
+        Engine.outcome(engine, job)
+
+
+def test_upkeep_and_the_sum_of_looks_tell_of_ends(time, reaper, engine):
+    job = started()
+    engine.ends = {job.id: SUCCEEDED}
+    time.pass_(SILENCE.total_seconds())
+
+    looks = [reaper.look()]
+    time.pass_(CONFIRM_SECONDS)
+    looks.append(reaper.look())
+
+    assert Reaped.total(looks) == Reaped(ended=1)
+    assert [chore.did for chore in upkeep.chores() if chore.chore == upkeep.REAP] == [{"ended": 1}]
+
+
 def test_a_job_its_engine_has_forgotten_becomes_unknown(time, reaper, engine):
     gone, waits = make_status("queued", engine="lines"), make_status("queued", engine="lines")
     young = make_status("queued", engine="other")
@@ -264,16 +429,16 @@ def test_a_job_its_engine_has_forgotten_becomes_unknown(time, reaper, engine):
 
 
 def test_a_dry_run_changes_nothing_and_says_the_same(time, reaper, engine):
-    job, waits = started(), make_status("queued", engine="lines")
-    engine.lost = {waits.id}
+    job, ended, waits = started(), started(), make_status("queued", engine="lines")
+    engine.lost, engine.ends = {waits.id}, {ended.id: SUCCEEDED}
     time.pass_(FORGOTTEN_AFTER.total_seconds())
 
     reaper.look(dry_run=True)
     time.pass_(CONFIRM_SECONDS)
     found = reaper.look(dry_run=True)
 
-    assert (found.failed, found.unknown) == (1, 1)
-    assert (job.reload().state, waits.reload().state) == ("started", "queued")
+    assert (found.failed, found.ended, found.unknown) == (1, 1, 1)
+    assert [each.reload().state for each in (job, ended, waits)] == ["started", "started", "queued"]
 
 
 def test_two_reapers_do_no_harm(time):

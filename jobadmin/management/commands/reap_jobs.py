@@ -1,5 +1,5 @@
-"""``reap_jobs``: marks failed what a lost worker left started, and unknown what an engine has forgotten; and, as it runs all
-the time, samples how deep the queues are."""
+"""``reap_jobs``: marks failed what a lost worker left started, unless its engine knows how it ended, and unknown what an engine has
+forgotten; and, as it runs all the time, samples how deep the queues are."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
@@ -29,8 +29,9 @@ class Command(BaseCommand):
 
     help = (
         "Give up jobs that nobody runs any more. A started job whose heartbeats stopped for longer than its grace (setting REAP_AFTER) is "
-        "looked at again after 25 seconds; if it is as silent then, and no living worker says that it runs it, it is marked failed "
-        "(WorkerLost), and sent again as REAP_RETRIES allows. Queued jobs that their engine no longer has become unknown. "
+        "looked at again after 25 seconds; if it is as silent then, and no living worker says that it runs it, it is marked as its engine "
+        "says that it ended; where that knows of no end, failed (WorkerLost), and sent again as REAP_RETRIES allows. Queued jobs that "
+        "their engine no longer has become unknown. "
         "At most once a minute it also writes down how many jobs wait in each queue, for the chart of the last 30 days."
     )
 
@@ -78,11 +79,13 @@ class Command(BaseCommand):
 def _words(found: Reaped, dry_run: bool) -> str:
     would = "would be " if dry_run else ""
     parts = [f"{_jobs(found.failed)} {would}marked failed"]
+    if found.ended:
+        parts.append(f"{count(found.ended)} {would}marked as ended, as their engine says")
     if found.retried:
         parts.append(f"{count(found.retried)} sent again")
     parts.append(f"{count(found.unknown)} {would}marked unknown")
     if found.spared:
-        parts.append(f"{count(found.spared)} silent, but said to run by their worker")
+        parts.append(f"{count(found.spared)} silent, but said to run by their worker, or their engine could not be asked")
     if found.silent:
         parts.append(f"{count(found.silent)} silent since the last look only")
     return ", ".join(parts)

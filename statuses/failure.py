@@ -78,11 +78,39 @@ def class_name(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
+def of_traceback(text: str, name: str = "", message: str = "") -> object:
+    """An error of which its traceback alone was kept, as a text, in the shape of one that was seen. `name` and `message` of its class,
+    where they are known besides; else they are read from the text, and one that is no traceback stays what it is."""
+    text = text.strip()
+    places = list(_FRAME.finditer(text))
+    if not places and not name:
+        return text
+    said = _SAID.search(text, places[-1].end() if places else 0)
+    if said is not None:
+        name, message = name or said["name"], message or (said["message"] or "").strip()
+    return {
+        "class": name or "Exception",
+        "message": _cut(message, MESSAGE_LENGTH),
+        "traceback": text if len(text) <= TRACEBACK_LENGTH else "…" + text[-TRACEBACK_LENGTH:],
+        "frames": [_frame(place) for place in places[-FRAMES:]],
+    }
+
+
+#: A place in the text of a traceback, with its line of code, and what was raised there.
+_FRAME = re.compile(r'^ +File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<function>.+)(?:\n {4,}(?P<code>\S.*))?', re.MULTILINE)
+_SAID = re.compile(r"^(?P<name>[\w.<>]+)(?:: (?P<message>[\s\S]*))?", re.MULTILINE)
+
+
+def _frame(place: re.Match[str]) -> dict[str, Any]:
+    file = place["file"]
+    return {"file": file, "line": int(place["line"]), "function": place["function"], "code": place["code"] or "", "own": is_own(file)}
+
+
 def _of_exception(error: BaseException) -> dict[str, Any]:
     trace = _trace(error)
     return {
         "class": class_name(type(error)),
-        "message": _cut(_message(error), MESSAGE_LENGTH),
+        "message": _cut(message_of(error), MESSAGE_LENGTH),
         "traceback": trace if len(trace) <= TRACEBACK_LENGTH else "…" + trace[-TRACEBACK_LENGTH:],
         "frames": _frames(error.__traceback__),
         "at": datetime.now(UTC).isoformat(),
@@ -96,7 +124,8 @@ def _trace(error: BaseException) -> str:
         return f"(its traceback could not be made: {type(broken).__name__})"
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """What it says of itself."""
     try:
         return str(error)
     except Exception as broken:

@@ -201,6 +201,15 @@ def requeue(status: Status, attempt: int, error: object = None, scheduled: bool 
     return attempt + 1
 
 
+def handed_out_before(status: Status) -> bool:
+    """Whether an attempt before ran by the same message, and not to an end after which its engine sends that again: what the engine keeps
+    under its id may be of that one. For engines whose results say no moment.  One round trip."""
+    return any(
+        attempt.provider_job_id == status.provider_job_id and (attempt.state is not State.failed or attempt.error_group == WORKER_LOST)
+        for attempt in status.prior_attempts
+    )
+
+
 def result_data(result: Any, encode: calls.Encode) -> dict[str, Any] | None:
     """What is kept of a result: `{"result": ...}`, with `"not_kept"` saying why where only its repr is; None for None."""
     if result is None:

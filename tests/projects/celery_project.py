@@ -50,6 +50,11 @@ def send(task: str, *args: Any, to: str = "main", later: float = 0, retries: int
         return tasks[task, retries].apply_async(args, kwargs, queue=to, countdown=later or None).id
 
 
+def is_over(id: str) -> bool:
+    """Whether Celery itself says that the task has ended."""
+    return app.AsyncResult(id).ready()
+
+
 def send_expired(name: str) -> str:
     """Send a task that is too late by the time it is met."""
     return tasks["count", 0].apply_async((name,), queue="main", expires=datetime.now(UTC) - timedelta(seconds=5)).id

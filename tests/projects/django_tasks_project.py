@@ -106,6 +106,11 @@ def gated(gate: str) -> str:
 
 
 @task
+def fails_at(gate: str) -> None:
+    work.fails_at(gate)
+
+
+@task
 def cooperative(gate: str) -> None:
     work.cooperative(gate)
 
@@ -168,6 +173,11 @@ def send_unknown() -> str:
         id = send("add", 1, 1)
         apps.get_model("django_tasks_database", "DBTaskResult").objects.filter(id=id).update(task_path=f"{__name__}.gone")
     return id
+
+
+def is_over(id: str) -> bool:
+    """Whether its backend says that the task has ended."""
+    return add.get_backend().get_result(id).is_finished
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import GroupCallbacks
 from dramatiq.rate_limits.backends import RedisBackend
+from dramatiq.results import Results
+from dramatiq.results.backends import RedisBackend as ResultsBackend
 
 import statuses
 from statuses.engines import dramatiq as tracking
@@ -31,6 +33,8 @@ class Broker(RedisBroker):
 _soon = {"heartbeat_timeout": 1000, "maintenance_chance": 1_000_000} if os.environ.get("TEST_HANDED_OUT_AGAIN") else {}
 broker = Broker(client=client, **_soon)
 broker.add_middleware(GroupCallbacks(RedisBackend(client=client)))
+results = ResultsBackend(client=client)
+broker.add_middleware(Results(backend=results, store_results=True))
 dramatiq.set_broker(broker)
 statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=soon.SECONDS, connect_timeout_seconds=soon.SECONDS)
 tracking.install(broker, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "0.5")))
@@ -40,6 +44,9 @@ actors = {
 }
 for name in filter(None, os.environ.get("TEST_QUEUE", "").split(",")):
     broker.declare_queue(name)
+
+#: Those that `send` sent, by their id.
+sent: dict[str, Any] = {}
 
 READY = "Worker process is ready for action"
 
@@ -76,7 +83,14 @@ def send(task: str, *args: Any, to: str = "main", later: float = 0, retries: int
     actor = actors[task]
     message = actor.message_with_options(args=args, kwargs=kwargs, max_retries=retries).copy(queue_name=to)
     with tracking.as_user(user):
-        return broker.enqueue(message, delay=int(later * 1000) or None).message_id
+        message = broker.enqueue(message, delay=int(later * 1000) or None)
+    sent[message.message_id] = message
+    return message.message_id
+
+
+def is_over(id: str) -> bool:
+    """Whether a result is kept, or an error; of a message that was sent from here."""
+    return bool(client.exists(results.build_message_key(sent[id])))
 
 
 def send_piped(first: int, second: int) -> str:

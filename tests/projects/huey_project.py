@@ -6,6 +6,7 @@ from typing import Any
 
 import redis
 from huey import CancelExecution, RedisHuey, group
+from huey.constants import EmptyData
 from huey.exceptions import RetryTask
 
 import statuses
@@ -95,6 +96,13 @@ def send_with(task: str, *args: Any, **options: Any) -> str:
     found = tasks["main"][task].task_class(args, {}, **options)
     huey.enqueue(found)
     return found.id
+
+
+def is_over(id: str) -> bool:
+    """Whether the Huey that was used last has kept a result, or an error."""
+    engine = registry.get("huey")
+    assert isinstance(engine, tracking.Huey)
+    return engine.huey.get_raw(id, peek=True) is not EmptyData
 
 
 def send_expired(name: str) -> str:

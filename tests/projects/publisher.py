@@ -17,6 +17,7 @@ from unittest import mock
 import statuses
 from statuses import presence, store
 from statuses.engines import registry
+from statuses.engines.base import Outcome
 from statuses.reaper import Reaped, Reaper
 
 
@@ -61,11 +62,19 @@ def control(verb: str, name: str) -> Any:
     return getattr(engine, verb)(name)
 
 
-def reap(stale_seconds: float) -> Reaped:
-    """A look of the reaper, which runs where the dashboard does; the grace is twice as long."""
-    stale_after = timedelta(seconds=stale_seconds)
-    if store.current().config.stale_after != stale_after:
-        store.use(dataclasses.replace(store.current().config, stale_after=stale_after))
+def outcome(engine: str, id: str) -> Outcome | None:
+    """How the job ended as its engine says, which the reaper asks it."""
+    found = registry.get(engine)
+    assert found is not None and found.can_tell_outcome
+    return found.outcome(statuses.at(id))
+
+
+def reap(stale_seconds: float, retries: int = 0) -> Reaped:
+    """A look of the reaper, which runs where the dashboard does; the grace is twice as long. `retries`: how often a job is sent again."""
+    stale_after, present = timedelta(seconds=stale_seconds), store.current().config
+    wanted = dataclasses.replace(present, stale_after=stale_after, reap_retries={"*": retries} if retries else {})
+    if (present.stale_after, dict(present.reap_retries)) != (wanted.stale_after, dict(wanted.reap_retries)):
+        store.use(wanted)
     with mock.patch.object(presence, "ALIVE_FOR", 2 * stale_after), contextlib.ExitStack() as patched:
         if "statuses.engines.rq.engine" in sys.modules:
             patched.enter_context(mock.patch("statuses.engines.rq.engine.SILENT_SECONDS", 2 * stale_seconds))

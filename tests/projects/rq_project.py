@@ -164,6 +164,11 @@ def state_in_rq(id: str) -> str:
     return Job.fetch(id, connection=connection).get_status().value
 
 
+def is_over(id: str) -> bool:
+    """Whether RQ itself says that the job has ended."""
+    return state_in_rq(id) in ("finished", "failed")
+
+
 def control(verb: str, name: str) -> Any:
     """What the page's buttons do to a worker or a queue."""
     engine = registry.get("rq")

@@ -16,7 +16,7 @@ import pytest
 
 import statuses
 from statuses import EngineCannot, Status
-from statuses.engines.base import Worker
+from statuses.engines.base import Outcome, Worker
 from tests import nursery
 from tests.servers import ROOT, Server, until
 
@@ -212,11 +212,15 @@ class Project:
         """The process of the task that stands at the gate."""
         return int(self.gates.get(f"pid:{gate}") or 0)
 
-    def reaped(self, status: Status, seconds: float = 20) -> Status:
-        """The status once it has ended, by the reaper at the latest."""
+    def outcome(self, status: Status) -> Outcome | None:
+        """How its engine says that it ended, as the reaper asks it."""
+        return self.ask("outcome", self.name, status.id)
+
+    def reaped(self, status: Status, seconds: float = 20, retries: int = 0) -> Status:
+        """The status once it has ended, by the reaper at the latest; `retries`: how often that sends a job again."""
 
         def over() -> bool:
-            self.ask("reap", 1.0)
+            self.ask("reap", 1.0, retries)
             return status.reload().is_ended
 
         until(over, f"{status.id} is given up, it is {status.reload().state}", seconds)

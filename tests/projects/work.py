@@ -62,6 +62,11 @@ def gated(gate: str) -> str:
     return "through"
 
 
+def fails_at(gate: str) -> NoReturn:
+    gated(gate)
+    raise ValueError(f"failed at {gate}")
+
+
 def cooperative(gate: str) -> None:
     """Looks whether it shall die at every step."""
     job = statuses.current()
@@ -89,7 +94,7 @@ def take(thing: Any) -> str:
     return type(thing).__name__
 
 
-ALL = (add, count, read_book, fail, fail_first, gated, cooperative, with_progress, with_big_result, take)
+ALL = (add, count, read_book, fail, fail_first, gated, fails_at, cooperative, with_progress, with_big_result, take)
 
 presence.EVERY_SECONDS = float(os.environ.get("TEST_PRESENCE", presence.EVERY_SECONDS))
 if os.environ.get("TEST_RECORD"):

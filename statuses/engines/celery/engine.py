@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import kombu.exceptions
 from celery.utils import uuid
@@ -17,9 +17,10 @@ from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
 from .. import attempts
-from ..base import Engine, Queue, Schedule, Worker
+from ..answering import Asker
+from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..reporting import queue_of, worker_of
-from . import planned, publishing, schedules
+from . import outcomes, planned, publishing, schedules
 from .adapter import Adapter
 from .broker import Broker
 from .messages import USER
@@ -47,6 +48,7 @@ class Celery(Engine):
     can_stop_worker = True
     can_restart_pool = True
     can_pause_queue = True
+    reasons: ClassVar = {"tell_outcome": "its app has no result backend, or one whose results only who sent the task can read"}
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
@@ -54,6 +56,12 @@ class Celery(Engine):
         self.name = adapter.engine_name
         self._silent: dict[str, float] = {}
         self._broker = Broker(adapter.app)
+        self._asker = Asker()
+
+    @property
+    def can_tell_outcome(self) -> bool:  # ty: ignore[incompatible-property-override]
+        """Where its app has a result backend that this process can read."""
+        return outcomes.can_be_asked(self.app)
 
     def kill(self, status: Status) -> None:
         """Kill the pool process that runs the job (SIGKILL). Prefork alone has one process a job.
@@ -224,6 +232,17 @@ class Celery(Engine):
         if lengths is None or lengths.held:
             return []
         return [status for status in waiting if lengths.waiting.get(status.queue or "") == 0]
+
+    def outcome(self, status: Status) -> Outcome | None:
+        """What the result backend keeps of its task, if it was done after the attempt began. With `ignore_result`, or once the result
+        has expired (`result_expires`), nobody knows."""
+        if not self.can_tell_outcome:
+            raise self._cannot(status, "tell the end of", self.why_not("tell_outcome"))
+        task_id, since = status.provider_job_id, status.started_at
+        if not task_id or since is None:
+            return None
+        backend = self.app.backend  # each thread has its own, with connections: not one more for every question
+        return self._asker.ask(lambda: outcomes.outcome(self.adapter, backend, task_id, since))
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)

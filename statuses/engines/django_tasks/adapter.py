@@ -162,10 +162,15 @@ class Adapter:
             )
         if str(task_result.status) == "SUCCESSFUL":
             run.end(State.succeeded, result=task_result.return_value)
-        elif task_result.errors and task_result.errors[-1].exception_class_path == _KILLED:
+        elif was_killed(task_result):
             run.end(State.killed)
         else:
-            run.end(State.failed, error=_error(task_result))
+            run.end(State.failed, error=error_of(task_result))
+
+
+def was_killed(result: Any) -> bool:
+    """Whether it failed because it was asked to die."""
+    return bool(result.errors) and result.errors[-1].exception_class_path == _KILLED
 
 
 def _parameters(task: Any) -> Callable[..., Any]:
@@ -179,7 +184,7 @@ def _options(task: Any) -> dict[str, Any]:
     return {**found, **({"run_after": run_after} if run_after else {})}
 
 
-def _error(result: Any) -> object:
+def error_of(result: Any) -> object:
     """Why it failed: the exception itself where the backend is handling it, else what the result keeps of it."""
     kept = result.errors[-1] if result.errors else None
     handled = sys.exc_info()[1]
@@ -187,10 +192,7 @@ def _error(result: Any) -> object:
         return handled
     if handled is not None and f"{type(handled).__module__}.{type(handled).__qualname__}" == kept.exception_class_path:
         return handled
-    lines = kept.traceback.strip().splitlines()
-    name = kept.exception_class_path.removeprefix("builtins.")
-    message = lines[-1].partition(": ")[2] if lines else ""
-    return {"class": name, "message": message, "traceback": kept.traceback, "frames": []}
+    return failure.of_traceback(kept.traceback, kept.exception_class_path.removeprefix("builtins."))
 
 
 #: The status for which a task is enqueued here, and which needs no new one.

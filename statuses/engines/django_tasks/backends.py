@@ -28,6 +28,15 @@ def backend_of(alias: str | None) -> Any:
     return None
 
 
+def any_gives_results() -> bool:
+    """Whether a backend of the project can be asked for results. Never raises."""
+    try:
+        found = [backend_of(alias) for alias in getattr(settings, "TASKS", {"default": {}})]
+    except Exception:  # the project's mistake, and its own checks say so
+        return False
+    return any(backend is not None and backend.supports_get_result for backend in found)
+
+
 def only_database() -> bool:
     """Whether all that waits in this project waits in the database, whose workers tell of themselves. Never raises."""
     if not apps.apps_ready or not apps.is_installed("django_tasks_db"):

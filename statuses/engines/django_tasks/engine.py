@@ -14,10 +14,12 @@ from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
 from .. import attempts
-from ..base import Queue, Worker
+from ..answering import Asker
+from ..base import Outcome, Queue, Worker
 from ..reporting import Ordered, queue_of, worker_of
 from .adapter import Adapter, sending_again
-from .backends import backend_of, database, depths, failed_unheard, only_database, queue_names
+from .backends import any_gives_results, backend_of, database, depths, failed_unheard, only_database, queue_names
+from .outcomes import outcome_of
 from .presence import ALL_QUEUES
 
 #: States a retry may leave: the job is over, or nobody knows.
@@ -34,6 +36,7 @@ class DjangoTasks(Ordered):
     renews_id = True
     can_tell_forgotten = True
     reasons: ClassVar = {
+        "tell_outcome": "none of its backends gives results (supports_get_result)",
         "stop_worker": _UNTOLD,
         "restart_pool": "its workers have no pool: each runs one job after the other in itself",
         "pause_queue": _UNTOLD,
@@ -42,7 +45,13 @@ class DjangoTasks(Ordered):
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
         self.name = adapter.tracker.name
+        self._asker = Asker()
         self.has_workers = self.has_queues = self.can_stop_worker = self.can_pause_queue = only_database()
+
+    @property
+    def can_tell_outcome(self) -> bool:  # ty: ignore[incompatible-property-override]
+        """Where a backend of the project gives results."""
+        return any_gives_results()
 
     def retry(self, status: Status, by: str | None = None) -> Status:
         """Enqueue the call again, as another result of its backend. Raises: EngineCannot when the call was not kept whole,
@@ -83,13 +92,24 @@ class DjangoTasks(Ordered):
         return [status for status in waiting if self._is_forgotten(status)]
 
     def _is_forgotten(self, status: Status) -> bool:
-        backend = backend_of(((status.call or {}).get("options") or {}).get("backend"))
+        backend = _backend_of(status)
         if backend is None or not backend.supports_get_result or not status.provider_job_id:
             return False
         try:
             return bool(backend.get_result(status.provider_job_id).is_finished)
         except Exception as error:
             return type(error).__name__ == "TaskResultDoesNotExist" or failed_unheard(status.provider_job_id)
+
+    def outcome(self, status: Status) -> Outcome | None:
+        """What its backend keeps of its result, if that was finished after the attempt began; backends that cannot be asked know nothing.
+        One query of the backend."""
+        if not self.can_tell_outcome:
+            raise self._cannot(status, "tell the end of", self.why_not("tell_outcome"))
+        backend = _backend_of(status)
+        result_id, since = status.provider_job_id, status.started_at
+        if backend is None or not backend.supports_get_result or not result_id or since is None:
+            return None
+        return self._asker.ask(lambda: outcome_of(backend, result_id, since, self.adapter.tracker))
 
     def workers(self) -> list[Worker]:
         """Who runs `db_worker`, as they reported themselves, at most 10 s ago; the lost ones of the last day too.
@@ -114,6 +134,10 @@ class DjangoTasks(Ordered):
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+def _backend_of(status: Status) -> Any:
+    return backend_of(((status.call or {}).get("options") or {}).get("backend"))
 
 
 def _worker(report: presence.Report, names: frozenset[str]) -> Worker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from dramatiq.message import Message, generate_unique_id
 
@@ -12,9 +12,11 @@ from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
 from .. import attempts
-from ..base import Queue, Worker
+from ..answering import Asker
+from ..base import Outcome, Queue, Worker
 from ..reporting import Ordered, queue_of, worker_of
 from ..tracker import Tracker
+from . import outcomes
 from .messages import USER, write
 from .middleware import told_already
 
@@ -36,13 +38,20 @@ class Dramatiq(Ordered):
     restarts_anew = True
     can_pause_queue = True
     acts_on_siblings = True
+    reasons: ClassVar = {"tell_outcome": "its broker has no Results middleware"}
 
     def __init__(self, broker: Any, tracker: Tracker) -> None:
         self.broker = broker
         self.tracker = tracker
         self.name = tracker.name
+        self._asker = Asker()
         #: Redis alone is asked for depths: what RabbitMQ has takes a channel and a passive declaration a queue.
         self._tells_depths = hasattr(broker, "client") and hasattr(broker, "namespace")
+
+    @property
+    def can_tell_outcome(self) -> bool:  # ty: ignore[incompatible-property-override]
+        """Where its broker has the Results middleware."""
+        return outcomes.results_of(self.broker) is not None
 
     def retry(self, status: Status, by: str | None = None) -> Status:
         """Send the call again as a new message, with its options and the rest of its pipeline, as the next attempt.
@@ -102,6 +111,17 @@ class Dramatiq(Ordered):
 
         found = self.tracker.guard.run("asking for the depth of queues", depths) if self._tells_depths else None
         return [queue_of(self.name, name, depth, paused) for name, depth in zip(names, found or [None] * len(names), strict=True)]
+
+    def outcome(self, status: Status) -> Outcome | None:
+        """What the Results middleware keeps of its message, of actors with `store_results`, until that expires (`result_ttl`). It says no
+        moment: where the message was handed out more than once nobody knows of which time it is."""
+        backend = outcomes.results_of(self.broker)
+        if backend is None:
+            raise self._cannot(status, "tell the end of", self.why_not("tell_outcome"))
+        if not status.provider_job_id or attempts.handed_out_before(status):
+            return None
+        message = outcomes.message_of(status)
+        return self._asker.ask(lambda: outcomes.outcome(backend, message, self.tracker))
 
     def _who_hears(self, worker: Worker) -> str | None:
         # The whole command ends or is renewed. Of its processes one hears it, always the same: two signals would end the jobs.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from huey.api import Task
 from huey.exceptions import HueyException
@@ -13,10 +13,11 @@ from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
 from .. import attempts
-from ..base import Queue, Schedule, Worker
+from ..answering import Asker
+from ..base import Outcome, Queue, Schedule, Worker
 from ..reporting import Ordered, queue_of, worker_of
 from ..tracker import Tracker
-from . import schedules
+from . import outcomes, schedules
 from .adapter import told_already
 from .messages import retry_id, task_of
 
@@ -38,11 +39,14 @@ class Huey(Ordered):
     can_restart_pool = True
     restarts_anew = True
     can_pause_queue = True
+    reasons: ClassVar = {"tell_outcome": "this Huey keeps no results (results=False)"}
 
     def __init__(self, huey: Any, tracker: Tracker) -> None:
         self.huey = huey
         self.tracker = tracker
         self.name = tracker.name
+        self.can_tell_outcome = bool(huey.results)
+        self._asker = Asker()
 
     def retry(self, status: Status, by: str | None = None) -> Status:
         """Send the call again as a new task, with its options and the tasks that follow it, as the next attempt.
@@ -86,6 +90,17 @@ class Huey(Ordered):
         """Huey's one queue. One question to its storage, one to the store."""
         depth = self.tracker.guard.run("asking for the depth of Huey's queue", self.huey.pending_count)
         return [queue_of(self.name, self.huey.name, depth, pauses.paused(self.name))]
+
+    def outcome(self, status: Status) -> Outcome | None:
+        """What Huey's storage keeps of its task: a final error, or a result, which it leaves there. Of a task that returned None there is
+        none, unless the Huey has `store_none`; nor of a periodic one, or where somebody has taken it. Huey says no moment: where the task
+        ran before under its id, otherwise than to be retried for its error, nobody knows of which time it is."""
+        if not self.can_tell_outcome:
+            raise self._cannot(status, "tell the end of", self.why_not("tell_outcome"))
+        task_id = status.provider_job_id
+        if not task_id or attempts.handed_out_before(status):
+            return None
+        return self._asker.ask(lambda: outcomes.outcome(self.huey, task_id, self.tracker))
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)

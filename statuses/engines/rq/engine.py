@@ -21,9 +21,10 @@ from rq.utils import as_text, decode_redis_hash, utcparse
 from statuses import EngineCannot, State, Status
 
 from .. import attempts
-from ..base import Engine, Queue, Schedule, Worker
+from ..answering import Asker
+from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..tracker import Tracker
-from . import schedules
+from . import outcomes, schedules
 from .job import Job
 from .marks import FIELD, PID_FIELD, Mark, read
 
@@ -54,6 +55,7 @@ class RQ(Engine):
     has_workers = True
     has_queues = True
     can_tell_forgotten = True
+    can_tell_outcome = True
     has_schedules = True
     can_stop_worker = True
     can_pause_queue = True
@@ -64,6 +66,7 @@ class RQ(Engine):
         self.tracker = tracker
         self.name = tracker.name
         self._connection = connection
+        self._asker = Asker()
 
     def connection(self, queue: str | None = None) -> Redis:
         """RQ's Redis: the one given to `install`, or django-rq's for this queue. Raises: LookupError without either."""
@@ -338,6 +341,19 @@ class RQ(Engine):
                 known = self._status_ids(ids, connection, still=True)
                 found += [status for status, id in zip(batch, ids, strict=True) if id and known.get(id) != status.id]
         return found
+
+    def outcome(self, status: Status) -> Outcome | None:
+        """What RQ keeps of its job, if that ended after the attempt began. Once RQ has forgotten the job (`result_ttl`, `failure_ttl`)
+        nobody knows.  Two round trips."""
+        since = status.started_at
+        if since is None or not status.provider_job_id:
+            return None
+
+        def read() -> Outcome | None:
+            job = self._fetch(status)
+            return outcomes.outcome(job, since, self.tracker) if job is not None else None
+
+        return self._asker.ask(read)
 
     def _connections(self) -> list[Redis]:
         """Every Redis that RQ uses in this project, each once."""

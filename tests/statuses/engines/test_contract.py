@@ -383,6 +383,69 @@ def test_the_job_of_a_worker_that_is_killed_becomes_stale_and_is_given_up_by_the
     assert f"worker {job.worker} gave no sign of life" in job.error_summary
 
 
+@pytest.mark.parametrize(("task", "end"), [("gated", State.succeeded), ("fails_at", State.failed)])
+def test_a_job_whose_end_its_engine_knows_and_its_worker_did_not_live_to_tell_ends_so_and_never_as_lost(project, task, end):
+    queue, gate = f"untold-{task}-{project.name}", f"{project.name} untold {task}"
+    worker = project.start_worker("untold", queue, TEST_PRESENCE="0.5")
+    job = project.send(task, gate, to=queue)
+    project.began(gate)
+    until(lambda: job.reload().heartbeat_at is not None, "a sign of life")
+
+    project.store.stop()
+    try:
+        project.open(gate)
+        until(lambda: project.ask("is_over", job.provider_job_id), "its engine has its end")
+        worker.kill()
+    finally:
+        project.store.start()
+    untold = job.reload().state
+    project.reaped(job, retries=1)
+
+    assert untold is State.started
+    assert (job.state, job.attempt, project.noted(f"through:{gate}")) == (end, 0, 1)
+    if end is State.succeeded:
+        assert (job.data, job.errors) == ({"result": "through"}, [])
+    else:
+        assert f"ValueError: failed at {gate}" in job.error_summary
+
+
+@pytest.mark.usefixtures("shared")
+def test_an_end_that_is_older_than_the_attempt_is_not_believed(project):
+    job = project.ended(project.send("add", 1, 1))
+    until(lambda: project.ask("is_over", job.provider_job_id), "its engine has its end")
+
+    job.started("its message was handed out again", alive=True)
+
+    assert (job.reload().attempt, job.state) == (1, State.started)
+    assert project.outcome(job) is None
+
+
+@pytest.mark.usefixtures("shared")
+def test_an_engine_that_does_not_answer_does_not_say_that_a_job_has_not_ended(project):
+    if project.name == "django-tasks":
+        pytest.skip("its results are in a file")
+    job = project.ended(project.send("add", 1, 1))
+
+    project.broker.freeze()
+    began = time.monotonic()
+    try:
+        with pytest.raises(RuntimeError, match=r"TimeoutError|ConnectionError|OperationalError|EngineCannot"):
+            project.outcome(job)
+    finally:
+        project.broker.thaw()
+
+    assert time.monotonic() - began < 8
+    until(lambda: _says(project, job), "it says so again")
+
+
+def _says(project: Project, job: statuses.Status) -> bool:
+    try:
+        found = project.outcome(job)
+    except (EngineCannot, RuntimeError):  # what was asked before is not answered yet
+        return False
+    return found is not None and (found.state, found.data) == (State.succeeded, {"result": 2})
+
+
 @pytest.mark.full
 def test_the_job_of_a_worker_that_only_slept_tells_its_end_after_it_was_given_up(project: Project) -> None:
     queue, gate = f"asleep-{project.name}", f"{project.name} asleep"

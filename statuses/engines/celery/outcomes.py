@@ -1,0 +1,80 @@
+"""How a job ended, as the result backend of its app keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from celery import states
+from celery.exceptions import SecurityError
+from kombu.exceptions import ContentDisallowed, DecodeError
+
+from statuses import KillRequested, State
+
+from ... import failure
+from .. import attempts
+from ..base import Outcome
+from .adapter import encode
+
+if TYPE_CHECKING:
+    from .adapter import Adapter
+
+#: What becomes of a task in the states that it does not leave; in all others it runs, or will.
+_ENDS = {states.SUCCESS: State.succeeded, states.FAILURE: State.failed, states.REVOKED: State.killed}
+#: Backends whose results only who sent the task can read, and once: the module of the class says which.
+_OF_ITS_SENDER = ("celery.backends.rpc",)
+#: What a result raises that is there, and that this process cannot read.
+_UNREADABLE = (DecodeError, ContentDisallowed, SecurityError, ValueError, TypeError)
+
+
+def can_be_asked(app: Any) -> bool:
+    """Whether the app has a result backend that any process can read. Makes no connection."""
+    try:
+        backend = app.backend
+    except Exception:  # what it needs is not installed here
+        return False
+    modules = {kind.__module__ for kind in type(backend).__mro__}
+    return backend.as_uri() != "disabled://" and modules.isdisjoint(_OF_ITS_SENDER)
+
+
+def outcome(adapter: Adapter, backend: Any, task_id: str, since: datetime) -> Outcome | None:
+    """How the task ended after `since`. A retry by Celery, and a message that is handed out again, keep the id of the task: what ended
+    before is of an earlier attempt.  Raises: whatever the backend raises where it is away."""
+    try:
+        meta = backend.get_task_meta(task_id, cache=False)
+    except _UNREADABLE:
+        return None
+    state = _ENDS.get(meta.get("status"))
+    ended_at = _moment(adapter.app, meta.get("date_done"))
+    if state is None or ended_at is None or ended_at < since:
+        return None
+    result = meta.get("result")
+    if state is State.succeeded:
+        return Outcome(state=state, data=attempts.result_data(result, encode) if adapter.keep_results else None)
+    if state is State.killed or isinstance(result, KillRequested):
+        return Outcome(state=State.killed)
+    return Outcome(state=state, error=_error(meta))
+
+
+def _error(meta: Mapping[str, Any]) -> object:
+    """The exception was made anew, without its traceback; this is there as a text."""
+    error = meta.get("result")
+    if not isinstance(error, BaseException):
+        return failure.of_traceback(str(meta.get("traceback") or error or "it failed"))
+    return failure.of_traceback(str(meta.get("traceback") or ""), failure.class_name(type(error)), failure.message_of(error))
+
+
+def _moment(app: Any, said: object) -> datetime | None:
+    """When the task was done; None where the backend does not say."""
+    if isinstance(said, str):
+        try:
+            said = datetime.fromisoformat(said)
+        except ValueError:
+            return None
+    if not isinstance(said, datetime):
+        return None
+    if said.tzinfo is not None:
+        return said
+    # Databases drop the zone, which was UTC for some and the app's for others: the earlier one is believed.
+    return min(said.replace(tzinfo=UTC), said.replace(tzinfo=app.timezone))

@@ -1,0 +1,43 @@
+"""How a task ended, as its backend keeps its result."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import SuspiciousOperation
+from django.db import connections
+
+from statuses import State
+
+from .. import attempts
+from ..base import Outcome
+from ..tracker import Tracker
+from .adapter import error_of, was_killed
+
+#: What a result raises that is there, and whose task is not, or is another thing by now.
+_UNREADABLE = (ImportError, AttributeError, SuspiciousOperation, LookupError, ValueError, TypeError)
+
+
+def outcome_of(backend: Any, result_id: str, since: datetime, tracker: Tracker) -> Outcome | None:
+    """How the task ended after `since`: a backend that runs one again keeps the id of its result.
+    Raises: whatever the backend raises where it is away.  Called in a thread of its own, whose connections it closes."""
+    try:
+        result = backend.get_result(result_id)
+    except _UNREADABLE:
+        return None
+    except Exception as error:
+        if type(error).__name__ == "TaskResultDoesNotExist":
+            return None
+        raise
+    finally:
+        connections.close_all()
+    if not result.is_finished or result.finished_at is None or result.finished_at < since:
+        return None
+    if str(result.status) == "SUCCESSFUL":
+        return Outcome(
+            state=State.succeeded, data=attempts.result_data(result.return_value, tracker.encode) if tracker.keep_results else None
+        )
+    if was_killed(result):
+        return Outcome(state=State.killed)
+    return Outcome(state=State.failed, error=error_of(result))

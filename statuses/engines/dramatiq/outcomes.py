@@ -1,0 +1,44 @@
+"""How a message ended, as the Results middleware keeps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dramatiq.errors import DecodeError
+from dramatiq.message import Message
+from dramatiq.results import ResultFailure, ResultMissing, Results
+
+from statuses import KillRequested, State, Status
+
+from .. import attempts
+from ..base import Outcome
+from ..tracker import Tracker
+
+
+def results_of(broker: Any) -> Any:
+    """The backend that keeps the broker's results, None where there is none."""
+    return next((found.backend for found in broker.middleware if isinstance(found, Results)), None)
+
+
+def message_of(status: Status) -> Message[Any]:
+    """As much of the job's message as its result is kept under."""
+    options = (status.call or {}).get("options") or {}
+    queue = options.get("queue") or status.queue or "default"
+    actor, id = options.get("actor") or status.job_name or "", status.provider_job_id or ""
+    return Message(queue_name=queue, actor_name=actor, args=(), kwargs={}, options={}, message_id=id)
+
+
+def outcome(backend: Any, message: Message[Any], tracker: Tracker) -> Outcome | None:
+    """How the message ended: a result, or the error of one that was not retried any more. It stays there.
+    Raises: whatever the backend raises where it is away.  One round trip."""
+    try:
+        result = backend.get_result(message, block=False)
+    except (ResultMissing, DecodeError):
+        return None
+    except ResultFailure as error:
+        if error.orig_exc_type == KillRequested.__name__:
+            return Outcome(state=State.killed)
+        if not error.orig_exc_type:
+            return Outcome(state=State.failed, error=str(error))
+        return Outcome(state=State.failed, error={"class": error.orig_exc_type, "message": error.orig_exc_msg})
+    return Outcome(state=State.succeeded, data=attempts.result_data(result, tracker.encode) if tracker.keep_results else None)

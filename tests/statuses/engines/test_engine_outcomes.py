@@ -1,0 +1,251 @@
+"""What engines say of how a job ended, from what they keep: every state, and what must not be believed."""
+
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import celery
+import pytest
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.results import Results
+from dramatiq.results.backends import StubBackend
+from huey import MemoryHuey
+from huey.utils import Error
+
+from statuses import EngineCannot, KillRequested, State, Status, failure
+from statuses.engines import attempts
+from statuses.engines import celery as celery_tracking
+from statuses.engines import dramatiq as dramatiq_tracking
+from statuses.engines import huey as huey_tracking
+from statuses.engines.base import Outcome
+from statuses.engines.dramatiq import outcomes
+from statuses.testing import frozen_clock, make_status
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def started(provider_job_id: str = "one", **more: Any) -> Status:
+    """A job that runs, as its engine's job of this id."""
+    return make_status("queued", provider_job_id=provider_job_id, **more).started("w1", alive=True)
+
+
+class TestCelery:
+    @pytest.fixture
+    def app(self, store: Any) -> Iterator[celery.Celery]:
+        app = celery.Celery("outcomes", set_as_current=False, backend="cache+memory://")
+        celery_tracking.install(app, name="celery-outcomes")
+        yield app
+        celery_tracking.uninstall(app)
+
+    def ask(self, app: celery.Celery, job: Status) -> Outcome | None:
+        return celery_tracking.install(app).outcome(job)
+
+    def test_a_result_an_error_and_a_revocation_are_told(self, app: celery.Celery) -> None:
+        ended, broke, killed = started("celery ended"), started("celery broke"), started("celery killed")
+        app.backend.mark_as_done("celery ended", {"rows": 3})
+        try:
+            raise LookupError("no such book")
+        except LookupError as error:
+            app.backend.mark_as_failure("celery broke", error, traceback="".join(traceback.format_exception(error)))
+        app.backend.mark_as_revoked("celery killed", "terminated")
+
+        assert self.ask(app, ended) == Outcome(state=State.succeeded, data={"result": {"rows": 3}})
+        assert self.ask(app, killed) == Outcome(state=State.killed)
+        told = self.ask(app, broke)
+        assert told is not None and told.state is State.failed
+        kept = failure.describe(told.error)
+        assert kept.summary == "LookupError: no such book"
+        assert kept.group.startswith("LookupError engines/test_engine_outcomes.py:test_a_result")
+
+    @pytest.mark.parametrize("state", ["PENDING", "RECEIVED", "STARTED", "RETRY", "MINE"])
+    def test_a_task_that_runs_or_will_has_not_ended(self, app: celery.Celery, state: str) -> None:
+        job = started("celery runs")
+        app.backend.store_result("celery runs", OSError("again") if state == "RETRY" else None, state)
+
+        assert self.ask(app, job) is None
+
+    def test_a_task_of_which_no_result_is_kept_is_not_known(self, app: celery.Celery) -> None:
+        assert self.ask(app, started("celery ignored")) is None
+
+    @pytest.mark.parametrize(
+        ("done", "believed"),
+        [
+            ("2026-01-01T13:00:00+00:00", True),
+            ("2026-01-01T11:59:59+00:00", False),
+            ("2026-01-01T13:30:00+02:00", False),
+            ("2026-01-01T12:30:00", False),  # of UTC, or of Berlin: then it is too early
+            ("2026-01-01T13:30:00", True),
+            (NOON, True),
+            (None, False),
+            ("yesterday", False),
+        ],
+    )
+    def test_a_result_is_believed_if_it_is_surely_newer_than_the_attempt(
+        self, app: celery.Celery, monkeypatch: pytest.MonkeyPatch, done: Any, believed: bool
+    ) -> None:
+        app.conf.timezone = "Europe/Berlin"
+        with frozen_clock(NOON):
+            job = started("celery dated")
+        meta = {"status": "SUCCESS", "result": 1, "date_done": done}
+        monkeypatch.setattr(app.backend, "get_task_meta", lambda id, cache: meta)
+
+        assert (self.ask(app, job) is not None) is believed
+
+    @pytest.mark.parametrize("backend", [None, "rpc://", "no-such-package.at.all://"])
+    def test_an_app_without_a_result_backend_that_others_can_read_says_why_it_cannot_tell(self, store: Any, backend: str | None) -> None:
+        app = celery.Celery("without", set_as_current=False, backend=backend)
+        engine = celery_tracking.install(app, name="celery-without")
+        job = started()
+        celery_tracking.uninstall(app)
+
+        assert not engine.can_tell_outcome
+        with pytest.raises(EngineCannot, match="its app has no result backend"):
+            engine.outcome(job)
+
+    def test_results_are_not_kept_where_the_adapter_keeps_none(self, store: Any) -> None:
+        app = celery.Celery("keeps-none", set_as_current=False, backend="cache+memory://")
+        engine = celery_tracking.install(app, name="celery-keeps-none", keep_results=False)
+        job = started("celery secret")
+        app.backend.mark_as_done("celery secret", "secret")
+        celery_tracking.uninstall(app)
+
+        assert engine.outcome(job) == Outcome(state=State.succeeded)
+
+
+class TestHuey:
+    @pytest.fixture
+    def huey(self, store: Any) -> Iterator[MemoryHuey]:
+        huey = MemoryHuey("outcomes")
+        huey_tracking.install(huey, name="huey-outcomes")
+        yield huey
+        huey_tracking.uninstall(huey)
+
+    def ask(self, huey: MemoryHuey, job: Status) -> Outcome | None:
+        return huey_tracking.install(huey).outcome(job)
+
+    def error(self, retries: int, text: str = "ValueError('x')") -> Error:
+        return Error({"error": text, "retries": retries, "traceback": "", "task_id": "one"})
+
+    def test_a_result_stays_for_who_waits_for_it(self, huey: MemoryHuey) -> None:
+        huey.put_result("one", 42)
+
+        assert [self.ask(huey, started()) for _ in range(2)] == [Outcome(state=State.succeeded, data={"result": 42})] * 2
+        assert huey.result("one") == 42
+        assert self.ask(huey, started()) is None
+
+    def test_the_error_of_an_attempt_that_was_retried_is_no_end(self, huey: MemoryHuey) -> None:
+        huey.put_result("one", self.error(retries=1))
+        assert self.ask(huey, started()) is None
+
+        huey.put_result("one", self.error(retries=0))
+        assert self.ask(huey, started()) == Outcome(state=State.failed, error="ValueError('x')")
+
+    @pytest.mark.parametrize("text", ["KillRequested('job 1 was asked to die')", "CancelExecution('enough')"])
+    def test_a_task_that_was_ended_on_purpose_is_killed(self, huey: MemoryHuey, text: str) -> None:
+        huey.put_result("one", self.error(0, text))
+
+        assert self.ask(huey, started()) == Outcome(state=State.killed)
+
+    def test_a_result_of_a_class_that_is_not_here_tells_that_it_succeeded(self, huey: MemoryHuey) -> None:
+        huey.storage.put_data("one", b"cno_such_module\nThing\n.", is_result=True)
+
+        told = self.ask(huey, started())
+
+        assert told is not None and told.state is State.succeeded
+        assert "cannot be read here: ModuleNotFoundError" in told.data["not_kept"]
+
+    def test_what_is_no_result_of_this_huey_tells_nothing(self, huey: MemoryHuey) -> None:
+        huey.storage.put_data("one", b"?", is_result=True)
+
+        assert self.ask(huey, started()) is None
+
+    def test_one_that_keeps_no_results_says_so(self, store: Any) -> None:
+        huey = MemoryHuey("none", results=False)
+        engine = huey_tracking.install(huey, name="huey-none")
+        job = started()
+        huey_tracking.uninstall(huey)
+
+        assert not engine.can_tell_outcome
+        with pytest.raises(EngineCannot, match="keeps no results"):
+            engine.outcome(job)
+
+
+class TestDramatiq:
+    @pytest.fixture
+    def broker(self, store: Any) -> Iterator[StubBroker]:
+        broker = StubBroker()
+        broker.add_middleware(Results(backend=StubBackend()))
+        dramatiq_tracking.install(broker, name="dramatiq-outcomes")
+        yield broker
+        dramatiq_tracking.uninstall(broker)
+
+    def ask(self, broker: StubBroker, keep: str = "", what: Any = None) -> Outcome | None:
+        job = started("one", job_name="work", queue="main")
+        engine = dramatiq_tracking.install(broker)
+        if keep:
+            getattr(outcomes.results_of(broker), keep)(outcomes.message_of(job), what, 1000)
+        return engine.outcome(job)
+
+    def test_results_and_errors_are_told(self, broker: StubBroker) -> None:
+        assert self.ask(broker) is None
+        assert self.ask(broker, "store_result", 42) == Outcome(state=State.succeeded, data={"result": 42})
+        error = {"class": "ValueError", "message": "no"}
+        assert self.ask(broker, "store_exception", ValueError("no")) == Outcome(state=State.failed, error=error)
+        assert self.ask(broker, "store_exception", KillRequested("one")) == Outcome(state=State.killed)
+
+    def test_an_actor_that_returns_nothing_has_succeeded(self, broker: StubBroker) -> None:
+        assert self.ask(broker, "store_result", None) == Outcome(state=State.succeeded)
+
+    def test_one_without_the_middleware_says_so(self, store: Any) -> None:
+        broker = StubBroker()
+        engine = dramatiq_tracking.install(broker, name="dramatiq-none")
+        dramatiq_tracking.uninstall(broker)
+
+        assert not engine.can_tell_outcome
+        with pytest.raises(EngineCannot, match="no Results middleware"):
+            engine.outcome(started())
+
+    def test_a_retry_is_believed_and_a_message_that_was_handed_out_again_is_not(self, broker: StubBroker) -> None:
+        engine = dramatiq_tracking.install(broker)
+        retried, again = (started(id, job_name="work", queue="main") for id in ("retried", "again"))
+        attempts.requeue(retried, 0, error=ValueError("not yet"))
+        for job in (retried, again):
+            job.started("w2", alive=True)
+            outcomes.results_of(broker).store_result(outcomes.message_of(job.reload()), 42, 1000)
+
+        assert [job.attempt for job in (retried, again)] == [1, 1]
+        assert engine.outcome(retried) == Outcome(state=State.succeeded, data={"result": 42})
+        assert engine.outcome(again) is None
+
+
+class TestRQ:
+    def ask(self, fields: dict[bytes, bytes], status: str = "finished") -> Outcome | None:
+        from rq.job import JobStatus
+        from rq.serializers import DefaultSerializer
+
+        from statuses.engines.rq import outcomes as rq_outcomes
+        from statuses.engines.tracker import Tracker
+
+        now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        found = [(f"{int(now.timestamp() * 1000)}-0".encode(), fields)] if fields else []
+        connection = SimpleNamespace(xrevrange=lambda *_, **__: found)
+        job = SimpleNamespace(id="one", connection=connection, serializer=DefaultSerializer, _status=JobStatus(status), ended_at=None)
+        return rq_outcomes.outcome(job, now, Tracker("rq"))
+
+    def test_a_result_that_cannot_be_read_here_tells_that_it_succeeded(self) -> None:
+        told = self.ask({b"type": b"1", b"return_value": b"Y25vX3N1Y2hfbW9kdWxlClRoaW5nCi4="})
+
+        assert told is not None and told.state is State.succeeded
+        assert "cannot be read here: ModuleNotFoundError" in told.data["not_kept"]
+
+    def test_a_job_without_a_word_of_when_it_ended_is_not_believed(self) -> None:
+        assert self.ask({}) is None
+
+    @pytest.mark.parametrize("status", ["queued", "started", "deferred", "scheduled", "canceled"])
+    def test_a_job_that_runs_or_will_has_not_ended(self, status: str) -> None:
+        assert self.ask({b"type": b"1"}, status) is None
+
+    def test_a_stopped_job_was_killed(self) -> None:
+        assert self.ask({b"type": b"2"}, "stopped") == Outcome(state=State.killed)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from reprlib import Repr
 from typing import Any
 
-from ..encoding import Json, may_be_too_deep
+from ..encoding import Json, dumps, may_be_too_deep
 
 #: Bytes of JSON kept of one call or one result.
 LARGEST = 64 * 1024
@@ -60,7 +60,10 @@ def plain(value: Any, encode: Encode = json.dumps) -> tuple[Any, str | None]:
         if size > LARGEST:
             return shown(value), f"{size:,} bytes of JSON, {LARGEST:,} are kept"
         # NaN and infinities pass `dumps` and are no JSON: what reads them back elsewhere would stumble.
-        return _decoder.decode(text), None
+        found = _decoder.decode(text)
+        if may_be_too_deep(text):
+            dumps([[[found]]], "it")  # as deep as it will stand in what is kept: a call's arguments in the call
+        return found, None
     except Exception as error:  # what `encode` calls in the project's own types may raise anything
         return shown(value), f"{type(error).__name__}: {error}"[:SHOWN]
 

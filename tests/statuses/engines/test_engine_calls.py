@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from kombu.utils.json import dumps, loads
 
+from statuses import State
 from statuses.encoding import Json
-from statuses.engines import calls
+from statuses.engines import attempts, calls
 from statuses.engines.celery.adapter import encode, encode_strictly
+from statuses.testing import make_status
 
 
 def test_a_call_that_fits_is_kept_whole() -> None:
@@ -64,6 +66,22 @@ def test_what_does_not_fit_has_no_text(value: Any) -> None:
     given = (value, "small"), {"more": value}, {"queue": "q"}
 
     assert calls.keep_text(*given, encode_strictly, encode) == calls.keep(*given, encode)
+
+
+def test_a_result_that_is_too_deep_to_be_kept_is_shown_and_its_job_ends() -> None:
+    deep: list[Any] = []
+    for _ in range(300):
+        deep = [deep]
+    job = make_status("started")
+
+    attempts.end(job, State.succeeded, 0, data=attempts.result_data(deep, json.dumps))
+    call = calls.keep((deep,), {}, {})
+
+    assert (job.reload().state, job.data["not_kept"]) == (
+        "succeeded",
+        "ValueError: it must be JSON of at most 200 lists and objects in one another",
+    )
+    assert make_status(call=call).call["not_kept"]
 
 
 def test_a_value_that_holds_itself_is_shown() -> None:

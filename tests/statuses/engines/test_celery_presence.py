@@ -253,6 +253,19 @@ def test_a_job_that_the_reaper_sends_again_is_not_run_by_the_message_its_broker_
     assert job.prior_attempts[0].error_group == "WorkerLost"
 
 
+def test_jobs_whose_ends_were_held_back_by_a_worker_that_was_killed_end_as_their_results_say(world, engine, start_worker):
+    dead = start_worker("dead-holding", extra={"TEST_HOLD": "3600"}, queues="dead-holding", count=1)
+    job = world.send(world.tasks.add.s(1, 2), queue="dead-holding")
+    assert world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20) == 3
+    held = job.reload().state
+    dead.kill()
+    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=2), reap_retries={"*": 1})
+    reaper = Reaper(confirm_seconds=0.0)
+    until(lambda: presence_is_old(dead.name) and reaper.look() and job.reload().is_ended, "the reaper asks")
+
+    assert (held, job.state, job.attempt, job.data, job.errors) == ("started", "succeeded", 0, {"result": 3}, [])
+
+
 def presence_is_old(name: str) -> bool:
     """Makes the living be those that reported within two seconds; whether this worker is none of them."""
     presence.ALIVE_FOR = timedelta(seconds=2)

@@ -7,7 +7,7 @@ to see why: an older attempt is left alone, a requeue that was missed is caught 
 import time
 import zlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import statuses
@@ -29,6 +29,8 @@ STARTABLE = frozenset({State.unqueued, State.queued, State.unknown, State.killed
 WAITING = frozenset({State.unqueued, State.queued})
 #: Class, and so group, of the error that a job ends with whose worker the reaper took for lost.
 WORKER_LOST = "WorkerLost"
+#: By how much the clocks of machines differ that are kept in time.
+CLOCKS_DIFFER = timedelta(seconds=1)
 #: Attempts that are caught up with; an engine that says it is further has said nonsense.
 MISSED = 100
 
@@ -199,6 +201,18 @@ def requeue(status: Status, attempt: int, error: object = None, scheduled: bool 
         _catch_up(status, attempt)
         requeue(status, attempt, error, scheduled)
     return attempt + 1
+
+
+def ended_since(status: Status) -> datetime | None:
+    """The moment from which on an end that its engine keeps under the job's id there is of the present attempt: that of its start. Where
+    no attempt before had this id a clock may be behind the store's by CLOCKS_DIFFER, for short jobs end sooner than that. None: it never
+    started.  One round trip where there are attempts before."""
+    began = status.started_at
+    if began is None or any(
+        attempt.provider_job_id == status.provider_job_id for attempt in (status.prior_attempts if status.attempt else ())
+    ):
+        return began
+    return began - CLOCKS_DIFFER
 
 
 def handed_out_before(status: Status) -> bool:

@@ -238,7 +238,7 @@ class Celery(Engine):
         has expired (`result_expires`), nobody knows."""
         if not self.can_tell_outcome:
             raise self._cannot(status, "tell the end of", self.why_not("tell_outcome"))
-        task_id, since = status.provider_job_id, status.started_at
+        task_id, since = status.provider_job_id, attempts.ended_since(status)
         if not task_id or since is None:
             return None
         backend = self.app.backend  # each thread has its own, with connections: not one more for every question

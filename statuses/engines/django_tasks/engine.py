@@ -106,7 +106,7 @@ class DjangoTasks(Ordered):
         if not self.can_tell_outcome:
             raise self._cannot(status, "tell the end of", self.why_not("tell_outcome"))
         backend = _backend_of(status)
-        result_id, since = status.provider_job_id, status.started_at
+        result_id, since = status.provider_job_id, attempts.ended_since(status)
         if backend is None or not backend.supports_get_result or not result_id or since is None:
             return None
         return self._asker.ask(lambda: outcome_of(backend, result_id, since, self.adapter.tracker))

@@ -345,7 +345,7 @@ class RQ(Engine):
     def outcome(self, status: Status) -> Outcome | None:
         """What RQ keeps of its job, if that ended after the attempt began. Once RQ has forgotten the job (`result_ttl`, `failure_ttl`)
         nobody knows.  Two round trips."""
-        since = status.started_at
+        since = attempts.ended_since(status)
         if since is None or not status.provider_job_id:
             return None
 

@@ -73,7 +73,8 @@ class TestCelery:
         ("done", "believed"),
         [
             ("2026-01-01T13:00:00+00:00", True),
-            ("2026-01-01T11:59:59+00:00", False),
+            ("2026-01-01T11:59:59.100+00:00", True),  # a clock that is a little behind
+            ("2026-01-01T11:59:58.900+00:00", False),
             ("2026-01-01T13:30:00+02:00", False),
             ("2026-01-01T12:30:00", False),  # of UTC, or of Berlin: then it is too early
             ("2026-01-01T13:30:00", True),
@@ -92,6 +93,20 @@ class TestCelery:
         monkeypatch.setattr(app.backend, "get_task_meta", lambda id, cache: meta)
 
         assert (self.ask(app, job) is not None) is believed
+
+    def test_a_result_a_little_older_than_an_attempt_after_another_of_its_id_is_not_believed(
+        self, app: celery.Celery, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with frozen_clock(NOON):
+            job = started("celery again").started("w2", alive=True)
+        meta = {"status": "SUCCESS", "result": 1, "date_done": "2026-01-01T11:59:59.100+00:00"}
+        monkeypatch.setattr(app.backend, "get_task_meta", lambda id, cache: meta)
+
+        before = self.ask(app, job)
+        job.set_provider_job_id("celery by hand")
+
+        assert (job.reload().attempt, before) == (1, None)
+        assert self.ask(app, job) is not None
 
     @pytest.mark.parametrize("backend", [None, "rpc://", "no-such-package.at.all://"])
     def test_an_app_without_a_result_backend_that_others_can_read_says_why_it_cannot_tell(self, store: Any, backend: str | None) -> None:

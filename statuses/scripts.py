@@ -92,6 +92,7 @@ def _unnamed(tag: str, prefix: str, dictionaries: Sequence[str], rows: Sequence[
 
 
 _RANDOM = struct.Struct("<I")
+_MOMENT = struct.Struct("<q")
 
 
 def _row(place: Place, write_token: bytes) -> list[Any]:
@@ -147,8 +148,9 @@ def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tupl
     hashes = [(kind, *tag_hash(text)) for kind, text in new.tags]
     name, user, queue, engine = new.texts
     # Texts all of them: what is sent is looked at once, and numbers would have to be turned into texts then.
-    rest: list[str | bytes] = [new.own_id or "", CODE_TEXTS[new.state], name or "", user or "", queue or "", engine or ""]
-    rest += ("0" if new.keep_for_us is None else str(new.keep_for_us + 1), LIMIT, _USER_LIMIT, dead_alias, new.call or "", new.data or "")
+    own = dead_alias or "-" if new.own_id else ""
+    rest: list[str | bytes] = [own, CODE_TEXTS[new.state], name or "", user or "", queue or "", engine or ""]
+    rest += ("0" if new.keep_for_us is None else str(new.keep_for_us + 1), f"{LIMIT} {_USER_LIMIT}", new.call or "", new.data or "")
     rest.append(str(2 * len(new.fields)))
     for pair in new.fields.items():
         rest += pair
@@ -157,14 +159,16 @@ def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tupl
     while True:
         prefix = keys.segment(tag, segment)
         version = keys.version(prefix)
-        alias = keys.alias(tag, new.own_id) if new.own_id else version
-        names = [version, *dictionaries, alias, *(keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes)]
+        names = [version, *dictionaries]
+        if new.own_id:
+            names.append(keys.alias(tag, new.own_id))
+        names += [keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes]
         if store.is_cluster:
             names += _unnamed(tag, prefix, _CREATED, ())
         reply = store.script_once("create", names, [clock.argument(), write_token, "", random, str(segment), *rest], retry_flag=2)
-        if reply[0] == 1:
-            place = Place(family, segment, reply[1], 0 if new.own_id else new.random, new.own_id)
-            return place, reply[2]
+        if isinstance(reply, bytes):
+            place = Place(family, segment, int(reply[8:]), 0 if new.own_id else new.random, new.own_id)
+            return place, _MOMENT.unpack_from(reply)[0]
         if reply[0] == -2:
             raise AliasTaken(reply[1].decode())
         segment = next_segment(store, family, segment)
@@ -262,10 +266,13 @@ def start(
         LIMIT,
         "1" if alive else "",
     ]
-    changed, attempt, _ = store.script_once("start", names, arguments, retry_flag=5)
-    if changed == -2:
+    reply = store.script_once("start", names, arguments, retry_flag=5)
+    if isinstance(reply, int):
+        return True, reply
+    refused, attempt, _ = reply
+    if refused == -2:
         raise KillRequested(id)
-    return _changed(changed, id), attempt
+    return _changed(refused, id), attempt
 
 
 def requeue(

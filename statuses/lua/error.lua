@@ -1,6 +1,6 @@
 -- One more error of the present attempt; the last one decides the error group.
 -- KEYS[1] the segment's version (string); [2] codes of error groups (hash).
--- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] the error's JSON; [8] its group; [9] its summary;
+-- ARGV[1..5] see job.lua; [6] "1" when sent a second time; [7] the error's JSON; [8] its group; [9] its summary;
 -- [10] dictionary limit; [11] the token as 16 hexadecimal digits; [12] attempt or ''.
 -- Returns 1; 0 another attempt; -1 no such job. Atomic: whoever else appends, no error is lost.
 -- include row

@@ -1,6 +1,6 @@
 -- Asks a job to die; the state changes only where the job waits and ARGV[9] says so.
 -- KEYS[1] the segment's version (string).
--- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] by or ''; [8] reason or '';
+-- ARGV[1..5] see job.lua; [6] "1" when sent a second time; [7] by or ''; [8] reason or '';
 -- [9] "1": a job that waits is killed at once; [10] attempt or ''; [11] sources or ''.
 -- Returns 1 asked; 2 killed; 0 was asked before; 3 has ended; 4 not allowed; -1 no such job. Atomic.
 -- include row
@@ -16,8 +16,7 @@ local asked = number(ASKED, ROW, 8) > 0
 local ends = ARGV[9] == '1' and state <= 2
 if asked and not ends then return 0 end
 local now, version = clock(FROZEN)
-touch(version, TOKEN)
-remember()
+-- include sign
 if not asked then
   if ARGV[7] ~= '' then set_field(J, L, 'b', ARGV[7]) end
   if ARGV[8] ~= '' then set_field(J, L, 'y', ARGV[8]) end

@@ -1,6 +1,6 @@
 -- Name, user, queue, worker, engine and keep_for of a job.
 -- KEYS[1] the segment's version (string); [2..] codes (hash) of each dictionary named in ARGV.
--- ARGV[1..5] see row.lua; [6] keep_for microseconds + 1, 0 for the policy's, '' to leave it; [7] the resource until whose
+-- ARGV[1..5] see job.lua; [6] keep_for microseconds + 1, 0 for the policy's, '' to leave it; [7] the resource until whose
 -- deletion the job is kept from now on, or '': no longer; with [6] '0' only where it is kept until that one's; then per text:
 -- the end of its column's key, the text ('' for none), the dictionary's limit.
 -- Returns 1; 0 it is not kept until the deletion of that; -1 no such job. Atomic.

@@ -1,7 +1,7 @@
 -- What only the job's own page shows: fields, data, a heartbeat. No answer of a query is cached
 -- that depends on them, so the segment's version stays.
 -- KEYS[1] the segment's version (string).
--- ARGV[1..5] see row.lua; [6] "1": heartbeat, "2": one where the job gave any before; [7] "1": data follows, "2": kept only where there is none; [8] data, '' for none; then pairs of field and value, k: the call.
+-- ARGV[1..5] see job.lua; [6] "1": heartbeat, "2": one where the job gave any before; [7] "1": data follows, "2": kept only where there is none; [8] data, '' for none; then pairs of field and value, k: the call.
 -- Returns 1; -1 no such job. Atomic.
 -- include row
 -- include fields

@@ -1,6 +1,6 @@
 -- An engine queued a job again: what it was is archived at once, the new attempt waits from now on.
 -- KEYS[1] the segment's version (string).
--- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or '';
+-- ARGV[1..5] see job.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or '';
 -- [9] code of the state it waits in: queued, or unqueued while it is not due;
 -- [10] "1": it ran, whether its start was told or not; [11] "1": it failed, unless it ended already;
 -- [12] "1": a request to die is forgotten, whether it was spent or not.
@@ -21,8 +21,7 @@ local target = tonumber(ARGV[9])
 if not ran and state == target then return { 0, present_attempt() } end
 local now, version = clock(FROZEN)
 local spent = is_spent(ROW) or ARGV[12] == '1' and number(ASKED, ROW, 8) > 0
-touch(version, TOKEN)
-remember()
+-- include sign
 if ran then
   if ARGV[11] == '1' and not ended(state) then enter(ROW, state, 5, now) end
   archive(ROW)

@@ -1,17 +1,18 @@
 -- Starts a job; one that already started is restarted: its attempt is archived in the same step.
 -- KEYS[1] the segment's version (string); [2] codes of workers (hash).
--- ARGV[1..5] see row.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or ''; [9] worker or '';
+-- ARGV[1..5] see job.lua; [6] "1" when sent a second time; [7] attempt or ''; [8] sources or ''; [9] worker or '';
 -- [10] "1": a job that is killed or was asked to die does not start; [11] dictionary limit;
 -- [12] "1": the start is a sign of life, more will follow.
 -- With [10] a job that was killed while it waited is refused although it was removed since, as long as its segment stands: whoever
 -- killed it meant the job, and tidied up afterwards.
--- Returns {1 changed | 0 not | -1 no such job | -2 refused, attempt, state}. A refused queued job is killed. Atomic.
--- What is seldom needed is included where it is: a function that is made and never called costs as much as one that is.
--- include row
+-- Returns the attempt that started, a number: a table costs as much as a command;
+-- {0 not changed | -1 no such job | -2 refused, attempt, state}. A refused queued job is killed. Atomic.
+-- What is seldom needed is included where it is, see keys.lua.
+-- include job
 -- include once
--- include enter
--- include codes
+local ATTEMPT, SOURCES = ARGV[7], ARGV[8]
 if not state then
+-- include cell
   local killed = 0
   if ARGV[10] == '1' and OWN == '' and bytes_of(RN, ROW, 4) == RANDOM then
     local left = number(ST, ROW, 1)
@@ -20,41 +21,79 @@ if not state then
   if killed > 0 and number(STARTED, ROW, 8) == 0 and number(QUEUED, ROW, 8) <= killed then return { -2, 0, 0 } end
   return { -1, 0, 0 }
 end
-if sent_before then return { 1, present_attempt(), state } end
-if not allowed(ARGV[7], ARGV[8]) then return { 0, present_attempt(), state } end
+local attempt = (call('HGET', J, 'n') or 0) + 0
+if sent_before then return attempt end
+if
+  ATTEMPT ~= '' and ATTEMPT + 0 ~= attempt or SOURCES ~= '' and not string.find(SOURCES, string.char(48 + state), 1, true)
+then
+  return { 0, attempt, state }
+end
 
-local asked, spent = number(ASKED, ROW, 8), false
-if asked > 0 then
+local END_8, spent = string.format('%d', AT * 8 + 7), false
+local asked = call('GETRANGE', P .. ASKED, AT_8, END_8)
+if asked == NONE then asked = '' end
+if asked ~= '' and state >= 4 and state <= 6 then
+-- include cell
+-- include enter
 -- include asked
   spent = is_spent(ROW)
 end
-if ARGV[10] == '1' and (state == 6 or asked > 0 and not spent) then
+if ARGV[10] == '1' and (state == 6 or asked ~= '' and not spent) then
   if state <= 2 then
+-- include cell
+-- include version
+-- include enter
     local now, version = clock(FROZEN)
     touch(version, TOKEN)
     enter(ROW, state, 6, now)
     state = 6
   end
-  return { -2, present_attempt(), state }
+  return { -2, attempt, state }
 end
 
-local again = number(STARTED, ROW, 8) > 0
-if again and ARGV[7] ~= '' then return { 0, present_attempt(), state } end
-local now, version = clock(FROZEN)
-touch(version, TOKEN)
-remember()
-local attempt = present_attempt()
+local started = P .. STARTED
+local before = call('GETRANGE', started, AT_8, END_8)
+local again = before ~= '' and before ~= NONE
+if again and ATTEMPT ~= '' then return { 0, attempt, state } end
+-- include clock
+-- include sign
 if again then
+-- include cell
+-- include attempt
 -- include fields
 -- include archive
   attempt = archive(ROW)
 end
 if spent then
+-- include cell
 -- include forget
   forget_request(ROW)
 end
-local worker = code(KEYS[2], ARGV[9], ARGV[11])
-if worker > 0 then put_new(WK, ROW, 4, worker) end
-enter(ROW, state, 3, now, 0)
-if ARGV[12] == '1' then put_new(HEARTBEAT, ROW, 8, now) end
-return { 1, attempt, 3 }
+if ARGV[9] ~= '' then
+  -- Below 0: not there or marked, see codes.lua.
+  local worker = (call('HGET', KEYS[2], ARGV[9]) or -1) + 0
+  if worker < 0 or call('SETRANGE', P .. WK, AT_4, pack('<I4', worker)) < CELLS * 4 then
+-- include cell
+-- include codes
+    put_new(WK, ROW, 4, code(KEYS[2], ARGV[9], ARGV[11]))
+  end
+end
+if call('SETRANGE', started, AT_8, MOMENT) < CELLS * 8 then
+-- include cell
+  put_new(STARTED, ROW, 8, now)
+end
+local since, wait = call('GETRANGE', P .. QUEUED, AT_8, END_8), 0
+if since == '' or since == NONE then since = call('GETRANGE', P .. RECORDED, AT_8, END_8) end
+if since ~= '' and since ~= NONE then
+  since = struct.unpack('<I8', since)
+  if now >= since then wait = now - since + 1 end
+end
+call('SETRANGE', P .. WAIT, AT_8, pack('<I8', wait))
+-- Only what was ended has a run time.
+if state >= 4 and state <= 6 then call('SETRANGE', P .. RUN, AT_8, NONE) end
+if ARGV[12] == '1' and call('SETRANGE', P .. HEARTBEAT, AT_8, MOMENT) < CELLS * 8 then
+-- include cell
+  put_new(HEARTBEAT, ROW, 8, now)
+end
+call('SETRANGE', P .. ST, AT_1, '\3')
+return attempt

@@ -1,6 +1,6 @@
 -- Replaces an indexed field (job_args, provider job id) and its postings.
 -- KEYS[1] the segment's version (string); [2..] postings (strings) of the old tags, then of the new ones.
--- ARGV[1..5] see row.lua; [6] field; [7] its text as the caller knows it, or ''; [8] the new text, or '';
+-- ARGV[1..5] see job.lua; [6] field; [7] its text as the caller knows it, or ''; [8] the new text, or '';
 -- [9] number of old tags; then 6 hash bytes per posting, in the order of the keys.
 -- Returns {1}; {2, text} the field holds another text; {-1} no such job. Atomic.
 -- include row

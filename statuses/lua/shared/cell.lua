@@ -1,15 +1,4 @@
--- The cells of one row, ROW: `bytes_of`, `number`, `put` and `put_new` of frame.lua once more, for scripts on one row alone.
--- AT: where its cells are, behind the last cell for a row that a packed segment no longer holds.
-local AT = ROW
-if PACKED then
-  local low, high = 0, CELLS
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    if struct.unpack('<I2', PACKED, middle * 2 + 1) < ROW then low = middle + 1 else high = middle end
-  end
-  AT = string.sub(PACKED, low * 2 + 1, low * 2 + 2) == struct.pack('<I2', ROW) and low or CELLS
-end
-local AT_1, AT_4, AT_8 = string.format('%d', AT), string.format('%d', AT * 4), string.format('%d', AT * 8)
+-- The cells of one row, see at.lua: `bytes_of`, `number`, `put` and `put_new` of frame.lua once more, for scripts on one row alone.
 -- Where the cells end, once they are read.
 local END_4, END_8
 

@@ -1,6 +1,7 @@
 -- A segment and its cells, by row: of any row. For one row cell.lua is quicker, for many span.lua.
 -- include keys
 -- include head
+-- include version
 local found_row, found_cell
 
 -- Where a row's cells are; behind the last cell for a row that a packed segment no longer holds.

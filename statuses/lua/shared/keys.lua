@@ -4,8 +4,12 @@
 -- more than three made here, and a write on one row uses a third of them. A cluster's clients declare them all the same, behind
 -- those that a script names, for a slot that is half moved must answer TRYAGAIN.
 -- FRAME: how many keys a script on many rows is given before its own; in its header `+n` is KEYS[FRAME + n].
--- What stands here and in cell.lua runs with every write: each function made costs as much as a tenth of a command, and a
--- number handed to a command as much as a command, for the server turns it into text by way of printf.
+-- What stands here runs with every write. create, start, move and finish are plain statements as far as they usually go, and what
+-- is seldom needed is included in the branch that needs it: a function costs a tenth of a command to make, called or not, and as
+-- much again with every few locals it sees. `+ 0` makes a number of a text for a third of what tonumber costs, a name that is no
+-- local is looked up each time, and a number handed to a command, or a table given back, costs as much as a command: older servers
+-- turn the one into text by way of printf, and look in the other for errors and all kinds of replies.
+local KEYS, ARGV = KEYS, ARGV
 local ROWS = 65520
 local V = KEYS[1]
 local P = string.sub(V, 1, -2)
@@ -18,4 +22,4 @@ local RUN, WAIT = 'run', 'wait'
 local ASKED, HEARTBEAT, KEEP, LOADED, GONE = 'kill_requested_at', 'heartbeat_at', 'keep_for', 'loaded_at', 'gone_at'
 local ATTEMPTS, NUMBERS = 'at', 'rows'
 local FRAME = 26
-local call = redis.call
+local call, pack = redis.call, struct.pack

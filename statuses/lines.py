@@ -3,8 +3,8 @@ client's own `execute_command` and `pipeline` cost."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import redis
 
@@ -14,8 +14,19 @@ except ImportError:
     _packed = None
 
 Command = Sequence[Any]
-#: What gives a command when it is sent, and what hears its reply, or the error where there is none.
-Piggyback = tuple[Callable[[], Command], Callable[[Any], None]]
+
+
+class Piggyback(Protocol):
+    """A command that goes along with others."""
+
+    def command(self) -> Command:
+        """What is sent, at the moment at which it is."""
+        raise NotImplementedError
+
+    def heard(self, reply: Any) -> None:
+        """The reply, or the error where none came."""
+
+
 #: Seconds after which a line is looked at before it is used: a server that closed it says so, and nothing is sent twice.
 IDLE_SECONDS = 1.0
 _NUMBERS = frozenset({int, float})
@@ -52,13 +63,13 @@ class Lines:
                 raise
             return self._try(commands)
 
-    def piggyback(self, make: Callable[[], Command], then: Callable[[Any], None]) -> None:
-        """Send a command with what is sent next, before it and in the same round trip; `make` gives it at that moment. `then` gets its
-        reply, or the error where none came, whoever was sending. No round trip."""
-        self._along.append((make, then))
+    def piggyback(self, command: Piggyback) -> None:
+        """Send a command with what is sent next, before it and in the same round trip. It hears what comes of it, whoever was sending.
+        No round trip."""
+        self._along.append(command)
 
     def tell(self) -> bool:
-        """Send what waits to go along, by itself: what comes of it is its `then`'s alone. Whether something waited; then one round trip."""
+        """Send what waits to go along, by itself: it alone hears what comes of it. Whether something waited; then one round trip."""
         if not self._along:
             return False
         try:
@@ -78,13 +89,13 @@ class Lines:
     def _try_together(self, commands: Sequence[Command]) -> list[Any]:
         along = self._boarding()
         try:
-            replies = self._try([*[make() for make, _ in along], *commands])
+            replies = self._try([*[one.command() for one in along], *commands])
         except BaseException as error:
-            for _, then in along:
-                then(error)
+            for one in along:
+                one.heard(error)
             raise
-        for (_, then), reply in zip(along, replies, strict=False):
-            then(reply)
+        for one, reply in zip(along, replies, strict=False):
+            one.heard(reply)
         return replies[len(along) :]
 
     def _try(self, commands: Sequence[Command]) -> list[Any]:

@@ -4,7 +4,6 @@ Everything here is one round trip and atomic; what a script promises stands in i
 """
 
 import struct
-import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,12 +15,10 @@ from .encoding import tag_hash
 from .errors import KillRequested, StatusNotFound, StoreCleared
 from .ids import Place
 from .states import CODE_TEXTS, State
-from .store import FORMAT, Store, token
+from .store import FORMAT, Call, Store, token
 
 #: (kind of posting, text) of one tag.
 Tag = tuple[str, str]
-#: A script, its keys and its arguments.
-Call = tuple[str, Sequence[str], Sequence[Any]]
 #: Field of a row's hash -> its text.
 Fields = dict[str, str]
 LIMIT = str(DICTIONARY_LIMITS["job_name"])
@@ -244,12 +241,8 @@ def succeed_along(store: Store, place: Place, guards: Guards, data: str | None, 
     """Enter succeeded, with data (kept where there is none), together with what this process says to the store next; the moment is
     the present one all the same. `then` gets 1 changed, 0 not, -1 no such job, or StoreUnavailable or ScriptFailed. Not on a
     cluster. No round trip."""
-    began = time.monotonic_ns()
-    if data is None:
-        name, names, arguments = _move(store, place, State.succeeded, guards)
-    else:
-        name, names, arguments = _finish(store, place, State.succeeded, guards, None, data)
-    store.piggyback(name, names, lambda: [*arguments, str((time.monotonic_ns() - began) // 1000)], 5, then)
+    call = _move(store, place, State.succeeded, guards) if data is None else _finish(store, place, State.succeeded, guards, None, data)
+    store.piggyback(call, 5, then)
 
 
 def start(

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -29,6 +30,8 @@ READ_SIZE = 1 << 20
 Command = Sequence[Any]
 #: Keys and arguments of a script.
 ScriptCall = tuple[Sequence[str], Sequence[Any]]
+#: The script's name before them.
+Call = tuple[str, Sequence[str], Sequence[Any]]
 
 
 class Store:
@@ -148,34 +151,11 @@ class Store:
         except _RAISED as error:
             return self._once_more(error, name, script_keys, arguments, retry_flag)
 
-    def piggyback(
-        self, name: str, script_keys: Sequence[str], arguments: Callable[[], Sequence[Any]], retry_flag: int, then: Callable[[Any], None]
-    ) -> None:
+    def piggyback(self, call: Call, retry_flag: int, then: Callable[[Any], None]) -> None:
         """Like `script_once`, together with what is said to the primary next, before it and in the same round trip, or with `tell`; so is
-        the second sending. `then` gets the reply, or StoreUnavailable or ScriptFailed. Not on a cluster. No round trip."""
-
-        def heard(reply: Any) -> None:
-            if isinstance(reply, redis.exceptions.NoScriptError):
-                self._writing.piggyback(lambda: ("SCRIPT", "LOAD", source.text(name)), _ignore)
-                self._writing.piggyback(lambda: _evaluating(name, script_keys, arguments()), heard_again)
-            elif isinstance(reply, _ELSEWHERE):
-                self._leave(reply)
-                self._writing.piggyback(lambda: _evaluating(name, script_keys, _again(arguments(), retry_flag)), heard_again)
-            else:
-                heard_again(reply)
-
-        def heard_again(reply: Any) -> None:
-            if isinstance(reply, Exception):
-                try:
-                    with translated(name):
-                        raise reply
-                except Exception as error:
-                    reply = error
-            elif isinstance(reply, BaseException):
-                reply = StoreUnavailable(translated(name).tried, f"it was interrupted by {type(reply).__name__}")
-            then(reply)
-
-        self._writing.piggyback(lambda: _evaluating(name, script_keys, arguments()), heard)
+        the second sending. The script gets one argument more: the microseconds for which it was kept. `then` gets the reply, or
+        StoreUnavailable or ScriptFailed. Not on a cluster. No round trip."""
+        self._writing.piggyback(_Along(self, call, retry_flag, then))
 
     def tell(self) -> None:
         """Say now what waits to be said with something else. Never raises. One round trip where anything waits."""
@@ -301,6 +281,60 @@ class Store:
                 lines.close()
 
 
+class _Along:
+    """A script that goes along."""
+
+    __slots__ = ("_call", "_is_again", "_retry_flag", "_since", "_store", "_then")
+
+    def __init__(self, store: Store, call: Call, retry_flag: int, then: Callable[[Any], None]) -> None:
+        self._store, self._call, self._retry_flag, self._then = store, call, retry_flag, then
+        self._since, self._is_again = time.monotonic_ns(), False
+
+    def command(self) -> Command:
+        name, script_keys, arguments = self._call
+        return _evaluating(name, script_keys, (*arguments, str((time.monotonic_ns() - self._since) // 1000)))
+
+    def heard(self, reply: Any) -> None:
+        if isinstance(reply, BaseException):
+            self._failed(reply)
+        else:
+            self._then(reply)
+
+    def _failed(self, error: BaseException) -> None:
+        name, script_keys, arguments = self._call
+        if not self._is_again and isinstance(error, (*_ELSEWHERE, redis.exceptions.NoScriptError)):
+            self._is_again = True
+            if isinstance(error, redis.exceptions.NoScriptError):
+                self._store._writing.piggyback(_Loading(name))
+            else:
+                self._store._leave(error)
+                self._call = name, script_keys, _again(arguments, self._retry_flag)
+            self._store._writing.piggyback(self)
+        elif isinstance(error, Exception):
+            try:
+                with translated(name):
+                    raise error
+            except Exception as found:
+                self._then(found)
+        else:
+            self._then(StoreUnavailable(translated(name).tried, f"it was interrupted by {type(error).__name__}"))
+
+
+class _Loading:
+    """A script's text that goes along before the script."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def command(self) -> Command:
+        return "SCRIPT", "LOAD", source.text(self._name)
+
+    def heard(self, reply: Any) -> None:
+        """What comes of it the script hears."""
+
+
 #: What of a store is connections, lines before the clients whose they are.
 _CONNECTED = ("_writing", "_reading", "writer", "reader")
 
@@ -314,10 +348,6 @@ def token() -> bytes:
 _RAISED = (redis.RedisError, OSError, redis.exceptions.RedisClusterException)
 #: After these the server may be found elsewhere: a line that broke, a primary that became a replica.
 _ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
-
-
-def _ignore(_: Any) -> None:
-    """Of a reply that says nothing."""
 
 
 def _again(arguments: Sequence[Any], retry_flag: int) -> list[Any]:

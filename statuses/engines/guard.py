@@ -55,21 +55,12 @@ class Guard:
         """Whether the store did not answer and is not known to be back."""
         return self._away
 
-    def run(
-        self,
-        what: str,
-        write: Callable[[], T],
-        *,
-        remember: bool = False,
-        starts: bool = False,
-        late: Callable[[], Any] | None = None,
-    ) -> T | None:
+    def run(self, what: str, write: Callable[[], T], *, remember: bool = False, starts: bool = False) -> T | None:
         """What `write` gives, or None when it could not. Raises KillRequested, and nothing else.
-        `remember`: while the store is away the write, or `late` in its place, is kept, and done once it is back. `starts`: a job
-        that its sender had told of begins, and should be there."""
-        late = late or write
+        `remember`: while the store is away the write is kept, and done once it is back. `starts`: a job that its sender had
+        told of begins, and should be there."""
         if self._away:
-            self._remember(what, late, remember)
+            self._remember(what, write, remember)
             if not self._away:  # it came back just now: the thread may have looked before this was there
                 self.tell_late()
             return None
@@ -78,7 +69,7 @@ class Guard:
         except KillRequested:
             raise
         except StoreUnavailable as error:
-            self._remember(what, late, remember)
+            self._remember(what, write, remember)
             self.lost(error)
         except StatusNotFound as error:
             if starts:
@@ -89,7 +80,7 @@ class Guard:
             self.say(what, f"{what} failed; the job goes on untracked", level=logging.ERROR, trace=True)
         except BaseException as interrupt:
             if remember:  # nobody says it again, and nobody knows whether it arrived
-                self._remember(what, late, remember)
+                self._remember(what, write, remember)
                 self.lost(interrupted(what, interrupt))
             raise
         return None

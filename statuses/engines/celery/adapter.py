@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -36,8 +35,6 @@ JSON = "json"
 encode = JSONEncoder(separators=(",", ":")).encode
 encode_strictly = JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
-#: Takes the data, what is told, and the ordinary way of telling it.
-Hold = Callable[[dict[str, Any] | None, str, Callable[[], Any]], Any]
 Resources = Mapping[str, str] | Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -147,6 +144,10 @@ class Adapter:
             self.guard.say("configuration", f"jobs are not tracked here: {error}")
             return None
 
+    def data_of(self, result: Any) -> dict[str, Any] | None:
+        """What is kept of a result."""
+        return attempts.result_data(result, encode) if self.keep_results else None
+
     def end(
         self,
         message: Message,
@@ -155,20 +156,18 @@ class Adapter:
         error: object = None,
         result: object = None,
         handle: Callable[[], Status] | None = None,
-        hold: Hold | None = None,
     ) -> None:
         """The attempt is over: told now, or once the store is back. `handle` gives its status where that was looked for
-        already. `hold`: takes a success to tell it later, see `piggyback`. Never raises."""
-        data = attempts.result_data(result, encode) if self.keep_results else None
+        already. Never raises."""
+        data = self.data_of(result)
         if isinstance(error, BaseException):
             # Now: told late it would keep every frame of the job alive, and its traceback would have changed.
             error = encoding.loads(failure.describe(error).text)
-        what = f"telling the end of {message.name}"
-
-        def tell() -> bool:
-            return attempts.end(handle() if handle else self.handle(message), state, attempt, error, data)
-
-        self.guard.run(what, functools.partial(hold, data, what, tell) if hold else tell, remember=True, late=tell)
+        self.guard.run(
+            f"telling the end of {message.name}",
+            lambda: attempts.end(handle() if handle else self.handle(message), state, attempt, error, data),
+            remember=True,
+        )
         if state is not State.succeeded:
             planned.give_up(self, message)
 

@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from billiard.process import current_process
 from celery import signals
-from celery.backends.base import DisabledBackend
 
-from statuses import StoreUnavailable
+from statuses import State, StoreUnavailable
 
 from ... import forks
 from .. import attempts
+from ..guard import interrupted
 
 if TYPE_CHECKING:
-    from statuses import Status
-
     from ...store import Store
-    from ..guard import Guard
+    from .tracing import Run
 
 #: Seconds for which an end may wait for the start of the next job.
 HOLD_SECONDS = 0.01
@@ -37,26 +35,46 @@ class Held:
         self.is_possible = False
         """Whether this process tells it before it waits long for its next job."""
         self._store: Store | None = None
+        self._run: Run | None = None
+        self._data: dict[str, Any] | None = None
 
-    def hold(self, guard: Guard, status: Status, attempt: int, data: object, what: str, write: Callable[[], Any]) -> None:
-        """The attempt succeeded. Where the store does not take that as it is, `write` tells it in the ordinary way.
-        Raises: TypeError, ValueError for data that is no JSON; StatusNotFound."""
-
-        def then(reply: Any) -> None:
-            self._store = None
-            if isinstance(reply, StoreUnavailable):
-                guard.later(what, write)  # it may have arrived: told twice it does no harm
-                guard.lost(reply)
-            elif reply != 1:
-                guard.run(what, write, remember=True)
-
-        self.tell()
-        self._store = status._store  # first, for another thread may take it along at once
+    def hold(self, run: Run, result: object) -> bool:
+        """The job succeeded; False where that has to be told at once."""
+        guard = run.adapter.guard
+        if not self.is_possible or not run.told or guard.away:
+            return False
         try:
-            attempts.succeed_along(status, attempt, data, then)
-        except BaseException:
+            status, data = run.handle(), run.adapter.data_of(result)
+            store = status._store
+            if store.is_cluster:
+                return False
+            self.tell()
+            # First, for another thread may take it along at once.
+            self._store, self._run, self._data = store, run, data
+            attempts.succeed_along(status, run.attempt, data, self._heard)
+        except Exception:  # whoever tells it at once says what is wrong
             self._store = None
+            return False
+        except BaseException as interrupt:
+            self._heard(interrupted("a change of state", interrupt))
             raise
+        return True
+
+    def _heard(self, reply: Any) -> None:
+        self._store = None
+        run, data = self._run, self._data
+        if reply == 1 or run is None:
+            return
+        guard, what = run.adapter.guard, f"telling the end of {run.message.name}"
+
+        def tell() -> bool:
+            return attempts.end(run.handle(), State.succeeded, run.attempt, None, data)
+
+        if isinstance(reply, StoreUnavailable):
+            guard.later(what, tell)  # it may have arrived: told twice it does no harm
+            guard.lost(reply)
+        else:
+            guard.run(what, tell, remember=True)
 
     def tell(self) -> None:
         """Tell it now. Never raises. One round trip where there is anything."""
@@ -98,8 +116,3 @@ def on_process_init(**_: Any) -> None:
 
     setattr(worker, "wait_for_job", wait_for_job)  # noqa: B010
     held.is_possible = True
-
-
-def may_wait(task: Any, status: Status) -> bool:
-    """Whether an end of this task may be told together with a start; its result is kept."""
-    return held.is_possible and not status._store.is_cluster and task.backend.persistent and not isinstance(task.backend, DisabledBackend)

@@ -22,6 +22,7 @@ from billiard.einfo import ExceptionInfo
 from billiard.process import current_process
 from celery import states
 from celery.app.task import Context
+from celery.backends.base import DisabledBackend
 from celery.exceptions import Ignore, Reject
 
 import statuses
@@ -60,6 +61,8 @@ class Run:
     """Whether the store has said anything to the start; see `attempts.answering`."""
     attempt_after: int | None = None
     """The attempt it became when it was sent again."""
+    result_is_kept: bool = False
+    """Whether its engine knows afterwards how it ended."""
     retried_for: BaseException | None = None
     """Why it asked to be run again."""
     body_ended: bool = False
@@ -107,14 +110,6 @@ class Run:
             return
         with from_the_task(error):
             self.adapter.end(self.message, state, self.attempt, error, result, self.handle)
-
-    def succeed(self, result: object, may_wait: bool) -> None:
-        """Say that it succeeded, now or together with the start of the next job."""
-        hold = self._hold if may_wait else None
-        self.adapter.end(self.message, State.succeeded, self.attempt, None, result, self.handle, hold)
-
-    def _hold(self, data: object, what: str, tell: Callable[[], Any]) -> None:
-        piggyback.held.hold(self.adapter.guard, self.handle(), self.attempt, data, what, tell)
 
     def beat(self) -> None:
         """A sign of life; or the start, where the store was away and is back."""
@@ -235,6 +230,8 @@ def from_the_task(error: object) -> Generator[None]:
 
 
 def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
+    result_is_kept = task.backend.persistent and not isinstance(task.backend, DisabledBackend)
+
     @functools.wraps(trace)
     def tracked(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
         adapter = known if known.is_installed else adapters.of(task.app)
@@ -242,7 +239,7 @@ def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> C
         if adapter is None or message is None or not adapter.tracks(message):
             piggyback.held.tell()
             return trace(uuid, args, kwargs, request)
-        run = Run(adapter=adapter, message=message, attempt=message.attempt)
+        run = Run(adapter=adapter, message=message, attempt=message.attempt, result_is_kept=result_is_kept)
         try:
             adapter.guard.run(f"starting {message.name}", run.start, starts=True)
         except KillRequested as asked:
@@ -293,7 +290,9 @@ def _finish(run: Run, task: Any, info: Any, retval: Any) -> None:
     """Tell the outcome: `info` is None for a success, else holds Celery's state and the exception."""
     if info is None and not isinstance(retval, ExceptionInfo):
         ignored = _ignores_result(task, run.message)
-        run.succeed(None if ignored else retval, may_wait=not ignored and run.told and piggyback.may_wait(task, run.handle()))
+        result = None if ignored else retval
+        if ignored or not run.result_is_kept or not piggyback.held.hold(run, result):
+            run.end(State.succeeded, result=result)
         return
     error = retval.exception if info is None else info.retval
     if isinstance(error, KillRequested):

@@ -34,6 +34,11 @@ def can_be_asked(app: Any) -> bool:
         backend = app.backend
     except Exception:  # what it needs is not installed here
         return False
+    return can_be_read(backend)
+
+
+def can_be_read(backend: Any) -> bool:
+    """Whether any process can read the results that this backend keeps."""
     modules = {kind.__module__ for kind in type(backend).__mro__}
     return backend.as_uri() != "disabled://" and modules.isdisjoint(_OF_ITS_SENDER)
 

@@ -22,7 +22,6 @@ from billiard.einfo import ExceptionInfo
 from billiard.process import current_process
 from celery import states
 from celery.app.task import Context
-from celery.backends.base import DisabledBackend
 from celery.exceptions import Ignore, Reject
 
 import statuses
@@ -32,7 +31,7 @@ from .. import attempts
 from ..jobs import JobStatus
 from ..who import current_user
 from . import adapter as adapters
-from . import piggyback, planned
+from . import outcomes, piggyback, planned
 from .messages import USER, Message, read, user_of
 
 _MARK = "_statuses_tracked"
@@ -230,7 +229,7 @@ def from_the_task(error: object) -> Generator[None]:
 
 
 def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
-    result_is_kept = task.backend.persistent and not isinstance(task.backend, DisabledBackend)
+    result_is_kept = outcomes.can_be_read(task.backend)
 
     @functools.wraps(trace)
     def tracked(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:

@@ -10,8 +10,12 @@ _SCRIPT = Axe().axe_script
 #: Axe's findings as texts. What it gives beside them takes as long to hand over as the look itself.
 _LOOK = """part => axe.run(part ?? document, { resultTypes: ['violations'] })
   .then(({ violations }) => violations.map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)}`))"""
-#: When colours that change have come to where they go.
-_AT_REST = "() => Promise.all(document.getAnimations().filter(one => one instanceof CSSTransition).map(one => one.finished.catch(() => 0)))"
+#: Colours that change have come to where they go: at once, as frame by frame the whole page is painted again. What inherits a colour
+#: begins to change only when that has arrived.
+_AT_REST = """() => {
+  const moving = () => document.getAnimations().filter(one => one instanceof CSSTransition);
+  for (let all = moving(); all.length; all = moving()) all.forEach(one => one.finish());
+}"""
 
 
 def axe(page: Any, part: Any = None) -> list[str]:

@@ -5,14 +5,16 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from contextlib import contextmanager
 
 import pytest
 import redis
+from django.conf import settings
 from django.test import override_settings
 
 import statuses
 from statuses.apps import configuration
-from statuses.store import current
+from statuses.store import current, set_aside
 from statuses.testing import make_status
 from tests.statuses.instances import instances, until
 
@@ -23,13 +25,15 @@ def make():
         yield factory
 
 
+@contextmanager
 def use(location, **options):
-    """Settings as a project writes them; statuses are configured by them."""
+    """Inside the block settings as a project writes them, and statuses configured by them; afterwards all is as before: who asked a server
+    that is gone would wait."""
     backend = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": location, "OPTIONS": options}
-    settings = override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}, "jobs": backend})
-    settings.enable()
-    statuses.configure(**configuration({"CACHE": "jobs", "NAMESPACE": "clients"}))
-    return settings
+    caches = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}, "jobs": backend}
+    with override_settings(CACHES=caches), set_aside():
+        statuses.configure(**configuration({"CACHE": "jobs", "NAMESPACE": "clients"}))
+        yield
 
 
 def everything_works():
@@ -96,6 +100,15 @@ def test_a_password_and_a_database_of_ones_own_are_used(make):
 
     assert redis.Redis(port=server.port, password="sécret", db=0).dbsize() == 0
     assert redis.Redis(port=server.port, password="sécret", db=3).dbsize() > 0
+
+
+def test_the_next_file_finds_the_settings_and_the_store_of_before(server_url, store):
+    before = settings.CACHES, current()
+
+    with use(f"{server_url}?db=1"):
+        assert settings.CACHES["jobs"]["LOCATION"].endswith("?db=1") and current() is not before[1]
+
+    assert (settings.CACHES, current()) == before
 
 
 def test_a_user_with_the_rights_to_these_keys_alone_is_enough(make):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import forks, keys, resource, scripts
-from .errors import StatusNotFound
+from .errors import StatusNotFound, StoreUnavailable
 from .store import Store, current
 
 #: Start of the fields of meta that name a label.
@@ -45,10 +45,16 @@ def is_awaited(text: str) -> bool:
     store, now = current(), time.monotonic()
     read_at, known = _labels.get(store, (0.0, frozenset()))
     if not read_at or now - read_at > BELIEVED:
-        # Noted before the question: while the store is away, only one deletion in five seconds waits for it.
+        # Noted before the question, and again where none came: while the store is away, only one deletion in five seconds waits for it,
+        # however long that is.
         with _lock:
             _labels[store] = now, known
-        fields = store.pipeline([("HKEYS", keys.meta(store.families[0]))], primary=True)[0]
+        try:
+            fields = store.pipeline([("HKEYS", keys.meta(store.families[0]))], primary=True)[0]
+        except StoreUnavailable:
+            with _lock:
+                _labels[store] = time.monotonic(), known
+            raise
         known = frozenset(name.decode()[len(_FIELD) :] for name in fields if name.startswith(_FIELD.encode()))
         with _lock:
             _labels[store] = now, known

@@ -513,6 +513,26 @@ class TestKeptUntilDeleted:
 
         assert keeping.is_awaited("Shelf:1")
 
+    def test_only_one_deletion_in_five_seconds_waits_for_a_store_that_is_away(self, clock, store, monkeypatch):
+        now, asked = [100.0], []
+
+        def away(*_, **__):
+            asked.append(now[0])
+            now[0] += 8.0  # longer than what is read is believed
+            raise statuses.StoreUnavailable("a read", "away")
+
+        monkeypatch.setattr(keeping.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(stores.Store, "pipeline", away)
+
+        with pytest.raises(statuses.StoreUnavailable):
+            keeping.is_awaited("Shelf:1")
+        assert not keeping.is_awaited("Shelf:1")
+        now[0] += 5.5
+        with pytest.raises(statuses.StoreUnavailable):
+            keeping.is_awaited("Shelf:1")
+
+        assert asked == [100.0, 113.5]
+
     def test_a_deletion_that_is_rolled_back_changes_nothing(self, clock, book):
         from django.db import transaction
 

@@ -49,4 +49,6 @@ def outlook(status: Any) -> str:
     if upkeep.reaper(seen.upkeep, seen.at):
         return _("No reaper runs that would give it up; the page of workers tells more.")
     at = status.heartbeat_at + grace(status.job_name) + timedelta(seconds=CONFIRM_SECONDS)
-    return _("If nothing more is heard of it, the reaper gives it up as failed, at %(time)s or soon after.") % {"time": clock_short(at)}
+    return _(
+        "If nothing more is heard of it, the reaper gives it up as failed, at %(time)s or soon after, unless its engine knows how it ended."
+    ) % {"time": clock_short(at)}

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from . import collection, encoding, upkeep
 from .engines import registry
@@ -212,14 +212,20 @@ def _keepable(status: Status, outcome: Outcome | None) -> Outcome | None:
 
 def _tell(status: Status, outcome: Outcome) -> bool:
     """Mark it as its engine says that it ended, unless it has moved on or given a sign of life; whether that changed it."""
-    id, job_name, attempt, silence = status.id, status.job_name, status.attempt, grace(status.job_name)
+    id, job_name = status.id, status.job_name
     engine = registry.get(status.engine)
+    guards: dict[str, Any] = {
+        "attempt": status.attempt,
+        "sources": {State.started},
+        "silent_for": grace(job_name),
+        "ago": _ago(status, outcome),
+    }
     try:
         if outcome.state is State.succeeded:
-            status.succeeded(attempt=attempt, sources={State.started}, data=outcome.data, silent_for=silence)
+            status.succeeded(data=outcome.data, **guards)
         else:
             enter = status.failed if outcome.state is State.failed else status.killed
-            enter(attempt=attempt, sources={State.started}, error=outcome.error, silent_for=silence)
+            enter(error=outcome.error, **guards)
     except StatusNotFound:
         return False
     if status.changed:
@@ -227,6 +233,13 @@ def _tell(status: Status, outcome: Outcome) -> bool:
         if engine is not None and outcome.state is not State.succeeded:
             engine.given_up(status)
     return status.changed
+
+
+def _ago(status: Status, outcome: Outcome) -> timedelta | None:
+    """How long ago it ended, not before it started: the clock that says so is that of its worker. None where nobody says."""
+    if outcome.ended_at is None or status.started_at is None:
+        return None
+    return max(collection.server_time() - max(outcome.ended_at, status.started_at), timedelta(0))
 
 
 def _give_up(status: Status) -> bool:

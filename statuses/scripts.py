@@ -207,10 +207,13 @@ def finish(
     error: tuple[str, str, str] | None,
     data: str | None,
     silent_us: int | None = None,
+    ago_us: int | None = None,
 ) -> bool:
     """End an attempt, with its error (JSON, group, summary) and data (kept where there is none); whether anything changed.
-    silent_us: only where its last heartbeat is older than that."""
-    return _changed(store.script_once(*_finish(store, place, target, guards, error, data, silent_us), retry_flag=5), id)
+    silent_us: only where its last heartbeat is older than that. ago_us: since when it has ended."""
+    name, names, arguments = _finish(store, place, target, guards, error, data, silent_us)
+    late = [] if ago_us is None else [str(ago_us)]
+    return _changed(store.script_once(name, names, [*arguments, *late], retry_flag=5), id)
 
 
 def _finish(

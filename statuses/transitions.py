@@ -67,15 +67,15 @@ class Transitions:
         error: object,
         data: object,
         silent_for: timedelta | None = None,
+        ago: timedelta | None = None,
     ) -> Self:
-        if error is None and data is None and silent_for is None:
+        if error is None and data is None and silent_for is None and ago is None:
             return self._enter(state, attempt, sources)
         kept = None if error is None else failure.describe(error)
         described = None if kept is None else (kept.text, kept.group, kept.summary)
         text = None if data is None else encoding.dumps(data, "data")
-        silent = span("silent_for", silent_for)
-        silent_us = None if silent is None else silent // clock.MICROSECOND
-        self._write(scripts.finish, state, _guard(attempt, sources), described, text, silent_us)
+        spans = [None if found is None else found // clock.MICROSECOND for found in (span("silent_for", silent_for), span("ago", ago))]
+        self._write(scripts.finish, state, _guard(attempt, sources), described, text, *spans)
         return self
 
     def unqueued(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
@@ -111,10 +111,11 @@ class Transitions:
         sources: Collection[str] | None = None,
         data: object = None,
         silent_for: timedelta | None = None,
+        ago: timedelta | None = None,
     ) -> Self:
         """Enter `succeeded`; progress becomes 1.0. `data` is kept where the job saved none, in the same step.
-        `silent_for`: as `failed` has it."""
-        return self._end(State.succeeded, attempt, sources, None, data, silent_for)
+        `silent_for`, `ago`: as `failed` has them."""
+        return self._end(State.succeeded, attempt, sources, None, data, silent_for, ago)
 
     def failed(
         self,
@@ -123,10 +124,12 @@ class Transitions:
         sources: Collection[str] | None = None,
         error: object = None,
         silent_for: timedelta | None = None,
+        ago: timedelta | None = None,
     ) -> Self:
         """Enter `failed`, with an error (see `add_error`) in the same step.
-        `silent_for`: only where the job gave heartbeats, and none for longer than that, looked at in the same step."""
-        return self._end(State.failed, attempt, sources, error, None, silent_for)
+        `silent_for`: only where the job gave heartbeats, and none for longer than that, looked at in the same step.
+        `ago`: it ended so long ago, and is told late."""
+        return self._end(State.failed, attempt, sources, error, None, silent_for, ago)
 
     def killed(
         self,
@@ -135,9 +138,10 @@ class Transitions:
         sources: Collection[str] | None = None,
         error: object = None,
         silent_for: timedelta | None = None,
+        ago: timedelta | None = None,
     ) -> Self:
-        """Enter `killed`, with an error (see `add_error`) in the same step. `silent_for`: as `failed` has it."""
-        return self._end(State.killed, attempt, sources, error, None, silent_for)
+        """Enter `killed`, with an error (see `add_error`) in the same step. `silent_for`, `ago`: as `failed` has them."""
+        return self._end(State.killed, attempt, sources, error, None, silent_for, ago)
 
     def unknown(self, *, attempt: int | None = None, sources: Collection[str] | None = None) -> Self:
         """Enter `unknown`: nobody can tell any more what the job does."""

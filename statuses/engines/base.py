@@ -112,6 +112,8 @@ class Outcome:
     """Of one that succeeded: what its adapter would have kept of its result (`keep_results`), None for nothing."""
     error: object = None
     """Of one that failed or was killed: why, any JSON, as `Status.add_error` takes it; None where the engine does not say."""
+    ended_at: datetime | None = field(default=None, compare=False)
+    """When that was, by the clock of who ran it; None where the engine does not say."""
 
 
 #: Verb -> what it does, and to what.

@@ -7,7 +7,7 @@
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt, sources or a sign of life; -1 no such job. Atomic.
 -- include job
 -- include once
-local target, ATTEMPT, SOURCES = ARGV[7] + 0, ARGV[8], ARGV[9]
+local target, ATTEMPT, SOURCES, LATE = ARGV[7] + 0, ARGV[8], ARGV[9], ARGV[17]
 if not state then return -1 end
 if sent_before then return 1 end
 -- include guard
@@ -18,7 +18,7 @@ if ARGV[16] ~= '' then
   local beat = number(HEARTBEAT, ROW, 8)
   if beat == 0 or now - beat <= tonumber(ARGV[16]) then return 0 end
 end
-if ARGV[17] then now = now - ARGV[17] end
+-- include late
 -- include sign
 if ARGV[10] ~= '' then call('SETNX', P .. 'd' .. ROW_TEXT, ARGV[10]) end
 if ARGV[11] ~= '' then

@@ -5,13 +5,13 @@
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt or sources; -1 no such job. Atomic.
 -- include job
 -- include once
-local target, ATTEMPT, SOURCES = ARGV[7] + 0, ARGV[8], ARGV[9]
+local target, ATTEMPT, SOURCES, LATE = ARGV[7] + 0, ARGV[8], ARGV[9], ARGV[10]
 if not state then return -1 end
 if sent_before then return 1 end
 -- include guard
 if state == target or not allowed then return 0 end
 -- include clock
-if ARGV[10] then now = now - ARGV[10] end
+-- include late
 -- include sign
 if target >= 4 and target <= 6 then
   if target == 4 then call('HSET', J, 'g', '1') end

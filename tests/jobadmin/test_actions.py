@@ -112,7 +112,7 @@ def test_a_job_whose_worker_is_gone_is_promised_no_checkpoint_but_told_when_it_i
         response = act(client, status, action)
         page = client.get(job_url(status.id)).content.decode()
 
-    outlook = f"the reaper gives it up as failed, at {clock_short(given_up)} or soon after."
+    outlook = f"the reaper gives it up as failed, at {clock_short(given_up)} or soon after, unless its engine knows how it ended."
     assert outlook in said(response) and "checkpoint" not in said(response)
     assert outlook in page.partition('id="job-stale"')[2].partition("</div>")[0]
 

@@ -89,6 +89,7 @@ CALLS = {
     "attempt": ("attempt", "None " + NATURAL, lambda v: make_status().succeeded(attempt=v)),
     "sources": ("sources", "None []|{}", lambda v: make_status().succeeded(sources=v)),
     "silent_for": ("silent_for", "None 0days ages", lambda v: make_status("started").failed(silent_for=v)),
+    "ago": ("ago", "None 0days ages", lambda v: make_status("started").failed(ago=v)),
     "set_job_name": ("job_name", TEXT, lambda v: make_status().set_job_name(v)),
     "set_worker": ("worker", TEXT, lambda v: make_status().set_worker(v)),
     "set_provider_job_id": ("provider_job_id", TEXT, lambda v: make_status().set_provider_job_id(v)),

@@ -283,6 +283,22 @@ def test_a_job_whose_engine_knows_how_it_ended_ends_so(time, reaper, engine):
     assert sorted(engine.vain) == sorted([broke.id, killed.id, lost.id])
 
 
+@pytest.mark.parametrize("end", [State.succeeded, State.failed, State.killed])
+def test_it_ends_at_the_moment_its_engine_says_and_not_when_somebody_looked(time, reaper, engine, end):
+    job, skewed = started(), started()
+    at = job.started_at
+    engine.ends = {
+        job.id: Outcome(state=end, ended_at=at + timedelta(seconds=3)),
+        skewed.id: Outcome(state=end, ended_at=at - timedelta(seconds=1)),
+    }
+    time.pass_(SILENCE.total_seconds())
+
+    reap(reaper, time)
+
+    assert (job.reload().state, job.run_time, job.ended_at) == (end, 3.0, at + timedelta(seconds=3))
+    assert (skewed.reload().state, skewed.run_time, skewed.ended_at) == (end, 0.0, at)
+
+
 def test_what_a_job_saved_itself_is_kept_in_place_of_the_result(time, reaper, engine):
     job = started()
     job.save({"rows": 7})

@@ -56,10 +56,10 @@ def outcome(adapter: Adapter, backend: Any, task_id: str, since: datetime) -> Ou
         return None
     result = meta.get("result")
     if state is State.succeeded:
-        return Outcome(state=state, data=attempts.result_data(result, encode) if adapter.keep_results else None)
+        return Outcome(state=state, data=attempts.result_data(result, encode) if adapter.keep_results else None, ended_at=ended_at)
     if state is State.killed or isinstance(result, KillRequested):
-        return Outcome(state=State.killed)
-    return Outcome(state=state, error=_error(meta))
+        return Outcome(state=State.killed, ended_at=ended_at)
+    return Outcome(state=state, error=_error(meta), ended_at=ended_at)
 
 
 def _error(meta: Mapping[str, Any]) -> object:

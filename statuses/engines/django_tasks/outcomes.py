@@ -35,9 +35,8 @@ def outcome_of(backend: Any, result_id: str, since: datetime, tracker: Tracker) 
     if not result.is_finished or result.finished_at is None or result.finished_at < since:
         return None
     if str(result.status) == "SUCCESSFUL":
-        return Outcome(
-            state=State.succeeded, data=attempts.result_data(result.return_value, tracker.encode) if tracker.keep_results else None
-        )
+        data = attempts.result_data(result.return_value, tracker.encode) if tracker.keep_results else None
+        return Outcome(state=State.succeeded, data=data, ended_at=result.finished_at)
     if was_killed(result):
-        return Outcome(state=State.killed)
-    return Outcome(state=State.failed, error=error_of(result))
+        return Outcome(state=State.killed, ended_at=result.finished_at)
+    return Outcome(state=State.failed, error=error_of(result), ended_at=result.finished_at)

@@ -31,10 +31,11 @@ def outcome(job: Any, since: datetime, tracker: Tracker) -> Outcome | None:
     if ended_at is None or ended_at < since:
         return None
     if state is State.succeeded:
-        return Outcome(state=state, data=_data(result, unread, tracker.encode) if tracker.keep_results else None)
+        data = _data(result, unread, tracker.encode) if tracker.keep_results else None
+        return Outcome(state=state, data=data, ended_at=ended_at)
     if state is State.failed:
-        return Outcome(state=state, error=_error(result, unread))
-    return Outcome(state=state)
+        return Outcome(state=state, error=_error(result, unread), ended_at=ended_at)
+    return Outcome(state=state, ended_at=ended_at)
 
 
 def _result(job: Any) -> tuple[datetime | None, Result | None, str]:

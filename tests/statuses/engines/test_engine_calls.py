@@ -68,7 +68,7 @@ def test_what_does_not_fit_has_no_text(value: Any) -> None:
     assert calls.keep_text(*given, encode_strictly, encode) == calls.keep(*given, encode)
 
 
-def test_a_result_that_is_too_deep_to_be_kept_is_shown_and_its_job_ends() -> None:
+def test_a_result_that_is_too_deep_to_be_kept_is_shown_and_its_job_ends(store: Any) -> None:
     deep: list[Any] = []
     for _ in range(300):
         deep = [deep]

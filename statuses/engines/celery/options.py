@@ -19,6 +19,7 @@ _OPTIONS = {
     "callbacks": "link",
     "errbacks": "link_error",
 }
+_PAIRS = tuple(_OPTIONS.items())
 #: Headers that Celery and tracing tools put into a message themselves.
 _NOT_THEIRS = frozenset(
     {
@@ -34,7 +35,7 @@ _NOT_THEIRS = frozenset(
 def options(message: Message) -> dict[str, Any]:
     """What the call was sent with: task, queue, ids of its workflow, limits, callbacks and the caller's own headers."""
     request = message.request
-    found = {ours: request[theirs] for theirs, ours in _OPTIONS.items() if request.get(theirs)}
+    found = {ours: value for theirs, ours in _PAIRS if (value := request.get(theirs))}
     limits = request.get("timelimit") or (None, None)
     if len(limits) == 2 and any(limits):
         found["time_limit"], found["soft_time_limit"] = limits
@@ -46,7 +47,6 @@ def options(message: Message) -> dict[str, Any]:
         found["priority"] = priority
     if request.get("chord"):
         found["chord"] = True
-    theirs = request.keys() - _NOT_THEIRS
-    if theirs:
-        found["headers"] = {str(name): value for name, value in request.items() if name in theirs}
+    if not _NOT_THEIRS.issuperset(request):
+        found["headers"] = {str(name): value for name, value in request.items() if name not in _NOT_THEIRS}
     return found

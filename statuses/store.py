@@ -284,11 +284,11 @@ class Store:
 class _Along:
     """A script that goes along."""
 
-    __slots__ = ("_call", "_is_again", "_retry_flag", "_since", "_store", "_then")
+    __slots__ = ("_call", "_is_again", "_is_loaded", "_retry_flag", "_since", "_store", "_then")
 
     def __init__(self, store: Store, call: Call, retry_flag: int, then: Callable[[Any], None]) -> None:
         self._store, self._call, self._retry_flag, self._then = store, call, retry_flag, then
-        self._since, self._is_again = time.monotonic_ns(), False
+        self._since, self._is_again, self._is_loaded = time.monotonic_ns(), False, False
 
     def command(self) -> Command:
         name, script_keys, arguments = self._call
@@ -302,13 +302,14 @@ class _Along:
 
     def _failed(self, error: BaseException) -> None:
         name, script_keys, arguments = self._call
-        if not self._is_again and isinstance(error, (*_ELSEWHERE, redis.exceptions.NoScriptError)):
+        if not self._is_loaded and isinstance(error, redis.exceptions.NoScriptError):
+            self._is_loaded = True  # also after a lost line: a server that was started anew has no scripts
+            self._store._writing.piggyback(_Loading(name))
+            self._store._writing.piggyback(self)
+        elif not self._is_again and isinstance(error, _ELSEWHERE):
             self._is_again = True
-            if isinstance(error, redis.exceptions.NoScriptError):
-                self._store._writing.piggyback(_Loading(name))
-            else:
-                self._store._leave(error)
-                self._call = name, script_keys, _again(arguments, self._retry_flag)
+            self._store._leave(error)
+            self._call = name, script_keys, _again(arguments, self._retry_flag)
             self._store._writing.piggyback(self)
         elif isinstance(error, Exception):
             try:

@@ -156,6 +156,18 @@ def test_a_script_that_the_server_has_lost_goes_along_once_more(started: Any, se
     assert (_is_heard(heard), started.reload().state) == (True, State.succeeded)
 
 
+def test_what_goes_along_to_a_server_that_was_started_anew_arrives(started: Any, server: Any) -> None:
+    heard: list[Any] = []
+    _succeed_along(started, heard)
+    client = redis.Redis.from_url(server.url)
+    client.script_flush()
+    client.client_kill_filter(_type="normal", skipme=True)
+
+    started._store.tell()
+
+    assert (_is_heard(heard), started.reload().state) == (True, State.succeeded)
+
+
 def test_a_forked_child_leaves_to_its_parent_what_was_to_go_along(started: Any) -> None:
     heard: list[Any] = []
     _succeed_along(started, heard)

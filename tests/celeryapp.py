@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import redis
 from celery import Celery, Task, chord
+from celery.backends.cache import CacheBackend
 from celery.exceptions import Ignore, Reject
 
 import statuses
@@ -332,3 +333,8 @@ def unjson_result() -> Any:
 @app.task(ignore_result=True)
 def unjson_ignored_result() -> Any:
     return object()
+
+
+@app.task(backend=CacheBackend(app=app, backend="memory"))
+def with_its_own_backend() -> str:
+    return "kept where only its process finds it"

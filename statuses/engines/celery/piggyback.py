@@ -28,41 +28,23 @@ if TYPE_CHECKING:
 HOLD_SECONDS = 0.01
 
 
-class Held:
-    """What this process has not told yet: one end at the most, for it runs one job after the other."""
+class End:
+    """The success of one job that this process has not told yet. Whoever speaks to the store next takes it along, in whichever thread:
+    what is heard of it concerns no other end."""
 
-    def __init__(self) -> None:
-        self.is_possible = False
-        """Whether this process tells it before it waits long for its next job."""
-        self._store: Store | None = None
-        self._run: Run | None = None
-        self._data: dict[str, Any] | None = None
+    __slots__ = ("_run", "data", "store")
 
-    def hold(self, run: Run, result: object) -> bool:
-        """The job succeeded; False where that has to be told at once."""
-        guard = run.adapter.guard
-        if not self.is_possible or not run.told or guard.away:
-            return False
-        try:
-            status, data = run.handle(), run.adapter.data_of(result)
-            store = status._store
-            if store.is_cluster:
-                return False
-            self.tell()
-            # First, for another thread may take it along at once.
-            self._store, self._run, self._data = store, run, data
-            attempts.succeed_along(status, run.attempt, data, self._heard)
-        except Exception:  # whoever tells it at once says what is wrong
-            self._store = None
-            return False
-        except BaseException as interrupt:
-            self._heard(interrupted("a change of state", interrupt))
-            raise
-        return True
+    def __init__(self, run: Run) -> None:
+        self.store: Store | None = None
+        """Where it is told; None once that has been."""
+        self.data: dict[str, Any] | None = None
+        """What is kept of its result."""
+        self._run: Run | None = run
 
-    def _heard(self, reply: Any) -> None:
-        self._store = None
-        run, data = self._run, self._data
+    def heard(self, reply: Any) -> None:
+        """What the store said to it, or the error where it did not."""
+        run, data = self._run, self.data
+        self.store = self._run = self.data = None  # arguments and results may be large
         if reply == 1 or run is None:
             return
         guard, what = run.adapter.guard, f"telling the end of {run.message.name}"
@@ -76,15 +58,51 @@ class Held:
         else:
             guard.run(what, tell, remember=True)
 
+
+class Held:
+    """What this process has not told yet: one end at the most, for it runs one job after the other."""
+
+    def __init__(self) -> None:
+        self.is_possible = False
+        """Whether this process tells it before it waits long for its next job."""
+        self._end: End | None = None
+
+    def hold(self, run: Run, result: object) -> bool:
+        """The job succeeded; False where that has to be told at once."""
+        guard = run.adapter.guard
+        if not self.is_possible or not run.told or guard.away:
+            return False
+        end = End(run)
+        try:
+            status, end.data = run.handle(), run.adapter.data_of(result)
+            if status._store.is_cluster:
+                return False
+            self.tell()
+            # First, for another thread may take it along at once.
+            self._end, end.store = end, status._store
+            attempts.succeed_along(status, run.attempt, end.data, end.heard)
+        except Exception:  # whoever tells it at once says what is wrong
+            self._end = None
+            return False
+        except BaseException as interrupt:  # Celery lets its success stand, and tells nobody that the process was lost
+            end.heard(interrupted("a change of state", interrupt))
+            raise
+        return True
+
     def tell(self) -> None:
         """Tell it now. Never raises. One round trip where there is anything."""
-        if self._store is not None:
-            self._store.tell()
+        store = self._store()
+        if store is not None:
+            store.tell()
 
     def before_waiting(self, comes_soon: Callable[[float], object]) -> None:
         """The process waits for its next job. comes_soon: whether it is there within so many milliseconds."""
-        if self._store is not None and not comes_soon(HOLD_SECONDS * 1000):
-            self._store.tell()
+        store = self._store()
+        if store is not None and not comes_soon(HOLD_SECONDS * 1000):
+            store.tell()
+
+    def _store(self) -> Store | None:
+        return None if self._end is None else self._end.store
 
 
 held = Held()
@@ -105,7 +123,8 @@ def on_process_init(**_: Any) -> None:
     end is told at once."""
     worker = getattr(current_process(), "_target", None)
     wait, reader = getattr(worker, "wait_for_job", None), getattr(getattr(worker, "inq", None), "_reader", None)
-    if wait is None or reader is None or not hasattr(select, "poll"):
+    ensure = getattr(worker, "_ensure_messages_consumed", None)
+    if wait is None or ensure is None or reader is None or not hasattr(select, "poll"):
         return
     jobs = select.poll()
     jobs.register(reader.fileno(), select.POLLIN)
@@ -114,5 +133,10 @@ def on_process_init(**_: Any) -> None:
         held.before_waiting(jobs.poll)
         return wait(*args, **kwargs)
 
+    def ensure_messages_consumed(*args: Any, **kwargs: Any) -> Any:
+        held.tell()  # it waits for its parent to hear of its last job: a tenth of a second, or half a minute while that is busy
+        return ensure(*args, **kwargs)
+
     setattr(worker, "wait_for_job", wait_for_job)  # noqa: B010
+    setattr(worker, "_ensure_messages_consumed", ensure_messages_consumed)  # noqa: B010
     held.is_possible = True

@@ -229,7 +229,8 @@ def from_the_task(error: object) -> Generator[None]:
 
 
 def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> Callable[..., Any]:
-    result_is_kept = outcomes.can_be_read(task.backend)
+    # The reaper asks the app's: a task may have a backend of its own.
+    result_is_kept = task.backend is task.app.backend and outcomes.can_be_read(task.backend)
 
     @functools.wraps(trace)
     def tracked(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:

@@ -1,5 +1,9 @@
 """Ends that are told together with the start of the next job, with a real pool of one process that holds them for as long as it takes."""
 
+import os
+import signal
+import sys
+import weakref
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -8,6 +12,12 @@ import pytest
 
 import statuses
 from statuses import State, Status
+from statuses.engines import attempts
+from statuses.engines.celery import adapter
+from statuses.engines.celery.messages import read
+from statuses.engines.celery.piggyback import Held
+from statuses.engines.celery.tracing import Run
+from statuses.store import Store
 from tests.servers import Server, Worker, until
 
 QUEUE = "held"
@@ -132,6 +142,84 @@ def test_of_a_job_that_was_removed_meanwhile_nothing_is_told(world: Any, held: S
     assert statuses.find(held.id) is None
 
 
+def test_an_end_whose_result_the_app_does_not_keep_is_told_at_once(world: Any, holding: Worker) -> None:
+    world.ended(world.send(world.tasks.with_its_own_backend.s(), queue=QUEUE))
+
+
+def test_an_end_is_told_before_its_process_waits_for_a_worker_that_is_busy(world: Any, environment: dict[str, str]) -> None:
+    worker = Worker({**environment, "TEST_HOLD": "3600"}, "busy", "busy", "prefork", 1, "--max-tasks-per-child", "1")
+    job = world.send(world.tasks.gated.s("busy"), queue="busy")
+    world.began("busy")
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    try:
+        world.open("busy")
+        until(lambda: job.reload().state is State.succeeded, "the end is told")
+    finally:
+        os.kill(worker.process.pid, signal.SIGCONT)
+        worker.stop()
+
+
+def test_an_end_that_another_thread_takes_along_is_heard_of_late_and_loses_no_other(world: Any) -> None:
+    held = _holding()
+    first, second = _ended(world), _ended(world)
+    held.hold(first, 1)
+    taken = first.handle()._store._writing._boarding()
+
+    held.hold(second, 2)
+    for one in taken:
+        one.heard(1)
+    held.tell()
+
+    assert _as_others_see(second.handle()).state is State.succeeded
+
+
+@pytest.mark.parametrize("step", ["data_of", "succeed_along"])
+def test_an_end_that_is_held_in_the_moment_of_a_signal_is_told_all_the_same(world: Any, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    held, before, run = _holding(), _ended(world), _ended(world)
+    held.hold(before, 1)
+    held.tell()
+    monkeypatch.setattr(run.adapter if step == "data_of" else attempts, step, lambda *_: sys.exit(1))
+
+    with pytest.raises(SystemExit):
+        held.hold(run, 2)
+    run.adapter.guard.last_words()
+
+    assert _as_others_see(run.handle()).state is State.succeeded
+    until(lambda: not _is_away(world), "the publisher knows that the store is back")
+
+
+def test_what_was_told_is_kept_no_longer(world: Any) -> None:
+    held, run = _holding(), _ended(world)
+    held.hold(run, "large")
+    gone = weakref.ref(run)
+
+    held.tell()
+    del run
+
+    assert gone() is None
+
+
+def _holding() -> Held:
+    held = Held()
+    held.is_possible = True
+    return held
+
+
+def _ended(world: Any) -> Run:
+    """A job that has just ended, in this process."""
+    status = statuses.create(job_name="held here").started()
+    message = read({"id": status.id, "task": "held here"})
+    assert message is not None
+    run = Run(adapter=adapter.of(world.app), message=message, attempt=0, told=True)
+    run._known = status
+    return run
+
+
+def _as_others_see(status: Status) -> Status:
+    """Read without a word from the store's own connections."""
+    return Status(status.id, Store(status._store.config), status._where).reload()
+
+
 # The last: its worker tracks no job for a moment.
 def test_a_held_end_is_told_once_the_store_is_back_and_delays_nobody(world: Any, held: Status) -> None:
     world.store.freeze()
@@ -146,6 +234,4 @@ def test_a_held_end_is_told_once_the_store_is_back_and_delays_nobody(world: Any,
 
 
 def _is_away(world: Any) -> bool:
-    from statuses.engines.celery import adapter
-
     return adapter.of(world.app).guard.away

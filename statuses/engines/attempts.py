@@ -151,11 +151,12 @@ def _catch_up(status: Status, attempt: int) -> None:
         status.requeued(attempt=number, ran=True)
 
 
-def end(status: Status, state: State, attempt: int | None, error: object = None, data: object = None) -> bool:
+def end(status: Status, state: State, attempt: int | None, error: object = None, data: object = None, ago: timedelta | None = None) -> bool:
     """The attempt is over; False when it had been before. `error` (of a failed or killed one) and `data` (of one that
     succeeded, where it saved none itself) are kept with the first end only, in the same step. That the reaper took its worker for
-    lost is no end: whoever ran the attempt knows better.  One round trip."""
-    _enter(status, state, attempt, error, data)
+    lost is no end: whoever ran the attempt knows better. `ago`: one that succeeded did so long ago, after its start was told.  One
+    round trip."""
+    _enter(status, state, attempt, error, data, ago=ago)
     if status.changed:
         return True
     if attempt is not None and status.attempt < attempt:
@@ -181,9 +182,17 @@ def _correct(status: Status, state: State, attempt: int, error: object, data: ob
         status.add_error(error, attempt=attempt)
 
 
-def _enter(status: Status, state: State, attempt: int | None, error: object, data: object, sources: frozenset[State] = OPEN) -> None:
+def _enter(
+    status: Status,
+    state: State,
+    attempt: int | None,
+    error: object,
+    data: object,
+    sources: frozenset[State] = OPEN,
+    ago: timedelta | None = None,
+) -> None:
     if state is State.succeeded:
-        status.succeeded(attempt=attempt, sources=sources, data=data)
+        status.succeeded(attempt=attempt, sources=sources, data=data, ago=ago)
     elif state is State.failed:
         status.failed(attempt=attempt, sources=sources, error=error)
     else:

@@ -8,7 +8,9 @@ a result may wait like this: should the process be killed meanwhile, the reaper 
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from billiard.process import current_process
@@ -32,7 +34,7 @@ class End:
     """The success of one job that this process has not told yet. Whoever speaks to the store next takes it along, in whichever thread:
     what is heard of it concerns no other end."""
 
-    __slots__ = ("_run", "data", "store")
+    __slots__ = ("_run", "_since", "data", "store")
 
     def __init__(self, run: Run) -> None:
         self.store: Store | None = None
@@ -40,6 +42,7 @@ class End:
         self.data: dict[str, Any] | None = None
         """What is kept of its result."""
         self._run: Run | None = run
+        self._since = time.monotonic()
 
     def heard(self, reply: Any) -> None:
         """What the store said to it, or the error where it did not."""
@@ -47,10 +50,11 @@ class End:
         self.store = self._run = self.data = None  # arguments and results may be large
         if reply == 1 or run is None:
             return
-        guard, what = run.adapter.guard, f"telling the end of {run.message.name}"
+        guard, what, since = run.adapter.guard, f"telling the end of {run.message.name}", self._since
 
         def tell() -> bool:
-            return attempts.end(run.handle(), State.succeeded, run.attempt, None, data)
+            ago = timedelta(seconds=time.monotonic() - since)
+            return attempts.end(run.handle(), State.succeeded, run.attempt, None, data, ago)
 
         if isinstance(reply, StoreUnavailable):
             guard.later(what, tell)  # it may have arrived: told twice it does no harm

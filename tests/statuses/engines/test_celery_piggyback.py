@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 
 import statuses
 from statuses import State, Status
@@ -185,6 +186,21 @@ def test_an_end_that_is_held_in_the_moment_of_a_signal_is_told_all_the_same(worl
     run.adapter.guard.last_words()
 
     assert _as_others_see(run.handle()).state is State.succeeded
+    until(lambda: not _is_away(world), "the publisher knows that the store is back")
+
+
+def test_a_held_end_that_is_told_after_an_outage_is_told_as_of_its_own_moment(world: Any) -> None:
+    held, run = _holding(), _ended(world)
+    held.hold(run, 1)
+    for one in run.handle()._store._writing._boarding():
+        one.heard(redis.TimeoutError("away"))
+    job = _as_others_see(run.handle())
+    until(lambda: statuses.server_time() - job.started_at > timedelta(seconds=0.5), "the store is away for a while")
+
+    run.adapter.guard.last_words()
+
+    assert (job.reload().state, job.data) == (State.succeeded, {"result": 1})
+    assert 0 <= job.run_time < 0.5
     until(lambda: not _is_away(world), "the publisher knows that the store is back")
 
 

@@ -307,7 +307,7 @@ class _Along:
             self._store._writing.piggyback(_Loading(name))
             self._store._writing.piggyback(self)
         elif not self._is_again and isinstance(error, _ELSEWHERE):
-            self._is_again = True
+            self._is_again, self._is_loaded = True, False  # its text may have been on that line
             self._store._leave(error)
             self._call = name, script_keys, _again(arguments, self._retry_flag)
             self._store._writing.piggyback(self)

@@ -168,6 +168,19 @@ def test_what_goes_along_to_a_server_that_was_started_anew_arrives(started: Any,
     assert (_is_heard(heard), started.reload().state) == (True, State.succeeded)
 
 
+def test_a_script_whose_text_was_on_a_line_that_broke_goes_along_once_more(started: Any, server: Any) -> None:
+    heard: list[Any] = []
+    _succeed_along(started, heard)
+    redis.Redis.from_url(server.url).script_flush()
+    for error in (redis.exceptions.NoScriptError("lost"), redis.ConnectionError("broken")):
+        for one in started._store._writing._boarding():
+            one.heard(error)
+
+    started._store.tell()
+
+    assert (_is_heard(heard), started.reload().state) == (True, State.succeeded)
+
+
 def test_a_forked_child_leaves_to_its_parent_what_was_to_go_along(started: Any) -> None:
     heard: list[Any] = []
     _succeed_along(started, heard)

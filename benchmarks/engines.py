@@ -1,13 +1,15 @@
 """What tracking costs Celery: a task that does nothing, through a Redis broker and a prefork worker, with the adapter and without.
 
-    python -m benchmarks.engines [--jobs 2000] [--single 300] [--turns 7] [--processes 2] [--no-results] [--redis-server]
+    python -m benchmarks.engines [--jobs 200] [--single 50] [--turns 60] [--processes 2] [--no-results] [--redis-server]
 
-Two senders and two workers, one of each tracked, on one broker and one store of their own; in turns in one run, medians of
-the turns. `many`: from the first send until the last task is done, a task. `one by one`: from a send until its result is
-there. CPU: user and system time of sender, worker (pool included), broker and store together, a task: what is left of the
-cost where the machine is not idle."""
+Two senders and two workers, one of each tracked, on one broker and one store of their own; in turns in one run. Times are medians
+of the turns, a ratio is the median of the turns' own ratios: a turn is short, for a machine may change its pace from second to
+second. `many`: from the first send until the last task is done, a task. `one by one`: from a send until its result is there.
+CPU: user and system time of sender, worker (pool included), broker and store together, a task: what is left of the cost where
+the machine is not idle."""
 
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -122,6 +124,8 @@ class Side:
 
 def cpu_of(pid: int) -> float:
     """User and system seconds of a process."""
+    with contextlib.suppress(OSError):  # exact, where the system keeps it
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in Path(f"/proc/{pid}/task").iterdir()) / 1e9
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -182,13 +186,13 @@ def measure(bench: Bench, jobs: int, single: int, turns: int) -> dict[tuple[str,
     """(what, mode) -> what each turn measured."""
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for turn in range(-1, turns):
-        for mode in MODES if turn % 2 else MODES[::-1]:
-            rounds = {"many": bench.many(mode, jobs if turn >= 0 else 100)}
-            if bench.results:
-                rounds["one by one"] = bench.one_by_one(mode, single if turn >= 0 else 20)
-            for what, measured in rounds.items():
-                if turn >= 0:  # the first turn warms up
-                    found.setdefault((what, mode), []).append(measured)
+        order = MODES if turn % 2 else MODES[::-1]
+        rounds = [("many", mode, bench.many(mode, jobs if turn >= 0 else 100)) for mode in order]
+        if bench.results:
+            rounds += [("one by one", mode, bench.one_by_one(mode, single if turn >= 0 else 20)) for mode in order]
+        for what, mode, measured in rounds:
+            if turn >= 0:  # the first turn warms up
+                found.setdefault((what, mode), []).append(measured)
     return found
 
 
@@ -198,17 +202,18 @@ def table(found: dict[tuple[str, str], list[tuple[float, float]]]) -> list[tuple
     for what in dict.fromkeys(what for what, _ in found):
         cells: list[str] = [what]
         for number in (0, 1):
-            plain, tracked = (1e6 * statistics.median(turn[number] for turn in found[what, mode]) for mode in MODES)
-            cells += [f"{plain:,.0f}", f"{tracked:,.0f}", f"{tracked / plain:.2f}"]
+            plain, tracked = ([1e6 * turn[number] for turn in found[what, mode]] for mode in MODES)
+            ratio = statistics.median(with_it / without for without, with_it in zip(plain, tracked, strict=True))
+            cells += [f"{statistics.median(plain):,.0f}", f"{statistics.median(tracked):,.0f}", f"{ratio:.2f}"]
         lines.append(tuple(cells))
     return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=2000)
-    parser.add_argument("--single", type=int, default=300)
-    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--single", type=int, default=50)
+    parser.add_argument("--turns", type=int, default=60)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--no-results", action="store_true", help="without a result backend; then nothing is measured one by one")
     parser.add_argument("--redis-server", action="store_true", help="Debian's Redis as broker and store, in place of the embedded Valkey")

@@ -37,6 +37,9 @@ CONFIRM_SECONDS = EVERY_SECONDS + 2 * LONGEST_LOOK_SECONDS
 FORGOTTEN_AFTER = timedelta(minutes=5)
 #: Seconds in one look in which engines are asked how jobs ended; what is left over comes with the next.
 ASKING_SECONDS = 30.0
+#: Silence after which a job is given up although its engine could not be asked how it ended: what keeps its results may be out of reach
+#: from here for good.
+ASKED_FOR = timedelta(days=1)
 #: Jobs looked at in one look, of each kind; what is more comes with the next.
 MOST = 10_000
 
@@ -180,11 +183,13 @@ class _Asked:
         self._away: set[str] = set()
 
     def outcome(self, status: Status) -> Outcome | None:
-        """How it ended; None where its engine knows of no end; UNSURE where it could not say."""
+        """How it ended; None where its engine knows of no end, or could not be asked for a day; UNSURE where it could not say."""
         engine = registry.get(status.engine)
         if engine is None or not engine.can_tell_outcome:
             return None
-        if engine.name in self._away or self._monotonic() > self._until:
+        if engine.name in self._away:
+            return _unsure(status)
+        if self._monotonic() > self._until:
             return UNSURE
         try:
             return _keepable(status, engine.outcome(status))
@@ -195,7 +200,12 @@ class _Asked:
         except Exception as error:
             logger.warning("engine %s could not say how jobs ended, they are spared: %s: %s", engine.name, type(error).__name__, error)
             self._away.add(engine.name)
-            return UNSURE
+            return _unsure(status)
+
+
+def _unsure(status: Status) -> Outcome | None:
+    beat = status.heartbeat_at
+    return UNSURE if beat is None or collection.server_time() - beat < ASKED_FOR + grace(status.job_name) else None
 
 
 def _keepable(status: Status, outcome: Outcome | None) -> Outcome | None:

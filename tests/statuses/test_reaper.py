@@ -366,6 +366,22 @@ def test_engines_are_asked_for_so_long_in_one_look_and_the_rest_comes_with_the_n
     assert [(look.failed, look.spared) for look in looks] == [(1, 2), (1, 1)]
 
 
+def test_a_job_whose_engine_cannot_be_asked_for_a_day_is_lost(time, reaper, engine, monkeypatch):
+    job = started()
+
+    def away(_: Status) -> Outcome | None:
+        raise ConnectionError("no way from here")
+
+    monkeypatch.setattr(engine, "outcome", away)
+    time.pass_(SILENCE.total_seconds())
+    early = reap(reaper, time)
+    time.pass_(timedelta(days=1).total_seconds())
+    late = reaper.look()
+
+    assert (early.failed, early.spared, late.failed, late.spared) == (0, 1, 1, 0)
+    assert job.reload().error_group == "WorkerLost"
+
+
 def test_a_job_is_not_asked_about_before_it_would_be_given_up(time, reaper, engine):
     silent, runs = started(), started()
     engine.running = lambda: [Worker(name="w1", running=[runs.id])]

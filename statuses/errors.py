@@ -35,6 +35,11 @@ class StoreUnavailable(StatusesError):
         """Token for `restore`, where a removal was broken off that can be taken back."""
 
 
+def interrupted(tried: str, by: BaseException) -> StoreUnavailable:
+    """What was interrupted while it waited, as an outage: a thread asks the store from then on, whoever was interrupted waits no longer."""
+    return StoreUnavailable(tried, f"it was interrupted by {type(by).__name__}")
+
+
 class ScriptFailed(StatusesError):
     """Raised when Redis is there and refuses what it was sent as wrong: a fault of a script, a key that something else wrote. It will
     refuse it again; `tried` says what was attempted."""

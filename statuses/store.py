@@ -18,7 +18,7 @@ from redis.retry import Retry
 from . import forks, keys
 from .cluster import Cluster, is_cluster
 from .config import Config
-from .errors import ConfigurationError, ScriptFailed, StoreFormat, StoreUnavailable
+from .errors import ConfigurationError, ScriptFailed, StoreFormat, StoreUnavailable, interrupted
 from .lines import Lines
 from .lua import source
 
@@ -318,7 +318,7 @@ class _Along:
             except Exception as found:
                 self._then(found)
         else:
-            self._then(StoreUnavailable(translated(name).tried, f"it was interrupted by {type(error).__name__}"))
+            self._then(interrupted(translated(name).tried, error))
 
 
 class _Loading:

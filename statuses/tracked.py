@@ -16,8 +16,8 @@ from typing import Any
 from uuid import uuid4
 
 from . import clock, collection, encoding, forks, health, ids, scripts, transitions, unanswered
-from .engines.guard import Guard, interrupted
-from .errors import ScriptFailed, StatusesError, StatusExists, StatusNotFound, StoreUnavailable
+from .engines.guard import Guard
+from .errors import ScriptFailed, StatusesError, StatusExists, StatusNotFound, StoreUnavailable, interrupted
 from .loading import load_one
 from .states import ENDED, State
 from .status import Status

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import statuses
 
 from .. import forks
-from ..errors import KillRequested, ScriptFailed, StatusNotFound, StoreUnavailable
+from ..errors import KillRequested, ScriptFailed, StatusNotFound, StoreUnavailable, interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -167,11 +167,6 @@ class Guard:
             self._tell()
         except StoreUnavailable as error:
             self.lost(error)
-
-
-def interrupted(tried: str, by: BaseException) -> StoreUnavailable:
-    """What was interrupted while it waited, as an outage: a thread asks the store from then on, whoever was interrupted waits no longer."""
-    return StoreUnavailable(tried, f"it was interrupted by {type(by).__name__}")
 
 
 _guards: "weakref.WeakSet[Guard]" = weakref.WeakSet()

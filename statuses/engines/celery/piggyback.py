@@ -19,8 +19,8 @@ from celery import signals
 from statuses import State, StoreUnavailable
 
 from ... import forks
+from ...errors import interrupted
 from .. import attempts
-from ..guard import interrupted
 
 if TYPE_CHECKING:
     from ...store import Store

@@ -231,7 +231,7 @@ class Store:
         """Lines to a primary that became a replica do not break by themselves; the address may lead to the new one."""
         client = self.writer if primary else self.reader
         if isinstance(error, redis.exceptions.ReadOnlyError) and isinstance(client, redis.Redis):
-            self._lines(primary).drop()
+            (self._writing if primary else self._reading).drop()
             client.connection_pool.disconnect(inuse_connections=False)
 
     def scripts(self, name: str, calls: Sequence[ScriptCall], *, primary: bool = True) -> list[Any]:
@@ -272,10 +272,11 @@ class Store:
 
     def close(self) -> None:
         """Give the connections back."""
+        if "_writing" in self.__dict__:
+            self.tell()
         connected = [self.__dict__.pop(name) for name in _CONNECTED if name in self.__dict__]
         for lines in connected:
             if isinstance(lines, Lines):
-                lines.tell()
                 lines.drop()
             else:
                 lines.close()

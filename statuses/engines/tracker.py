@@ -136,6 +136,10 @@ class Tracker:
             self.guard.say("resources", f"looking for resources in the arguments of {job_name} failed", trace=True)
             return {}
 
+    def data_of(self, result: Any) -> dict[str, Any] | None:
+        """What is kept of a result."""
+        return attempts.result_data(result, self.encode) if self.keep_results else None
+
     def end(
         self,
         handle: Callable[[], Status],
@@ -146,7 +150,7 @@ class Tracker:
         result: object = None,
     ) -> None:
         """The attempt is over: told now, or once the store is back. Never raises."""
-        data = attempts.result_data(result, self.encode) if self.keep_results else None
+        data = self.data_of(result)
         if isinstance(error, BaseException):
             # Now: told late it would keep every frame of the job alive, and its traceback would have changed.
             error = encoding.loads(failure.describe(error).text)

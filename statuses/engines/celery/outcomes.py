@@ -13,9 +13,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 from statuses import KillRequested, State
 
 from ... import failure
-from .. import attempts
 from ..base import Outcome
-from .adapter import encode
 
 if TYPE_CHECKING:
     from .adapter import Adapter
@@ -56,7 +54,7 @@ def outcome(adapter: Adapter, backend: Any, task_id: str, since: datetime) -> Ou
         return None
     result = meta.get("result")
     if state is State.succeeded:
-        return Outcome(state=state, data=attempts.result_data(result, encode) if adapter.keep_results else None, ended_at=ended_at)
+        return Outcome(state=state, data=adapter.data_of(result), ended_at=ended_at)
     if state is State.killed or isinstance(result, KillRequested):
         return Outcome(state=State.killed, ended_at=ended_at)
     return Outcome(state=state, error=_error(meta), ended_at=ended_at)

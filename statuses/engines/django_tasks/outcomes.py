@@ -10,7 +10,6 @@ from django.db import connections
 
 from statuses import State
 
-from .. import attempts
 from ..base import Outcome
 from ..tracker import Tracker
 from .adapter import error_of, was_killed
@@ -35,8 +34,7 @@ def outcome_of(backend: Any, result_id: str, since: datetime, tracker: Tracker) 
     if not result.is_finished or result.finished_at is None or result.finished_at < since:
         return None
     if str(result.status) == "SUCCESSFUL":
-        data = attempts.result_data(result.return_value, tracker.encode) if tracker.keep_results else None
-        return Outcome(state=State.succeeded, data=data, ended_at=result.finished_at)
+        return Outcome(state=State.succeeded, data=tracker.data_of(result.return_value), ended_at=result.finished_at)
     if was_killed(result):
         return Outcome(state=State.killed, ended_at=result.finished_at)
     return Outcome(state=State.failed, error=error_of(result), ended_at=result.finished_at)

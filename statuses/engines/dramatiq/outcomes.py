@@ -10,7 +10,6 @@ from dramatiq.results import ResultFailure, ResultMissing, Results
 
 from statuses import KillRequested, State, Status
 
-from .. import attempts
 from ..base import Outcome
 from ..tracker import Tracker
 
@@ -41,4 +40,4 @@ def outcome(backend: Any, message: Message[Any], tracker: Tracker) -> Outcome | 
         if not error.orig_exc_type:
             return Outcome(state=State.failed, error=str(error))
         return Outcome(state=State.failed, error={"class": error.orig_exc_type, "message": error.orig_exc_msg})
-    return Outcome(state=State.succeeded, data=attempts.result_data(result, tracker.encode) if tracker.keep_results else None)
+    return Outcome(state=State.succeeded, data=tracker.data_of(result))

@@ -10,7 +10,7 @@ from huey.utils import Error
 from statuses import State
 
 from ... import failure
-from .. import attempts, calls
+from .. import calls
 from ..base import Outcome
 from ..tracker import Tracker
 
@@ -34,7 +34,7 @@ def outcome(huey: Any, task_id: str, tracker: Tracker) -> Outcome | None:
     except Exception:  # signed by somebody else, or by another serializer: it tells nothing
         return None
     if not isinstance(result, Error):
-        return Outcome(state=State.succeeded, data=attempts.result_data(result, tracker.encode) if tracker.keep_results else None)
+        return Outcome(state=State.succeeded, data=tracker.data_of(result))
     said = result.metadata
     if said.get("retries"):
         return None

@@ -267,7 +267,7 @@ class Tracking:
                 "attempt": run.attempt,
                 "state": state.value,
                 "error": json.loads(said),
-                "data": attempts.result_data(result, self.adapter.encode) if self.adapter.keep_results else None,
+                "data": self.adapter.data_of(result),
             }
         )
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from . import collection, encoding, upkeep
@@ -188,7 +189,7 @@ class _Asked:
         if engine is None or not engine.can_tell_outcome:
             return None
         if engine.name in self._away:
-            return _unsure(status)
+            return self._unsure(status)
         if self._monotonic() > self._until:
             return UNSURE
         try:
@@ -200,12 +201,15 @@ class _Asked:
         except Exception as error:
             logger.warning("engine %s could not say how jobs ended, they are spared: %s: %s", engine.name, type(error).__name__, error)
             self._away.add(engine.name)
-            return _unsure(status)
+            return self._unsure(status)
 
+    def _unsure(self, status: Status) -> Outcome | None:
+        beat = status.heartbeat_at
+        return UNSURE if beat is None or self._now - beat < ASKED_FOR + grace(status.job_name) else None
 
-def _unsure(status: Status) -> Outcome | None:
-    beat = status.heartbeat_at
-    return UNSURE if beat is None or collection.server_time() - beat < ASKED_FOR + grace(status.job_name) else None
+    @cached_property
+    def _now(self) -> datetime:
+        return collection.server_time()
 
 
 def _keepable(status: Status, outcome: Outcome | None) -> Outcome | None:

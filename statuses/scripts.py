@@ -211,9 +211,7 @@ def finish(
 ) -> bool:
     """End an attempt, with its error (JSON, group, summary) and data (kept where there is none); whether anything changed.
     silent_us: only where its last heartbeat is older than that. ago_us: since when it has ended."""
-    name, names, arguments = _finish(store, place, target, guards, error, data, silent_us)
-    late = [] if ago_us is None else [str(ago_us)]
-    return _changed(store.script_once(name, names, [*arguments, *late], retry_flag=5), id)
+    return _changed(store.script_once(*_finish(store, place, target, guards, error, data, silent_us, ago_us), retry_flag=5), id)
 
 
 def _finish(
@@ -224,6 +222,7 @@ def _finish(
     error: tuple[str, str, str] | None,
     data: str | None,
     silent_us: int | None = None,
+    ago_us: int | None = None,
 ) -> Call:
     write_token = token()
     arguments = [
@@ -237,6 +236,8 @@ def _finish(
         write_token.hex(),
         "" if silent_us is None else str(silent_us),
     ]
+    if ago_us is not None:
+        arguments.append(str(ago_us))
     return "finish", _names(store, place, ("error",)), arguments
 
 
@@ -245,7 +246,7 @@ def succeed_along(store: Store, place: Place, guards: Guards, data: str | None, 
     the present one all the same. `then` gets 1 changed, 0 not, -1 no such job, or StoreUnavailable or ScriptFailed. Not on a
     cluster. No round trip."""
     call = _move(store, place, State.succeeded, guards) if data is None else _finish(store, place, State.succeeded, guards, None, data)
-    store.piggyback(call, 5, then)
+    store.piggyback(call, retry_flag=5, then=then)
 
 
 def start(

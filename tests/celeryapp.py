@@ -105,6 +105,13 @@ def gated(gate: str) -> str:
     return "through"
 
 
+@app.task
+def fail_at_gate(gate: str) -> NoReturn:
+    note(f"began:{gate}")
+    wait_at(gate)
+    raise ValueError(gate)
+
+
 @app.task(acks_late=True)
 def gated_late(gate: str) -> str:
     note(f"began:{gate}")

@@ -154,8 +154,10 @@ def _catch_up(status: Status, attempt: int) -> None:
 def end(status: Status, state: State, attempt: int | None, error: object = None, data: object = None, ago: timedelta | None = None) -> bool:
     """The attempt is over; False when it had been before. `error` (of a failed or killed one) and `data` (of one that
     succeeded, where it saved none itself) are kept with the first end only, in the same step. That the reaper took its worker for
-    lost is no end: whoever ran the attempt knows better. `ago`: one that succeeded did so long ago, after its start was told.  One
-    round trip."""
+    lost is no end: whoever ran the attempt knows better. `ago`: it was so long ago, or when the last was that the store knows of before
+    it.  One round trip, three with `ago`."""
+    if ago is not None:
+        ago = min(ago, _latest(status))
     _enter(status, state, attempt, error, data, ago=ago)
     if status.changed:
         return True
@@ -163,8 +165,16 @@ def end(status: Status, state: State, attempt: int | None, error: object = None,
         _catch_up(status, attempt)
         _enter(status, state, attempt, error, data)
     elif attempt in (None, status.attempt) and status.state is State.failed and status.error_group == WORKER_LOST:
-        _correct(status, state, status.attempt, error, data)
+        _correct(status, state, status.attempt, error, data, ago)
     return status.changed
+
+
+def _latest(status: Status) -> timedelta:
+    """How long ago the present attempt was recorded, queued or started, whichever came last: what could not be told in time may
+    have come to the store after the end. Two round trips."""
+    status.reload()
+    known = max(moment for moment in (status.recorded_at, status.queued_at, status.started_at) if moment is not None)
+    return max(collection.server_time() - known, timedelta(0))
 
 
 def succeed_along(status: Status, attempt: int, data: object, then: Callable[[Any], None]) -> None:
@@ -175,9 +185,9 @@ def succeed_along(status: Status, attempt: int, data: object, then: Callable[[An
     scripts.succeed_along(status._store, status._place(), (attempt, _OPEN), text, then)
 
 
-def _correct(status: Status, state: State, attempt: int, error: object, data: object) -> None:
+def _correct(status: Status, state: State, attempt: int, error: object, data: object, ago: timedelta | None) -> None:
     if state is not State.failed:
-        _enter(status, state, attempt, error, data, OPEN | {State.failed})
+        _enter(status, state, attempt, error, data, OPEN | {State.failed}, ago)
     elif error is not None:
         status.add_error(error, attempt=attempt)
 
@@ -194,9 +204,9 @@ def _enter(
     if state is State.succeeded:
         status.succeeded(attempt=attempt, sources=sources, data=data, ago=ago)
     elif state is State.failed:
-        status.failed(attempt=attempt, sources=sources, error=error)
+        status.failed(attempt=attempt, sources=sources, error=error, ago=ago)
     else:
-        status.killed(attempt=attempt, sources=sources, error=error)
+        status.killed(attempt=attempt, sources=sources, error=error, ago=ago)
 
 
 def requeue(status: Status, attempt: int, error: object = None, scheduled: bool = False) -> int:

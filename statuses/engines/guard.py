@@ -1,8 +1,8 @@
 """Keeps an adapter from harming a job: nothing it does raises, waits long, or fills a log.
 
 The store that is away is asked once; from then on events are let go without a try, while one thread asks whether it
-is back. Ends of jobs are remembered meanwhile (bounded) and told afterwards: every write says the attempt it speaks
-of and the states it may leave, so a late one undoes nothing.
+is back. Ends of jobs are remembered meanwhile (bounded) and told afterwards, as of their own moment: every write says the
+attempt it speaks of and the states it may leave, so a late one undoes nothing.
 """
 
 import logging
@@ -11,6 +11,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import statuses
@@ -55,12 +56,13 @@ class Guard:
         """Whether the store did not answer and is not known to be back."""
         return self._away
 
-    def run(self, what: str, write: Callable[[], T], *, remember: bool = False, starts: bool = False) -> T | None:
+    def run(self, what: str, write: Callable[..., T], *, remember: bool = False, starts: bool = False, ends: bool = False) -> T | None:
         """What `write` gives, or None when it could not. Raises KillRequested, and nothing else.
         `remember`: while the store is away the write is kept, and done once it is back. `starts`: a job that its sender had
-        told of begins, and should be there."""
+        told of begins, and should be there. `ends`: a job is over; remembered, and what is done then is `write(ago)`, with the time
+        since it was remembered. One that had to wait first, to find out that the store is away, is so much off: no other takes the time."""
         if self._away:
-            self._remember(what, write, remember)
+            self._remember(what, write, remember, ends)
             if not self._away:  # it came back just now: the thread may have looked before this was there
                 self.tell_late()
             return None
@@ -69,7 +71,7 @@ class Guard:
         except KillRequested:
             raise
         except StoreUnavailable as error:
-            self._remember(what, write, remember)
+            self._remember(what, write, remember, ends)
             self.lost(error)
         except StatusNotFound as error:
             if starts:
@@ -79,8 +81,8 @@ class Guard:
         except Exception:
             self.say(what, f"{what} failed; the job goes on untracked", level=logging.ERROR, trace=True)
         except BaseException as interrupt:
-            if remember:  # nobody says it again, and nobody knows whether it arrived
-                self._remember(what, write, remember)
+            if remember or ends:  # nobody says it again, and nobody knows whether it arrived
+                self._remember(what, write, remember, ends)
                 self.lost(interrupted(what, interrupt))
             raise
         return None
@@ -102,8 +104,11 @@ class Guard:
         """Keep a write until the store, which did not answer just now, is back."""
         self._late.append((what, write))
 
-    def _remember(self, what: str, write: Callable[[], Any], remember: bool) -> None:
-        if remember:
+    def _remember(self, what: str, write: Callable[..., Any], remember: bool, ends: bool) -> None:
+        if ends:
+            since = time.monotonic()
+            self.later(what, lambda: write(timedelta(seconds=time.monotonic() - since)))
+        elif remember:
             self.later(what, write)
 
     def lost(self, error: StoreUnavailable) -> None:

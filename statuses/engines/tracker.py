@@ -149,15 +149,15 @@ class Tracker:
         error: object = None,
         result: object = None,
     ) -> None:
-        """The attempt is over: told now, or once the store is back. Never raises."""
+        """The attempt is over: told now, or once the store is back, as of now. Never raises."""
         data = self.data_of(result)
         if isinstance(error, BaseException):
             # Now: told late it would keep every frame of the job alive, and its traceback would have changed.
             error = encoding.loads(failure.describe(error).text)
         self.guard.run(
             f"telling that {job_name} is {state}",
-            lambda: attempts.end(handle(), state, attempt, error, data),
-            remember=True,
+            lambda ago=None: attempts.end(handle(), state, attempt, error, data, ago),
+            ends=True,
         )
 
 

@@ -157,7 +157,7 @@ class Adapter:
         result: object = None,
         handle: Callable[[], Status] | None = None,
     ) -> None:
-        """The attempt is over: told now, or once the store is back. `handle` gives its status where that was looked for
+        """The attempt is over: told now, or once the store is back, as of now. `handle` gives its status where that was looked for
         already. Never raises."""
         data = self.data_of(result)
         if isinstance(error, BaseException):
@@ -165,8 +165,8 @@ class Adapter:
             error = encoding.loads(failure.describe(error).text)
         self.guard.run(
             f"telling the end of {message.name}",
-            lambda: attempts.end(handle() if handle else self.handle(message), state, attempt, error, data),
-            remember=True,
+            lambda ago=None: attempts.end(handle() if handle else self.handle(message), state, attempt, error, data, ago),
+            ends=True,
         )
         if state is not State.succeeded:
             planned.give_up(self, message)

@@ -63,8 +63,8 @@ def _give_up_lost(adapter: Adapter, status: Status) -> None:
 def _fail(adapter: Adapter, body: str, error: ChordError) -> None:
     adapter.guard.run(
         "giving the body of a chord up",
-        lambda: statuses.at(body).failed(attempt=0, sources={State.unqueued}, error=error),
-        remember=True,
+        lambda ago=None: statuses.at(body).failed(attempt=0, sources={State.unqueued}, error=error, ago=ago),
+        ends=True,
     )
 
 

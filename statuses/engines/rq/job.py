@@ -7,7 +7,9 @@ Whatever RQ does with a job it does through its class: `save` makes it, `prepare
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, cast
 
 import rq
@@ -152,18 +154,18 @@ def _failing(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _tell(connection: Any, words: dict[str, Any]) -> None:
-    """The end of a job whose process could not tell it; tried at once, and again when the store is back."""
+    """The end of a job whose process could not tell it, as of its own moment; tried at once, and again when the store is back."""
 
     def handle() -> Status:
         if words["status"]:
             return statuses.at(words["status"])
         return cast(Job, Job.fetch(words["job"], connection=connection))._tracking.handle()
 
-    tracker().guard.run(
-        "telling the end of an RQ job",
-        lambda: attempts.end(handle(), State(words["state"]), words["attempt"], words["error"], words["data"]),
-        remember=True,
-    )
+    def tell() -> bool:
+        ago = timedelta(seconds=time.monotonic() - words["ended"])
+        return attempts.end(handle(), State(words["state"]), words["attempt"], words["error"], words["data"], ago)
+
+    tracker().guard.run("telling the end of an RQ job", tell, remember=True)
 
 
 def _unique(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import time
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
@@ -268,6 +269,7 @@ class Tracking:
                 "state": state.value,
                 "error": json.loads(said),
                 "data": self.adapter.data_of(result),
+                "ended": time.monotonic(),  # of this machine, the same in every process
             }
         )
 

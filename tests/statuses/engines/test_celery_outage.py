@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -42,11 +43,31 @@ def test_running_jobs_go_on_without_delay_and_their_end_is_told_afterwards(store
     getattr(world.store, how)()
     world.open(gate)
     seconds = world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+    ended = datetime.now(UTC)
+    until(lambda: datetime.now(UTC) - ended > timedelta(seconds=0.7), "the store is away for a while")
     world.store.thaw() if how == "freeze" else world.store.start()
 
     assert seconds < 5
     world.ended(job)
     assert (job.state, job.attempt) == (State.succeeded, 0)
+    assert job.started_at < job.succeeded_at < ended + timedelta(seconds=0.4)
+
+
+def test_a_job_that_fails_while_the_store_is_away_has_failed_then(store_back: Any) -> None:
+    world = store_back
+    job = world.send(world.tasks.fail_at_gate.s("failed meanwhile"))
+    world.began("failed meanwhile")
+
+    world.store.stop()
+    world.open("failed meanwhile")
+    with pytest.raises(ValueError, match="failed meanwhile"):
+        world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+    ended = datetime.now(UTC)
+    until(lambda: datetime.now(UTC) - ended > timedelta(seconds=0.7), "the store is away for a while")
+    world.store.start()
+
+    assert (world.ended(job).state, job.errors[-1]["class"]) == (State.failed, "ValueError")
+    assert job.started_at < job.failed_at < ended + timedelta(seconds=0.4)
 
 
 def test_a_job_that_is_published_while_the_store_hangs_is_one_job(store_back: Any) -> None:

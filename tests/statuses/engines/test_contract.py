@@ -290,6 +290,26 @@ class TestWithAWorker:
         assert project.ended(job).state is State.succeeded
         assert project.ended(project.send("add", 1, 1)).state is State.succeeded
 
+    def test_a_job_that_ends_while_the_store_is_away_has_ended_then(self, project: Project) -> None:
+        gate = f"{project.name} ended meanwhile"
+        job = project.send("gated", gate)
+        project.began(gate)
+
+        project.store.stop()
+        try:
+            project.open(gate)
+            until(lambda: project.noted(f"through:{gate}"), "it came through")
+            through = time.monotonic()
+            until(lambda: time.monotonic() - through > 1, "the store is away for a while")
+            back = datetime.now(UTC)
+        finally:
+            project.store.start()
+
+        assert (project.ended(job).state, job.attempt) == (State.succeeded, 0)
+        assert job.started_at < job.succeeded_at < back - timedelta(seconds=0.5)
+        assert job.run_time == (job.succeeded_at - job.started_at).total_seconds()
+        assert project.ended(project.send("add", 1, 1)).state is State.succeeded
+
     def test_a_job_for_later_that_is_due_while_the_store_is_away_has_not_waited_since_it_was_sent(self, project: Project) -> None:
         gate, asked = f"{project.name} due meanwhile", datetime.now(UTC)
         job = project.send("gated", gate, later=project.facts.soon)

@@ -1,5 +1,8 @@
 """What adapters say of an attempt, event by event."""
 
+from collections.abc import Iterator
+from datetime import timedelta
+
 import pytest
 
 import statuses
@@ -8,6 +11,7 @@ from statuses import store as stores
 from statuses.engines import attempts
 from statuses.errors import Superseded
 from statuses.store import token
+from statuses.testing import FrozenClock, frozen_clock
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -58,6 +62,63 @@ def test_the_end_of_a_job_that_was_given_up_wrongly_is_the_one_its_worker_tells(
 
     assert (end_of(job), job.error_group) == (("failed", 0), "ValueError")
     assert not attempts.end(job, State.succeeded, 0)
+
+
+@pytest.fixture
+def time() -> Iterator[FrozenClock]:
+    with frozen_clock() as clock:
+        yield clock
+
+
+def minutes(number: float) -> timedelta:
+    return timedelta(minutes=number)
+
+
+@pytest.mark.parametrize("state", [State.succeeded, State.failed, State.killed])
+def test_an_end_that_is_told_late_is_as_of_its_own_moment(time: FrozenClock, job: Status, state: State) -> None:
+    began = time.tick()
+    attempts.start(job, "w1", 0)
+    time.tick(minutes(10))
+
+    assert attempts.end(job, state, 0, ago=minutes(8))
+
+    assert (job.reload().ended_at, job.run_time) == (began + minutes(2), 120)
+
+
+@pytest.mark.parametrize("told", ["created", "queued", "started"])
+def test_what_came_to_the_store_after_an_end_is_not_later_than_it(time: FrozenClock, told: str) -> None:
+    job = statuses.create(job_name="tests.job", state="queued" if told == "created" else "unqueued")
+    if told == "queued":
+        time.tick()
+        job.queued()
+    elif told == "started":
+        time.tick()
+        attempts.start(job, "w1", 0, scheduled=True)
+    last = time.now
+    time.tick(0.5)
+
+    assert attempts.end(job, State.succeeded, 0, ago=minutes(1))
+
+    assert (job.reload().ended_at, job.run_time) == (last, 0 if told == "started" else None)
+
+
+def test_the_late_end_of_a_job_that_was_given_up_wrongly_is_as_of_its_own_moment(time: FrozenClock, job: Status) -> None:
+    given_up(job)
+    began = time.now
+    time.tick(minutes(10))
+
+    assert attempts.end(job, State.succeeded, 0, ago=minutes(8))
+
+    assert (end_of(job), job.succeeded_at) == (("succeeded", 0), began + minutes(2))
+
+
+def test_the_late_end_of_an_attempt_that_the_store_never_heard_of_comes_after_those_before(time: FrozenClock, job: Status) -> None:
+    attempts.start(job, "w1", 0)
+    time.tick(minutes(10))
+
+    assert attempts.end(job, State.succeeded, 1, ago=minutes(8))
+
+    assert (end_of(job), job.queued_at, job.succeeded_at) == (("succeeded", 1), time.now, time.now)
 
 
 def test_a_job_that_was_given_up_and_sent_again_does_not_hear_its_old_worker(job: Status) -> None:

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -128,6 +129,27 @@ def test_what_is_remembered_is_told_in_its_order_once_the_store_is_back(away: th
 
     until(lambda: not guard.away, "the guard knows that the store is back")
     assert told == [0, 1, 2, 3, 4]
+
+
+def test_an_end_is_told_how_long_ago_it_was_only_where_it_is_told_later(away: threading.Event) -> None:
+    guard, told = Guard(), []
+
+    def end(ago: timedelta | None = None) -> None:
+        if guard.away and ago is None:
+            lost()
+        told.append(ago)
+
+    guard.run("ending", end, ends=True)
+    guard.run("writing", lost)
+    began = time.monotonic()
+    guard.run("ending", end, ends=True)
+    until(lambda: time.monotonic() - began > 0.1, "the store is away for a while")
+    most = timedelta(seconds=time.monotonic() - began + 5)
+    away.set()
+
+    until(lambda: not guard.away, "the guard knows that the store is back")
+    assert told[0] is None
+    assert [timedelta(seconds=0.1) < ago < most for ago in told[1:]] == [True]
 
 
 def test_a_process_that_ends_tells_what_it_remembers_or_gives_up(away: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,7 +242,8 @@ class Celery(Engine):
         if not task_id or since is None:
             return None
         backend = self.app.backend  # each thread has its own, with connections: not one more for every question
-        return self._asker.ask(lambda: outcomes.outcome(self.adapter, backend, task_id, since))
+        seen = status.heartbeat_at if since != status.started_at else None
+        return self._asker.ask(lambda: outcomes.outcome(self.adapter, backend, task_id, since, seen))
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)

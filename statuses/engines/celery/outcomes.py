@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from celery import states
@@ -13,6 +13,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 from statuses import KillRequested, State
 
 from ... import failure
+from ..attempts import CLOCKS_DIFFER
 from ..base import Outcome
 
 if TYPE_CHECKING:
@@ -41,15 +42,16 @@ def can_be_read(backend: Any) -> bool:
     return backend.as_uri() != "disabled://" and modules.isdisjoint(_OF_ITS_SENDER)
 
 
-def outcome(adapter: Adapter, backend: Any, task_id: str, since: datetime) -> Outcome | None:
+def outcome(adapter: Adapter, backend: Any, task_id: str, since: datetime, seen: datetime | None = None) -> Outcome | None:
     """How the task ended after `since`. A retry by Celery, and a message that is handed out again, keep the id of the task: what ended
-    before is of an earlier attempt.  Raises: whatever the backend raises where it is away."""
+    before is of an earlier attempt. `seen`: the last sign of life of a task that had none.  Raises: whatever the backend raises where it
+    is away."""
     try:
         meta = backend.get_task_meta(task_id, cache=False)
     except _UNREADABLE:
         return None
     state = _ENDS.get(meta.get("status"))
-    ended_at = _moment(adapter.app, meta.get("date_done"))
+    ended_at = _moment(adapter.app, meta.get("date_done"), since, seen)
     if state is None or ended_at is None or ended_at < since:
         return None
     result = meta.get("result")
@@ -68,8 +70,8 @@ def _error(meta: Mapping[str, Any]) -> object:
     return failure.of_traceback(str(meta.get("traceback") or ""), failure.class_name(type(error)), failure.message_of(error))
 
 
-def _moment(app: Any, said: object) -> datetime | None:
-    """When the task was done; None where the backend does not say."""
+def _moment(app: Any, said: object, since: datetime, seen: datetime | None) -> datetime | None:
+    """When the task was done; None where the backend does not say, or says what cannot be."""
     if isinstance(said, str):
         try:
             said = datetime.fromisoformat(said)
@@ -79,5 +81,14 @@ def _moment(app: Any, said: object) -> datetime | None:
         return None
     if said.tzinfo is not None:
         return said
-    # Databases drop the zone, which was UTC for some and the app's for others: the earlier one is believed.
-    return min(said.replace(tzinfo=UTC), said.replace(tzinfo=app.timezone))
+    moments = _moments(said, app.timezone)
+    if seen is None:
+        return min(moments)  # whatever may be of an attempt before is not believed
+    return min([at for at in moments if at >= seen - CLOCKS_DIFFER] or [at for at in moments if at >= since], default=None)
+
+
+def _moments(said: datetime, zone: tzinfo) -> list[datetime]:
+    """What a time without its zone may mean. Databases drop it, and it was UTC for some, the app's for others, and that of the process
+    for Django without USE_TZ; where clocks are set back an hour comes twice."""
+    twice = [said.replace(fold=fold) for fold in (0, 1)]
+    return [at for one in twice for at in (one.replace(tzinfo=UTC), one.replace(tzinfo=zone), one.astimezone())]

@@ -1,10 +1,12 @@
 """What engines say of how a job ended, from what they keep: every state, and what must not be believed."""
 
+import time
 import traceback
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import celery
 import pytest
@@ -29,6 +31,19 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def started(provider_job_id: str = "one", **more: Any) -> Status:
     """A job that runs, as its engine's job of this id."""
     return make_status("queued", provider_job_id=provider_job_id, **more).started("w1", alive=True)
+
+
+@pytest.fixture
+def clocks_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Lets this process live in a time zone."""
+
+    def move(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield move
+    monkeypatch.undo()
+    time.tzset()
 
 
 class TestCelery:
@@ -76,8 +91,9 @@ class TestCelery:
             ("2026-01-01T11:59:59.100+00:00", True),  # a clock that is a little behind
             ("2026-01-01T11:59:58.900+00:00", False),
             ("2026-01-01T13:30:00+02:00", False),
-            ("2026-01-01T12:30:00", False),  # of UTC, or of Berlin: then it is too early
+            ("2026-01-01T12:30:00", True),
             ("2026-01-01T13:30:00", True),
+            ("2026-01-01T11:30:00", False),
             (NOON, True),
             (None, False),
             ("yesterday", False),
@@ -93,6 +109,29 @@ class TestCelery:
         monkeypatch.setattr(app.backend, "get_task_meta", lambda id, cache: meta)
 
         assert (self.ask(app, job) is not None) is believed
+
+    @pytest.mark.parametrize("process", ["UTC", "Asia/Tokyo", "America/New_York"])
+    @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+    @pytest.mark.parametrize("kept", ["utc", "app", "process"])
+    def test_a_time_without_its_zone_is_that_of_the_first_attempt_and_not_believed_of_another(
+        self, app: celery.Celery, monkeypatch: pytest.MonkeyPatch, clocks_of: Callable[[str], None], kept: str, zone: str, process: str
+    ) -> None:
+        clocks_of(process)
+        app.conf.timezone = zone
+        with frozen_clock(NOON - timedelta(hours=10)) as clock:
+            job = started("celery zoneless")
+            clock.move_to(NOON)
+            job.heartbeat()
+        ended = NOON + timedelta(seconds=5)
+        said = ended.astimezone(ZoneInfo({"utc": "UTC", "app": zone, "process": process}[kept])).replace(tzinfo=None)
+        monkeypatch.setattr(app.backend, "get_task_meta", lambda id, cache: {"status": "SUCCESS", "result": 1, "date_done": said})
+
+        told = self.ask(app, job)
+        with frozen_clock(ended + timedelta(seconds=1)):
+            job.started("w2", alive=True)
+
+        assert told is not None and told.ended_at == ended
+        assert self.ask(app, job) is None
 
     def test_a_result_a_little_older_than_an_attempt_after_another_of_its_id_is_not_believed(
         self, app: celery.Celery, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,9 @@ Command = Sequence[Any]
 class Piggyback(Protocol):
     """A command that goes along with others."""
 
+    joins: str
+    """Key of those with which it may be one command; empty where it stands by itself."""
+
     def command(self) -> Command:
         """What is sent, at the moment at which it is."""
         raise NotImplementedError
@@ -67,6 +70,20 @@ class Lines:
         """Send a command with what is sent next, before it and in the same round trip. It hears what comes of it, whoever was sending.
         No round trip."""
         self._along.append(command)
+
+    def next_along(self, joins: str) -> Any:
+        """The next that waits to go along, where it may be one command with those of this key: the caller sends it, and lets it hear what
+        comes of it. None where there is no such one. No round trip."""
+        if not self._along:
+            return None
+        try:
+            found = self._along.popleft()
+        except IndexError:  # another thread took it
+            return None
+        if found.joins == joins:
+            return found
+        self._along.appendleft(found)
+        return None
 
     def tell(self) -> bool:
         """Send what waits to go along, by itself: it alone hears what comes of it. Whether something waited; then one round trip."""

@@ -14,15 +14,15 @@ from .columns import BY_NAME, COLUMNS, DICTIONARIES, DICTIONARY_LIMITS
 from .encoding import tag_hash
 from .errors import KillRequested, StatusNotFound, StoreCleared
 from .ids import Place
-from .states import CODE_TEXTS, State
-from .store import FORMAT, Call, Store, token
+from .states import CODE_TEXTS, CODES, State
+from .store import FORMAT, Store, token
 
 #: (kind of posting, text) of one tag.
 Tag = tuple[str, str]
 #: Field of a row's hash -> its text.
 Fields = dict[str, str]
-LIMIT = str(DICTIONARY_LIMITS["job_name"])
-_USER_LIMIT = str(DICTIONARY_LIMITS["user"])
+LIMIT = DICTIONARY_LIMITS["job_name"]
+_USER_LIMIT = DICTIONARY_LIMITS["user"]
 _KEY_NUMBER = {column.name: number for number, column in enumerate(COLUMNS, start=4)}
 
 
@@ -77,6 +77,18 @@ def _names(store: Store, place: Place, dictionaries: Sequence[str] = (), more: S
     return [*named, *_unnamed(tag, prefix, dictionaries, [place.row])] if store.is_cluster else named
 
 
+def _named(store: Store, place: Place, dictionary: str | None = None) -> Sequence[str]:
+    """Keys of a verb, which names the version alone."""
+    if not store.is_cluster:
+        return _version_of(store.families[place.family], place.segment)
+    return _names(store, place, () if dictionary is None else (dictionary,))
+
+
+@lru_cache(maxsize=256)
+def _version_of(tag: str, segment: int) -> tuple[str]:
+    return (keys.version(keys.segment(tag, segment)),)
+
+
 @lru_cache(maxsize=256)
 def _codes_of(tag: str, dictionaries: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(keys.codes(tag, DICTIONARIES[name]) for name in dictionaries)
@@ -94,6 +106,32 @@ _MOMENT = struct.Struct("<q")
 
 def _row(place: Place, write_token: bytes) -> list[Any]:
     return [clock.argument(), write_token, str(place.row), _RANDOM.pack(place.random), place.own_id or ""]
+
+
+#: The first argument of a verb, but for the texts at its end; `lua/shared/verb.lua` reads it.
+_VERB = struct.Struct("<c8sIiBBIB")
+#: No attempt of a job has a higher number.
+_ATTEMPT_MAX = (1 << 31) - 1
+
+
+def _verb(
+    place: Place, write_token: bytes, guards: "Guards", what: int, text: str = "", ago_us: int | None = None, whole: bool = False
+) -> list[Any]:
+    """Arguments of a verb: one for nearly every job, four where more is to be said, or more will follow (`whole`)."""
+    attempt, sources = guards
+    row = str(place.row)
+    number = -1 if attempt is None else min(attempt, _ATTEMPT_MAX)
+    bits = 255 if sources is None else _bits(tuple(sources))
+    said = _VERB.pack(b"0", write_token, place.random, number, bits, what, LIMIT, len(row)) + f"{row}{text}".encode()
+    frozen = clock.argument()
+    if not whole and ago_us is None and place.own_id is None and not frozen:
+        return [said]
+    return [said, "" if ago_us is None else str(ago_us), place.own_id or "", frozen]
+
+
+@lru_cache(maxsize=256)
+def _bits(sources: tuple[State, ...]) -> int:
+    return sum(1 << CODES[state] for state in set(sources))
 
 
 def open_segment(store: Store, family: int, number: int) -> int:
@@ -134,38 +172,51 @@ def next_segment(store: Store, family: int, after: int) -> int:
 
 #: Columns with a dictionary that a new row may have a text in.
 _CREATED = ("job_name", "user", "queue", "engine")
+#: The first argument of a create up to its texts, see `lua/create.lua`.
+_NEW = struct.Struct("<c8sIBdBI")
+_NEW_TEXTS = struct.Struct("<II")
+_TEXT_LENGTH = struct.Struct("<H")
+
+
+@lru_cache(maxsize=1024)
+def _new_texts(limit: int, user_limit: int, *texts: str | None) -> bytes:
+    """The texts of a new row behind the limits of their dictionaries; the same few for most jobs."""
+    encoded = [(text or "").encode() for text in texts]
+    return _NEW_TEXTS.pack(limit, user_limit) + b"".join(_TEXT_LENGTH.pack(len(text)) + text for text in encoded)
+
+
+def _short(text: str) -> bytes:
+    return bytes((len(text),)) + text.encode()
 
 
 def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tuple[Place, int]:
     """Make a status; its place and its recording time (microseconds). Raises: AliasTaken."""
-    write_token = token()
     segment = current_segment(store, family)
     tag = store.families[family]
-    random = _RANDOM.pack(0 if new.own_id else new.random)
+    random = 0 if new.own_id else new.random
     hashes = [(kind, *tag_hash(text)) for kind, text in new.tags]
-    name, user, queue, engine = new.texts
+    kept = 0 if new.keep_for_us is None else new.keep_for_us + 1
+    fixed = _NEW.pack(b"0", token(), random, CODES[new.state], kept, 2 * len(new.fields), len(hashes))
+    frozen = clock.argument()
+    tail = _short(dead_alias or "-" if new.own_id else "") + _short(frozen) if new.own_id or frozen else b"\0\0"
     # Texts all of them: what is sent is looked at once, and numbers would have to be turned into texts then.
-    own = dead_alias or "-" if new.own_id else ""
-    rest: list[str | bytes] = [own, CODE_TEXTS[new.state], name or "", user or "", queue or "", engine or ""]
-    rest += ("0" if new.keep_for_us is None else str(new.keep_for_us + 1), f"{LIMIT} {_USER_LIMIT}", new.call or "", new.data or "")
-    rest.append(str(2 * len(new.fields)))
+    arguments: list[str | bytes] = [fixed + _new_texts(LIMIT, _USER_LIMIT, *new.texts) + tail, new.call or ""]
     for pair in new.fields.items():
-        rest += pair
-    rest += [entry for _, _, entry in hashes]
-    dictionaries = _codes_of(tag, _CREATED)
+        arguments += pair
+    arguments += [entry for _, _, entry in hashes]
+    if new.data is not None:
+        arguments.append(new.data)
     while True:
         prefix = keys.segment(tag, segment)
-        version = keys.version(prefix)
-        names = [version, *dictionaries]
+        names = [keys.version(prefix)]
         if new.own_id:
             names.append(keys.alias(tag, new.own_id))
         names += [keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes]
         if store.is_cluster:
-            names += _unnamed(tag, prefix, _CREATED, ())
-        reply = store.script_once("create", names, [clock.argument(), write_token, "", random, str(segment), *rest], retry_flag=2)
+            names += (*_codes_of(tag, _CREATED), *_unnamed(tag, prefix, _CREATED, ()))
+        reply = store.script_once("create", names, arguments, retry_flag=0)
         if isinstance(reply, bytes):
-            place = Place(family, segment, int(reply[8:]), 0 if new.own_id else new.random, new.own_id)
-            return place, _MOMENT.unpack_from(reply)[0]
+            return Place(family, segment, int(reply[8:]), random, new.own_id), _MOMENT.unpack_from(reply)[0]
         if reply[0] == -2:
             raise AliasTaken(reply[1].decode())
         segment = next_segment(store, family, segment)
@@ -191,11 +242,8 @@ Guards = tuple[int | None, Sequence[State] | None]
 
 def move(store: Store, place: Place, id: str, target: State, guards: Guards) -> bool:
     """Enter a state other than started; whether anything changed."""
-    return _changed(store.script_once(*_move(store, place, target, guards), retry_flag=5), id)
-
-
-def _move(store: Store, place: Place, target: State, guards: Guards) -> Call:
-    return "move", _names(store, place), [*_row(place, token()), "", CODE_TEXTS[target], *_guards(*guards)]
+    reply = store.script_once("move", _named(store, place), _verb(place, token(), guards, CODES[target]), retry_flag=0)
+    return _changed(reply, id)
 
 
 def finish(
@@ -211,59 +259,41 @@ def finish(
 ) -> bool:
     """End an attempt, with its error (JSON, group, summary) and data (kept where there is none); whether anything changed.
     silent_us: only where its last heartbeat is older than that. ago_us: since when it has ended."""
-    return _changed(store.script_once(*_finish(store, place, target, guards, error, data, silent_us, ago_us), retry_flag=5), id)
+    call = _finish(place, CODES[target], guards, error, data, silent_us, ago_us)
+    return _changed(store.script_once("finish", _named(store, place, "error"), call, retry_flag=0), id)
 
 
 def _finish(
-    store: Store,
     place: Place,
-    target: State,
+    target: int,
     guards: Guards,
     error: tuple[str, str, str] | None,
     data: str | None,
     silent_us: int | None = None,
     ago_us: int | None = None,
-) -> Call:
+) -> list[Any]:
     write_token = token()
-    arguments = [
-        *_row(place, write_token),
-        "",
-        CODE_TEXTS[target],
-        *_guards(*guards),
-        data or "",
-        *(error or ("", "", "")),
-        LIMIT,
-        write_token.hex(),
-        "" if silent_us is None else str(silent_us),
-    ]
-    if ago_us is not None:
-        arguments.append(str(ago_us))
-    return "finish", _names(store, place, ("error",)), arguments
+    verb = _verb(place, write_token, guards, target, "", ago_us, whole=True)
+    return [*verb, data or "", *(error or ("", "", "")), write_token.hex(), "" if silent_us is None else str(silent_us)]
 
 
 def succeed_along(store: Store, place: Place, guards: Guards, data: str | None, then: Callable[[Any], None]) -> None:
     """Enter succeeded, with data (kept where there is none), together with what this process says to the store next; the moment is
     the present one all the same. `then` gets 1 changed, 0 not, -1 no such job, or StoreUnavailable or ScriptFailed. Not on a
     cluster. No round trip."""
-    call = _move(store, place, State.succeeded, guards) if data is None else _finish(store, place, State.succeeded, guards, None, data)
-    store.piggyback(call, retry_flag=5, then=then)
+    target, names = CODES[State.succeeded], _named(store, place)
+    if data is None:
+        store.piggyback("move", names, _verb(place, token(), guards, target, whole=True), then)
+    else:
+        store.piggyback("finish", names, _finish(place, target, guards, None, data), then)
 
 
 def start(
     store: Store, place: Place, id: str, worker: str | None, guards: Guards, refuse_killed: bool, alive: bool = False
 ) -> tuple[bool, int]:
     """Start or restart; whether anything changed, and the present attempt. Raises: KillRequested where it is refused."""
-    names = _names(store, place, ("worker",))
-    arguments = [
-        *_row(place, token()),
-        "",
-        *_guards(*guards),
-        worker or "",
-        "1" if refuse_killed else "",
-        LIMIT,
-        "1" if alive else "",
-    ]
-    reply = store.script_once("start", names, arguments, retry_flag=5)
+    arguments = _verb(place, token(), guards, refuse_killed + 2 * alive, worker or "")
+    reply = store.start_once(_named(store, place, "worker"), arguments)
     if isinstance(reply, int):
         return True, reply
     refused, attempt, _ = reply

@@ -30,8 +30,6 @@ READ_SIZE = 1 << 20
 Command = Sequence[Any]
 #: Keys and arguments of a script.
 ScriptCall = tuple[Sequence[str], Sequence[Any]]
-#: The script's name before them.
-Call = tuple[str, Sequence[str], Sequence[Any]]
 
 
 class Store:
@@ -151,11 +149,34 @@ class Store:
         except _RAISED as error:
             return self._once_more(error, name, script_keys, arguments, retry_flag)
 
-    def piggyback(self, call: Call, retry_flag: int, then: Callable[[Any], None]) -> None:
-        """Like `script_once`, together with what is said to the primary next, before it and in the same round trip, or with `tell`; so is
-        the second sending. The script gets one argument more: the microseconds for which it was kept. `then` gets the reply, or
+    def start_once(self, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """As `script_once` with `start`; where an end in the same segment waits to be said with something else, both are one script."""
+        lines = self.__dict__.get("_writing")
+        along = None if lines is None or len(arguments) > 1 else lines.next_along(script_keys[0])
+        return self.script_once("start", script_keys, arguments, 0) if along is None else self._relay(along, script_keys, arguments)
+
+    def _relay(self, along: "_Along", script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        try:
+            reply = self._evalsha("relay", script_keys, (*along.said(), *arguments))
+        except _RAISED as error:
+            along.heard(error)
+            if isinstance(error, redis.RedisError) and _is_fault(error):  # of which of the two, each hears when it is said by itself
+                return self.script_once("start", script_keys, _again(arguments, 0), 0)
+            return self._once_more(error, "start", script_keys, arguments, 0)
+        except BaseException as error:
+            along.heard(error)
+            raise
+        if isinstance(reply, list) and len(reply) == 1:
+            along.heard(reply[0])
+            return self.script_once("start", script_keys, arguments, 0)
+        along.heard(1)
+        return reply
+
+    def piggyback(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], then: Callable[[Any], None]) -> None:
+        """Like `script_once` with `move` or `finish`, together with what is said to the primary next, before it and in the same round
+        trip, or with `tell`; so is the second sending. The script learns for how long it was kept. `then` gets the reply, or
         StoreUnavailable or ScriptFailed. Not on a cluster. No round trip."""
-        self._writing.piggyback(_Along(self, call, retry_flag, then))
+        self._writing.piggyback(_Along(self, name, script_keys, arguments, then))
 
     def tell(self) -> None:
         """Say now what waits to be said with something else. Never raises. One round trip where anything waits."""
@@ -283,17 +304,26 @@ class Store:
 
 
 class _Along:
-    """A script that goes along."""
+    """The end of a job that goes along."""
 
-    __slots__ = ("_call", "_is_again", "_is_loaded", "_retry_flag", "_since", "_store", "_then")
+    __slots__ = ("_arguments", "_is_again", "_is_loaded", "_keys", "_name", "_since", "_store", "_then", "joins")
 
-    def __init__(self, store: Store, call: Call, retry_flag: int, then: Callable[[Any], None]) -> None:
-        self._store, self._call, self._retry_flag, self._then = store, call, retry_flag, then
+    def __init__(self, store: Store, name: str, script_keys: Sequence[str], arguments: Sequence[Any], then: Callable[[Any], None]) -> None:
+        self._store, self._name, self._keys, self._arguments, self._then = store, name, script_keys, arguments, then
         self._since, self._is_again, self._is_loaded = time.monotonic_ns(), False, False
+        self.joins = "" if arguments[2] or arguments[3] else script_keys[0]
+        """Whose starts it may share a script with: key of its segment's version, '' with an id of the caller's or a frozen clock."""
+
+    def _ago(self) -> str:
+        return str((time.monotonic_ns() - self._since) // 1000)
+
+    def said(self) -> tuple[Any, ...]:
+        """What `lua/relay.lua` takes of it."""
+        return self._arguments[0], self._ago(), self._arguments[4] if self._name == "finish" else ""
 
     def command(self) -> Command:
-        name, script_keys, arguments = self._call
-        return _evaluating(name, script_keys, (*arguments, str((time.monotonic_ns() - self._since) // 1000)))
+        said, _, *more = self._arguments
+        return _evaluating(self._name, self._keys, (said, self._ago(), *more))
 
     def heard(self, reply: Any) -> None:
         if isinstance(reply, BaseException):
@@ -302,7 +332,7 @@ class _Along:
             self._then(reply)
 
     def _failed(self, error: BaseException) -> None:
-        name, script_keys, arguments = self._call
+        name = self._name
         if not self._is_loaded and isinstance(error, redis.exceptions.NoScriptError):
             self._is_loaded = True  # also after a lost line: a server that was started anew has no scripts
             self._store._writing.piggyback(_Loading(name))
@@ -310,7 +340,7 @@ class _Along:
         elif not self._is_again and isinstance(error, _ELSEWHERE):
             self._is_again, self._is_loaded = True, False  # its text may have been on that line
             self._store._leave(error)
-            self._call = name, script_keys, _again(arguments, self._retry_flag)
+            self._arguments, self.joins = _again(self._arguments, 0), ""
             self._store._writing.piggyback(self)
         elif isinstance(error, Exception):
             try:
@@ -325,10 +355,10 @@ class _Along:
 class _Loading:
     """A script's text that goes along before the script."""
 
-    __slots__ = ("_name",)
+    __slots__ = ("_name", "joins")
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._name, self.joins = name, ""
 
     def command(self) -> Command:
         return "SCRIPT", "LOAD", source.text(self._name)
@@ -353,8 +383,9 @@ _ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
 
 
 def _again(arguments: Sequence[Any], retry_flag: int) -> list[Any]:
+    """The arguments of a second sending: the flag is one of them, or what a packed one begins with."""
     again = [*arguments]
-    again[retry_flag] = "1"
+    again[retry_flag] = b"1" + (again[retry_flag] or b"")[1:]
     return again
 
 
@@ -417,6 +448,7 @@ _KNOWN_AS = {
     "sample": "a sample of the queues",
     "segment": "the opening of a segment",
     "stamp": "a removal",
+    "relay": "started()",
     "start": "started()",
     "tag": "a change of arguments",
     "upkeep": "news of a chore",

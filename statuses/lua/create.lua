@@ -1,26 +1,28 @@
 -- A new status in the segment's next row.
--- KEYS[1] the segment's version (string); [2..5] codes of names, users, queues, engines (hashes); where the id is the caller's own,
--- its alias (string); then postings (strings).
--- ARGV[1] frozen; [2] token; [3] "1" when sent a second time; [4] rn (4 bytes); [5] number of the segment; [6] '' where the id is
--- generated, else "segment row" of a dead alias that may be replaced, or '-'; [7] state code; [8..11] name, user, queue, engine;
--- [12] keep_for microseconds + 1, or 0; [13] the limits of a dictionary and of users, with a space between;
--- [14] call text; [15] data text; [16] number of field arguments, then those; then per posting its 6 hash bytes.
+-- KEYS[1] the segment's version (string); where the id is the caller's own, its alias (string); then postings (strings).
+-- ARGV[1] packed: "1" when sent a second time, else "0"; token (8 bytes); rn (4); state code (u8); keep_for microseconds + 1, or 0
+-- (f64); number of field arguments (u8); number of postings (u32); the limits of a dictionary and of users (u32 each); name, user,
+-- queue, engine, each behind its length (u16); where the id is generated '', else "segment row" of a dead alias that may be replaced,
+-- or '-'; frozen; both behind their lengths (u8).
+-- [2] call text or ''; then the field arguments; per posting its 6 hash bytes; data text or nothing.
 -- Returns when it was recorded (8 bytes, microseconds) and the row's number, as one string: a table costs as much as a command;
 -- {0} no such segment; {-1} segment full, or packed; {-2, alias} id taken. Atomic.
 -- include keys
+-- include family
 local PACKED, VERSION, TAKEN = unpack(call('MGET', P .. NUMBERS, V, P .. N))
 local CELLS = PACKED and #PACKED / 2 or ROWS
-local FROZEN, TOKEN, RANDOM, SEGMENT, OWN, STATE = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6], ARGV[7] + 0
-local ALIAS = KEYS[6]
+local AGAIN, TOKEN, RANDOM, STATE, KEPT, FIELDS, POSTINGS, LIMIT, OF_USERS, NAME, USER, QUEUE, ENGINE, OWN, FROZEN =
+  struct.unpack('<c1c8c4BdBI4I4I4I2c0I2c0I2c0I2c0Bc0Bc0', ARGV[1])
+local ALIAS = KEYS[2]
 if not TAKEN then return { 0 } end
 local ROW, ROW_TEXT = TAKEN + 0, TAKEN
 
 -- A first sending whose reply was lost: the row is there already.
-if ARGV[3] == '1' then
+if AGAIN == '1' then
   local again
   if OWN ~= '' then
     local segment, row = string.match(call('GET', ALIAS) or '', '^(%d+) (%d+)$')
-    if segment == SEGMENT and call('HGET', P .. 'j' .. row, 'u') == TOKEN then again = tonumber(row) end
+    if segment == string.match(P, '(%d+):$') and call('HGET', P .. 'j' .. row, 'u') == TOKEN then again = tonumber(row) end
   else
     local all = call('GETRANGE', P .. RN, 0, math.min(ROW, CELLS) * 4 - 1)
     local at = string.find(all, RANDOM, 1, true)
@@ -40,17 +42,18 @@ end
 if PACKED or ROW >= ROWS then return { -1 } end
 -- include at
 
+local now, version
 -- include clock
 -- Below 0: not there or marked, see codes.lua.
-local name = ARGV[8] == '' and 0 or (call('HGET', KEYS[2], ARGV[8]) or -1) + 0
-local user = ARGV[9] == '' and 0 or (call('HGET', KEYS[3], ARGV[9]) or -1) + 0
-local queue = ARGV[10] == '' and 0 or (call('HGET', KEYS[4], ARGV[10]) or -1) + 0
-local engine = ARGV[11] == '' and 0 or (call('HGET', KEYS[5], ARGV[11]) or -1) + 0
+local names, users, queues, engines = T .. 'names', T .. 'users', T .. 'queues', T .. 'engines'
+local name = NAME == '' and 0 or (call('HGET', names, NAME) or -1) + 0
+local user = USER == '' and 0 or (call('HGET', users, USER) or -1) + 0
+local queue = QUEUE == '' and 0 or (call('HGET', queues, QUEUE) or -1) + 0
+local engine = ENGINE == '' and 0 or (call('HGET', engines, ENGINE) or -1) + 0
 if name < 0 or user < 0 or queue < 0 or engine < 0 then
 -- include codes
-  local limit, of_users = string.match(ARGV[13], '^(%d+) (%d+)$')
-  name, user = code(KEYS[2], ARGV[8], limit), code(KEYS[3], ARGV[9], of_users)
-  queue, engine = code(KEYS[4], ARGV[10], limit), code(KEYS[5], ARGV[11], limit)
+  name, user = code(names, NAME, LIMIT), code(users, USER, OF_USERS)
+  queue, engine = code(queues, QUEUE, LIMIT), code(engines, ENGINE, LIMIT)
 end
 
 call('INCR', P .. N)
@@ -62,9 +65,9 @@ if engine > 0 and call('SETRANGE', P .. EN, AT_4, pack('<I4', engine)) < ROWS * 
 -- include cell
   put_new(EN, ROW, 4, engine)
 end
-if ARGV[12] ~= '0' then
+if KEPT > 0 then
 -- include cell
-  put_new(KEEP, ROW, 8, tonumber(ARGV[12]))
+  put_new(KEEP, ROW, 8, KEPT)
 end
 local MOMENT = pack('<I8', now)
 call('SETRANGE', P .. RECORDED, AT_8, MOMENT)
@@ -76,32 +79,33 @@ end
 if STATE == 3 then call('SETRANGE', P .. WAIT, AT_8, pack('<I8', 1)) end
 
 -- Fields as they came; those over 64 bytes in a hash of their own (see fields.lua).
-local J, last_field, is_long = P .. 'j' .. ROW_TEXT, 16 + ARGV[16], false
-for i = 17, last_field, 2 do is_long = is_long or #ARGV[i + 1] > 64 and ARGV[i] ~= 'i' end
+local J, last_field, is_long = P .. 'j' .. ROW_TEXT, 2 + FIELDS, false
+for i = 3, last_field, 2 do is_long = is_long or #ARGV[i + 1] > 64 and ARGV[i] ~= 'i' end
 if is_long then
   local small, large = {}, {}
-  for i = 17, last_field, 2 do
+  for i = 3, last_field, 2 do
     local into = #ARGV[i + 1] > 64 and ARGV[i] ~= 'i' and large or small
     into[#into + 1] = ARGV[i]
     into[#into + 1] = ARGV[i + 1]
   end
   if #small > 0 then call('HSET', J, unpack(small)) end
   call('HSET', P .. 'l' .. ROW_TEXT, unpack(large))
-elseif last_field > 16 then
-  call('HSET', J, unpack(ARGV, 17, last_field))
+elseif last_field > 2 then
+  call('HSET', J, unpack(ARGV, 3, last_field))
 end
 if OWN ~= '' then
   call('HSET', J, 'u', TOKEN)
-  call('SET', ALIAS, SEGMENT .. ' ' .. ROW_TEXT)
+  call('SET', ALIAS, string.match(P, '(%d+):$') .. ' ' .. ROW_TEXT)
 end
 if STATE == 4 then call('HSET', J, 'g', '1') end
-if ARGV[14] ~= '' then call('SET', P .. 'k' .. ROW_TEXT, ARGV[14]) end
-if ARGV[15] ~= '' then call('SET', P .. 'd' .. ROW_TEXT, ARGV[15]) end
-if #ARGV > last_field then
+if ARGV[2] ~= '' then call('SET', P .. 'k' .. ROW_TEXT, ARGV[2]) end
+local last = last_field + POSTINGS
+if POSTINGS > 0 then
   local packed = pack('<I2', ROW)
-  local before = (OWN == '' and 5 or 6) - last_field
-  for i = last_field + 1, #ARGV do call('APPEND', KEYS[before + i], packed .. ARGV[i]) end
+  local before = (OWN == '' and 1 or 2) - last_field
+  for i = last_field + 1, last do call('APPEND', KEYS[before + i], packed .. ARGV[i]) end
 end
+if ARGV[last + 1] then call('SET', P .. 'd' .. ROW_TEXT, ARGV[last + 1]) end
 
 call('SETRANGE', V, '0', (version == now and MOMENT or pack('<I8', version)) .. TOKEN)
 call('SETRANGE', P .. ST, AT_1, string.char(STATE))

@@ -4,6 +4,7 @@
 -- [9] "1": a job that waits is killed at once; [10] attempt or ''; [11] sources or ''.
 -- Returns 1 asked; 2 killed; 0 was asked before; 3 has ended; 4 not allowed; -1 no such job. Atomic.
 -- include row
+local AGAIN = ARGV[6]
 -- include once
 -- include fields
 -- include enter

@@ -10,6 +10,7 @@
 -- Returns {1}; {0} no such segment; {-2, number, value, ...} aliases that are taken, and what they hold: nothing is
 -- written then. Atomic; the rows appear all at once, with the states, written last.
 -- include frame
+local TOKEN = ARGV[2]
 -- include codes
 local first, count, PREFIX = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 if call('STRLEN', P .. ST) ~= ROWS then return { 0 } end
@@ -81,6 +82,6 @@ for i = 0, 7 do
   end
 end
 column(P .. LOADED, 8, string.rep(struct.pack('<I8', now), count))
-touch(version, ARGV[2])
+touch(version, TOKEN)
 call('SETRANGE', P .. ST, first, ARGV[9])
 return { 1 }

@@ -1,15 +1,21 @@
 -- Enters a state (any but started, see start.lua).
 -- KEYS[1] the segment's version (string).
--- ARGV[1..5] see job.lua; [6] "1" when sent a second time; [7] target code; [8] attempt or ''; [9] sources or '';
--- [10] microseconds since that was so, where it is told later.
+-- ARGV[1] see verb.lua, WHAT is the target code; then what may be left out: [2] microseconds since that was so, where it is told
+-- later; [3] own id; [4] frozen.
 -- Returns 1 changed; 0 nothing to change, or not allowed by attempt or sources; -1 no such job. Atomic.
--- include job
+-- include keys
+-- include head
+local SAID, OWN, FROZEN = ARGV[1], ARGV[3] or '', ARGV[4] or ''
+local LATE = ARGV[2] ~= '' and ARGV[2]
+-- include verb
+-- include live
 -- include once
-local target, ATTEMPT, SOURCES, LATE = ARGV[7] + 0, ARGV[8], ARGV[9], ARGV[10]
+local target = WHAT
 if not state then return -1 end
 if sent_before then return 1 end
 -- include guard
 if state == target or not allowed then return 0 end
+local now, version
 -- include clock
 -- include late
 -- include sign

@@ -6,6 +6,7 @@
 -- [12] "1": a request to die is forgotten, whether it was spent or not.
 -- Returns {1 changed | 0 not | -1 no such job, attempt}. A job that neither started nor ended only enters that state. Atomic.
 -- include row
+local AGAIN = ARGV[6]
 -- include once
 -- include fields
 -- include enter

@@ -115,7 +115,7 @@ def test_whoever_asks_finds_what_was_to_go_along(started: Any, ask: str) -> None
 
 def test_what_goes_along_and_is_refused_harms_nobody_else(started: Any, store: Any) -> None:
     heard: list[Any] = []
-    started._store.piggyback(("move", ["no such segment:v"], [""] * 9), 5, heard.append)
+    started._store.piggyback("move", ["no such segment:v"], [b"0" * 30, "", "", ""], heard.append)
 
     other = statuses.create(job_name="b")
 

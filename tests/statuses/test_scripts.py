@@ -11,7 +11,7 @@ from statuses import ids, keys, lines, scripts
 from statuses import store as stores
 from statuses.columns import SEGMENT_ROWS
 from statuses.lua import source
-from statuses.states import State
+from statuses.states import CODES, State
 from statuses.store import FORMAT, token
 from statuses.testing import make_status
 
@@ -53,11 +53,11 @@ def test_every_script_runs_by_its_hash_and_is_sent_when_redis_does_not_know_it(h
     assert place.row == 0
 
 
-@pytest.mark.parametrize("name", ["create", "start", "move", "finish"])
+@pytest.mark.parametrize("name", ["create", "start", "move", "finish", "relay"])
 def test_what_every_job_goes_through_makes_functions_in_branches_only(name):
     text = re.sub(r"--.*|'[^']*'", "", source.text(name))
     depth, made_at = 0, []
-    for word in re.findall(r"\b(?:if|for|while|function|end)\b", text):
+    for word in re.findall(r"\b(?:if|function|do|end)\b", text):
         if word == "function":
             made_at.append(depth)
         depth += -1 if word == "end" else 1
@@ -104,31 +104,13 @@ class TestSegment:
 
 
 class TestCreate:
-    def arguments(self, here, row, write_token, retry=""):
-        random = struct.pack("<I", row.random if not row.own_id else 0)
-        return [
-            "",
-            write_token,
-            retry,
-            random,
-            0,
-            "-" if row.own_id else "",
-            row.state.code,
-            "a",
-            "",
-            "",
-            "",
-            0,
-            "65000 65000",
-            "",
-            "",
-            0,
-        ]
+    def arguments(self, here, row, write_token, retry=b"0"):
+        fixed = scripts._NEW.pack(retry, write_token, 0 if row.own_id else row.random, CODES[row.state], 0, 0, 0)
+        texts = scripts._new_texts(65000, 65000, "a", None, None, None)
+        return [fixed + texts + scripts._short("-" if row.own_id else "") + scripts._short(""), ""]
 
     def names(self, here, row):
-        tag = here.families[0]
-        version = keys.version(prefix(here))
-        return [version, *scripts._codes_of(tag, scripts._CREATED), *([keys.alias(tag, row.own_id)] if row.own_id else [])]
+        return [keys.version(prefix(here)), *([keys.alias(here.families[0], row.own_id)] if row.own_id else [])]
 
     def test_a_segment_that_is_not_there_is_code_0(self, here):
         assert here.script("create", self.names(here, new()), self.arguments(here, new(), token())) == [0]
@@ -152,7 +134,7 @@ class TestCreate:
         row, write_token = new(own_id), token()
         first = here.script("create", self.names(here, row), self.arguments(here, row, write_token))
 
-        again = here.script("create", self.names(here, row), self.arguments(here, row, write_token, retry="1"))
+        again = here.script("create", self.names(here, row), self.arguments(here, row, write_token, retry=b"1"))
 
         assert again == first
         assert here.read("GET", keys.rows(prefix(here))) == b"2"
@@ -161,7 +143,7 @@ class TestCreate:
         scripts.open_segment(here, 0, 0)
         row = new()
 
-        assert here.script("create", self.names(here, row), self.arguments(here, row, token(), retry="1"))[8:] == b"0"
+        assert here.script("create", self.names(here, row), self.arguments(here, row, token(), retry=b"1"))[8:] == b"0"
 
     def test_moments_of_a_segment_never_repeat(self, here):
         recorded = [scripts.create(here, 0, new())[1] for _ in range(300)]
@@ -225,12 +207,11 @@ class TestStartAndRequeue:
     def test_sent_twice_it_archives_once(self, here, script):
         place, _ = scripts.create(here, 0, new())
         scripts.start(here, place, "x", None, ANY, False)
-        row = scripts._row(place, token())
-        more = ["", "", 65000, ""] if script == "start" else [2]
-        names = scripts._names(here, place, ("worker",) if script == "start" else ())
+        first = scripts._verb(place, token(), ANY, 0) if script == "start" else [*scripts._row(place, token()), "", "", "", 2]
+        again = stores._again(first, 0 if script == "start" else 5)
 
-        here.script(script, names, [*row, "", "", "", *more])
-        here.script(script, names, [*row, "1", "", "", *more])
+        here.script(script, scripts._names(here, place), first)
+        here.script(script, scripts._names(here, place), again)
 
         assert here.read("HGET", keys.job(prefix(here), 0), "n") == b"1"
         assert here.read("EXISTS", keys.attempt(prefix(here), 0, 0), keys.attempt(prefix(here), 0, 1)) == 1
@@ -397,4 +378,4 @@ def test_elsewhere_a_write_sends_the_few_keys_that_are_no_part_of_the_segment(he
 
     statuses.create(job_name="a", job_args={"book": "Book:1"}, provider_job_id="p").started(worker="w").succeeded()
 
-    assert sent == {"segment": 28, "create": 7, "start": 2, "move": 1}
+    assert sent == {"segment": 28, "create": 3, "start": 1, "move": 1}

@@ -2,7 +2,7 @@
 -- Field c: the cells in the order below, raw. What survives stays in the row. Returns the number of the new attempt.
 local function archive(row)
   local attempt = present_attempt()
-  local L, D, E = P .. 'l' .. ARGV[3], P .. 'd' .. ARGV[3], P .. 'e' .. ARGV[3]
+  local L, D, E = P .. 'l' .. ROW_TEXT, P .. 'd' .. ROW_TEXT, P .. 'e' .. ROW_TEXT
   local target = P .. 'a' .. string.format('%d:%d', row, attempt)
   local cells = { bytes_of(ST, row, 1) }
   for _, key in ipairs({ NM, US, QU, WK, EN, ER }) do cells[#cells + 1] = struct.pack('<I4', number(key, row, 4)) end

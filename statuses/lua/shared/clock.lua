@@ -1,6 +1,5 @@
 -- The moment of this write, `now`, and the segment's next version, `version`: a running clock never goes back within a segment,
 -- and no two of its writes share a moment. FROZEN: microseconds or ''.
-local now, version
 local last = struct.unpack('<I8', VERSION)
 if FROZEN == '' then
   local time = call('TIME')

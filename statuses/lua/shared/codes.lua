@@ -18,6 +18,6 @@ local function code(codes, text, limit)
   local texts = codes .. ':list'
   local new = call('RPUSH', texts, text)
   call('HSET', codes, text, new)
-  call('SETRANGE', texts .. ':seals', (new - 1) * 4, string.sub(ARGV[2], 1, 4))
+  call('SETRANGE', texts .. ':seals', (new - 1) * 4, string.sub(TOKEN, 1, 4))
   return new
 end

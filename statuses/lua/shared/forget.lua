@@ -2,5 +2,5 @@
 local function forget_request(row)
   put(ASKED, row, 8, 0)
   call('HDEL', J, 'b', 'y')
-  call('HDEL', P .. 'l' .. ARGV[3], 'b', 'y')
+  call('HDEL', P .. 'l' .. ROW_TEXT, 'b', 'y')
 end

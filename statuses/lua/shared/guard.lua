@@ -1,3 +1,2 @@
--- Whether a guarded write may happen, `allowed`. ATTEMPT: a number or ''; SOURCES: state codes as digits, or ''.
-local allowed = (ATTEMPT == '' or (call('HGET', J, 'n') or '0') == ATTEMPT)
-  and (SOURCES == '' or string.find(SOURCES, string.char(48 + state), 1, true))
+-- Whether a guarded write may happen, `allowed`. ATTEMPT and SOURCES: see verb.lua.
+local allowed = (ATTEMPT < 0 or (call('HGET', J, 'n') or 0) + 0 == ATTEMPT) and SOURCES % 2 ^ (state + 1) >= 2 ^ state

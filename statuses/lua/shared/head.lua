@@ -3,3 +3,5 @@
 -- VERSION: as it was when the script began. False where there is no such segment.
 local PACKED, VERSION = unpack(call('MGET', P .. NUMBERS, V))
 local CELLS = PACKED and #PACKED / 2 or ROWS
+-- Whether the version is written already, see sign.lua.
+local signed = false

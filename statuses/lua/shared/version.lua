@@ -1,6 +1,7 @@
 -- The version of the segment: its moment, and the token of the write that made it.
 -- Returns `now` and `version` of clock.lua.
 local function clock(FROZEN)
+  local now, version
 -- include clock
   return now, version
 end

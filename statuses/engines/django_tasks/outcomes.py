@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
 from django.db import connections
+from django.utils import timezone
 
 from statuses import State
 
@@ -31,10 +32,13 @@ def outcome_of(backend: Any, result_id: str, since: datetime, tracker: Tracker) 
         raise
     finally:
         connections.close_all()
-    if not result.is_finished or result.finished_at is None or result.finished_at < since:
+    ended_at = result.finished_at if result.is_finished else None
+    if ended_at is not None and timezone.is_naive(ended_at):  # without USE_TZ
+        ended_at = timezone.make_aware(ended_at, timezone.get_default_timezone())
+    if ended_at is None or ended_at < since:
         return None
     if str(result.status) == "SUCCESSFUL":
-        return Outcome(state=State.succeeded, data=tracker.data_of(result.return_value), ended_at=result.finished_at)
+        return Outcome(state=State.succeeded, data=tracker.data_of(result.return_value), ended_at=ended_at)
     if was_killed(result):
-        return Outcome(state=State.killed, ended_at=result.finished_at)
-    return Outcome(state=State.failed, error=error_of(result), ended_at=result.finished_at)
+        return Outcome(state=State.killed, ended_at=ended_at)
+    return Outcome(state=State.failed, error=error_of(result), ended_at=ended_at)

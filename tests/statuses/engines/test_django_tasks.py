@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 import statuses
 from statuses import EngineCannot, State, presence
-from statuses.engines.base import Queue
+from statuses.engines.base import Outcome, Queue
+from statuses.engines.django_tasks.outcomes import outcome_of
+from statuses.engines.tracker import Tracker
 from tests.projects.running import Project
 from tests.servers import ROOT, until
 
@@ -203,3 +207,19 @@ def test_backends_that_nobody_works_for_tell_no_workers_and_say_why(module: str,
     )
 
     assert run_both(module, server_url, "either", said)[:2] == ["False", "themselves"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_a_result_of_a_project_without_time_zones_is_dated_in_its_own(settings: Any, zone: str) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, zone
+    began, ended = datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 1, 1, 12, 0, 5, tzinfo=UTC)
+    naive = ended.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    backend = SimpleNamespace(
+        get_result=lambda id: SimpleNamespace(is_finished=True, finished_at=naive, status="SUCCESSFUL", return_value=7)
+    )
+
+    told = outcome_of(backend, "one", began, Tracker("tests"))
+
+    assert told == Outcome(state=State.succeeded, data={"result": 7})
+    assert told.ended_at == ended
+    assert outcome_of(backend, "one", ended + timedelta(seconds=1), Tracker("tests")) is None

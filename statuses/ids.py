@@ -6,6 +6,7 @@ Ids sort by time; within a millisecond by segment and row.
 
 import os
 import re
+import struct
 from typing import NamedTuple
 
 from .arguments import shown
@@ -17,6 +18,8 @@ _ATTEMPT = re.compile(r":\d+\Z")
 _NUMBERED = re.compile(r":(0|[1-9][0-9]{0,8})\Z")
 _GENERATED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 OWN_ID_LENGTH = 200
+#: The last ten bytes of an id.
+_HALVES = struct.Struct(">6xHQ")
 
 
 class Place(NamedTuple):
@@ -47,10 +50,10 @@ def decode(id: str) -> Place | None:
     """The place a generated id speaks of; None when it is no generated id."""
     if not _GENERATED.match(id):
         return None
-    value = int(id.replace("-", ""), 16)
-    low = ((value >> 64) & 0xFFF) << 62 | value & ((1 << 62) - 1)
-    place = Place((low >> 32) & 0x3F, low >> 54, (low >> 38) & 0xFFFF, low & 0xFFFFFFFF)
-    return place if place.random else None
+    # In two parts that are numbers of one machine word each: with one of 128 bits it took a third longer.
+    high, low = _HALVES.unpack(bytes.fromhex(id.replace("-", "")))
+    random = low & 0xFFFFFFFF
+    return Place(low >> 32 & 0x3F, (high & 0xFFF) << 8 | low >> 54 & 0xFF, low >> 38 & 0xFFFF, random) if random else None
 
 
 def recorded_ms(id: str) -> int | None:

@@ -24,6 +24,17 @@ _repr.maxlist = _repr.maxtuple = _repr.maxset = _repr.maxfrozenset = _repr.maxdi
 _repr.maxlevel = 3
 
 
+def encoder(made: json.JSONEncoder) -> Encode:
+    """`made.encode` for mappings and lists, without what it makes anew for each: as much work as a call without arguments is. What
+    refers to itself raises RecursionError."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None or made.indent is not None or not made.ensure_ascii:
+        return made.encode
+    texts, separators = json.encoder.encode_basestring_ascii, (made.key_separator, made.item_separator)
+    parts = make(None, made.default, texts, None, *separators, made.sort_keys, made.skipkeys, made.allow_nan)
+    return lambda value: "".join(parts(value, 0))
+
+
 def keep(args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any], encode: Encode = json.dumps) -> dict[str, Any]:
     """The call as it is kept; `encode` is the engine's own JSON, whose decoder gives the arguments back."""
     call, why = plain({"args": list(args), "kwargs": dict(kwargs), "options": dict(options)}, encode)

@@ -33,7 +33,7 @@ INTERNAL = frozenset({"celery.chord_unlock", "celery.backend_cleanup"})
 JSON = "json"
 #: Kombu's own JSON, by encoders that are made once; the second takes no NaN, which is no JSON.
 encode = JSONEncoder(separators=(",", ":")).encode
-encode_strictly = JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+encode_strictly = calls.encoder(JSONEncoder(separators=(",", ":"), allow_nan=False))
 
 Resources = Mapping[str, str] | Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 

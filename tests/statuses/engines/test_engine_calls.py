@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from kombu.utils.json import dumps, loads
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu.utils.json import JSONEncoder, dumps, loads
 
 from statuses import State
 from statuses.encoding import Json
@@ -25,6 +27,27 @@ def test_what_celerys_own_json_holds_comes_back_as_it_was() -> None:
 
     assert "not_kept" not in call
     assert loads(json.dumps(call["args"])) == [when]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.datetimes() | st.uuids(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_an_encoder_that_is_made_once_says_what_celerys_own_says(value: Any) -> None:
+    made = JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+    assert calls.encoder(made)({"it": value}) == made.encode({"it": value})
+
+
+def test_a_call_that_holds_itself_has_no_text() -> None:
+    whole: list[Any] = []
+    whole.append(whole)
+
+    assert "not_kept" in calls.keep_text((whole,), {}, {}, encode_strictly, encode)
 
 
 class Grumpy:

@@ -1,9 +1,7 @@
-"""The one place that speaks to Redis: clients, scripts by name, and what its errors mean."""
+"""The one place that speaks to Redis: clients, and scripts by name."""
 
 import os
-import re
 import secrets
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -16,11 +14,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from . import forks, keys
+from .along import Along
 from .cluster import Cluster, is_cluster
 from .config import Config
-from .errors import ConfigurationError, ScriptFailed, StoreFormat, StoreUnavailable, interrupted
+from .errors import ConfigurationError, StoreFormat
 from .lines import Lines
 from .lua import source
+from .refusals import ELSEWHERE, RAISED, is_fault, translated
 
 #: The layout of the keys; a store that says a higher one is refused.
 FORMAT = 1
@@ -137,7 +137,7 @@ class Store:
         with translated(name):
             try:
                 return self._evalsha(name, script_keys, arguments, primary)
-            except _ELSEWHERE as error:
+            except ELSEWHERE as error:
                 self._leave(error, primary)
                 return self._evalsha(name, script_keys, arguments, primary)
 
@@ -146,7 +146,7 @@ class Store:
         to look first whether the first one arrived."""
         try:
             return self._evalsha(name, script_keys, arguments)
-        except _RAISED as error:
+        except RAISED as error:
             return self._once_more(error, name, script_keys, arguments, retry_flag)
 
     def start_once(self, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
@@ -155,13 +155,13 @@ class Store:
         along = None if lines is None or len(arguments) > 1 else lines.next_along(script_keys[0])
         return self.script_once("start", script_keys, arguments, 0) if along is None else self._relay(along, script_keys, arguments)
 
-    def _relay(self, along: "_Along", script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    def _relay(self, along: "Along", script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         try:
             reply = self._evalsha("relay", script_keys, (*along.said(), *arguments))
-        except _RAISED as error:
+        except RAISED as error:
             along.heard(error)
-            if isinstance(error, redis.RedisError) and _is_fault(error):  # of which of the two, each hears when it is said by itself
-                return self.script_once("start", script_keys, _again(arguments, 0), 0)
+            if isinstance(error, redis.RedisError) and is_fault(error):  # of which of the two, each hears when it is said by itself
+                return self.script_once("start", script_keys, source.again(arguments, 0), 0)
             return self._once_more(error, "start", script_keys, arguments, 0)
         except BaseException as error:
             along.heard(error)
@@ -176,7 +176,7 @@ class Store:
         """Like `script_once` with `move` or `finish`, together with what is said to the primary next, before it and in the same round
         trip, or with `tell`; so is the second sending. The script learns for how long it was kept. `then` gets the reply, or
         StoreUnavailable or ScriptFailed. Not on a cluster. No round trip."""
-        self._writing.piggyback(_Along(self, name, script_keys, arguments, then))
+        self._writing.piggyback(Along(self, name, script_keys, arguments, then))
 
     def tell(self) -> None:
         """Say now what waits to be said with something else. Never raises. One round trip where anything waits."""
@@ -185,10 +185,10 @@ class Store:
 
     def _once_more(self, error: Exception, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Any:
         with translated(name):
-            if not isinstance(error, _ELSEWHERE):
+            if not isinstance(error, ELSEWHERE):
                 raise error
             self._leave(error)
-            return self._evalsha(name, script_keys, _again(arguments, retry_flag))
+            return self._evalsha(name, script_keys, source.again(arguments, retry_flag))
 
     def scripts_once(self, name: str, calls: Iterable[ScriptCall], retry_flag: int) -> Generator[Any, None, None]:
         """The replies of `script_once` for each of (keys, arguments), in their order. The next call is on its way before the reply to
@@ -202,7 +202,7 @@ class Store:
             call, line = waiting.popleft()
             try:
                 return self._reply(name, call, line)
-            except _RAISED as error:
+            except RAISED as error:
                 return self._once_more(error, name, *call, retry_flag)
 
         try:
@@ -221,7 +221,7 @@ class Store:
         """The line on which a call is on its way; the error where it is not, for when its turn comes."""
         script_keys, arguments = call
         try:
-            return self._writing.send((_evaluating(name, script_keys, arguments),))
+            return self._writing.send((source.evaluating(name, script_keys, arguments),))
         except redis.RedisError as error:
             return error
 
@@ -241,7 +241,7 @@ class Store:
         client = self.writer if primary else self.reader
         if isinstance(client, Cluster):
             return client.evalsha(source.sha(name), lambda: source.text(name), script_keys, arguments)
-        lines, command = self._lines(primary), _evaluating(name, script_keys, arguments)
+        lines, command = self._lines(primary), source.evaluating(name, script_keys, arguments)
         try:
             return lines.call(command)
         except redis.exceptions.NoScriptError:
@@ -263,12 +263,12 @@ class Store:
         with translated(name):
             if isinstance(self.writer if primary else self.reader, Cluster):
                 return [self._evalsha(name, script_keys, arguments, primary) for script_keys, arguments in calls]
-            lines, commands = self._lines(primary), [_evaluating(name, *call) for call in calls]
+            lines, commands = self._lines(primary), [source.evaluating(name, *call) for call in calls]
             try:
                 return _raised(lines.calls(commands))
             except redis.exceptions.NoScriptError:
                 lines.call(("SCRIPT", "LOAD", source.text(name)))
-            except _ELSEWHERE as error:
+            except ELSEWHERE as error:
                 self._leave(error, primary)
             return _raised(lines.calls(commands))
 
@@ -303,70 +303,6 @@ class Store:
                 lines.close()
 
 
-class _Along:
-    """The end of a job that goes along."""
-
-    __slots__ = ("_arguments", "_is_again", "_is_loaded", "_keys", "_name", "_since", "_store", "_then", "joins")
-
-    def __init__(self, store: Store, name: str, script_keys: Sequence[str], arguments: Sequence[Any], then: Callable[[Any], None]) -> None:
-        self._store, self._name, self._keys, self._arguments, self._then = store, name, script_keys, arguments, then
-        self._since, self._is_again, self._is_loaded = time.monotonic_ns(), False, False
-        self.joins = "" if arguments[2] or arguments[3] else script_keys[0]
-        """Whose starts it may share a script with: key of its segment's version, '' with an id of the caller's or a frozen clock."""
-
-    def _ago(self) -> str:
-        return str((time.monotonic_ns() - self._since) // 1000)
-
-    def said(self) -> tuple[Any, ...]:
-        """What `lua/relay.lua` takes of it."""
-        return self._arguments[0], self._ago(), self._arguments[4] if self._name == "finish" else ""
-
-    def command(self) -> Command:
-        said, _, *more = self._arguments
-        return _evaluating(self._name, self._keys, (said, self._ago(), *more))
-
-    def heard(self, reply: Any) -> None:
-        if isinstance(reply, BaseException):
-            self._failed(reply)
-        else:
-            self._then(reply)
-
-    def _failed(self, error: BaseException) -> None:
-        name = self._name
-        if not self._is_loaded and isinstance(error, redis.exceptions.NoScriptError):
-            self._is_loaded = True  # also after a lost line: a server that was started anew has no scripts
-            self._store._writing.piggyback(_Loading(name))
-            self._store._writing.piggyback(self)
-        elif not self._is_again and isinstance(error, _ELSEWHERE):
-            self._is_again, self._is_loaded = True, False  # its text may have been on that line
-            self._store._leave(error)
-            self._arguments, self.joins = _again(self._arguments, 0), ""
-            self._store._writing.piggyback(self)
-        elif isinstance(error, Exception):
-            try:
-                with translated(name):
-                    raise error
-            except Exception as found:
-                self._then(found)
-        else:
-            self._then(interrupted(translated(name).tried, error))
-
-
-class _Loading:
-    """A script's text that goes along before the script."""
-
-    __slots__ = ("_name", "joins")
-
-    def __init__(self, name: str) -> None:
-        self._name, self.joins = name, ""
-
-    def command(self) -> Command:
-        return "SCRIPT", "LOAD", source.text(self._name)
-
-    def heard(self, reply: Any) -> None:
-        """What comes of it the script hears."""
-
-
 #: What of a store is connections, lines before the clients whose they are.
 _CONNECTED = ("_writing", "_reading", "writer", "reader")
 
@@ -374,23 +310,6 @@ _CONNECTED = ("_writing", "_reading", "writer", "reader")
 def token() -> bytes:
     """Eight bytes that name one write."""
     return os.urandom(8)
-
-
-#: What a write may raise that did not arrive, or was refused. What a cluster that cannot be reached raises is no RedisError.
-_RAISED = (redis.RedisError, OSError, redis.exceptions.RedisClusterException)
-#: After these the server may be found elsewhere: a line that broke, a primary that became a replica.
-_ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
-
-
-def _again(arguments: Sequence[Any], retry_flag: int) -> list[Any]:
-    """The arguments of a second sending: the flag is one of them, or what a packed one begins with."""
-    again = [*arguments]
-    again[retry_flag] = b"1" + (again[retry_flag] or b"")[1:]
-    return again
-
-
-def _evaluating(name: str, script_keys: Sequence[str], arguments: Sequence[Any]) -> Command:
-    return ("EVALSHA", source.sha(name), str(len(script_keys)), *script_keys, *arguments)
 
 
 def _raised(replies: list[Any]) -> list[Any]:
@@ -422,80 +341,6 @@ def _like(client: redis.Redis, options: dict[str, Any]) -> redis.Redis:
         options = {k: v for k, v in options.items() if k != "socket_read_size"}
     made = redis.ConnectionPool(connection_class=pool.connection_class, **{**given, **options})
     return redis.Redis(connection_pool=made)
-
-
-#: Script -> what its callers know it as; "a write" for the others.
-_KNOWN_AS = {
-    "bulk": "a change of many",
-    "create": "create()",
-    "drop": "clean()",
-    "error": "add_error()",
-    "finish": "a change of state",
-    "hold": "a pause of a queue",
-    "kill": "request_kill()",
-    "label": "a change of names",
-    "load": "load()",
-    "mend": "clean() or check()",
-    "move": "a change of state",
-    "note": "progress, data or a heartbeat",
-    "order": "an order to a worker",
-    "pack": "clean()",
-    "present": "news of a worker",
-    "read": "a read",
-    "repair": "check(repair=True)",
-    "requeue": "requeued()",
-    "reserve": "load()",
-    "sample": "a sample of the queues",
-    "segment": "the opening of a segment",
-    "stamp": "a removal",
-    "relay": "started()",
-    "start": "started()",
-    "tag": "a change of arguments",
-    "upkeep": "news of a chore",
-}
-#: What the server answers, whatever it is asked, while it is as it is; inside a script it stands within the text.
-_REFUSALS = re.compile(
-    r"(?:^|[\s:-])(?:OOM|READONLY|LOADING|MASTERDOWN|NOAUTH|NOPERM|WRONGPASS|DENIED|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|TRYAGAIN)\s"
-    r"|ACL failure|DB index|Script killed"
-)
-_REFUSING = (
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.NoPermissionError,
-    redis.exceptions.NoScriptError,
-    redis.exceptions.AuthenticationWrongNumberOfArgsError,
-    redis.exceptions.AskError,
-    redis.exceptions.TryAgainError,
-    redis.exceptions.ClusterDownError,
-)
-
-
-def _is_fault(error: Exception) -> bool:
-    """Whether Redis is there and takes other commands than this one."""
-    if not isinstance(error, redis.ResponseError) or isinstance(error, _REFUSING):
-        return False
-    # A pipeline puts the command before what the server said to it, with texts of whoever called.
-    return _REFUSALS.search(str(error).rpartition("caused error: ")[2]) is None
-
-
-class translated:
-    """Turns what redis-py raises inside the block into StoreUnavailable, or ScriptFailed, with what was tried."""
-
-    def __init__(self, tried: str) -> None:
-        self._tried = tried
-
-    @property
-    def tried(self) -> str:
-        return self._tried if " " in self._tried else _KNOWN_AS.get(self._tried, "a write")
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, redis.RedisError) and not isinstance(error, redis.exceptions.DataError):
-            raise (ScriptFailed if _is_fault(error) else StoreUnavailable)(self.tried, error) from error
-        if isinstance(error, _RAISED) and not isinstance(error, redis.RedisError):
-            raise StoreUnavailable(self.tried, error) from error
 
 
 _lock = forks.lock()

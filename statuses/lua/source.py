@@ -1,9 +1,11 @@
-"""The text of a script with its shared parts put in, and its SHA-1."""
+"""The text of a script with its shared parts put in, its SHA-1, and the command that runs it."""
 
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).parent
 _INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
@@ -31,3 +33,15 @@ def sha(name: str) -> str:
 def names() -> list[str]:
     """Every script there is."""
     return list(_TEXTS)
+
+
+def evaluating(name: str, script_keys: Sequence[str], arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """The command that runs a script."""
+    return ("EVALSHA", sha(name), str(len(script_keys)), *script_keys, *arguments)
+
+
+def again(arguments: Sequence[Any], retry_flag: int) -> list[Any]:
+    """The arguments of a second sending: the flag is one of them, or what a packed one begins with."""
+    again = [*arguments]
+    again[retry_flag] = b"1" + (again[retry_flag] or b"")[1:]
+    return again

@@ -47,7 +47,7 @@ def tops(path: Path) -> set[str]:
 def test_the_status_service_knows_redis_and_django_at_one_door_each(path):
     name = str(path.relative_to(ROOT / "statuses"))
 
-    assert "redis" not in tops(path) or name in {"store.py", "lines.py", "cluster.py", "embedded.py"}
+    assert "redis" not in tops(path) or name in {"store.py", "along.py", "lines.py", "cluster.py", "embedded.py", "refusals.py"}
     assert not tops(path) & {"django", "django_redis"} or name in {"apps.py", "checks.py"} or name.startswith("engines/django_tasks")
     assert "jobadmin" not in tops(path)
 

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 import statuses
-from statuses import keys
+from statuses import keys, refusals
 from statuses import store as stores
 from statuses.embedded import EmbeddedServer
 from statuses.engines.guard import Guard
@@ -70,13 +70,13 @@ def refused_job(store: redis.Redis) -> statuses.Status:
 
 @pytest.mark.parametrize("error", OUTAGES.values(), ids=OUTAGES)
 def test_a_server_that_cannot_now_is_unavailable(error: Exception) -> None:
-    with pytest.raises(statuses.StoreUnavailable), stores.translated("move"):
+    with pytest.raises(statuses.StoreUnavailable), refusals.translated("move"):
         raise error
 
 
 @pytest.mark.parametrize("error", FAULTS.values(), ids=FAULTS)
 def test_a_command_that_is_wrong_failed_and_the_store_is_not_away(error: Exception) -> None:
-    with pytest.raises(statuses.ScriptFailed) as failed, stores.translated("move"):
+    with pytest.raises(statuses.ScriptFailed) as failed, refusals.translated("move"):
         raise error
 
     assert not isinstance(failed.value, statuses.StoreUnavailable)
@@ -94,7 +94,7 @@ def test_a_key_of_another_type_fails_what_needs_it_and_nothing_else(refused_job:
 
 
 def test_what_was_tried_is_named_as_its_caller_knows_it() -> None:
-    assert stores._KNOWN_AS.keys() == source._TEXTS.keys()
+    assert refusals.KNOWN_AS.keys() == source._TEXTS.keys()
 
 
 @pytest.mark.parametrize("say", [lambda job: job.add_error("x"), lambda job: job.spawn("b"), lambda job: job.check_kill()])
@@ -197,5 +197,5 @@ def test_a_job_that_is_refused_when_it_is_told_late_is_given_up(tmp_path, caplog
 
 
 def _refuse(*arguments: Any, **more: Any) -> Any:
-    with stores.translated("move"):
+    with refusals.translated("move"):
         raise redis.ResponseError("user_script:3: attempt to index nil value")

@@ -208,7 +208,7 @@ class TestStartAndRequeue:
         place, _ = scripts.create(here, 0, new())
         scripts.start(here, place, "x", None, ANY, False)
         first = scripts._verb(place, token(), ANY, 0) if script == "start" else [*scripts._row(place, token()), "", "", "", 2]
-        again = stores._again(first, 0 if script == "start" else 5)
+        again = source.again(first, 0 if script == "start" else 5)
 
         here.script(script, scripts._names(here, place), first)
         here.script(script, scripts._names(here, place), again)

@@ -1,0 +1,85 @@
+"""What Redis's errors mean: who could not be reached, who refuses, and what was tried."""
+
+import re
+
+import redis
+
+from .errors import ScriptFailed, StoreUnavailable
+
+#: What a write may raise that did not arrive, or was refused. What a cluster that cannot be reached raises is no RedisError.
+RAISED = (redis.RedisError, OSError, redis.exceptions.RedisClusterException)
+#: After these the server may be found elsewhere: a line that broke, a primary that became a replica.
+ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
+
+#: Script -> what its callers know it as; "a write" for the others.
+KNOWN_AS = {
+    "bulk": "a change of many",
+    "create": "create()",
+    "drop": "clean()",
+    "error": "add_error()",
+    "finish": "a change of state",
+    "hold": "a pause of a queue",
+    "kill": "request_kill()",
+    "label": "a change of names",
+    "load": "load()",
+    "mend": "clean() or check()",
+    "move": "a change of state",
+    "note": "progress, data or a heartbeat",
+    "order": "an order to a worker",
+    "pack": "clean()",
+    "present": "news of a worker",
+    "read": "a read",
+    "repair": "check(repair=True)",
+    "requeue": "requeued()",
+    "reserve": "load()",
+    "sample": "a sample of the queues",
+    "segment": "the opening of a segment",
+    "stamp": "a removal",
+    "relay": "started()",
+    "start": "started()",
+    "tag": "a change of arguments",
+    "upkeep": "news of a chore",
+}
+#: What the server answers, whatever it is asked, while it is as it is; inside a script it stands within the text.
+_REFUSALS = re.compile(
+    r"(?:^|[\s:-])(?:OOM|READONLY|LOADING|MASTERDOWN|NOAUTH|NOPERM|WRONGPASS|DENIED|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|TRYAGAIN)\s"
+    r"|ACL failure|DB index|Script killed"
+)
+_REFUSING = (
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.NoPermissionError,
+    redis.exceptions.NoScriptError,
+    redis.exceptions.AuthenticationWrongNumberOfArgsError,
+    redis.exceptions.AskError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.ClusterDownError,
+)
+
+
+def is_fault(error: Exception) -> bool:
+    """Whether Redis is there and takes other commands than this one."""
+    if not isinstance(error, redis.ResponseError) or isinstance(error, _REFUSING):
+        return False
+    # A pipeline puts the command before what the server said to it, with texts of whoever called.
+    return _REFUSALS.search(str(error).rpartition("caused error: ")[2]) is None
+
+
+class translated:
+    """Turns what redis-py raises inside the block into StoreUnavailable, or ScriptFailed, with what was tried."""
+
+    def __init__(self, tried: str) -> None:
+        self._tried = tried
+
+    @property
+    def tried(self) -> str:
+        return self._tried if " " in self._tried else KNOWN_AS.get(self._tried, "a write")
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, redis.RedisError) and not isinstance(error, redis.exceptions.DataError):
+            raise (ScriptFailed if is_fault(error) else StoreUnavailable)(self.tried, error) from error
+        if isinstance(error, RAISED) and not isinstance(error, redis.RedisError):
+            raise StoreUnavailable(self.tried, error) from error

@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import orders
 from .answers import FacetCount
 from .clock import from_us
 from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
 from .pages import columns_of, values_of
 from .segments import Array, pick
 from .stats import states_of
-
-#: (family, code) pairs that stand for one text.
-Codes = tuple[tuple[int, int], ...]
+from .values import Codes, Values
 
 
 class Facets(NamedTuple):
@@ -28,17 +27,20 @@ class Facets(NamedTuple):
     distinct: int
 
 
-def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: bool = False) -> Answer[Facets]:
-    """The values that most matching jobs have."""
-    columns = frozenset({"state", field})
-    found = yield Look(("pairs", field), partial(_count_pairs, field), columns, ahead=columns | {"recorded_at"}, again=False)
+def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: bool = False, order: str = orders.LARGEST) -> Answer[Facets]:
+    """The first values in an order, by default those that most matching jobs have."""
+    columns, further = frozenset({"state", field}), orders.columns_of(order)
+    ahead = columns | further | {"recorded_at"}
+    found = yield Look(("pairs", field), partial(_count_pairs, field), columns, ahead=ahead, again=bool(further))
+    if not found:
+        return Facets([], 0)
     tables = {family: _table([part for segment, part in found if segment.family == family]) for family in {s.family for s, _ in found}}
-    totals = {family: table.sum(axis=1) for family, table in tables.items()}
-    values = merge_texts(evaluation, field, totals, limit)
-    winners = {text: values[text][1] for text in most({text: total for text, (total, _) in values.items()}, limit)}
-    number = len(values) if len(tables) > 1 else sum(int(np.count_nonzero(total)) for total in totals.values())
-    ends = yield from _ends(field, found, winners)
-    return Facets([_facet(text, pairs, tables, ends[text]) for text, pairs in winners.items()], number)
+    values = Values(evaluation, field, {family: np.flatnonzero(table.any(axis=1)) for family, table in tables.items()})
+    table = values.join(tables)
+    chosen = yield from orders.listed(evaluation, field, values, table, order, limit)
+    ends = yield from _ends(field, found, {text: values.codes(number) for text, number in chosen})
+    facets = [_facet(text, numbers, ends[text]) for (text, _), numbers in zip(chosen, table[[n for _, n in chosen]].tolist(), strict=True)]
+    return Facets(facets, len(values))
 
 
 def earliest_by(evaluation: Evaluation, field: str, on: str) -> Answer[dict[str, datetime]]:
@@ -63,10 +65,9 @@ def _find_earliest(field: str, on: str, hits: Hits) -> tuple[Array, Array] | Non
     return None if ends is None else ends[:2]
 
 
-def _facet(text: str, pairs: Codes, tables: Mapping[int, Array], ends: tuple[int, int]) -> FacetCount:
-    numbers = sum(tables[family][code] for family, code in pairs).tolist()
+def _facet(text: str, numbers: Sequence[int], ends: tuple[int, int]) -> FacetCount:
     by_state = states_of(numbers[1:])
-    return FacetCount(value=text, total=sum(by_state.values()), by_state=by_state, first=from_us(ends[0]), last=from_us(ends[1]))
+    return FacetCount(value=text, total=sum(numbers), by_state=by_state, first=from_us(ends[0]), last=from_us(ends[1]))
 
 
 def _count_pairs(field: str, hits: Hits) -> tuple[Array, Array] | None:
@@ -97,42 +98,6 @@ def _table(parts: Sequence[tuple[Array, Array]]) -> Array:
     whole = np.zeros(-(-len(counted) // 8) * 8, np.int64)
     whole[: len(counted)] = counted
     return whole.reshape(-1, 8)
-
-
-def merge_texts(evaluation: Evaluation, field: str, totals: Mapping[int, Array], limit: int | None) -> dict[str, tuple[int, Codes]]:
-    """Text -> (total, its codes), for every value that may be among the largest `limit`.
-
-    Codes are a family's own: with one family only the largest need a text, with several all of them."""
-    if len(totals) == 1:
-        ((family, total),) = totals.items()
-        chosen = {family: _largest(total, limit)}
-    else:
-        chosen = {family: np.flatnonzero(total) for family, total in totals.items()}
-    texts = evaluation.texts((family, field) for family in chosen)
-    found: dict[str, tuple[int, Codes]] = {}
-    for family, codes in chosen.items():
-        known = texts[family, field]
-        for code in codes.tolist():
-            if code > len(known) or not known[code - 1]:
-                raise Moved
-            total, pairs = found.get(known[code - 1], (0, ()))
-            found[known[code - 1]] = total + int(totals[family][code]), (*pairs, (family, code))
-    return found
-
-
-def _largest(totals: Array, limit: int | None) -> Array:
-    """The codes whose total reaches that of the `limit`-th largest: ties are settled by text."""
-    filled = np.flatnonzero(totals)
-    if limit is None or limit >= len(filled):
-        return filled
-    if not limit:
-        return filled[:0]
-    return filled[totals[filled] >= np.partition(totals[filled], len(filled) - limit)[len(filled) - limit]]
-
-
-def most(totals: Mapping[str, int], limit: int | None) -> list[str]:
-    """The texts with the largest totals, ties by text."""
-    return sorted(totals, key=lambda text: (-totals[text], text))[:limit]
 
 
 def _ends(field: str, found: Found, winners: Mapping[str, Codes]) -> Any:

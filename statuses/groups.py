@@ -8,10 +8,10 @@ import numpy as np
 
 from .answers import Durations
 from .evaluation import Answer, Evaluation, Found, Hits, Look
-from .facets import Codes, merge_texts, most
 from .masks import I64_MAX
 from .segments import Array, pick
 from .stats import EXACT_SUM, PERCENTILES, Totals, cells_of, durations_of, nth
+from .values import Codes, Values, ranked
 
 
 def durations_by(evaluation: Evaluation, field: str, column: str, limit: int | None) -> Answer[dict[str, Durations]]:
@@ -52,8 +52,9 @@ def _winners(evaluation: Evaluation, field: str, found: Found, limit: int | None
     for family in {segment.family for segment, _ in found}:
         parts = [part for segment, part in found if segment.family == family]
         totals[family] = np.bincount(np.concatenate([c for c, _ in parts]), weights=np.concatenate([n for _, n in parts])).astype(np.int64)
-    values = merge_texts(evaluation, field, totals, limit)
-    return {text: values[text][1] for text in most({text: total for text, (total, _) in values.items()}, limit)}
+    values = Values(evaluation, field, {family: np.flatnonzero(total) for family, total in totals.items()})
+    joined = values.join(totals)
+    return {text: values.codes(number) for text, number in ranked(joined, np.flatnonzero(joined), limit, values.text)}
 
 
 def _by_family(winners: _Winners) -> dict[int, tuple[int, ...]]:
@@ -106,7 +107,7 @@ def _count_group_cells(field: str, column: str, chosen: Mapping[int, _Groups], h
     index, values = groups.of(field, column, hits)
     if not len(index):
         return None
-    keys, counts = _cells_by_place(index, cells_of(values))
+    keys, counts = cells_by_place(index, cells_of(values))
     order = np.argsort(index, kind="stable")
     index, values = index.take(order), values.take(order)
     starts = np.flatnonzero(np.concatenate([[True], index[1:] != index[:-1]]))
@@ -119,7 +120,7 @@ def _count_group_cells(field: str, column: str, chosen: Mapping[int, _Groups], h
     return _Timed(index.take(starts).astype(np.int64), numbers, totals, lows, highs, keys, counts)
 
 
-def _cells_by_place(index: Array, cells: Array) -> tuple[Array, Array]:
+def cells_by_place(index: Array, cells: Array) -> tuple[Array, Array]:
     """(place << 16 | cell) of each pair there is, ascending, and how often it is there."""
     lowest = int(cells.min())
     width = int(cells.max()) - lowest + 1
@@ -151,20 +152,32 @@ def _merge_groups(
             totals[number] += total
         keys.append(owner[part.keys >> 16] << 16 | part.keys & 0xFFFF)
     every, counts = np.concatenate(keys), np.concatenate([part.counts for _, part in found])
-    order = np.argsort(every, kind="stable")
-    every = every[order]
-    starts = np.flatnonzero(np.concatenate([[True], every[1:] != every[:-1]]))
-    every, sums = every[starts], np.add.reduceat(counts[order].astype(np.int64), starts)
-    above, before = np.cumsum(sums), np.cumsum(sizes) - sizes
+    every, sums = merged_cells(every, counts)
     ranks: list[list[tuple[int, int]]] = [[] for _ in winners]
     for percentile in PERCENTILES:
-        rank = -(-sizes * percentile // 100)
-        index = np.searchsorted(above, before + rank)
-        within = rank - 1 - (above[index] - sums[index] - before)
-        for places, place in zip(ranks, zip((every[index] & 0xFFFF).tolist(), within.tolist(), strict=True), strict=True):
+        for places, place in zip(
+            ranks, zip(*(part.tolist() for part in percentile_places(every, sums, sizes, percentile)), strict=True), strict=True
+        ):
             places.append(place)
     merged = map(Totals, sizes.tolist(), totals, lows.tolist(), highs.tolist())
     return dict(zip(winners, merged, strict=True)), dict(zip(winners, ranks, strict=True))
+
+
+def merged_cells(keys: Array, counts: Array) -> tuple[Array, Array]:
+    """The pairs of several segments, as `cells_by_place` has them, put together."""
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[starts], np.add.reduceat(counts[order].astype(np.int64), starts)
+
+
+def percentile_places(keys: Array, counts: Array, sizes: Array, percentile: int) -> tuple[Array, Array]:
+    """By group the grid cell that holds the percentile, and its rank (from 0) within; of an empty group nothing that means anything.
+    `keys`, `counts`: as `merged_cells`; `sizes`: how many each group has."""
+    above, before = np.cumsum(counts), np.cumsum(sizes) - sizes
+    rank = -(-sizes * percentile // 100)
+    index = np.searchsorted(above, before + rank)
+    return keys[index] & 0xFFFF, rank - 1 - (above[index] - counts[index] - before)
 
 
 #: (code, the grid cells to fetch of it), for one family.

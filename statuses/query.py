@@ -177,12 +177,14 @@ class Query:
 
         return self._answer("counts", stats.counts)
 
-    def counts_by(self, field: Field, limit: int | None = 20) -> list[FacetCount]:
-        """The values of a field that most jobs have, largest first, ties by value; jobs without a value are not listed.
-        Raises: ValueError, LimitedQuery, StoreUnavailable. Source: state column and the field's; for `job_arg` the tags."""
+    def counts_by(self, field: Field, limit: int | None = 20, order: str = "-total") -> list[FacetCount]:
+        """The values of a field that most jobs have, largest first, ties by value; jobs without a value are not listed. Or the first
+        in another order ("-": the largest first): `value`, a state, `failure_rate` (of the ended ones), `run_time`, `wait_time` (their
+        95th percentile, 0 without any). Raises: ValueError, LimitedQuery, StoreUnavailable.
+        Source: state column and the field's; for `job_arg`, in the first order alone, the tags; the span's column."""
         from . import reports
 
-        answer, wanted = reports.facets_of(one_of("counts_by", field, FIELDS)), most(limit)
+        answer, wanted = reports.facets_of(one_of("counts_by", field, FIELDS), order), most(limit)
         return self._answer("counts_by", lambda evaluation: answer(evaluation, field, wanted, distinct=False)).counts
 
     def durations(self, span: Span) -> Durations:
@@ -236,7 +238,7 @@ class Query:
         *,
         counts: bool = False,
         count: bool = False,
-        counts_by: Mapping[str, int | None] | None = None,
+        counts_by: Mapping[str, int | tuple[str, int | None] | None] | None = None,
         earliest_by: Mapping[str, str] | None = None,
         durations: Sequence[str] = (),
         durations_by: Mapping[str, tuple[str, int | None]] | None = None,
@@ -247,7 +249,7 @@ class Query:
     ) -> Report:
         """Several answers from one read of the store, all of one moment per segment: what a page asks.
 
-        `counts_by={"job_name": 10}`, `earliest_by={"queue": "queued_at"}`, `durations=("run_time",)`,
+        `counts_by={"job_name": 10}` or `{"job_name": ("-failed", 10)}`, `earliest_by={"queue": "queued_at"}`, `durations=("run_time",)`,
         `durations_by={"job_name": ("run_time", 20)}`, `histogram={"run_time": 40}`,
         `timeline={"on": ..., "after": ..., "before": ..., "buckets": ...}`.
         Raises: ValueError, LimitedQuery, StoreUnavailable."""

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from . import facets, groups, resources, stats, timeseries
+from . import facets, groups, orders, resources, stats, timeseries
 from .answers import Report
 from .arguments import mapping, most, one_of, shown, steps
 from .clauses import MOMENTS, IsStale, KillRequested, moment_us
@@ -34,9 +34,10 @@ class Asked:
     def counts(self) -> None:
         self._ask(stats.counts, lambda to, found: to.update(counts=found, total=sum(found.values())))
 
-    def counts_by(self, fields: Mapping[str, int | None] | None) -> None:
-        for name, limit in mapping("counts_by", fields).items():
-            answer = facets_of(one_of("counts_by", name, FIELDS))
+    def counts_by(self, fields: Mapping[str, int | tuple[str, int | None] | None] | None) -> None:
+        for name, asked in mapping("counts_by", fields).items():
+            order, limit = asked if isinstance(asked, tuple | list) and len(asked) == 2 else (orders.LARGEST, asked)
+            answer = facets_of(one_of("counts_by", name, FIELDS), order)
             self._ask(partial(answer, field=name, limit=most(limit), distinct=True), partial(_put_facets, name=name))
 
     def earliest_by(self, fields: Mapping[str, str] | None) -> None:
@@ -93,7 +94,7 @@ def asked(
     *,
     counts: bool = False,
     count: bool = False,
-    counts_by: Mapping[str, int | None] | None = None,
+    counts_by: Mapping[str, int | tuple[str, int | None] | None] | None = None,
     earliest_by: Mapping[str, str] | None = None,
     durations: Collection[str] = (),
     durations_by: Mapping[str, tuple[str, int | None]] | None = None,
@@ -136,9 +137,14 @@ def timeline_of(*, on: str = "recorded_at", after: Any = None, before: Any = Non
     return lambda evaluation: timeseries.timeline(evaluation, on, low, high, number)
 
 
-def facets_of(field: str) -> Callable[..., Answer[facets.Facets]]:
-    """What counts by a field."""
-    return resources.counts_by if field == "job_arg" else facets.counts_by
+def facets_of(field: str, order: str = orders.LARGEST) -> Callable[..., Answer[facets.Facets]]:
+    """What counts by a field, listed in an order. Raises: ValueError naming it."""
+    by = one_of("order", order.removeprefix("-") if isinstance(order, str) else order, orders.ORDERS)
+    if field != "job_arg":
+        return partial(facets.counts_by, order=order)
+    if order != orders.LARGEST:
+        raise ValueError(f"job_arg is counted by the largest alone, not by {by}")
+    return resources.counts_by
 
 
 def _put_facets(to: dict[str, Any], found: facets.Facets, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -45,20 +45,14 @@ class NameRow:
 
 
 _STATES = tuple(state.value for state in State)
-#: What the table of names can be ranked by: column -> the number that decides.
-RANKS: Mapping[str, Callable[[NameRow], Any]] = {
-    "total": lambda row: row.total,
-    "unqueued": lambda row: row.counts["unqueued"],
-    "queued": lambda row: row.counts["queued"],
-    "started": lambda row: row.counts["started"],
-    "succeeded": lambda row: row.counts["succeeded"],
-    "failed": lambda row: row.counts["failed"],
-    "killed": lambda row: row.counts["killed"],
-    "unknown": lambda row: row.counts["unknown"],
-    "failure": lambda row: row.failure,
-    "p95": lambda row: row.p95 or 0.0,
+#: What the table of names can be ranked by: column -> what the library calls it.
+RANKS: Mapping[str, str] = {
+    "name": "value",
+    "total": "total",
+    **{name: name for name in _STATES},
+    "failure": "failure_rate",
+    "p95": "run_time",
 }
-RANK_NAMES = ("name", *RANKS)
 #: States that the table of names has a column for, whatever there is. The others have one where a job is in them.
 NAME_STATES = frozenset({"queued", "started", "succeeded", "failed", "killed"})
 
@@ -90,7 +84,7 @@ class NameTable:
 
 def ranks() -> tuple[str, ...]:
     """Every value of the parameter `rank`."""
-    return (*RANK_NAMES, *(f"-{name}" for name in RANK_NAMES))
+    return (*RANKS, *(f"-{name}" for name in RANKS))
 
 
 def name_rows(report: Any, field: str = "job_name") -> list[NameRow]:
@@ -99,11 +93,10 @@ def name_rows(report: Any, field: str = "job_name") -> list[NameRow]:
     return [_name_row(facet, timings.get(facet.value)) for facet in report.counts_by[field]]
 
 
-def needed(rank: str, first: int = TOP_NAMES) -> dict[str, Any]:
-    """What a reading must have for the `first` names in this order: they are the most of all, or all are to be compared."""
-    if rank == "-total":
-        return {"names": min(first, EVERY), "timed": first <= FEW}
-    return {"names": EVERY, "timed": rank.removeprefix("-") == "p95"}
+def needed(rank: str, first: int = TOP_NAMES, *, to_scale: bool = False) -> dict[str, Any]:
+    """What a reading must have for the `first` names in this order; `to_scale`: with bars against all names, not those alone."""
+    order = f"{'-' if rank.startswith('-') else ''}{RANKS[rank.removeprefix('-')]}"
+    return {"names": min(first, EVERY), "order": order, "timed": rank == "-total" and first <= FEW, "to_scale": to_scale}
 
 
 def timed(reading: Reading, rows: Sequence[NameRow]) -> list[NameRow]:
@@ -114,22 +107,17 @@ def timed(reading: Reading, rows: Sequence[NameRow]) -> list[NameRow]:
 
 
 def names(reading: Reading, rank: str, limit: int | None = TOP_NAMES) -> NameTable:
-    """The table of names; ranked by anything but the total, the reading must have all of them. Without a limit, rows lack their
-    run times where the reading does."""
+    """The table of names, in the order that was `needed`. Without a limit, rows lack their run times where the reading does."""
     rows = name_rows(reading.report)
-    bare = rank.removeprefix("-")
-    # Twice: ties keep the order of the names.
-    rows.sort(key=lambda row: row.value, reverse=rank == "-name")
-    if bare in RANKS:
-        rows.sort(key=RANKS[bare], reverse=rank.startswith("-"))
     rows = rows if limit is None else timed(reading, rows[:limit])
+    bare, scale = rank.removeprefix("-"), [*rows, *(row for report in reading.scale for row in name_rows(report))]
     return NameTable(
         rows=tuple(rows),
         distinct=reading.report.distinct["job_name"],
         states=tuple(name for name in _STATES if name in NAME_STATES or name == bare or reading.report.counts[State(name)]),
         rank=rank,
-        most_total=max((row.total for row in rows), default=0),
-        most_failure=max((row.failure for row in rows), default=0),
+        most_total=max((row.total for row in scale), default=0),
+        most_failure=max((row.failure for row in scale), default=0),
     )
 
 

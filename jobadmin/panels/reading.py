@@ -20,6 +20,8 @@ PANELS = ("tiles", "activity", "durations", "names", "errors")
 TOP_NAMES, TOP_ERRORS = 10, 7
 #: Enough to hold every name: dictionaries are bounded.
 EVERY = 100_000
+#: The order of the names that most jobs have, and that of the other column with bars.
+LARGEST, WORST = "-total", "-failure_rate"
 #: Jobs that all lie in this part of the span, at its end, are drawn from the first of them on.
 YOUNG = 12
 #: Bars of a histogram.
@@ -40,6 +42,10 @@ class Reading:
     """What will be shown: nothing else is computed."""
     names: int = TOP_NAMES
     """How many job names are wanted."""
+    order: str = LARGEST
+    """Which of them, in the library's words."""
+    to_scale: bool = False
+    """Whether the longest bars of all names are wanted, too."""
     timed: bool = True
     """Whether the run times of that many are; `run_times` tells of a few."""
     errors: int = TOP_ERRORS
@@ -107,6 +113,8 @@ class Reading:
             asked["tiles"] = self._wider
         if "tiles" in self.panels and (earlier := self._earlier) is not None:
             asked["before"] = (earlier.query, {"counts": True, "flags": True})
+        if self.to_scale:
+            asked |= {order: (query, {"counts_by": {"job_name": (order, 1)}}) for order in (LARGEST, WORST)}
         found = kept.known(self.lasting, query, questions)
         if found is not None:
             # Signs of life move without a new version: they are read each time, and with them whether it is still the same.
@@ -132,12 +140,17 @@ class Reading:
         if "durations" in self.panels:
             asked |= {"durations": ("run_time", "wait_time"), "histogram": {"run_time": BINS, "wait_time": BINS}}
         if "names" in self.panels:
-            asked["counts_by"]["job_name"] = self.names
+            asked["counts_by"]["job_name"] = (self.order, self.names)
             if self.timed:
                 asked["durations_by"] = {"job_name": ("run_time", self.names)}
         if "errors" in self.panels:
             asked["counts_by"]["error"] = self.errors
         return asked
+
+    @property
+    def scale(self) -> list[Any]:
+        """Reports of the names whose bars are the longest; none where only those that are shown are compared."""
+        return [self._counted[order] for order in (LARGEST, WORST)] if self.to_scale else []
 
     def run_times(self, names: Sequence[str]) -> Mapping[str, statuses.Durations]:
         """How long the jobs of some names took: those with most jobs need not be those with most that ran, which the report has.

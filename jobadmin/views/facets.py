@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
+from django.core.paginator import Page
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -28,16 +31,15 @@ NEWEST = 10
 @unless_unchanged(lists_jobs=False)
 @require_safe
 def names(request: HttpRequest) -> HttpResponse:
-    """Every job name with its numbers.  Source: one report, which has no more names than the order takes; the run times of those
-    that are shown."""
+    """Every job name with its numbers.  Source: one report, which has no more names than the pages up to this one; the run times of
+    those that are shown."""
     jobs = JobFilter.from_request(request)
     rank = page_value(request, "rank", panels.ranks(), "-total")
     upto = (page_number(request) or 1) * NAMES_PER_PAGE
-    reading = panels.Reading(jobs=jobs, panels=("names",), **panels.needed(rank, upto))
+    reading = panels.Reading(jobs=jobs, panels=("names",), **panels.needed(rank, upto, to_scale=True))
     matched, total = reading.totals
     table = panels.names(reading, rank, limit=None)
-    not_read = [None] * (table.distinct - len(table.rows))  # on later pages
-    rows = numbered(request, [*table.rows, *not_read], NAMES_PER_PAGE)
+    rows = _one_page(request, table.rows, table.distinct, NAMES_PER_PAGE)
     shown = replace(table, rows=tuple(panels.timed(reading, list(rows))))
     context = {"title": _("Job names"), "rank": rank, "shown": shown, "rows": rows}
     return render_filtered(request, "names", jobs, context, matched=matched, total=total)
@@ -53,9 +55,10 @@ def errors(request: HttpRequest) -> HttpResponse:
     tokens = jobs.tokens("error")
     if len(tokens) == 1 and not tokens[0].negative and not tokens[0].prefix:
         return _error_group(request, jobs, tokens[0].value)
-    reading = panels.Reading(jobs=jobs, panels=("errors",), errors=panels.EVERY)
+    upto = (page_number(request) or 1) * ERRORS_PER_PAGE
+    reading = panels.Reading(jobs=jobs, panels=("errors",), errors=min(upto, panels.EVERY))
     matched, total = reading.totals
-    groups = numbered(request, reading.report.counts_by["error"], ERRORS_PER_PAGE)
+    groups = _one_page(request, reading.report.counts_by["error"], reading.report.distinct["error"], ERRORS_PER_PAGE)
     may_retry = resolver().may(request.user, "retry_job")
     context = {
         "title": _("Errors"),
@@ -65,6 +68,11 @@ def errors(request: HttpRequest) -> HttpResponse:
         "may_retry": may_retry,
     }
     return render_filtered(request, "errors", jobs, context, matched=matched, total=total)
+
+
+def _one_page(request: HttpRequest, read: Sequence[Any], number: int, size: int) -> Page:
+    """The page that the request names, of `number` rows; those of later pages are not `read`.  Raises: BadFilter."""
+    return numbered(request, [*read, *repeat(None, number - len(read))], size)
 
 
 def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpResponse:

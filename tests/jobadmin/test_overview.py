@@ -455,6 +455,19 @@ def test_all_names_come_in_pages(browse, some):
     assert 'href="/admin/jobs/names/?page=2&amp;rank=name"' in first or 'href="/admin/jobs/names/?rank=name&amp;page=2"' in first
 
 
+def test_the_bars_of_a_name_are_the_same_on_every_page_and_in_every_order(browse):
+    ended = {"recorded_at": 1_500_000_000_000_000}
+    names = [("all.fail", "failed"), *((f"many.{n:03}", state) for n in range(100) for state in ("failed", "succeeded"))]
+    statuses.load({"job_name": name, "state": state, **ended} for name, state in names)
+    client = browse("view_job")
+
+    def bars(rank):
+        page = client.get(reverse("jobadmin:names"), {"span": "all", "rank": rank}).content.decode()
+        return re.findall(r'<rect width="([\d.]+)"', page[page.index(">many.001<") :])[:2]
+
+    assert bars("-total") == bars("name") == bars("-failure") == ["100", "50"]
+
+
 def test_errors_have_a_page_and_each_group_its_own(browse, some):
     client = browse("view_job", "retry_job")
     every = client.get(reverse("jobadmin:errors")).content.decode()

@@ -221,14 +221,30 @@ def counts(jobs: list[Job]) -> dict[State, int]:
     return {state: sum(job.state is state for job in jobs) for state in State}
 
 
-def counts_by(jobs: list[Job], field: str, limit: int | None) -> list[tuple[Any, ...]]:
-    totals = Counter(text for job in jobs for text in job.values(field))
+def counts_by(jobs: list[Job], field: str, limit: int | None, order: str = "-total") -> list[tuple[Any, ...]]:
+    holders: dict[str, list[Job]] = {}
+    for job in jobs:
+        for text in job.values(field):
+            holders.setdefault(text, []).append(job)
+    texts = sorted(holders, reverse=order == "-value")
+    if (by := order.removeprefix("-")) != "value":
+        texts.sort(key=lambda text: listed_by(holders[text], by), reverse=order.startswith("-"))
     found = []
-    for text in sorted(totals, key=lambda text: (-totals[text], text))[:limit]:
-        mine = [job for job in jobs if text in job.values(field)]
+    for text in texts[:limit]:
+        mine = holders[text]
         moments = [at for job in mine if (at := job.moments["recorded_at"]) is not None]
         found.append((text, len(mine), counts(mine), min(moments), max(moments)))
     return found
+
+
+def listed_by(jobs: list[Job], by: str) -> float:
+    """The number that decides where the value of these jobs stands."""
+    if by in SPANS:
+        return durations(jobs, by)[5] or 0.0
+    if by == "failure_rate":
+        ended = sum(job.state in GROUPS["ended"] for job in jobs)
+        return sum(job.state is State.failed for job in jobs) / ended if ended else 0.0
+    return len(jobs) if by == "total" else sum(job.state == by for job in jobs)
 
 
 def facets(found: list[statuses.answers.FacetCount]) -> list[tuple[Any, ...]]:

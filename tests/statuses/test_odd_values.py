@@ -112,6 +112,7 @@ CALLS = {
     "after": ("cursor", "", lambda v: statuses.all().after(v)),
     "counts_by": ("counts_by", "", lambda v: statuses.all().counts_by(v)),
     "counts_by limit": ("limit", "None " + NATURAL, lambda v: statuses.all().counts_by("job_name", limit=v)),
+    "counts_by order": ("order", "", lambda v: statuses.all().counts_by("job_name", order=v)),
     "durations": ("durations", "", lambda v: statuses.all().durations(v)),
     "durations_by": ("durations_by", "", lambda v: statuses.all().durations_by(v, "run_time")),
     "bins": ("bins", "7", lambda v: statuses.all().histogram("run_time", bins=v)),

@@ -7,7 +7,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import statuses
-from statuses import clock
+from statuses import clock, orders
 from statuses.columns import DICTIONARIES, SPANS
 from statuses.testing import frozen_clock
 from tests.statuses import naive
@@ -41,6 +41,12 @@ def check(random, jobs, query, terms):
     for field in random.sample([*DICTIONARIES, "job_arg"], 2):
         limit = random.choice([None, 0, 1, 2, 20])
         assert naive.facets(query.counts_by(field, limit)) == naive.counts_by(jobs, field, limit), (terms, field, limit)
+    field, limit, order = (
+        random.choice([*DICTIONARIES]),
+        random.choice([None, 0, 1, 2]),
+        random.choice(["", "-"]) + random.choice(orders.ORDERS),
+    )
+    assert naive.facets(query.counts_by(field, limit, order)) == naive.counts_by(jobs, field, limit, order), (terms, field, limit, order)
     for span in SPANS:
         assert naive.durations_tuple(query.durations(span)) == naive.durations(jobs, span), (terms, span)
     check_durations_by(random, jobs, query)
@@ -176,7 +182,7 @@ def test_a_report_holds_the_same_answers(examples, server_url):
 def check_report(query, jobs):
     report = query.report(
         counts=True,
-        counts_by={"job_name": 2, "job_arg": 3},
+        counts_by={"job_name": 2, "job_arg": 3, "queue": ("-run_time", 1)},
         earliest_by={"queue": "queued_at", "worker": "heartbeat_at", "error": "ended_at"},
         durations=SPANS,
         durations_by={"job_name": ("run_time", 2)},
@@ -189,6 +195,7 @@ def check_report(query, jobs):
     assert (report.counts, report.total) == (naive.counts(jobs), len(jobs))
     assert naive.facets(report.counts_by["job_name"]) == naive.counts_by(jobs, "job_name", 2)
     assert naive.facets(report.counts_by["job_arg"]) == naive.counts_by(jobs, "job_arg", 3)
+    assert naive.facets(report.counts_by["queue"]) == naive.counts_by(jobs, "queue", 1, "-run_time")
     for field, on in (("queue", "queued_at"), ("worker", "heartbeat_at"), ("error", "ended_at")):
         found = {text: clock.to_us(moment) for text, moment in report.earliest_by[field].items()}
         assert found == naive.earliest_by(jobs, field, on)

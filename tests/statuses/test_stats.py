@@ -174,6 +174,44 @@ def test_equal_totals_are_listed_by_value_and_cut_there():
     assert [facet.value for facet in statuses.all().counts_by("job_arg", 3)] == ["Book:a", "Book:b", "Book:c"]
 
 
+def test_values_are_listed_by_whatever_decides_and_equals_by_text():
+    for name, states in {"a": "sss", "b": "ssff", "c": "ff", "d": "kf", "e": "q"}.items():
+        words = {"s": "succeeded", "f": "failed", "k": "killed", "q": "queued"}
+        statuses.load({"job_name": name, "recorded_at": PAST, "state": words[letter]} for letter in states)
+
+    def listed(order, limit=20):
+        return "".join(facet.value for facet in statuses.all().counts_by("job_name", limit, order))
+
+    assert (listed("-total"), listed("total")) == ("bacde", "ecdab")
+    assert (listed("value"), listed("-value"), listed("-value", 2)) == ("abcde", "edcba", "ed")
+    assert (listed("-failed"), listed("failed", 3), listed("-killed", 2)) == ("bcdae", "aed", "da")
+    assert (listed("-failure_rate"), listed("failure_rate", 3)) == ("cbdae", "aeb")
+
+
+def test_values_are_listed_by_the_95th_percentile_of_a_span():
+    for number in range(40):  # all of them in one cell of the grid, but two
+        load_runs([2**40 + 7 * number % 40, 5], job_name=f"n{number:02d}")
+    load_runs([0], job_name="at once")
+    statuses.create(job_name="never ran")
+
+    found = statuses.all().counts_by("job_name", None, "-run_time")
+
+    times = statuses.all().durations_by("job_name", "run_time", None)
+    expected = sorted(times, key=lambda name: (-times[name].p95, name))
+    assert [facet.value for facet in found] == [*expected, "never ran"]
+    for limit in (1, 5, 41, 42):
+        assert statuses.all().counts_by("job_name", limit, "-run_time") == found[:limit]
+    assert [facet.value for facet in statuses.all().counts_by("job_name", 3, "run_time")] == ["at once", "never ran", expected[-2]]
+    assert len(statuses.all().counts_by("job_name", 3, "wait_time")) == 3
+
+
+def test_resources_are_counted_by_the_largest_alone():
+    with pytest.raises(ValueError, match="job_arg is counted by the largest alone, not by failed"):
+        statuses.all().counts_by("job_arg", order="-failed")
+    with pytest.raises(ValueError, match=r"order knows value, total, .* did you mean 'failed'"):
+        statuses.all().report(counts_by={"job_name": ("-faild", 3)})
+
+
 def test_a_job_counts_once_for_a_resource_it_names_twice():
     statuses.create(job_args={"a": "Book:1", "b": ["Book:1", "Book:2"]}).set_job_args({"c": "Book:1"})
 

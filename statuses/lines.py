@@ -34,6 +34,8 @@ class Piggyback(Protocol):
 IDLE_SECONDS = 1.0
 _NUMBERS = frozenset({int, float})
 _TEXTS = frozenset({str, bytes})
+#: Takes the first of a deque. Called by what C is, for an interrupt falls between two steps of Python and would leave it in no hand.
+_FIRST = deque.popleft
 #: Before version 6 the pool asks for the name of a command, and does nothing with it.
 _NAMED = ("EVALSHA",) if int(redis.__version__.split(".")[0]) < 6 else ()
 
@@ -71,19 +73,18 @@ class Lines:
         No round trip."""
         self._along.append(command)
 
-    def next_along(self, joins: str) -> Any:
-        """The next that waits to go along, where it may be one command with those of this key: the caller sends it, and lets it hear what
-        comes of it. None where there is no such one. No round trip."""
-        if not self._along:
-            return None
+    def next_along(self, joins: str, taken: list[Any]) -> None:
+        """Move the next that waits to go along to `taken`, where it may be one command with those of this key: the caller sends it, and
+        lets it hear what comes of it, also where he is interrupted before this returns. No round trip."""
         try:
-            found = self._along.popleft()
-        except IndexError:  # another thread took it
-            return None
-        if found.joins == joins:
-            return found
-        self._along.appendleft(found)
-        return None
+            if self._along[0].joins != joins:
+                return
+            taken.extend(map(_FIRST, (self._along,)))
+        except IndexError:  # nothing waits, or another thread took it
+            return
+        if taken[0].joins != joins:
+            self._along.appendleft(taken[0])
+            taken.clear()
 
     def tell(self) -> bool:
         """Send what waits to go along, by itself: it alone hears what comes of it. Whether something waited; then one round trip."""
@@ -95,17 +96,17 @@ class Lines:
             self.drop()
         return True
 
-    def _boarding(self) -> list[Piggyback]:
-        found = []
+    def _boarding(self, along: list[Piggyback]) -> None:
+        """Move all that wait to `along`."""
         try:
-            while True:
-                found.append(self._along.popleft())
+            along.extend(iter(self._along.popleft, None))
         except IndexError:
-            return found
+            return
 
     def _try_together(self, commands: Sequence[Command]) -> list[Any]:
-        along = self._boarding()
+        along: list[Piggyback] = []
         try:
+            self._boarding(along)
             replies = self._try([*[one.command() for one in along], *commands])
         except BaseException as error:
             for one in along:

@@ -152,25 +152,32 @@ class Store:
     def start_once(self, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """As `script_once` with `start`; where an end in the same segment waits to be said with something else, both are one script."""
         lines = self.__dict__.get("_writing")
-        along = None if lines is None or len(arguments) > 1 else lines.next_along(script_keys[0])
-        return self.script_once("start", script_keys, arguments, 0) if along is None else self._relay(along, script_keys, arguments)
-
-    def _relay(self, along: "Along", script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        taken: list[Along] = []
         try:
-            reply = self._evalsha("relay", script_keys, (*along.said(), *arguments))
+            if lines is not None and len(arguments) == 1:
+                lines.next_along(script_keys[0], taken)
+            if taken:
+                return self._relay(taken, script_keys, arguments)
+        except BaseException as error:  # whoever is interrupted leaves no end in nobody's hand
+            for along in taken:
+                along.heard(error)
+            raise
+        return self.script_once("start", script_keys, arguments, 0)
+
+    def _relay(self, taken: "list[Along]", script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """`taken`: the end; empty once it has heard what came of it."""
+        try:
+            reply = self._evalsha("relay", script_keys, (*taken[0].said(), *arguments))
         except RAISED as error:
-            along.heard(error)
+            taken[0].heard(error)
+            taken.clear()
             if isinstance(error, redis.RedisError) and is_fault(error):  # of which of the two, each hears when it is said by itself
                 return self.script_once("start", script_keys, source.again(arguments, 0), 0)
             return self._once_more(error, "start", script_keys, arguments, 0)
-        except BaseException as error:
-            along.heard(error)
-            raise
-        if isinstance(reply, list) and len(reply) == 1:
-            along.heard(reply[0])
-            return self.script_once("start", script_keys, arguments, 0)
-        along.heard(1)
-        return reply
+        is_start = not isinstance(reply, list) or len(reply) > 1
+        taken[0].heard(1 if is_start else reply[0])
+        taken.clear()
+        return reply if is_start else self.script_once("start", script_keys, arguments, 0)
 
     def piggyback(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], then: Callable[[Any], None]) -> None:
         """Like `script_once` with `move` or `finish`, together with what is said to the primary next, before it and in the same round

@@ -173,7 +173,9 @@ def test_a_script_whose_text_was_on_a_line_that_broke_goes_along_once_more(start
     _succeed_along(started, heard)
     redis.Redis.from_url(server.url).script_flush()
     for error in (redis.exceptions.NoScriptError("lost"), redis.ConnectionError("broken")):
-        for one in started._store._writing._boarding():
+        sent: list[Any] = []
+        started._store._writing._boarding(sent)
+        for one in sent:
             one.heard(error)
 
     started._store.tell()

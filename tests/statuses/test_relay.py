@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -247,3 +250,50 @@ def test_a_full_store_is_told_to_both(store: Any, server: Any) -> None:
 
     assert [type(error) for error in heard] == [statuses.StoreUnavailable]
     assert (ends.reload().state, starts.reload().state) == (State.started, State.queued)
+
+
+class Interrupt(BaseException):
+    """As of Ctrl-C, or of a limit of time."""
+
+
+def interrupted_at(number: int, act: Callable[[], object]) -> bool:
+    """Whether `act` came to so many lines of how stores are spoken to; there it was interrupted."""
+    left, before = number, sys.gettrace()
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left
+        if not frame.f_code.co_filename.endswith(("statuses/store.py", "statuses/lines.py")):
+            return None
+        if event == "line":
+            left -= 1
+            if not left:
+                raise Interrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        act()
+    except Interrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.parametrize("joined", [True, False], ids=["in one script", "beside another"])
+def test_whoever_is_interrupted_loses_no_end(joined: bool) -> None:
+    """A worker's process is stopped while it starts its next job: the end of the last is told, or known not to have been."""
+    number, found = 1, set[bool]()
+    while True:
+        ends, starts = running(), queued()
+        heard: list[Any] = []
+        attempts.succeed_along(ends, 0, None, heard.append)
+        act = partial(starts.started, "w", attempt=0) if joined else partial(statuses.create, job_name="b")
+        was_interrupted = interrupted_at(number, act)
+        ends._store.tell()
+        found.add(bool(heard) or ends.reload().state is State.succeeded)
+        if not was_interrupted:
+            break
+        number += 1
+
+    assert found == {True} and number > 20

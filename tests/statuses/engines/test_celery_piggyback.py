@@ -164,7 +164,8 @@ def test_an_end_that_another_thread_takes_along_is_heard_of_late_and_loses_no_ot
     held = _holding()
     first, second = _ended(world), _ended(world)
     held.hold(first, 1)
-    taken = first.handle()._store._writing._boarding()
+    taken: list[Any] = []
+    first.handle()._store._writing._boarding(taken)
 
     held.hold(second, 2)
     for one in taken:
@@ -192,7 +193,9 @@ def test_an_end_that_is_held_in_the_moment_of_a_signal_is_told_all_the_same(worl
 def test_a_held_end_that_is_told_after_an_outage_is_told_as_of_its_own_moment(world: Any) -> None:
     held, run = _holding(), _ended(world)
     held.hold(run, 1)
-    for one in run.handle()._store._writing._boarding():
+    sent: list[Any] = []
+    run.handle()._store._writing._boarding(sent)
+    for one in sent:
         one.heard(redis.TimeoutError("away"))
     job = _as_others_see(run.handle())
     until(lambda: statuses.server_time() - job.started_at > timedelta(seconds=0.5), "the store is away for a while")

@@ -314,11 +314,23 @@ def _again(handle: Status, missed: _Missed) -> None:
         return
     if missed.sent and missed.action is scripts.add_error and _is_there(handle, encoding.loads(missed.arguments[0])):
         return
+    if missed.action in (scripts.move, scripts.finish) and missed.arguments[0] in ENDED:
+        handle._act(scripts.finish, *_long_ago(handle, missed))
+        return
     try:
         handle._act(missed.action, *missed.arguments, **missed.more)
     except scripts.FieldMoved as moved:
         field, _, new = missed.arguments
         handle._act(missed.action, field, (moved.present, transitions._tags(field, moved.present)), new)
+
+
+def _long_ago(handle: Status, missed: _Missed) -> tuple[Any, ...]:
+    """What `scripts.finish` takes for an end that was missed: as of its own moment, and not before what is told of the job."""
+    target, guards, error, data, silent_us, ago_us = (*missed.arguments, *(None,) * 4)[:6]
+    handle.reload()
+    known = max(moment for moment in (handle.recorded_at, handle.queued_at, handle.started_at) if moment is not None)
+    most_us = max((collection.server_time() - known) // clock.MICROSECOND, 0)
+    return target, guards, error, data, silent_us, min(max(_now_us() - missed.at_us, 0) + (ago_us or 0), most_us)
 
 
 def _may_have_arrived(handle: Status, missed: _Missed) -> bool:

@@ -37,6 +37,11 @@ def ended() -> bool:
         return False
 
 
+def ended_of(job: statuses.Status) -> Callable[[], bool]:
+    """Whether it has, as the store says."""
+    return lambda: ended() and job.reload().is_ended
+
+
 @pytest.fixture(autouse=True)
 def looks_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the store is back is looked at again and again at once; elsewhere every five seconds after a while."""
@@ -89,6 +94,34 @@ def test_a_job_that_began_and_ended_while_its_store_was_away_is_told_with_its_ow
     assert before <= told.started_at.timestamp() <= told.ended_at.timestamp() <= after
     assert told.run_time >= 0.2
     assert statuses.check().problems == ()
+
+
+@pytest.mark.parametrize("error", [None, KeyError("own")])
+def test_a_job_that_ends_while_its_store_is_away_has_ended_then(server, error):
+    with suppress(KeyError), statuses.track("a") as job:
+        server.stop()
+        if error is not None:
+            raise error
+    ended = time.time()
+    wait_for(lambda: time.time() - ended > 0.7)
+    server.start()
+    wait_for(ended_of(job))
+
+    assert job.state == ("succeeded" if error is None else "failed")
+    assert job.started_at.timestamp() < job.ended_at.timestamp() < ended + 0.4
+    assert job.run_time == (job.ended_at - job.started_at).total_seconds()
+
+
+def test_an_end_does_not_come_before_the_start_that_was_missed_with_it(server):
+    with statuses.track("a", state="queued") as job:
+        server.stop()
+        job.started()
+    ended = time.time()
+    wait_for(lambda: time.time() - ended > 0.2)
+    server.start()
+    wait_for(ended_of(job))
+
+    assert (job.state, job.run_time) == ("succeeded", pytest.approx(0, abs=0.05))
 
 
 def test_an_error_while_the_store_is_away_is_told_later(server):

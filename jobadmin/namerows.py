@@ -97,6 +97,8 @@ class Rows:
         return f"{cell}{_link(address, words, label=f'{words} {self.spoken[state]}, {name}')}</td>"
 
     def _failure(self, row: NameRow, is_open: bool) -> str:
+        if not row.ended:
+            return f'<span class="is-nil">{row.failure_words}</span>'
         inside = self._with_bar(escape(row.failure_words), row.failure, self.table.most_failure, " s-failed")
         if not row.counts["failed"]:
             return f'<span class="j-drill is-nil">{inside}</span>'

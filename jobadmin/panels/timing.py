@@ -32,8 +32,6 @@ class Durations:
     timings: tuple[Timing, ...]
     n: int
     """Jobs that have ended."""
-    partial: bool
-    """Whether some of them lack one of the durations."""
     url: str
     """The list of the ended jobs."""
 
@@ -55,7 +53,6 @@ def durations(reading: Reading) -> Durations:
             if report.durations[kind].n
         ),
         n=n,
-        partial=any(report.durations[kind].n not in (0, n) for kind, *_words in kinds),
         url=reading.jobs.url("list", state=states),
     )
 

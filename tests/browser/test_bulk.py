@@ -165,6 +165,16 @@ def test_dialog_and_what_it_came_to_are_accessible(page) -> None:
     reads_at_every_size(page, "bulk-removed", part=".ja")
 
 
+def test_the_buttons_of_a_question_stand_side_by_side_on_a_phone(page) -> None:
+    load(1_200, "failed")
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto("/admin/jobs/bulk/remove/")
+
+    tops = page.locator(".j-dlg__foot .j-btn:visible").evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
+
+    assert len(tops) == 2 and len(set(tops)) == 1
+
+
 def test_the_list_of_operations_follows_what_is_begun_elsewhere_and_fits_in_german(page) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})
     page.set_extra_http_headers({"Accept-Language": "de"})

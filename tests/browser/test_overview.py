@@ -19,6 +19,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NAMES = ("library.reindex_book", "mail.send", "reports.build_pdf")
 
 
+#: Where the words of each cell of a card begin, from the top of the page; the label above them left aside.
+VALUE_TOPS = """cells => cells.map(cell => {
+  const words = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode(), range = document.createRange();
+  range.selectNodeContents(words);
+  return Math.round(range.getBoundingClientRect().top);
+})"""
+
+
 def load(number: int = 120, hours: float = 40) -> None:
     """Jobs of three names over the last hours, every tenth of them failed."""
     now = statuses.server_time()
@@ -629,3 +637,13 @@ def test_styles_and_scripts_are_small():
 
     for name, most in {"app.js": 48_000, "chart.js": 48_000, "jobadmin.css": 56_000}.items():
         assert (static / name).stat().st_size < most
+
+
+def test_the_numbers_of_a_card_stand_in_line_whether_or_not_they_lead_anywhere(page) -> None:
+    load(12)
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto("/admin/jobs/names/")
+
+    tops = page.locator("#j-names tbody tr").first.locator("td").evaluate_all(VALUE_TOPS)
+
+    assert len(tops) == 8 and len(set(tops[:3])) == len(set(tops[3:6])) == len(set(tops[6:])) == 1, tops

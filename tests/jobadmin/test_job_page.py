@@ -272,6 +272,16 @@ def test_related_jobs_are_counted_and_linked(client: Client) -> None:
     assert "resource=Book%3A1&amp;span=all" in related and "name=a.b&amp;span=all" in related
 
 
+def test_a_job_that_is_alone_with_its_name_and_resource_leads_to_no_list_of_one(client: Client) -> None:
+    make_status("succeeded", job_name="c.d", job_args={"b": "Book:2"})
+
+    related = panel(html_of(client, make_status("started", job_name="a.b", job_args={"b": ["Book:1", "Book:2"]})), "job-related")
+
+    assert related.count("No other job") == 2
+    assert "All 1" not in related
+    assert re.sub(r"<[^>]*>", "", related.partition("j-related__all")[2].partition("</p>")[0]).endswith('">Book:2 2')
+
+
 def test_a_waiting_job_says_what_stands_before_it(client: Client) -> None:
     with frozen_clock() as clock:
         for _ in range(3):

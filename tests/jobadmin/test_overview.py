@@ -290,6 +290,31 @@ def test_without_jobs_the_page_says_so(browse):
     assert "No jobs match" not in page
 
 
+@pytest.mark.parametrize("path", ["names/", "errors/", "errors/?error=x", "resources/Book:1/", "?state=failed"])
+def test_every_page_says_that_there_are_no_jobs_yet(browse, path):
+    page = browse("view_job").get(f"/admin/jobs/{path}").content.decode()
+
+    assert "No jobs yet" in page
+    assert "No jobs match" not in page and "Look at all time" not in page
+
+
+def test_a_name_of_which_nothing_has_ended_has_no_failure_rate_and_no_bar_for_it(browse):
+    make_status("queued", job_name="waits")
+
+    page = browse("view_job").get(reverse("jobadmin:names")).content.decode()
+
+    assert '<td role="cell" class="j-num" data-label="Failure rate"><span class="is-nil">–</span></td>' in page
+
+
+def test_p50_and_p95_are_told_apart_at_the_first_duration_whatever_is_known_of_the_second(browse):
+    make_status("succeeded")
+    browser = browse("view_job")
+    for _ in range(2):
+        durations = browser.get(reverse("jobadmin:overview")).content.decode().partition('id="j-durations"')[2]
+        assert durations.index("┃") < durations.index("Time in queue") and durations.count("┃") == 1
+        make_status("killed")  # has neither waited nor run
+
+
 def test_a_default_span_that_holds_nothing_offers_all_time(browse, some):
     some.tick(timedelta(days=40))
 
@@ -634,7 +659,7 @@ def test_a_search_for_what_is_nowhere_says_where_it_was_looked_for_and_what_hold
     near, nowhere = (client.get(reverse("jobadmin:overview"), {"q": text}).content.decode() for text in ("REB", "<b>zzz"))
 
     assert "“&lt;b&gt;zzz” was looked for, as a whole, among the ids of jobs, here and in their engines, resources, job names" in nowhere
-    assert 'id="j-places"' not in nowhere
+    assert 'id="j-places"' not in nowhere and "Look at all time" not in nowhere
     assert re.search(r'<li>Job name <a class="j-mono j-breaks" href="[^"]*name=plan.rebuild">plan.rebuild</a>', near)
 
 

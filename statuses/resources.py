@@ -4,8 +4,10 @@ The first look counts entries over 16 bits of the hash (one number for all texts
 the largest sums are then counted exactly, text by text, as far as they can hold one of the largest. Only the texts
 of the winners are read, each from one job that has it."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,10 @@ from .clock import from_us
 from .columns import TAG_BUCKETS
 from .encoding import tag_hash
 from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
-from .facets import Facets
-from .segments import Array, Posting, Segment, pick
+from .facets import Facets, ends_by
+from .segments import Array, Posting, pick
 from .states import State
+from .stats import states_of
 
 #: Buckets of the hash times the 8 bits after it.
 CELLS = TAG_BUCKETS * 256
@@ -137,14 +140,17 @@ class _Merged:
                 cut.append((segment, (hashes[there], numbers[there], rows[there])))
         self.found = cut
 
-    def place(self, at: int) -> tuple[int, int, int]:
-        """(family, segment, row) of one job that has it."""
-        hash = self.hashes[at]
+    def places(self, chosen: Array) -> list[tuple[int, int, int]]:
+        """(family, segment, row) of one job that has each of some hashes, given by index."""
+        found: list[tuple[int, int, int]] = [(0, 0, 0)] * len(chosen)
+        wanted, left = self.hashes[chosen], np.arange(len(chosen))
         for segment, (hashes, _, rows) in self.found:
-            index = int(np.searchsorted(hashes, hash))
-            if index < len(hashes) and hashes[index] == hash:
-                return segment.family, segment.number, int(rows[index])
-        raise KeyError(int(hash))
+            at = np.searchsorted(hashes, wanted[left])
+            there = hashes.take(at, mode="clip") == wanted[left]
+            for index, row in zip(left[there].tolist(), rows[at[there]].tolist(), strict=True):
+                found[index] = segment.family, segment.number, row
+            left = left[~there]
+        return found
 
 
 def _exact(cells: Array) -> Look:
@@ -205,7 +211,7 @@ def _winners(merged: _Merged, limit: int | None) -> Array:
 
 def _texts(evaluation: Evaluation, merged: _Merged, chosen: Array) -> list[str]:
     """The text of each value, from the arguments of one job that has it."""
-    places = [merged.place(at) for at in chosen.tolist()]
+    places = merged.places(chosen)
     store = evaluation.store
     found = []
     for first in range(0, len(places), 1000):
@@ -231,48 +237,54 @@ def _text(evaluation: Evaluation, args: bytes | None, hash: int) -> str:
 def _ends(merged: _Merged, chosen: Sequence[int]) -> Any:
     """Hash -> first and last recorded_at."""
     hashes = np.sort(merged.hashes[list(chosen)]) if chosen else np.zeros(0, np.uint64)
-    candidates = set()
-    for hash in hashes:
-        holders = [segment for segment, (keys, _, _) in merged.found if _has(keys, hash)]
-        candidates |= {segment.key for segment in _can_be_first_or_last(holders)}
-    postings = frozenset((_KIND, int(hash) >> 48) for hash in hashes)
-    key = ("tag ends", tuple(map(int, hashes)))
+    candidates = _can_hold_ends(merged.found, hashes)
+    postings = frozenset((_KIND, bucket) for bucket in np.unique(hashes >> np.uint64(48)).tolist())
+    key = ("tag ends", hashlib.sha1(hashes.tobytes(), usedforsecurity=False).digest())
     compute = partial(_find_ends, hashes)
     found = yield Look(key, compute, frozenset({"state", "recorded_at"}), postings, only=lambda s: s.key in candidates)
-    result: dict[int, tuple[int, int]] = {}
-    for _, parts in found:
-        for hash, first, last in parts:
-            low, high = result.get(hash, (first, last))
-            result[hash] = min(low, first), max(high, last)
-    return result
+    lows, highs = np.full(len(hashes), _LATEST), np.full(len(hashes), _EARLIEST)
+    for _, (at, first, last) in found:
+        lows[at], highs[at] = np.minimum(lows[at], first), np.maximum(highs[at], last)
+    return dict(zip(hashes.tolist(), zip(lows.tolist(), highs.tolist(), strict=True), strict=True))
 
 
-def _can_be_first_or_last(segments: Iterable[Segment]) -> list[Segment]:
-    """Of segments that hold a job each, those that can hold the earliest or the latest: by their bounds of recorded_at."""
-    bounded = [(segment, segment.bounds("recorded_at") or (-(1 << 63), (1 << 63) - 1)) for segment in segments]
-    if not bounded:
-        return []
-    # Every one of them has a job at or before its upper bound, so the earliest is no later than the lowest of those.
-    earliest = min(high for _, (_, high) in bounded)
-    latest = max(low for _, (low, _) in bounded)
-    return [segment for segment, (low, high) in bounded if low <= earliest or high >= latest]
+_EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
 
 
-def _has(keys: Array, hash: np.uint64) -> bool:
-    at = int(np.searchsorted(keys, hash))
-    return at < len(keys) and bool(keys[at] == hash)
+def _can_hold_ends(found: Found, hashes: Array) -> set[tuple[Any, ...]]:
+    """Keys of the segments that can hold the first or the last job of a hash: by their bounds of recorded_at."""
+    held = []
+    # Every segment with a job of a hash has one at or before its upper bound, so the earliest is no later than the lowest of those.
+    earliest, latest = np.full(len(hashes), _LATEST), np.full(len(hashes), _EARLIEST)
+    for segment, (present, _, _) in found:
+        at = np.flatnonzero(present.take(np.searchsorted(present, hashes), mode="clip") == hashes)
+        low, high = segment.bounds("recorded_at") or (_EARLIEST, _LATEST)
+        earliest[at], latest[at] = np.minimum(earliest[at], high), np.maximum(latest[at], low)
+        held.append((segment, at, low, high))
+    return {segment.key for segment, at, low, high in held if np.any((low <= earliest[at]) | (high >= latest[at]))}
 
 
-def _find_ends(hashes: Array, hits: Hits) -> tuple[tuple[int, int, int], ...] | None:
+def _find_ends(hashes: Array, hits: Hits) -> tuple[Array, Array, Array] | None:
+    """Which of the hashes there are, by index, and the first and the last recorded_at of each."""
     mask, recorded, found = _padded_of(hits), hits.view.column("recorded_at"), []
-    for hash in hashes.tolist():
-        entries = hits.view.posting(_KIND, hash >> 48)
-        rows = entries[(entries >> np.uint64(16)) == np.uint64(hash & ((1 << 48) - 1))] & np.uint64(0xFFFF)
-        rows = rows[mask[rows]]
-        if len(rows):
-            moments = recorded[rows.astype(np.intp)]
-            found.append((hash, int(moments.min()), int(moments.max())))
-    return tuple(found) or None
+    starts = np.searchsorted(hashes, np.arange(TAG_BUCKETS + 1, dtype=np.uint64) << np.uint64(48)).tolist()
+    for bucket, (first, last) in enumerate(pairwise(starts)):
+        entries = hits.view.posting(_KIND, bucket) if first < last else _NO_ENTRIES
+        if not len(entries):
+            continue
+        wanted, names = hashes[first:last] & np.uint64((1 << 48) - 1), entries >> np.uint64(16)
+        at, rows = np.searchsorted(wanted, names), (entries & np.uint64(0xFFFF)).astype(np.intp)
+        chosen = np.flatnonzero((wanted.take(at, mode="clip") == names) & mask.take(rows))
+        ends = ends_by(at.take(chosen), recorded.take(rows.take(chosen)))
+        if ends is not None:
+            found.append((ends[0] + first, *ends[1:]))
+    if not found:
+        return None
+    indexes, lows, highs = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return indexes, lows, highs
+
+
+_NO_ENTRIES = np.zeros(0, np.uint64)
 
 
 def _distinct() -> Any:
@@ -293,5 +305,5 @@ def _hashes(hits: Hits) -> Array | None:
 
 
 def _facet(text: str, merged: _Merged, at: int, ends: tuple[int, int]) -> FacetCount:
-    by_state = {state: int(number) for state, number in zip(State, merged.numbers[at], strict=True)}
+    by_state = states_of(merged.numbers[at].tolist())
     return FacetCount(value=text, total=int(merged.totals[at]), by_state=by_state, first=from_us(ends[0]), last=from_us(ends[1]))

@@ -4,6 +4,7 @@ client's own `execute_command` and `pipeline` cost."""
 import time
 from collections import deque
 from collections.abc import Sequence
+from operator import methodcaller
 from typing import Any, Protocol
 
 import redis
@@ -34,8 +35,8 @@ class Piggyback(Protocol):
 IDLE_SECONDS = 1.0
 _NUMBERS = frozenset({int, float})
 _TEXTS = frozenset({str, bytes})
-#: Takes the first of a deque. Called by what C is, for an interrupt falls between two steps of Python and would leave it in no hand.
-_FIRST = deque.popleft
+#: Called by what C is, for an interrupt falls between two steps of Python, and would leave an end in no hand.
+_FIRST, _COMMAND = deque.popleft, methodcaller("command")
 #: Before version 6 the pool asks for the name of a command, and does nothing with it.
 _NAMED = ("EVALSHA",) if int(redis.__version__.split(".")[0]) < 6 else ()
 
@@ -107,7 +108,7 @@ class Lines:
         along: list[Piggyback] = []
         try:
             self._boarding(along)
-            replies = self._try([*[one.command() for one in along], *commands])
+            replies = self._try([*map(_COMMAND, along), *commands])
         except BaseException as error:
             for one in along:
                 one.heard(error)

@@ -30,7 +30,7 @@ class _Sending:
 
     def __init__(self, adapter: Adapter, serializer: str | None) -> None:
         self.adapter = adapter
-        self.serializer = serializer or adapter.app.conf.task_serializer
+        self.serializer = serializer or adapter.serializer
         self.sent: tuple[dict[str, Any], dict[str, Any], int] | None = None
         """The request, its headers, with which a worker would read it, and its attempt, once it is tracked."""
 

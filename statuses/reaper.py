@@ -56,11 +56,12 @@ class Reaped:
     retried: int = 0
     """Of the failed, sent again."""
     unknown: int = 0
-    """Marked unknown: their engine has forgotten them."""
+    """Marked unknown: their engine has forgotten them, and says no end."""
     silent: int = 0
     """Silent for longer than their grace, to be looked at once more before anything is done."""
     spared: int = 0
-    """As silent, but a living worker says that it runs them (or its engine could not say, or not how they ended)."""
+    """As silent, but a living worker says that it runs them (or its engine could not say, or not how they ended); or waiting, and
+    their engine, which no longer has them, could not say how they ended."""
 
     @property
     def changed(self) -> int:
@@ -118,7 +119,15 @@ class Reaper:
             elif dry_run or _give_up(status):
                 failed += 1
                 retried += not dry_run and _retry(status)
-        return Reaped(failed=failed, ended=ended, retried=retried, unknown=_forget(dry_run), silent=waiting, spared=spared)
+        forgotten = [_forget(engine, asked, dry_run) for engine in registry.all() if engine.can_tell_forgotten]
+        return Reaped(
+            failed=failed,
+            ended=ended + sum(found.ended for found in forgotten),
+            retried=retried,
+            unknown=sum(found.unknown for found in forgotten),
+            silent=waiting,
+            spared=spared + sum(found.spared for found in forgotten),
+        )
 
 
 def _key(status: Status) -> tuple[str, int, datetime | None]:
@@ -204,7 +213,7 @@ class _Asked:
             return self._unsure(status)
 
     def _unsure(self, status: Status) -> Outcome | None:
-        beat = status.heartbeat_at
+        beat = status.heartbeat_at or status.queued_at
         return UNSURE if beat is None or self._now - beat < ASKED_FOR + grace(status.job_name) else None
 
     @cached_property
@@ -228,12 +237,9 @@ def _tell(status: Status, outcome: Outcome) -> bool:
     """Mark it as its engine says that it ended, unless it has moved on or given a sign of life; whether that changed it."""
     id, job_name = status.id, status.job_name
     engine = registry.get(status.engine)
-    guards: dict[str, Any] = {
-        "attempt": status.attempt,
-        "sources": {State.started},
-        "silent_for": grace(job_name),
-        "ago": _ago(status, outcome),
-    }
+    guards: dict[str, Any] = {"attempt": status.attempt, "sources": {status.state}, "ago": _ago(status, outcome)}
+    if status.state is State.started:
+        guards["silent_for"] = grace(job_name)
     try:
         if outcome.state is State.succeeded:
             status.succeeded(data=outcome.data, **guards)
@@ -250,10 +256,11 @@ def _tell(status: Status, outcome: Outcome) -> bool:
 
 
 def _ago(status: Status, outcome: Outcome) -> timedelta | None:
-    """How long ago it ended, not before it started: the clock that says so is that of its worker. None where nobody says."""
-    if outcome.ended_at is None or status.started_at is None:
+    """How long ago it ended, not before it started or was queued: the clock that says so is that of its worker. None where nobody says."""
+    began = status.started_at or status.queued_at
+    if outcome.ended_at is None or began is None:
         return None
-    return max(collection.server_time() - max(outcome.ended_at, status.started_at), timedelta(0))
+    return max(collection.server_time() - max(outcome.ended_at, began), timedelta(0))
 
 
 def _give_up(status: Status) -> bool:
@@ -294,12 +301,9 @@ def _times_lost(status: Status) -> int:
     return 1 + sum(attempt.error_group == WORKER_LOST for attempt in status.prior_attempts)
 
 
-def _forget(dry_run: bool) -> int:
-    """Mark unknown what waits for an engine that no longer has it, where the engine can say so; how many."""
-    return sum(_forget_of(engine, dry_run) for engine in registry.all() if engine.can_tell_forgotten)
-
-
-def _forget_of(engine: Engine, dry_run: bool) -> int:
+def _forget(engine: Engine, asked: _Asked, dry_run: bool) -> Reaped:
+    """Mark unknown what waits for an engine that no longer has it, where the engine can say so; or as it says that it ended, where
+    nobody lived to tell that it started."""
     before = collection.server_time() - FORGOTTEN_AFTER
     waiting = collection.where(engine=engine.name, state=State.queued, queued_at=(None, before))
     found = list(waiting.order_by("queued_at").limit(MOST))
@@ -309,8 +313,16 @@ def _forget_of(engine: Engine, dry_run: bool) -> int:
         raise
     except Exception:
         logger.exception("engine %s could not say which jobs it has forgotten", engine.name)
-        return 0
-    return len(gone) if dry_run else sum(_mark_unknown(status) for status in gone)
+        return Reaped()
+    unknown = ended = spared = 0
+    for status in gone:
+        if (outcome := asked.outcome(status)) is UNSURE:
+            spared += 1
+        elif outcome is not None:
+            ended += dry_run or _tell(status, outcome)
+        else:
+            unknown += dry_run or _mark_unknown(status)
+    return Reaped(unknown=unknown, ended=ended, spared=spared)
 
 
 def _mark_unknown(status: Status) -> bool:

@@ -223,10 +223,10 @@ def requeue(status: Status, attempt: int, error: object = None, scheduled: bool 
 
 
 def ended_since(status: Status) -> datetime | None:
-    """The moment from which on an end that its engine keeps under the job's id there is of the present attempt: that of its start. Where
-    no attempt before had this id a clock may be behind the store's by CLOCKS_DIFFER, for short jobs end sooner than that. None: it never
-    started.  One round trip where there are attempts before."""
-    began = status.started_at
+    """The moment from which on an end that its engine keeps under the job's id there is of the present attempt: that of its start, of
+    being queued where nobody told a start. Where no attempt before had this id a clock may be behind the store's by CLOCKS_DIFFER, for
+    short jobs end sooner than that. None: it is neither.  One round trip where there are attempts before."""
+    began = status.started_at or status.queued_at
     if began is None or any(
         attempt.provider_job_id == status.provider_job_id for attempt in (status.prior_attempts if status.attempt else ())
     ):

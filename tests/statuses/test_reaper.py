@@ -10,7 +10,7 @@ import statuses
 from statuses import State, Status, upkeep
 from statuses.engines import registry
 from statuses.engines.base import Engine, Outcome, Worker
-from statuses.reaper import ASKING_SECONDS, CONFIRM_SECONDS, FORGOTTEN_AFTER, Reaped, Reaper
+from statuses.reaper import ASKED_FOR, ASKING_SECONDS, CONFIRM_SECONDS, FORGOTTEN_AFTER, Reaped, Reaper, grace
 from statuses.testing import FrozenClock, frozen_clock, make_status
 
 SILENCE = timedelta(seconds=121)
@@ -458,6 +458,37 @@ def test_a_job_its_engine_has_forgotten_becomes_unknown(time, reaper, engine):
 
     assert reaper.look().unknown == 1
     assert [job.reload().state for job in (gone, waits, young)] == ["unknown", "queued", "queued"]
+
+
+def test_of_a_job_that_its_engine_no_longer_has_it_tells_how_it_ended_though_nobody_told_that_it_began(time, reaper, engine):
+    job, broken, lost = (make_status("queued", engine="lines") for _ in range(3))
+    engine.lost = {job.id, broken.id, lost.id}
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    ended_at = statuses.server_time() - timedelta(seconds=20)
+    engine.ends = {
+        job.id: Outcome(state=State.succeeded, data={"result": 1}, ended_at=ended_at),
+        broken.id: Outcome(state=State.failed, error="it broke"),
+    }
+
+    found = reaper.look()
+
+    assert (found.ended, found.unknown, found.failed) == (2, 1, 0)
+    assert [each.reload().state for each in (job, broken, lost)] == ["succeeded", "failed", "unknown"]
+    assert (job.succeeded_at, job.started_at, job.data) == (ended_at, None, {"result": 1})
+    assert engine.vain == [broken.id]
+
+
+def test_a_job_whose_engine_no_longer_has_it_and_cannot_say_how_it_ended_waits_for_a_day(time, reaper, engine):
+    job = make_status("queued", engine="lines")
+    engine.lost, engine.is_away = {job.id}, True
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+
+    first = reaper.look()
+    time.pass_(ASKED_FOR.total_seconds() + grace(None).total_seconds())
+    later = reaper.look()
+
+    assert (first.unknown, first.spared, later.unknown, later.spared) == (0, 1, 1, 0)
+    assert job.reload().state == "unknown"
 
 
 def test_a_dry_run_changes_nothing_and_says_the_same(time, reaper, engine):

@@ -127,6 +127,7 @@ class TestWithADatabase:
 
         until(lambda: project.ask("forgotten", project.name, [kept.id, ran.id]) == [ran.id], "its backend says that it is over")
         assert (ran.reload().state, project.noted("django plain")) == (State.queued, 1)
+        assert [project.outcome(job) and project.outcome(job).state for job in (ran, kept)] == [State.succeeded, None]
 
 
 def queue_of(project: Project, name: str) -> Queue | None:

@@ -57,6 +57,13 @@ class TestCelery:
     def ask(self, app: celery.Celery, job: Status) -> Outcome | None:
         return celery_tracking.install(app).outcome(job)
 
+    def test_the_end_of_a_job_that_nobody_told_to_have_begun_is_told(self, app: celery.Celery) -> None:
+        job, waits = (make_status("queued", engine="celery-outcomes", provider_job_id=name) for name in ("celery silent", "celery waits"))
+        app.backend.mark_as_done("celery silent", 1)
+
+        assert self.ask(app, job) == Outcome(state=State.succeeded, data={"result": 1})
+        assert self.ask(app, waits) is None
+
     def test_a_result_an_error_and_a_revocation_are_told(self, app: celery.Celery) -> None:
         ended, broke, killed = started("celery ended"), started("celery broke"), started("celery killed")
         app.backend.mark_as_done("celery ended", {"rows": 3})

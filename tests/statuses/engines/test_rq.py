@@ -240,6 +240,7 @@ def test_a_job_that_a_worker_without_our_class_ran_is_told_as_forgotten(project:
 
     assert (ran.reload().state, project.noted("rq plain")) == (State.queued, 1)
     assert project.ask("forgotten", project.name, [kept.id, ran.id]) == [ran.id]
+    assert [project.outcome(job) and project.outcome(job).state for job in (ran, kept)] == [State.succeeded, None]
 
 
 def test_a_job_that_rq_cancels_is_killed(project: Project) -> None:

@@ -336,3 +336,11 @@ def server_time() -> datetime:
         return from_us(frozen)
     seconds, microseconds = store.current().read("TIME")
     return from_us(int(seconds) * 1_000_000 + int(microseconds))
+
+
+def since_told(status: Status) -> timedelta:
+    """How long ago the present attempt was recorded, queued or started, whichever came last, as it is now: what could not be told in
+    time may have come to the store after the end. Two round trips."""
+    status.reload()
+    known = max(moment for moment in (status.recorded_at, status.queued_at, status.started_at) if moment is not None)
+    return max(server_time() - known, timedelta(0))

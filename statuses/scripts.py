@@ -69,34 +69,22 @@ def _dictionary(tag: str, *names: str) -> list[str]:
     return found
 
 
-def _names(store: Store, place: Place, dictionaries: Sequence[str] = (), more: Sequence[str] = ()) -> list[str]:
-    """Keys of a script on one row, as its header names them."""
+def _names(store: Store, place: Place, dictionaries: Sequence[str] = (), more: Sequence[str] = ()) -> Sequence[str]:
+    """Keys of a script on one row, as its header names them. dictionaries: columns of those that it looks into."""
     tag = store.families[place.family]
-    prefix = keys.segment(tag, place.segment)
-    named = [keys.version(prefix), *_codes_of(tag, tuple(dictionaries)), *more]
-    return [*named, *_unnamed(tag, prefix, dictionaries, [place.row])] if store.is_cluster else named
-
-
-def _named(store: Store, place: Place, dictionary: str | None = None) -> Sequence[str]:
-    """Keys of a verb, which names the version alone."""
-    if not store.is_cluster:
-        return _version_of(store.families[place.family], place.segment)
-    return _names(store, place, () if dictionary is None else (dictionary,))
+    named = (*_version_of(tag, place.segment), *more) if more else _version_of(tag, place.segment)
+    return (*named, *_unnamed(tag, place.segment, dictionaries, [place.row])) if store.is_cluster else named
 
 
 @lru_cache(maxsize=256)
-def _version_of(tag: str, segment: int) -> tuple[str]:
+def _version_of(tag: str, segment: int) -> tuple[str, ...]:
     return (keys.version(keys.segment(tag, segment)),)
 
 
-@lru_cache(maxsize=256)
-def _codes_of(tag: str, dictionaries: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(keys.codes(tag, DICTIONARIES[name]) for name in dictionaries)
-
-
-def _unnamed(tag: str, prefix: str, dictionaries: Sequence[str], rows: Sequence[int]) -> list[str]:
+def _unnamed(tag: str, segment: int, dictionaries: Sequence[str], rows: Sequence[int]) -> list[str]:
     """What a script on one row may touch beside the keys it names (`lua/shared/keys.lua`): to be declared on a cluster."""
-    texts = [key(tag, DICTIONARIES[name]) for name in dictionaries for key in (keys.texts, keys.seals)]
+    prefix = keys.segment(tag, segment)
+    texts = [key(tag, DICTIONARIES[name]) for name in dictionaries for key in (keys.codes, keys.texts, keys.seals)]
     return [*keys.frame(prefix)[1:], keys.tokens(prefix), *texts, *keys.of_rows(prefix, rows)]
 
 
@@ -213,7 +201,7 @@ def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tupl
             names.append(keys.alias(tag, new.own_id))
         names += [keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes]
         if store.is_cluster:
-            names += (*_codes_of(tag, _CREATED), *_unnamed(tag, prefix, _CREATED, ()))
+            names += _unnamed(tag, segment, _CREATED, ())
         reply = store.script_once("create", names, arguments, retry_flag=0)
         if isinstance(reply, bytes):
             return Place(family, segment, int(reply[8:]), random, new.own_id), _MOMENT.unpack_from(reply)[0]
@@ -242,7 +230,7 @@ Guards = tuple[int | None, Sequence[State] | None]
 
 def move(store: Store, place: Place, id: str, target: State, guards: Guards) -> bool:
     """Enter a state other than started; whether anything changed."""
-    reply = store.script_once("move", _named(store, place), _verb(place, token(), guards, CODES[target]), retry_flag=0)
+    reply = store.script_once("move", _names(store, place), _verb(place, token(), guards, CODES[target]), retry_flag=0)
     return _changed(reply, id)
 
 
@@ -260,7 +248,7 @@ def finish(
     """End an attempt, with its error (JSON, group, summary) and data (kept where there is none); whether anything changed.
     silent_us: only where its last heartbeat is older than that. ago_us: since when it has ended."""
     call = _finish(place, CODES[target], guards, error, data, silent_us, ago_us)
-    return _changed(store.script_once("finish", _named(store, place, "error"), call, retry_flag=0), id)
+    return _changed(store.script_once("finish", _names(store, place, ("error",)), call, retry_flag=0), id)
 
 
 def _finish(
@@ -281,7 +269,7 @@ def succeed_along(store: Store, place: Place, guards: Guards, data: str | None, 
     """Enter succeeded, with data (kept where there is none), together with what this process says to the store next; the moment is
     the present one all the same. `then` gets 1 changed, 0 not, -1 no such job, or StoreUnavailable or ScriptFailed. Not on a
     cluster. No round trip."""
-    target, names = CODES[State.succeeded], _named(store, place)
+    target, names = CODES[State.succeeded], _names(store, place)
     if data is None:
         store.piggyback("move", names, _verb(place, token(), guards, target, whole=True), then)
     else:
@@ -293,7 +281,7 @@ def start(
 ) -> tuple[bool, int]:
     """Start or restart; whether anything changed, and the present attempt. Raises: KillRequested where it is refused."""
     arguments = _verb(place, token(), guards, refuse_killed + 2 * alive, worker or "")
-    reply = store.start_once(_named(store, place, "worker"), arguments)
+    reply = store.start_once(_names(store, place, ("worker",)), arguments)
     if isinstance(reply, int):
         return True, reply
     refused, attempt, _ = reply
@@ -376,7 +364,7 @@ def label(store: Store, place: Place, id: str, texts: dict[str, str | None], kee
     keep = "" if keep_for_us == "" else 0 if keep_for_us is None else int(keep_for_us) + 1
     arguments: list[Any] = [*_row(place, token()), keep, until]
     for name, text in texts.items():
-        arguments += [BY_NAME[name].key, text or "", DICTIONARY_LIMITS[name]]
+        arguments += [BY_NAME[name].key, DICTIONARIES[name], text or "", DICTIONARY_LIMITS[name]]
     return _changed(store.script("label", names, arguments), id)
 
 

@@ -327,9 +327,7 @@ def _again(handle: Status, missed: _Missed) -> None:
 def _long_ago(handle: Status, missed: _Missed) -> tuple[Any, ...]:
     """What `scripts.finish` takes for an end that was missed: as of its own moment, and not before what is told of the job."""
     target, guards, error, data, silent_us, ago_us = (*missed.arguments, *(None,) * 4)[:6]
-    handle.reload()
-    known = max(moment for moment in (handle.recorded_at, handle.queued_at, handle.started_at) if moment is not None)
-    most_us = max((collection.server_time() - known) // clock.MICROSECOND, 0)
+    most_us = collection.since_told(handle) // clock.MICROSECOND
     return target, guards, error, data, silent_us, min(max(_now_us() - missed.at_us, 0) + (ago_us or 0), most_us)
 
 

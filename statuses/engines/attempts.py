@@ -157,7 +157,7 @@ def end(status: Status, state: State, attempt: int | None, error: object = None,
     lost is no end: whoever ran the attempt knows better. `ago`: it was so long ago, or when the last was that the store knows of before
     it.  One round trip, three with `ago`."""
     if ago is not None:
-        ago = min(ago, _latest(status))
+        ago = min(ago, collection.since_told(status))
     _enter(status, state, attempt, error, data, ago=ago)
     if status.changed:
         return True
@@ -167,14 +167,6 @@ def end(status: Status, state: State, attempt: int | None, error: object = None,
     elif attempt in (None, status.attempt) and status.state is State.failed and status.error_group == WORKER_LOST:
         _correct(status, state, status.attempt, error, data, ago)
     return status.changed
-
-
-def _latest(status: Status) -> timedelta:
-    """How long ago the present attempt was recorded, queued or started, whichever came last: what could not be told in time may
-    have come to the store after the end. Two round trips."""
-    status.reload()
-    known = max(moment for moment in (status.recorded_at, status.queued_at, status.started_at) if moment is not None)
-    return max(collection.server_time() - known, timedelta(0))
 
 
 def succeed_along(status: Status, attempt: int, data: object, then: Callable[[Any], None]) -> None:

@@ -45,15 +45,14 @@ if PACKED or ROW >= ROWS then return { -1 } end
 local now, version
 -- include clock
 -- Below 0: not there or marked, see codes.lua.
-local names, users, queues, engines = T .. 'names', T .. 'users', T .. 'queues', T .. 'engines'
-local name = NAME == '' and 0 or (call('HGET', names, NAME) or -1) + 0
-local user = USER == '' and 0 or (call('HGET', users, USER) or -1) + 0
-local queue = QUEUE == '' and 0 or (call('HGET', queues, QUEUE) or -1) + 0
-local engine = ENGINE == '' and 0 or (call('HGET', engines, ENGINE) or -1) + 0
+local name = NAME == '' and 0 or (call('HGET', T .. 'names', NAME) or -1) + 0
+local user = USER == '' and 0 or (call('HGET', T .. 'users', USER) or -1) + 0
+local queue = QUEUE == '' and 0 or (call('HGET', T .. 'queues', QUEUE) or -1) + 0
+local engine = ENGINE == '' and 0 or (call('HGET', T .. 'engines', ENGINE) or -1) + 0
 if name < 0 or user < 0 or queue < 0 or engine < 0 then
 -- include codes
-  name, user = code(names, NAME, LIMIT), code(users, USER, OF_USERS)
-  queue, engine = code(queues, QUEUE, LIMIT), code(engines, ENGINE, LIMIT)
+  name, user = code(T .. 'names', NAME, LIMIT), code(T .. 'users', USER, OF_USERS)
+  queue, engine = code(T .. 'queues', QUEUE, LIMIT), code(T .. 'engines', ENGINE, LIMIT)
 end
 
 call('INCR', P .. N)

@@ -10,8 +10,6 @@
 local SAID, OWN, FROZEN = ARGV[1], ARGV[3], ARGV[4]
 local LATE, SILENT = ARGV[2] ~= '' and ARGV[2], ARGV[10]
 -- include verb
--- include live
--- include once
 local target = WHAT
 if not state then return -1 end
 if sent_before then return 1 end
@@ -43,6 +41,5 @@ if ARGV[6] ~= '' then
     put_new(ER, ROW, 4, code(groups, ARGV[7], LIMIT))
   end
 end
-if target == 4 then call('HSET', J, 'g', '1') end
 -- include ending
 return 1

@@ -8,8 +8,6 @@
 local SAID, OWN, FROZEN = ARGV[1], ARGV[3] or '', ARGV[4] or ''
 local LATE = ARGV[2] ~= '' and ARGV[2]
 -- include verb
--- include live
--- include once
 local target = WHAT
 if not state then return -1 end
 if sent_before then return 1 end
@@ -20,7 +18,6 @@ local now, version
 -- include late
 -- include sign
 if target >= 4 and target <= 6 then
-  if target == 4 then call('HSET', J, 'g', '1') end
 -- include ending
 else
 -- include cell

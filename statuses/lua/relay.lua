@@ -14,8 +14,6 @@ if not VERSION then return { -1 } end
 do
   local SAID, LATE, now = ARGV[1], ARGV[2], now
 -- include verb
--- include live
--- include once
   local target = WHAT
   if not state then return { -1 } end
   if not sent_before then
@@ -24,7 +22,6 @@ do
 -- include late
 -- include sign
     if ARGV[3] ~= '' then call('SETNX', P .. 'd' .. ROW_TEXT, ARGV[3]) end
-    if target == 4 then call('HSET', J, 'g', '1') end
 -- include ending
   end
 end

@@ -204,6 +204,11 @@ class Project:
         """Let whoever waits at the gate go on."""
         self.gates.rpush(gate, 1)
 
+    def let_through(self, gate: str) -> None:
+        """Let whoever waits at the gate go on, and wait until it has come through."""
+        self.open(gate)
+        until(lambda: self.noted(f"through:{gate}"), "it came through")
+
     def noted(self, name: str) -> int:
         """How often a task noted this."""
         return int(self.gates.get(f"noted:{name}") or 0)

@@ -1,4 +1,6 @@
--- Ends the job at `now`, from `state` to `target`: the first end's moment, the run time and the state, as `enter` of enter.lua.
+-- Ends the job at `now`, from `state` to `target`: a success's progress, and as `enter` of enter.lua the first end's moment, the run
+-- time and the state.
+if target == 4 then call('HSET', J, 'g', '1') end
 local ends, ended_at = target == 4 and SUCCEEDED or target == 5 and FAILED or KILLED, now
 local END_8 = string.format('%d', AT * 8 + 7)
 local first = call('GETRANGE', P .. ends, AT_8, END_8)

@@ -6,8 +6,6 @@
 -- {0 not changed | -1 no such job | -2 refused, attempt, state}. A refused queued job is killed.
 -- What is seldom needed is included where it is, see keys.lua.
 -- include verb
--- include live
--- include once
 local refuses = WHAT % 2 == 1
 if not state then
 -- include cell

@@ -3,3 +3,5 @@
 -- (u8, bit s for state code s); WHAT, which each script explains (u8); dictionary limit (u32); length of the row's number (u8), the
 -- row's number, text; TEXT, the rest.
 local AGAIN, TOKEN, RANDOM, ATTEMPT, SOURCES, WHAT, LIMIT, ROW_TEXT, REST = struct.unpack('<c1c8c4i4BBI4Bc0', SAID)
+-- include live
+-- include once

@@ -268,9 +268,7 @@ class TestWithAWorker:
         project.began(gate)
         job.delete(force=True)
 
-        project.open(gate)
-
-        until(lambda: project.noted(f"through:{gate}"), "it came through")
+        project.let_through(gate)
         project.ended(project.send("add", 1, 1))
         assert statuses.find(job.id) is None
 
@@ -281,8 +279,7 @@ class TestWithAWorker:
 
         project.store.freeze()
         try:
-            project.open(gate)
-            until(lambda: project.noted(f"through:{gate}"), "it came through")
+            project.let_through(gate)
             time.sleep(0.7)  # longer than the project waits for the store: the end meets one that is away
         finally:
             project.store.thaw()
@@ -297,8 +294,7 @@ class TestWithAWorker:
 
         project.store.stop()
         try:
-            project.open(gate)
-            until(lambda: project.noted(f"through:{gate}"), "it came through")
+            project.let_through(gate)
             through = time.monotonic()
             until(lambda: time.monotonic() - through > 1, "the store is away for a while")
             back = datetime.now(UTC)

@@ -19,6 +19,8 @@ class Proxy:
         self.cuts = 0
         """Cuts that were made."""
         self._lines: list[_Line] = []
+        #: Held while a line is made and while all are turned: one that is only half made would go on to where it led.
+        self._turning = threading.Lock()
         self._rule: tuple[bytes, bool, int] | None = None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
@@ -38,8 +40,9 @@ class Proxy:
 
     def turn_to(self, upstream: Path | str) -> None:
         """Lead to another server from now on; the lines to the one before break."""
-        self.upstream = str(upstream)
-        lines, self._lines = self._lines, []
+        with self._turning:
+            self.upstream = str(upstream)
+            lines, self._lines = self._lines, []
         for line in lines:
             line.close()
 
@@ -50,12 +53,13 @@ class Proxy:
             except OSError:
                 return
             server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                server.connect(self.upstream)
-            except OSError:
-                client.close()
-                continue
-            self._lines.append(_Line(self, client, server))
+            with self._turning:
+                try:
+                    server.connect(self.upstream)
+                except OSError:
+                    client.close()
+                    continue
+                self._lines.append(_Line(self, client, server))
 
 
 class _Line:

@@ -12,7 +12,7 @@ from statuses.columns import SEGMENT_ROWS
 from statuses.store import current
 from tests.statuses.instances import instances, until
 from tests.statuses.proxy import Proxy
-from tests.statuses.test_replica import answers, something
+from tests.statuses.test_replica import answers, heard, something
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ class Pair:
     def lag(self):
         """From now on the replica hears nothing: it has everything up to here."""
         told = self.primary.client().info("replication")["master_repl_offset"]
-        until(lambda: self.replica.client().info("replication").get("slave_repl_offset", 0) >= told, "the replica has caught up")
+        until(lambda: heard(self.replica) >= told, "the replica has caught up")
         self.replica.client().replicaof("NO", "ONE")
 
     def fail_over(self):

@@ -34,7 +34,7 @@ class Replicas:
     def hear(self, replica: Instance) -> None:
         """Wait until it has heard everything up to here."""
         told = self.primary.client().info("replication")["master_repl_offset"]
-        until(lambda: _heard(replica) >= told, "the replica has caught up")
+        until(lambda: heard(replica) >= told, "the replica has caught up")
 
     def ask(self, replica: Instance) -> None:
         """From now on this one is asked."""
@@ -46,7 +46,8 @@ class Replicas:
         partials.clear()
 
 
-def _heard(replica: Instance) -> int:
+def heard(replica: Instance) -> int:
+    """How far it has heard its primary; -1 until it has all that was before."""
     told = replica.client().info("replication")
     return int(told["slave_repl_offset"]) if told.get("master_link_status") == "up" else -1
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import statuses
@@ -12,7 +12,7 @@ from jobadmin.filters import EXACT, LABELS, JobFilter
 from jobadmin.filters import FIELDS as TEXT_FIELDS
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
-from statuses import FacetCount, Query
+from statuses import Query, Tally
 
 #: Parameter -> what the library counts by.
 FIELDS = {**TEXT_FIELDS, "resource": EXACT["resource"]}
@@ -21,10 +21,8 @@ BESIDES = ("name", "queue", "user", "error")
 MOST_BESIDES = 3
 #: Suggestions shown at once.
 MOST = 9
-#: Values counted for them: some hold secrets.
+#: Values looked at for them, as some hold secrets.
 MOST_COUNTED = 40
-#: Resources looked through for a match: they have no dictionary.
-EVERY = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,64 +47,63 @@ class Suggestion:
 def suggest(jobs: JobFilter, field: str, typed: str) -> list[Suggestion]:
     """Values of `field` that hold `typed`: those beginning with it first, then by number of jobs.
 
-    Counts are exact under all other filters.  Source: one report; for resources one more for each of BESIDES.
+    Counts are exact under all other filters.  Source: one read for all of them; nothing but versions where the store has not
+    changed since the letter before.
     """
-    if field == "resource" and typed:
-        return [*_suggest(jobs, field, typed, MOST), *(found for other in BESIDES for found in _besides(jobs, other, typed))]
-    return _suggest(jobs, field, typed, MOST)
-
-
-def _besides(jobs: JobFilter, field: str, typed: str) -> list[Suggestion]:
-    return [
-        replace(found, parameter=field, label=str(LABELS[field])) for found in _suggest(jobs, field, typed, MOST_BESIDES)[:MOST_BESIDES]
-    ]
-
-
-def _suggest(jobs: JobFilter, field: str, typed: str, most: int) -> list[Suggestion]:
-    typed = Token.parse(typed).value if typed else ""
-    query = jobs.with_(**{field: None, "sort": None}).query
-    found = _known(query, FIELDS[field], typed) if field in TEXT_FIELDS and typed else _counted(query, FIELDS[field], typed)
-    on = {str(token) for token in jobs.tokens(field)}
-    # A value that holds a secret is none to suggest: neither may stand in an address.
-    open_ones = islice((facet for facet in found.facets if redact_text(facet.value) == facet.value), most)
-    shown = [_suggestion(str(Token(facet.value)), facet.value, typed, facet.total, on) for facet in open_ones]
-    if found.beginning < 2:
-        return shown
-    pattern = Token(typed, prefix=True)  # everything that begins so
-    return [*shown, _suggestion(str(pattern), pattern.words, typed, found.jobs, on)]
+    text = Token.parse(typed).value if typed else ""
+    most = {field: MOST} | (dict.fromkeys(BESIDES, MOST_BESIDES) if field == "resource" and typed else {})
+    queries = {name: jobs.with_(**{name: None, "sort": None}).query for name in most}
+    found = _holding(queries, text) if text else {name: _largest(query, name) for name, query in queries.items()}
+    shown = {name: _shown(jobs, name, text, found[name], number) for name, number in most.items()}
+    besides = (
+        replace(one, parameter=name, label=str(LABELS[name])) for name in shown if name != field for one in shown[name][:MOST_BESIDES]
+    )
+    return [*shown[field], *besides]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
     """Values that hold what was typed, in the order in which they are offered."""
 
-    facets: Iterable[FacetCount]
+    counted: Iterable[tuple[str, int]]
+    """Each with its jobs."""
     beginning: int = 0
     """How many begin with it, where all of those can be asked for at once."""
     jobs: int = 0
     """How many jobs those have."""
 
 
-def _known(query: Query, clause: Any, typed: str) -> _Found:
-    """Of the values in a dictionary those that hold it: the few that are offered are counted, however many there are.
-    Source: the dictionary, one report for each of three sets of values from one read."""
-    folded, known = typed.casefold(), list(statuses.all().values(clause))
-    first = [value for value in known if value.casefold().startswith(folded)]
-    then = [value for value in known if folded in value.casefold() and not value.casefold().startswith(folded)]
-    alike = [value for value in first if value.startswith(typed)]
-    asked = {"counts": True, "counts_by": {clause: MOST_COUNTED}}
-    begin, hold, same = statuses.together(*((query.where(**{clause: values}), asked) for values in (first, then, alike)))
-    return _Found(
-        facets=[*begin.counts_by[clause], *hold.counts_by[clause]], beginning=same.distinct[clause], jobs=sum(same.counts.values())
-    )
+def _holding(queries: Mapping[str, Query], typed: str) -> dict[str, _Found]:
+    """Of the values that jobs have those that hold it.  Source: one read, see `statuses.tallies`."""
+    tallies = statuses.tallies(*((query, FIELDS[name]) for name, query in queries.items()))
+    return {name: _held(tally, name, typed) for name, tally in zip(queries, tallies, strict=True)}
 
 
-def _counted(query: Query, clause: Any, typed: str) -> _Found:
-    """Those of what has no dictionary, or the most frequent.  Source: one report."""
-    folded = typed.casefold()
-    counted = query.report(counts_by={clause: EVERY if typed else MOST_COUNTED}).counts_by[clause]
-    matching = [facet for facet in counted if folded in facet.value.casefold()]
-    return _Found(facets=sorted(matching, key=lambda facet: not facet.value.casefold().startswith(folded)))
+def _held(tally: Tally, name: str, typed: str) -> _Found:
+    first, then = tally.holding(typed)
+    if name not in TEXT_FIELDS:
+        return _Found(counted=((tally.values[at], tally.totals[at]) for at in chain(first, then)))
+    alike = [tally.totals[at] for at in first if tally.values[at].startswith(typed)]
+    few = chain(first[:MOST_COUNTED], then[:MOST_COUNTED])
+    return _Found(counted=((tally.values[at], tally.totals[at]) for at in few), beginning=len(alike), jobs=sum(alike))
+
+
+def _largest(query: Query, name: str) -> _Found:
+    """The most frequent.  Source: one report."""
+    clause: Any = FIELDS[name]
+    facets = query.report(counts_by={clause: MOST_COUNTED}).counts_by[clause]
+    return _Found(counted=[(facet.value, facet.total) for facet in facets])
+
+
+def _shown(jobs: JobFilter, field: str, typed: str, found: _Found, most: int) -> list[Suggestion]:
+    on = {str(token) for token in jobs.tokens(field)}
+    # A value that holds a secret is none to suggest: neither may stand in an address.
+    open_ones = islice(((value, total) for value, total in found.counted if redact_text(value) == value), most)
+    shown = [_suggestion(str(Token(value)), value, typed, total, on) for value, total in open_ones]
+    if found.beginning < 2:
+        return shown
+    pattern = Token(typed, prefix=True)  # everything that begins so
+    return [*shown, _suggestion(str(pattern), pattern.words, typed, found.jobs, on)]
 
 
 def _suggestion(token: str, words: str, typed: str, count: int, on: set[str]) -> Suggestion:

@@ -1,8 +1,8 @@
 """The status service: what every background job does, kept in Redis; written by workers, asked by anyone."""
 
 from . import outputs
-from .answers import Bin, Bucket, Durations, FacetCount, Report
-from .asking import together
+from .answers import Bin, Bucket, Durations, FacetCount, Report, Tally
+from .asking import tallies, together
 from .bulk import Changed
 from .check import Checked, Problem, check
 from .children import RollUp
@@ -64,6 +64,7 @@ __all__ = [
     "StoreCleared",
     "StoreFormat",
     "StoreUnavailable",
+    "Tally",
     "TooManyPauses",
     "Version",
     "Workflow",
@@ -86,6 +87,7 @@ __all__ = [
     "restore",
     "running",
     "server_time",
+    "tallies",
     "together",
     "track",
     "version",

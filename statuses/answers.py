@@ -1,6 +1,6 @@
 """The shapes of answers about many statuses: plain values, no numpy inside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,6 +21,27 @@ class FacetCount:
     """When the earliest of them was recorded."""
     last: datetime
     """When the latest of them was recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Every value of a field that matching jobs have, those of most jobs first, equals by text."""
+
+    values: Sequence[str]
+    """The texts."""
+    totals: Sequence[int]
+    """How many jobs have each."""
+    folded: Sequence[str] = field(repr=False)
+    """The texts as they are compared where large and small letters are alike."""
+
+    def holding(self, text: str) -> tuple[list[int], list[int]]:
+        """Places of the values that begin with a text, and of the others that hold it, large and small letters alike; in order."""
+        text = text.casefold()
+        held = [at for at, value in enumerate(self.folded) if text in value]
+        begin = [at for at in held if self.folded[at].startswith(text)]
+        if len(begin) == len(held):
+            return begin, []
+        return begin, [at for at in held if not self.folded[at].startswith(text)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ The first look counts (value, state) pairs by code: state column and the field's
 the last job of each was recorded is asked of the few segments that can hold them, once the largest are known."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,14 +30,12 @@ class Facets(NamedTuple):
 
 def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: bool = False, order: str = orders.LARGEST) -> Answer[Facets]:
     """The first values in an order, by default those that most matching jobs have."""
-    columns, further = frozenset({"state", field}), orders.columns_of(order)
-    ahead = columns | further | {"recorded_at"}
-    found = yield Look(("pairs", field), partial(_count_pairs, field), columns, ahead=ahead, again=bool(further))
+    further = orders.columns_of(order)
+    ahead = frozenset({"state", field, "recorded_at"}) | further
+    found = yield replace(pairs_of(field), ahead=ahead, again=bool(further))
     if not found:
         return Facets([], 0)
-    tables = {family: _table([part for segment, part in found if segment.family == family]) for family in {s.family for s, _ in found}}
-    values = Values(evaluation, field, {family: np.flatnonzero(table.any(axis=1)) for family, table in tables.items()})
-    table = values.join(tables)
+    values, table = tabled(evaluation, field, found)
     chosen = yield from orders.listed(evaluation, field, values, table, order, limit)
     ends = yield from _ends(field, found, {text: values.codes(number) for text, number in chosen})
     facets = [_facet(text, numbers, ends[text]) for (text, _), numbers in zip(chosen, table[[n for _, n in chosen]].tolist(), strict=True)]
@@ -68,6 +67,18 @@ def _find_earliest(field: str, on: str, hits: Hits) -> tuple[Array, Array] | Non
 def _facet(text: str, numbers: Sequence[int], ends: tuple[int, int]) -> FacetCount:
     by_state = states_of(numbers[1:])
     return FacetCount(value=text, total=sum(numbers), by_state=by_state, first=from_us(ends[0]), last=from_us(ends[1]))
+
+
+def pairs_of(field: str) -> Look:
+    """Counts (value, state) pairs by code, for `tabled`."""
+    return Look(("pairs", field), partial(_count_pairs, field), frozenset({"state", field}))
+
+
+def tabled(evaluation: Evaluation, field: str, found: Found) -> tuple[Values, Array]:
+    """The values that were found, at least one, and the jobs of each by number and state code."""
+    tables = {family: _table([part for segment, part in found if segment.family == family]) for family in {s.family for s, _ in found}}
+    values = Values(evaluation, field, {family: np.flatnonzero(table.any(axis=1)) for family, table in tables.items()})
+    return values, values.join(tables)
 
 
 def _count_pairs(field: str, hits: Hits) -> tuple[Array, Array] | None:

@@ -12,19 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from . import encoding, keys, resource
+from . import resourcetexts
 from .answers import FacetCount
 from .clock import from_us
 from .columns import TAG_BUCKETS
-from .encoding import tag_hash
-from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
+from .entries import CELLS, count_cells, each_once, padded, starts_of
+from .evaluation import Answer, Evaluation, Found, Hits, Look
 from .facets import Facets, ends_by
-from .segments import Array, Posting, pick
+from .segments import Array, Posting
 from .states import State
 from .stats import states_of
 
-#: Buckets of the hash times the 8 bits after it.
-CELLS = TAG_BUCKETS * 256
 #: Cells counted exactly at first, for each value asked for.
 CELLS_A_VALUE = 4
 #: Texts read to settle the order among equals at the cut. Beyond, equals are taken by their hash: their order by text
@@ -38,11 +36,7 @@ _ALL_POSTINGS: frozenset[Posting] = frozenset((_KIND, bucket) for bucket in rang
 
 def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: bool = False) -> Answer[Facets]:
     """The resources that most matching jobs have, under any argument name."""
-    ahead = frozenset({"state", "recorded_at"})
-    found = yield Look(("tag cells",), _count_cells, frozenset({"state"}), _ALL_POSTINGS, ahead=ahead)
-    upper = np.zeros(CELLS, np.int64)
-    for _, part in found:
-        upper += part
+    upper = yield from _upper(limit)
     merged = _Merged([])
     todo = _first_cells(upper, limit)
     done = np.zeros(CELLS, bool)
@@ -51,32 +45,23 @@ def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: b
         merged = _Merged([*merged.found, *(yield _exact(todo))], limit)
         todo = _a_part(upper, np.flatnonzero(_reachable(upper, merged, limit) & ~done))
     number = (yield from _distinct()) if distinct else 0
-    chosen = _winners(merged, limit)
+    chosen = _winners(merged.totals, limit)
     texts = _texts(evaluation, merged, chosen)
     ranked = sorted(zip(texts, chosen.tolist(), strict=True), key=lambda item: (-int(merged.totals[item[1]]), item[0]))[:limit]
     ends = yield from _ends(merged, [at for _, at in ranked])
     return Facets([_facet(text, merged, at, ends[int(merged.hashes[at])]) for text, at in ranked], number)
 
 
-def _count_cells(hits: Hits) -> Array | None:
-    mask = _padded(hits)
-    counted = np.zeros(CELLS, np.int64)
-    for bucket in range(TAG_BUCKETS):
-        entries = hits.view.posting(_KIND, bucket)
-        if len(entries):
-            entries = pick(entries, mask.take((entries & np.uint64(0xFFFF)).view(np.int64)))
-            cells = (entries >> np.uint64(16)) & np.uint64(0xFF)
-            counted[bucket * 256 : bucket * 256 + 256] = np.bincount(cells.astype(np.intp), minlength=256)
-    if not counted.any():
-        return None
-    return counted.astype(np.uint16 if int(np.max(counted)) < 1 << 16 else np.uint32)
-
-
-def _padded(hits: Hits) -> Array:
-    """The mask over every row an entry can name; the dead row's cell is False."""
-    mask = np.zeros(1 << 16, bool)
-    mask[: hits.view.segment.rows] = hits.mask
-    return mask
+def _upper(limit: int | None) -> Any:
+    """How many entries each cell has. Where all cells are counted exactly anyway: more than there can be."""
+    if limit is None or CELLS_A_VALUE * limit >= CELLS:
+        return np.full(CELLS, np.iinfo(np.int64).max // CELLS)
+    ahead = frozenset({"state", "recorded_at"})
+    found = yield Look(("tag cells",), partial(count_cells, kind=_KIND), frozenset({"state"}), _ALL_POSTINGS, ahead=ahead)
+    upper = np.zeros(CELLS, np.int64)
+    for _, part in found:
+        upper += part
+    return upper
 
 
 def _first_cells(upper: Array, limit: int | None) -> Array:
@@ -116,13 +101,16 @@ class _Merged:
     def __init__(self, found: Found, limit: int | None = None) -> None:
         self.found = found
         """(segment, (hashes, jobs by state, a row of each))."""
-        every = [part[0] for _, part in found]
-        self.hashes, inverse = np.unique(np.concatenate(every or [np.zeros(0, np.uint64)]), return_inverse=True)
-        """56 bits: bucket, then the six bytes of an entry (as a little endian number). Ascending."""
-        self.numbers = np.zeros((len(self.hashes), len(State)), np.int64)
+        every = np.concatenate([np.zeros(0, np.uint64), *(part[0] for _, part in found)])
+        order = np.argsort(every, kind="stable")
+        every = every[order]
+        starts = starts_of(every)
+        self.hashes = every[starts]
+        """As `each_once` has them. Ascending."""
+        self.numbers = np.zeros((len(starts), len(State)), np.int64)
         """Jobs by hash and state."""
         if found:
-            np.add.at(self.numbers, inverse, np.concatenate([part[1] for _, part in found]))
+            self.numbers = np.add.reduceat(np.concatenate([part[1] for _, part in found])[order], starts, axis=0, dtype=np.int64)
         self.totals = self.numbers.sum(axis=1)
         if limit and len(self.totals) > limit:
             self._cut(_least(self.totals, limit))
@@ -159,47 +147,24 @@ def _exact(cells: Array) -> Look:
     wanted = np.zeros(CELLS, bool)
     wanted[cells] = True
     look = partial(_count_hashes, wanted, buckets.tolist())
-    return Look(("tags", wanted.tobytes()), look, frozenset({"state"}), postings, ahead=frozenset({"state", "recorded_at"}))
-
-
-def _entries(hits: Hits, wanted: Array, bucket: int) -> Array:
-    """The matching entries of a bucket in wanted cells, each once, ascending by hash."""
-    entries = hits.view.posting(_KIND, bucket)
-    if not len(entries):
-        return entries
-    cells = ((entries >> np.uint64(16)) & np.uint64(0xFF)).view(np.int64)
-    chosen = wanted[bucket * 256 : bucket * 256 + 256].take(cells) & _padded_of(hits).take((entries & np.uint64(0xFFFF)).view(np.int64))
-    ordered = np.sort(pick(entries, chosen))
-    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
-
-
-def _padded_of(hits: Hits) -> Array:
-    kept = hits.__dict__.get("padded")
-    if kept is None:
-        kept = hits.__dict__["padded"] = _padded(hits)
-    return kept
+    key = ("tags", hashlib.sha1(wanted.tobytes(), usedforsecurity=False).digest())
+    return Look(key, look, frozenset({"state"}), postings, ahead=frozenset({"state", "recorded_at"}))
 
 
 def _count_hashes(wanted: Array, buckets: Sequence[int], hits: Hits) -> tuple[Array, Array, Array] | None:
-    states = hits.view.column("state")
-    hashes, numbers, rows = [], [], []
-    for bucket in buckets:
-        entries = _entries(hits, wanted, bucket)
-        if not len(entries):
-            continue
-        names = entries >> np.uint64(16)
-        starts = np.concatenate([[True], names[1:] != names[:-1]])
-        group = np.cumsum(starts) - 1
-        row = (entries & np.uint64(0xFFFF)).astype(np.intp)
-        hashes.append(names[starts] | np.uint64(bucket << 48))
-        numbers.append(np.bincount(group * 8 + states[row], minlength=8 * (int(group[-1]) + 1)).reshape(-1, 8)[:, 1:].astype(np.uint16))
-        rows.append(hits.view.numbers(row[starts]).astype(np.uint16))
-    return (np.concatenate(hashes), np.concatenate(numbers), np.concatenate(rows)) if hashes else None
+    hashes, rows = each_once(hits, _KIND, buckets, None if wanted.all() else wanted)
+    if not len(hashes):
+        return None
+    starts = starts_of(hashes)
+    group = np.zeros(len(hashes), np.int64)
+    group[starts[1:]] = 8
+    states = hits.view.column("state").take(rows)
+    numbers = np.bincount(np.cumsum(group) + states, minlength=8 * len(starts)).reshape(-1, 8)[:, 1:].astype(np.uint16)
+    return hashes.take(starts), numbers, hits.view.numbers(rows.take(starts)).astype(np.uint16)
 
 
-def _winners(merged: _Merged, limit: int | None) -> Array:
+def _winners(totals: Array, limit: int | None) -> Array:
     """Indexes of the values that may be among the largest: the winners, and what ties with the last of them."""
-    totals = merged.totals
     if limit is None or limit >= len(totals):
         return np.arange(len(totals))
     if not limit:
@@ -210,28 +175,8 @@ def _winners(merged: _Merged, limit: int | None) -> Array:
 
 
 def _texts(evaluation: Evaluation, merged: _Merged, chosen: Array) -> list[str]:
-    """The text of each value, from the arguments of one job that has it."""
-    places = merged.places(chosen)
-    store = evaluation.store
-    found = []
-    for first in range(0, len(places), 1000):
-        prefixes = [(keys.segment(store.families[family], segment), row) for family, segment, row in places[first : first + 1000]]
-        names = [name for prefix, row in prefixes for name in (keys.job(prefix, row), keys.long(prefix, row))]
-        replies = store.pipeline([("HGET", name, "a") for name in names])
-        found += [short or long for short, long in zip(replies[::2], replies[1::2], strict=True)]
-    return [_text(evaluation, args, int(merged.hashes[at])) for args, at in zip(found, chosen.tolist(), strict=True)]
-
-
-def _text(evaluation: Evaluation, args: bytes | None, hash: int) -> str:
-    """The resource with this hash. Raises: Moved when the job no longer has it; where that happens again and again
-    (its hash is damaged), the resource goes by its hash."""
-    for text in () if args is None else resource.texts(encoding.loads(args)):
-        bucket, entry = tag_hash(text)
-        if bucket << 48 | int.from_bytes(entry, "little") == hash:
-            return text
-    if evaluation.is_last:
-        return f"(resource {hash:014x})"
-    raise Moved
+    """The text of each value. Raises: Moved."""
+    return resourcetexts.read(evaluation, merged.hashes[chosen].tolist(), lambda some: merged.places(chosen[some]))
 
 
 def _ends(merged: _Merged, chosen: Sequence[int]) -> Any:
@@ -266,7 +211,7 @@ def _can_hold_ends(found: Found, hashes: Array) -> set[tuple[Any, ...]]:
 
 def _find_ends(hashes: Array, hits: Hits) -> tuple[Array, Array, Array] | None:
     """Which of the hashes there are, by index, and the first and the last recorded_at of each."""
-    mask, recorded, found = _padded_of(hits), hits.view.column("recorded_at"), []
+    mask, recorded, found = padded(hits), hits.view.column("recorded_at"), []
     starts = np.searchsorted(hashes, np.arange(TAG_BUCKETS + 1, dtype=np.uint64) << np.uint64(48)).tolist()
     for bucket, (first, last) in enumerate(pairwise(starts)):
         entries = hits.view.posting(_KIND, bucket) if first < last else _NO_ENTRIES
@@ -295,13 +240,41 @@ def _distinct() -> Any:
 
 
 def _hashes(hits: Hits) -> Array | None:
-    everything = np.ones(CELLS, bool)
-    parts = []
-    for bucket in range(TAG_BUCKETS):
-        names = _entries(hits, everything, bucket) >> np.uint64(16)
-        if len(names):
-            parts.append(names[np.concatenate([[True], names[1:] != names[:-1]])] | np.uint64(bucket << 48))
-    return np.concatenate(parts) if parts else None
+    hashes, _ = each_once(hits, _KIND, range(TAG_BUCKETS))
+    return hashes.take(starts_of(hashes)) if len(hashes) else None
+
+
+def _count_totals(hits: Hits) -> tuple[Array, Array, Array] | None:
+    hashes, rows = each_once(hits, _KIND, range(TAG_BUCKETS))
+    if not len(hashes):
+        return None
+    starts = starts_of(hashes)
+    numbers = np.diff(np.append(starts, len(hashes))).astype(np.uint16)
+    return hashes.take(starts), numbers, hits.view.numbers(rows.take(starts)).astype(np.uint16)
+
+
+#: Counts every resource, whatever the state, for `totals`.
+TOTALS = Look(("tag totals",), _count_totals, frozenset({"state"}), _ALL_POSTINGS)
+
+
+def totals(evaluation: Evaluation, found: Found, limit: int) -> tuple[list[str], Array]:
+    """The texts of the resources that most jobs have, and how many have each. Raises: Moved."""
+    if not found:
+        return [], np.zeros(0, np.int64)
+    hashes, numbers, rows = (np.concatenate(parts) for parts in zip(*(part for _, part in found), strict=True))
+    order = np.argsort(hashes, kind="stable")
+    hashes = hashes[order]
+    starts = starts_of(hashes)
+    sums = np.add.reduceat(numbers[order], starts, dtype=np.int64)
+    chosen = _winners(sums, limit)
+    ends = np.cumsum([len(part[0]) for _, part in found])
+
+    def places(some: Sequence[int]) -> list[tuple[int, int, int]]:
+        one = order[starts[chosen[some]]]
+        of = [found[at][0] for at in np.searchsorted(ends, one, side="right").tolist()]
+        return [(segment.family, segment.number, row) for segment, row in zip(of, rows[one].tolist(), strict=True)]
+
+    return resourcetexts.read(evaluation, hashes[starts[chosen]].tolist(), places), sums[chosen]
 
 
 def _facet(text: str, merged: _Merged, at: int, ends: tuple[int, int]) -> FacetCount:

@@ -1,8 +1,10 @@
 """The overview and the pages behind it: every number is exact, links to exactly those jobs, and holds hostile text."""
 
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from random import Random
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,7 +19,7 @@ from jobadmin.panels import Reading, causes
 from jobadmin.paths import job_url, quote
 from jobadmin.tokens import Token
 from jobadmin.views import overview as overview_view
-from statuses import State
+from statuses import State, resource, resourcetexts
 from statuses.testing import frozen_clock, make_status
 from tests.jobadmin.engines import toy_engine
 
@@ -591,7 +593,6 @@ def test_of_many_names_the_few_that_are_offered_are_counted(browse, monkeypatch)
     statuses.load({"job_name": name, "state": "queued"} for name, number in made.items() for _ in range(number))
     statuses.load({"job_name": f"import.{n:03}", "state": "queued"} for n in range(60))
     monkeypatch.setattr(suggestions, "MOST", 4)
-    monkeypatch.setattr(suggestions, "EVERY", 0)
 
     found = suggested(browse("view_job"), "name", prefix="import")
 
@@ -599,6 +600,31 @@ def test_of_many_names_the_few_that_are_offered_are_counted(browse, monkeypatch)
     assert suggested(browse("view_job", name="b"), "name", prefix="reim") == {"reimport": 4}
     assert suggested(browse("view_job", name="c"), "name", prefix="mport.b") == {"import.b": 3}
     assert suggested(browse("view_job", name="d"), "name", prefix="nothing") == {}
+
+
+def test_while_one_types_resources_are_looked_for_in_what_was_read_once_and_counted_anew_when_a_job_comes(browse, monkeypatch):
+    random = Random(5)
+    books = [random.choice(["Book:", "book-shop:", "Shelf:", "E-Book:"]) + str(int(random.expovariate(0.05))) for _ in range(600)]
+    statuses.load({"job_args": {"on": books[at : at + 2]}, "state": "queued"} for at in range(600))
+    client = browse("view_job")
+    read = []
+    monkeypatch.setattr(
+        resourcetexts._Arguments, "of", lambda self, places, of=resourcetexts._Arguments.of: read.append(places) or of(self, places)
+    )
+
+    for typed in ("b", "book", "BOOK:", "book:1", "hop", "nothing"):
+        assert list(suggested(client, "resource", prefix=typed).items()) == naive_suggestions(typed)
+    assert sum(map(len, read)) == len({*books})
+    for text in ("Book:1", "Book:new"):
+        statuses.create(job_args={"on": text})
+        assert list(suggested(client, "resource", prefix="book:").items()) == naive_suggestions("book:")
+    assert sum(map(len, read)) == len({*books, "Book:1", "Book:new"})
+
+
+def naive_suggestions(typed: str) -> list[tuple[str, int]]:
+    counted = Counter(text for job in statuses.all() for text in resource.texts(job.job_args) if typed.casefold() in text.casefold())
+    order = sorted(counted.items(), key=lambda item: (not item[0].casefold().startswith(typed.casefold()), -item[1], item[0]))
+    return order[: suggestions.MOST]
 
 
 def test_a_pattern_is_suggested_where_it_means_several_values(browse, some):

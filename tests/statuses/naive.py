@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from random import Random
@@ -245,6 +246,13 @@ def listed_by(jobs: list[Job], by: str) -> float:
         ended = sum(job.state in GROUPS["ended"] for job in jobs)
         return sum(job.state is State.failed for job in jobs) / ended if ended else 0.0
     return len(jobs) if by == "total" else sum(job.state == by for job in jobs)
+
+
+def holding(values: Sequence[str], typed: str) -> tuple[list[str], list[str]]:
+    """Those that begin with a text, and the others that hold it."""
+    folded = typed.casefold()
+    begin = [value for value in values if value.casefold().startswith(folded)]
+    return begin, [value for value in values if folded in value.casefold() and value not in begin]
 
 
 def facets(found: list[statuses.answers.FacetCount]) -> list[tuple[Any, ...]]:

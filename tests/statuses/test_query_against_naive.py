@@ -47,6 +47,11 @@ def check(random, jobs, query, terms):
         random.choice(["", "-"]) + random.choice(orders.ORDERS),
     )
     assert naive.facets(query.counts_by(field, limit, order)) == naive.counts_by(jobs, field, limit, order), (terms, field, limit, order)
+    for asked, tally in zip(("job_arg", field), statuses.tallies((query, "job_arg"), (query, field)), strict=True):
+        typed = random.choice(["b", "BOOK:", ":1", "é", "nothing"])
+        expected = [found[:2] for found in naive.counts_by(jobs, asked, None)]
+        assert [*zip(tally.values, tally.totals, strict=True)] == expected, (terms, asked)
+        assert tuple([tally.values[at] for at in places] for places in tally.holding(typed)) == naive.holding(tally.values, typed)
     for span in SPANS:
         assert naive.durations_tuple(query.durations(span)) == naive.durations(jobs, span), (terms, span)
     check_durations_by(random, jobs, query)

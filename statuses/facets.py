@@ -28,15 +28,17 @@ class Facets(NamedTuple):
     distinct: int
 
 
-def counts_by(evaluation: Evaluation, field: str, limit: int | None, distinct: bool = False, order: str = orders.LARGEST) -> Answer[Facets]:
-    """The first values in an order, by default those that most matching jobs have."""
+def counts_by(
+    evaluation: Evaluation, field: str, limit: int | None, distinct: bool = False, order: str = orders.LARGEST, skipped: int = 0
+) -> Answer[Facets]:
+    """`limit` values after the first `skipped` in an order, by default that of those that most matching jobs have."""
     further = orders.columns_of(order)
     ahead = frozenset({"state", field, "recorded_at"}) | further
     found = yield replace(pairs_of(field), ahead=ahead, again=bool(further))
     if not found:
         return Facets([], 0)
     values, table = tabled(evaluation, field, found)
-    chosen = yield from orders.listed(evaluation, field, values, table, order, limit)
+    chosen = yield from orders.listed(evaluation, field, values, table, order, limit, skipped)
     ends = yield from _ends(field, found, {text: values.codes(number) for text, number in chosen})
     facets = [_facet(text, numbers, ends[text]) for (text, _), numbers in zip(chosen, table[[n for _, n in chosen]].tolist(), strict=True)]
     return Facets(facets, len(values))

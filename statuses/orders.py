@@ -14,7 +14,7 @@ from .groups import cells_by_place, merged_cells, percentile_places
 from .segments import Array
 from .states import ENDED, State
 from .stats import cells_of
-from .values import Values, largest, ranked
+from .values import Values, ranked, window
 
 #: What values can be listed by; "-" before it: the largest first. A span stands for the 95th percentile of it.
 ORDERS = ("value", "total", *(state.value for state in State), "failure_rate", *SPANS)
@@ -28,16 +28,16 @@ def columns_of(order: str) -> frozenset[str]:
 
 
 def listed(
-    evaluation: Evaluation, field: str, values: Values, table: Array, order: str, limit: int | None
+    evaluation: Evaluation, field: str, values: Values, table: Array, order: str, limit: int | None, skipped: int = 0
 ) -> Answer[list[tuple[str, int]]]:
-    """(text, number) of the first `limit` values in an order, equals by text. `table`: jobs by number and state code."""
+    """(text, number) of `limit` values after the first `skipped` in an order, equals by text. `table`: jobs by number and state code."""
     by, descending = order.removeprefix("-"), order.startswith("-")
     among = np.flatnonzero(table.any(axis=1))
     if by in SPANS:
-        keys, among = yield from _took(evaluation, field, by, values, among, descending, limit)
+        keys, among, skipped = yield from _took(evaluation, field, by, values, among, descending, limit, skipped)
     else:
         keys = _numbers(table, by)
-    return ranked(keys if descending else -keys, among, limit, values.text, backward=order == "-value")
+    return ranked(keys if descending else -keys, among, limit, values.text, backward=order == "-value", skipped=skipped)
 
 
 def _numbers(table: Array, by: str) -> Array:
@@ -53,15 +53,16 @@ def _numbers(table: Array, by: str) -> Array:
 
 
 def _took(
-    evaluation: Evaluation, field: str, column: str, values: Values, among: Array, descending: bool, limit: int | None
-) -> Answer[tuple[Array, Array]]:
-    """The percentile by number, microseconds, 0 without a span, of those of `among` that can be the first; and which those are.
+    evaluation: Evaluation, field: str, column: str, values: Values, among: Array, descending: bool, limit: int | None, skipped: int
+) -> Answer[tuple[Array, Array, int]]:
+    """The percentile by number, microseconds, 0 without a span, of those of `among` that can be listed; which those are; and how many of
+    them are skipped.
 
     The cell of the logarithmic grid that holds it tells which they are: only their spans in it are looked at."""
     needed = frozenset({"state", field, column})
     found = yield Look(("cells by value", field, column), partial(_count_cells, field, column), needed, ahead=needed)
     cells, within = _places(values, found)
-    among = largest(cells if descending else -cells, among, limit)
+    among, before = window(cells if descending else -cells, among, limit, skipped)
     wanted = _by_code(values, cells, among)
     digest = hashlib.sha1(b"".join(part.tobytes() for part in wanted.values()), usedforsecurity=False).digest()
     inside = yield Look(("inside by value", field, column, digest), partial(_find_inside, field, column, wanted), needed)
@@ -72,7 +73,7 @@ def _took(
         order = np.lexsort((spans, numbers))
         held, starts = np.unique(numbers[order], return_index=True)
         keys[held] = spans[order][starts + within[held]]
-    return keys, among
+    return keys, among, skipped - before
 
 
 def _count_cells(field: str, column: str, hits: Hits) -> tuple[Array, Array] | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .collection import Statuses
     from .evaluation import Selection
     from .pages import Block, Order
+    from .reports import Counted
     from .sheets import Sheet
 
 #: What jobs can be sorted by, with or without a leading "-".
@@ -238,7 +239,7 @@ class Query:
         *,
         counts: bool = False,
         count: bool = False,
-        counts_by: Mapping[str, int | tuple[str, int | None] | None] | None = None,
+        counts_by: Mapping[str, "Counted"] | None = None,
         earliest_by: Mapping[str, str] | None = None,
         durations: Sequence[str] = (),
         durations_by: Mapping[str, tuple[str, int | None]] | None = None,
@@ -249,9 +250,9 @@ class Query:
     ) -> Report:
         """Several answers from one read of the store, all of one moment per segment: what a page asks.
 
-        `counts_by={"job_name": 10}` or `{"job_name": ("-failed", 10)}`, `earliest_by={"queue": "queued_at"}`, `durations=("run_time",)`,
-        `durations_by={"job_name": ("run_time", 20)}`, `histogram={"run_time": 40}`,
-        `timeline={"on": ..., "after": ..., "before": ..., "buckets": ...}`.
+        `counts_by={"job_name": 10}` or `{"job_name": ("-failed", 10)}`, after the first 90 `{"job_name": ("-failed", 10, 90)}`,
+        `earliest_by={"queue": "queued_at"}`, `durations=("run_time",)`, `durations_by={"job_name": ("run_time", 20)}`,
+        `histogram={"run_time": 40}`, `timeline={"on": ..., "after": ..., "before": ..., "buckets": ...}`.
         Raises: ValueError, LimitedQuery, StoreUnavailable."""
         from .asking import together
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import facets, groups, orders, resources, stats, timeseries
 from .answers import Report
-from .arguments import mapping, most, one_of, shown, steps
+from .arguments import mapping, most, natural, one_of, shown, steps
 from .clauses import MOMENTS, IsStale, KillRequested, moment_us
 from .columns import DICTIONARIES, FIELDS, SPANS
 from .evaluation import Answer, Evaluation, Selection, Task, run_in
@@ -18,6 +18,10 @@ from .store import Store
 _Put = Callable[[dict[str, Any], Any], None]
 #: Answer, more conditions on the jobs, where the answer goes.
 _Question = tuple[Callable[[Evaluation], Any], tuple[Any, ...], _Put]
+
+
+#: How many values are counted, None: all; or in which order, how many, and after how many others.
+Counted = int | None | tuple[str, int | None] | tuple[str, int | None, int]
 
 
 @dataclass
@@ -34,10 +38,10 @@ class Asked:
     def counts(self) -> None:
         self._ask(stats.counts, lambda to, found: to.update(counts=found, total=sum(found.values())))
 
-    def counts_by(self, fields: Mapping[str, int | tuple[str, int | None] | None] | None) -> None:
+    def counts_by(self, fields: Mapping[str, Counted] | None) -> None:
         for name, asked in mapping("counts_by", fields).items():
-            order, limit = asked if isinstance(asked, tuple | list) and len(asked) == 2 else (orders.LARGEST, asked)
-            answer = facets_of(one_of("counts_by", name, FIELDS), order)
+            order, limit, *skipped = asked if isinstance(asked, tuple | list) and len(asked) in (2, 3) else (orders.LARGEST, asked)
+            answer = facets_of(one_of("counts_by", name, FIELDS), order, *skipped)
             self._ask(partial(answer, field=name, limit=most(limit), distinct=True), partial(_put_facets, name=name))
 
     def earliest_by(self, fields: Mapping[str, str] | None) -> None:
@@ -94,7 +98,7 @@ def asked(
     *,
     counts: bool = False,
     count: bool = False,
-    counts_by: Mapping[str, int | tuple[str, int | None] | None] | None = None,
+    counts_by: Mapping[str, Counted] | None = None,
     earliest_by: Mapping[str, str] | None = None,
     durations: Collection[str] = (),
     durations_by: Mapping[str, tuple[str, int | None]] | None = None,
@@ -137,13 +141,14 @@ def timeline_of(*, on: str = "recorded_at", after: Any = None, before: Any = Non
     return lambda evaluation: timeseries.timeline(evaluation, on, low, high, number)
 
 
-def facets_of(field: str, order: str = orders.LARGEST) -> Callable[..., Answer[facets.Facets]]:
-    """What counts by a field, listed in an order. Raises: ValueError naming it."""
+def facets_of(field: str, order: str = orders.LARGEST, skipped: int = 0) -> Callable[..., Answer[facets.Facets]]:
+    """What counts by a field, listed in an order from a place on. Raises: ValueError naming it."""
+    first = natural("skipped", skipped)
     by = one_of("order", order.removeprefix("-") if isinstance(order, str) else order, orders.ORDERS)
     if field != "job_arg":
-        return partial(facets.counts_by, order=order)
-    if order != orders.LARGEST:
-        raise ValueError(f"job_arg is counted by the largest alone, not by {by}")
+        return partial(facets.counts_by, order=order, skipped=first)
+    if order != orders.LARGEST or first:
+        raise ValueError(f"job_arg is counted by the largest alone, from the first on, not by {by} from place {first}")
     return resources.counts_by
 
 

@@ -73,19 +73,31 @@ class Values:
         return joined
 
 
-def largest(keys: Array, among: Array, limit: int | None) -> Array:
-    """The numbers of `among` that can be one of the first `limit` by their key, the largest first: equals are settled by text."""
-    if limit is None or limit >= len(among):
-        return among
-    if not limit:
-        return among[:0]
-    held = keys[among]
-    return among[held >= np.partition(held, len(among) - limit)[len(among) - limit]]
+def window(keys: Array, among: Array, limit: int | None, skipped: int = 0) -> tuple[Array, int]:
+    """The numbers of `among` that can be one of `limit` after the first `skipped` by their key, the largest first: equals are settled by
+    text; and how many of the skipped are not among them."""
+    number = len(among)
+    last = number if limit is None else min(skipped + limit, number)
+    if skipped >= last:
+        return among[:0], skipped
+    held, before = keys[among], 0
+    kept = np.ones(number, bool)
+    if last < number:
+        kept &= held >= np.partition(held, number - last)[number - last]
+    if skipped:
+        above = held > np.partition(held, number - 1 - skipped)[number - 1 - skipped]
+        kept &= ~above
+        before = int(np.count_nonzero(above))
+    return among[kept], before
 
 
-def ranked(keys: Array, among: Array, limit: int | None, text: Callable[[int], str], *, backward: bool = False) -> list[tuple[str, int]]:
-    """(text, number) of the first `limit` of `among`, the largest key first, equals by text; `backward`: from its end."""
-    among = largest(keys, among, limit)
+def ranked(
+    keys: Array, among: Array, limit: int | None, text: Callable[[int], str], *, backward: bool = False, skipped: int = 0
+) -> list[tuple[str, int]]:
+    """(text, number) of `limit` of `among` after the first `skipped`, the largest key first, equals by text; `backward`: from its end."""
+    among, before = window(keys, among, limit, skipped)
+    skipped -= before
+    most = None if limit is None else skipped + limit
     held = keys[among]
     order = np.argsort(-held, kind="stable")
     among, held = among[order], held[order]
@@ -93,9 +105,9 @@ def ranked(keys: Array, among: Array, limit: int | None, text: Callable[[int], s
     found: list[tuple[str, int]] = []
     for first, last in pairwise(starts):
         equals = [(text(number), number) for number in among[first:last].tolist()]
-        left = len(equals) if limit is None else limit - len(found)
-        if left < len(equals):  # of the last equals there may be thousands more than are wanted
+        left = len(equals) if most is None else most - len(found)
+        if 8 * left < len(equals):  # of the last equals there may be thousands more than are wanted
             found += (heapq.nlargest if backward else heapq.nsmallest)(left, equals)
         else:
-            found += sorted(equals, reverse=backward)
-    return found
+            found += sorted(equals, reverse=backward)[:left]
+    return found[skipped:]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from jobadmin import formats
-from jobadmin.panels.reading import ENDED, EVERY, TOP_NAMES, Reading
+from jobadmin.panels.reading import ENDED, TOP_NAMES, Reading
 from statuses import State
 
 #: Names whose run times are asked for with their numbers; of more the few that are shown are asked for afterwards.
@@ -93,10 +93,12 @@ def name_rows(report: Any, field: str = "job_name") -> list[NameRow]:
     return [_name_row(facet, timings.get(facet.value)) for facet in report.counts_by[field]]
 
 
-def needed(rank: str, first: int = TOP_NAMES, *, to_scale: bool = False) -> dict[str, Any]:
-    """What a reading must have for the `first` names in this order; `to_scale`: with bars against all names, not those alone."""
+def needed(rank: str, number: int = TOP_NAMES, *, skipped: int = 0, to_scale: bool = False) -> dict[str, Any]:
+    """What a reading must have for a number of names in this order, after some others; `to_scale`: with bars against all names, not
+    those alone."""
     order = f"{'-' if rank.startswith('-') else ''}{RANKS[rank.removeprefix('-')]}"
-    return {"names": min(first, EVERY), "order": order, "timed": rank == "-total" and first <= FEW, "to_scale": to_scale}
+    timed = rank == "-total" and skipped + number <= FEW
+    return {"names": number, "order": order, "skipped": skipped, "timed": timed, "to_scale": to_scale}
 
 
 def timed(reading: Reading, rows: Sequence[NameRow]) -> list[NameRow]:

@@ -18,8 +18,6 @@ from statuses import State
 PANELS = ("tiles", "activity", "durations", "names", "errors")
 #: Names and errors that the overview shows; each has a page with all of them.
 TOP_NAMES, TOP_ERRORS = 10, 7
-#: Enough to hold every name: dictionaries are bounded.
-EVERY = 100_000
 #: The order of the names that most jobs have, and that of the other column with bars.
 LARGEST, WORST = "-total", "-failure_rate"
 #: Jobs that all lie in this part of the span, at its end, are drawn from the first of them on.
@@ -44,6 +42,8 @@ class Reading:
     """How many job names are wanted."""
     order: str = LARGEST
     """Which of them, in the library's words."""
+    skipped: int = 0
+    """How many names, or errors, come before those that are wanted."""
     to_scale: bool = False
     """Whether the longest bars of all names are wanted, too."""
     timed: bool = True
@@ -140,11 +140,11 @@ class Reading:
         if "durations" in self.panels:
             asked |= {"durations": ("run_time", "wait_time"), "histogram": {"run_time": BINS, "wait_time": BINS}}
         if "names" in self.panels:
-            asked["counts_by"]["job_name"] = (self.order, self.names)
+            asked["counts_by"]["job_name"] = (self.order, self.names, self.skipped)
             if self.timed:
                 asked["durations_by"] = {"job_name": ("run_time", self.names)}
         if "errors" in self.panels:
-            asked["counts_by"]["error"] = self.errors
+            asked["counts_by"]["error"] = (LARGEST, self.errors, self.skipped)
         return asked
 
     @property

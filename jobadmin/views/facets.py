@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import repeat
 from typing import Any
@@ -31,15 +31,18 @@ NEWEST = 10
 @unless_unchanged(lists_jobs=False)
 @require_safe
 def names(request: HttpRequest) -> HttpResponse:
-    """Every job name with its numbers.  Source: one report, which has no more names than the pages up to this one; the run times of
-    those that are shown."""
+    """Every job name with its numbers.  Source: one report, which has the names of this page alone; the run times of those that are
+    shown."""
     jobs = JobFilter.from_request(request)
     rank = page_value(request, "rank", panels.ranks(), "-total")
-    upto = (page_number(request) or 1) * NAMES_PER_PAGE
-    reading = panels.Reading(jobs=jobs, panels=("names",), **panels.needed(rank, upto, to_scale=True))
+
+    def read(skipped: int) -> panels.Reading:
+        return panels.Reading(jobs=jobs, panels=("names",), **panels.needed(rank, NAMES_PER_PAGE, skipped=skipped, to_scale=True))
+
+    reading = _read(request, "job_name", NAMES_PER_PAGE, read)
     matched, total = reading.totals
     table = panels.names(reading, rank, limit=None)
-    rows = _one_page(request, table.rows, table.distinct, NAMES_PER_PAGE)
+    rows = _one_page(request, reading, table.rows, table.distinct, NAMES_PER_PAGE)
     shown = replace(table, rows=tuple(panels.timed(reading, list(rows))))
     context = {"title": _("Job names"), "rank": rank, "shown": shown, "rows": rows}
     return render_filtered(request, "names", jobs, context, matched=matched, total=total)
@@ -55,10 +58,13 @@ def errors(request: HttpRequest) -> HttpResponse:
     tokens = jobs.tokens("error")
     if len(tokens) == 1 and not tokens[0].negative and not tokens[0].prefix:
         return _error_group(request, jobs, tokens[0].value)
-    upto = (page_number(request) or 1) * ERRORS_PER_PAGE
-    reading = panels.Reading(jobs=jobs, panels=("errors",), errors=min(upto, panels.EVERY))
+
+    def read(skipped: int) -> panels.Reading:
+        return panels.Reading(jobs=jobs, panels=("errors",), errors=ERRORS_PER_PAGE, skipped=skipped)
+
+    reading = _read(request, "error", ERRORS_PER_PAGE, read)
     matched, total = reading.totals
-    groups = _one_page(request, reading.report.counts_by["error"], reading.report.distinct["error"], ERRORS_PER_PAGE)
+    groups = _one_page(request, reading, reading.report.counts_by["error"], reading.report.distinct["error"], ERRORS_PER_PAGE)
     may_retry = resolver().may(request.user, "retry_job")
     context = {
         "title": _("Errors"),
@@ -70,9 +76,17 @@ def errors(request: HttpRequest) -> HttpResponse:
     return render_filtered(request, "errors", jobs, context, matched=matched, total=total)
 
 
-def _one_page(request: HttpRequest, read: Sequence[Any], number: int, size: int) -> Page:
-    """The page that the request names, of `number` rows; those of later pages are not `read`.  Raises: BadFilter."""
-    return numbered(request, [*read, *repeat(None, number - len(read))], size)
+def _read(request: HttpRequest, field: str, size: int, read: Callable[[int], panels.Reading]) -> panels.Reading:
+    """What is read for the page of values that the request names: the last one where there are fewer."""
+    skipped = ((page_number(request) or 1) - 1) * size
+    reading = read(skipped)
+    last = max(reading.report.distinct[field] - 1, 0) // size * size
+    return reading if skipped <= last else read(last)
+
+
+def _one_page(request: HttpRequest, reading: panels.Reading, rows: Sequence[Any], number: int, size: int) -> Page:
+    """The page that the request names, of a number of rows: those of other pages are not read.  Raises: BadFilter."""
+    return numbered(request, [*repeat(None, reading.skipped), *rows, *repeat(None, number - reading.skipped - len(rows))], size)
 
 
 def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpResponse:

@@ -18,6 +18,7 @@ from jobadmin.filters import JobFilter
 from jobadmin.panels import Reading, causes
 from jobadmin.paths import job_url, quote
 from jobadmin.tokens import Token
+from jobadmin.views import facets
 from jobadmin.views import overview as overview_view
 from statuses import State, resource, resourcetexts
 from statuses.testing import frozen_clock, make_status
@@ -625,6 +626,52 @@ def naive_suggestions(typed: str) -> list[tuple[str, int]]:
     counted = Counter(text for job in statuses.all() for text in resource.texts(job.job_args) if typed.casefold() in text.casefold())
     order = sorted(counted.items(), key=lambda item: (not item[0].casefold().startswith(typed.casefold()), -item[1], item[0]))
     return order[: suggestions.MOST]
+
+
+@pytest.mark.parametrize("rank", [sign + name for name in panels.ranking.RANKS for sign in ("", "-")])
+def test_the_pages_of_names_follow_one_another_in_every_order(browse, monkeypatch, rank):
+    random, at = Random(3), NOW - timedelta(hours=1)
+    jobs = [
+        {
+            "job_name": f"n{int(random.expovariate(0.06))}",
+            "state": state,
+            "started_at": at,
+            f"{state}_at": at + timedelta(seconds=random.randrange(4)),
+        }
+        for state in random.choices(["succeeded", "failed", "killed"], [5, 2, 1], k=150)
+    ]
+    statuses.load(jobs)
+    monkeypatch.setattr(facets, "NAMES_PER_PAGE", 7)
+    client, every = browse("view_job"), sorted({job["job_name"] for job in jobs}, reverse=rank == "-name")
+    if rank.removeprefix("-") != "name":
+        every.sort(
+            key=lambda name: naive_rank(rank.removeprefix("-"), [job for job in jobs if job["job_name"] == name]), reverse=rank[0] == "-"
+        )
+
+    for number in range(1, len(every) // 7 + 4):
+        answer = client.get(reverse("jobadmin:names"), {"span": "all", "rank": rank, "page": number})
+        first = min(number - 1, (len(every) - 1) // 7) * 7
+        assert [row.value for row in answer.context["shown"].rows] == every[first : first + 7]
+
+
+def naive_rank(by: str, jobs: list[dict[str, Any]]) -> float:
+    if by == "p95":
+        times = sorted(job[f"{job['state']}_at"] - job["started_at"] for job in jobs)
+        return times[-(-95 * len(times) // 100) - 1].total_seconds()
+    failed = sum(job["state"] == "failed" for job in jobs)
+    return {"total": len(jobs), "failure": failed / len(jobs)}.get(by, sum(job["state"] == by for job in jobs))
+
+
+def test_the_pages_of_errors_follow_one_another(browse, monkeypatch):
+    made = [(f"{letter} went wrong", ord(letter) % 5 + 1) for letter in "abcdefghijklmnopq"]
+    statuses.load({"state": "failed", "errors": [text]} for text, number in made for _ in range(number))
+    monkeypatch.setattr(facets, "ERRORS_PER_PAGE", 4)
+    client, every = browse("view_job"), [text for text, _ in sorted(made, key=lambda one: (-one[1], one[0]))]
+
+    for number in range(1, 8):
+        answer = client.get(reverse("jobadmin:errors"), {"span": "all", "page": number})
+        first = min(number - 1, 4) * 4
+        assert [row.value for row in answer.context["rows"]] == every[first : first + 4]
 
 
 def test_a_pattern_is_suggested_where_it_means_several_values(browse, some):

@@ -47,6 +47,10 @@ def check(random, jobs, query, terms):
         random.choice(["", "-"]) + random.choice(orders.ORDERS),
     )
     assert naive.facets(query.counts_by(field, limit, order)) == naive.counts_by(jobs, field, limit, order), (terms, field, limit, order)
+    for skipped in (0, 1, 3, 20):
+        listed = query.report(counts_by={field: (order, limit, skipped)}).counts_by[field]
+        end = None if limit is None else skipped + limit
+        assert naive.facets(listed) == naive.counts_by(jobs, field, None, order)[skipped:end], (terms, field, limit, order, skipped)
     for asked, tally in zip(("job_arg", field), statuses.tallies((query, "job_arg"), (query, field)), strict=True):
         typed = random.choice(["b", "BOOK:", ":1", "é", "nothing"])
         expected = [found[:2] for found in naive.counts_by(jobs, asked, None)]

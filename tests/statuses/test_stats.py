@@ -206,7 +206,7 @@ def test_values_are_listed_by_the_95th_percentile_of_a_span():
 
 
 def test_resources_are_counted_by_the_largest_alone():
-    with pytest.raises(ValueError, match="job_arg is counted by the largest alone, not by failed"):
+    with pytest.raises(ValueError, match="job_arg is counted by the largest alone, from the first on, not by failed"):
         statuses.all().counts_by("job_arg", order="-failed")
     with pytest.raises(ValueError, match=r"order knows value, total, .* did you mean 'failed'"):
         statuses.all().report(counts_by={"job_name": ("-faild", 3)})

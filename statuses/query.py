@@ -2,6 +2,7 @@
 
 Nothing is read before an answer is asked for. numpy is loaded then, not here: workers that only write never need it."""
 
+import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -284,7 +285,7 @@ class Query:
         store, wanted = current(), most(limit)
         families = range(len(store.families))
         found = dictionaries.texts_of(store).catch_up((family, field) for field in fields for family in families)
-        return {field: _sorted((found[family, field] for family in families), prefix)[:wanted] for field in fields}
+        return {field: _sorted((found[family, field] for family in families), prefix, wanted) for field in fields}
 
     def newest_by(self, field: Field, found: Collection[FacetCount]) -> dict[str, Status]:
         """The last recorded job of each value that `counts_by` (or a report) found; left out where it has changed since.
@@ -415,6 +416,11 @@ class Query:
         return bulk.retry(bulk.of_places(self.places()), by=by, progress=progress)
 
 
-def _sorted(lists: Iterable[list[str]], prefix: str) -> list[str]:
-    """The different texts of some lists that begin with `prefix`; what a cleaner took out is empty."""
-    return sorted({text for known in lists for text in known if text and text.startswith(prefix)})
+def _sorted(lists: Iterable[list[str]], prefix: str, limit: int | None) -> list[str]:
+    """The first of the different texts of some lists that begin with `prefix`; what a cleaner took out is empty."""
+    found: set[str] = set().union(*lists)
+    found.discard("")
+    if prefix:
+        found = {text for text in found if text.startswith(prefix)}
+    # Of thousands of names every page offers a few.
+    return heapq.nsmallest(limit, found) if limit is not None and 8 * limit < len(found) else sorted(found)[:limit]

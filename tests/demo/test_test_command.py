@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from jobadmin.demo.environment import ROOT
-from jobadmin.demo.management.commands.test import PARALLEL, Command, arguments
+from jobadmin.demo.management.commands.test import PARALLEL, Command, arguments, processes
 
 
 @pytest.mark.parametrize("given", [[], ["--full"], ["--full", "-m", "full and not alone", "--durations=12"], ["--redis-server"]])
@@ -19,6 +19,11 @@ def test_the_whole_suite_runs_beside_itself(given):
 )
 def test_what_was_named_runs_one_by_one(given):
     assert arguments(given) == given
+
+
+@pytest.mark.parametrize(("processors", "expected"), [(1, 2), (2, 3), (3, 4), (4, 4), (64, 4)])
+def test_few_processors_have_one_more_file_to_turn_to_while_others_wait(processors, expected):
+    assert processes(processors) == expected
 
 
 def test_pytest_begins_with_no_settings_of_a_user_and_may_keep_what_it_compiles(monkeypatch):

@@ -9,9 +9,16 @@ from django.core.management.base import BaseCommand
 
 from jobadmin.demo.environment import ROOT
 
-#: Processes that run files of tests beside each other, each with servers of its own: a file is not divided, its tests share workers.
-#: They come in the order that `tests/conftest.py` gives them, not by number of tests: files of few and long ones would come last.
-PARALLEL = ("-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile", "--no-loadscope-reorder")
+
+def processes(processors: int) -> int:
+    """How many run files of tests beside each other: one more than there are processors, where those are few. Half of the time a file
+    waits for workers, servers and browsers of its own."""
+    return min(processors + 1, 4)
+
+
+#: Each has servers of its own: a file is not divided, its tests share workers. Files come in the order that `tests/conftest.py` gives
+#: them, not by number of tests: files of few and long ones would come last.
+PARALLEL = ("-n", str(processes(os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder")
 #: With these one looks at few tests, one after the other.
 _ONE_BY_ONE = ("-n", "--numprocesses", "-k", "-p", "-s", "-x", "--pdb", "--lf", "--collect-only", "--co", "--help", "-h", "--version")
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from jobadmin import fleet, spans
 from jobadmin.filters import DEFAULTS, BadFilter, JobFilter
 from jobadmin.formats import count
-from jobadmin.parameters import whole
+from jobadmin.parameters import TIMES, whole
 from jobadmin.plans import measure, plans
 from jobadmin.resolver import resolver
 from jobadmin.strip import strip
@@ -66,7 +66,9 @@ def _caption(jobs: JobFilter, total: int) -> str:
     number = ngettext("%(n)s job", "%(n)s jobs", total) % {"n": count(total)}
     if jobs.sort == DEFAULTS["sort"]:
         return _("%(jobs)s, newest first") % {"jobs": number}
-    return _("%(jobs)s, sorted by %(column)s") % {"jobs": number, "column": choosable()[jobs.sort.removeprefix("-")]}
+    by = jobs.sort.removeprefix("-")
+    # There is a moment that no column shows: the end, whatever it was.
+    return _("%(jobs)s, sorted by %(column)s") % {"jobs": number, "column": choosable().get(by) or TIMES[by]}
 
 
 def allowed(request: HttpRequest) -> list[Verb]:

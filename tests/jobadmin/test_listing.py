@@ -8,6 +8,7 @@ from django.urls import reverse
 
 import statuses
 from jobadmin.filters import JobFilter
+from jobadmin.parameters import SORTS
 from jobadmin.tables import JobData, JobTable
 from statuses.testing import make_status
 
@@ -138,6 +139,15 @@ def test_it_sorts_by_every_time_and_duration_both_ways(browse, sort: str) -> Non
     values = [getattr(job, sort) for job in down.context["table"].data]
     assert values == sorted(values, reverse=True)
     assert 'aria-sort="ascending"' in up.content.decode() and 'aria-sort="descending"' in down.content.decode()
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_it_is_listed_in_every_order_that_an_address_may_name(browse, sort: str) -> None:
+    load(5)
+
+    for sign in ("", "-"):
+        answer = browse(name=f"a{sign}").get(url(f"span=all&sort={sign}{sort}"))
+        assert [job.id for job in answer.context["table"].data] == statuses.all().order_by(f"{sign}{sort}").ids()
 
 
 def test_a_heading_turns_the_order_round(browse) -> None:

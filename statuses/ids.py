@@ -40,10 +40,10 @@ def new_random() -> int:
 
 def encode(recorded_us: int, place: Place) -> str:
     """The generated id of a job recorded at `recorded_us` microseconds."""
-    low = ((place.segment << 16 | place.row) << 6 | place.family) << 32 | place.random
-    value = (recorded_us // 1000) << 80 | 8 << 76 | (low >> 62) << 64 | 2 << 62 | low & ((1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    ms, where = recorded_us // 1000, (place.segment << 16 | place.row) << 6 | place.family
+    # By parts that are numbers of one machine word each, as `decode` reads it.
+    variant = 0x8000 | where >> 16 & 0x3FFF
+    return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-8{where >> 30:03x}-{variant:04x}-{where & 0xFFFF:04x}{place.random:08x}"
 
 
 def decode(id: str) -> Place | None:

@@ -121,7 +121,7 @@ def root_of(run: tracing.Run | None, group_id: str | None) -> str | None:
 def group_of(message: Message) -> str | None:
     """The group it is sent in; of the first task of a chain, which does not say it itself, that of the whole chain."""
     chain = message.request.get("chain")
-    of_chain = last_options(chain[0]).get("group_id") if isinstance(chain, list | tuple) and chain else None
+    of_chain = last_options(chain[0]).get("group_id") if chain and isinstance(chain, list | tuple) else None
     return message.request.get("group") or of_chain
 
 
@@ -129,6 +129,8 @@ def publish(adapter: Adapter, message: Message, headers: dict[str, Any], seriali
     """The planned status and root of a body that is sent now, with what is known of it by now. None where none was planned,
     it is gone, or it was sent before: headers get copied. Four round trips."""
     said = headers.pop(PLANNED, None)
+    if said is None:  # nearly every message
+        return None
     id = said.get("id") if isinstance(said, Mapping) else None
     if not isinstance(id, str):
         return None

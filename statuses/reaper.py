@@ -1,7 +1,7 @@
 """Gives up jobs that nobody runs any more: those whose worker fell silent, and those their engine has forgotten.
 
 Before a started job is given up its engine is asked how it ended: a worker may have died between the two tellings. What the engine
-knows is told then, in place of a lost worker.
+knows is told then, in place of a lost worker. Some of the jobs that wait for long are asked about, too.
 
 A worker that was killed says nothing, so its jobs stay started. A job is given up only when all of this holds: it gave
 heartbeats and has given none for its grace, at two looks so far apart that a living one would have given another in
@@ -10,6 +10,7 @@ runs it, and it is still so in the very step that marks it failed.
 """
 
 import logging
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -36,6 +37,9 @@ T = TypeVar("T")
 CONFIRM_SECONDS = EVERY_SECONDS + 2 * LONGEST_LOOK_SECONDS
 #: A queued job is asked about when it has waited this long: its message may be on its way until then.
 FORGOTTEN_AFTER = timedelta(minutes=5)
+#: Jobs of one engine that wait for long without being forgotten, and that it is asked about in one look all the same: any of them, each as
+#: often. Who told nobody that a job began may have told nobody of its end either, and an engine that holds others cannot say which it lost.
+ASKED_WAITING = 100
 #: Seconds in one look in which engines are asked how jobs ended; what is left over comes with the next.
 ASKING_SECONDS = 30.0
 #: Silence after which a job is given up although its engine could not be asked how it ended: what keeps its results may be out of reach
@@ -303,7 +307,7 @@ def _times_lost(status: Status) -> int:
 
 def _forget(engine: Engine, asked: _Asked, dry_run: bool) -> Reaped:
     """Mark unknown what waits for an engine that no longer has it, where the engine can say so; or as it says that it ended, where
-    nobody lived to tell that it started."""
+    nobody lived to tell that it started; so some of those, too, that it may have."""
     before = collection.server_time() - FORGOTTEN_AFTER
     waiting = collection.where(engine=engine.name, state=State.queued, queued_at=(None, before))
     found = list(waiting.order_by("queued_at").limit(MOST))
@@ -322,6 +326,13 @@ def _forget(engine: Engine, asked: _Asked, dry_run: bool) -> Reaped:
             ended += dry_run or _tell(status, outcome)
         else:
             unknown += dry_run or _mark_unknown(status)
+    if engine.can_tell_outcome:
+        known = {status.id for status in gone}
+        others = [status for status in found if status.id not in known]
+        for status in random.sample(others, min(len(others), ASKED_WAITING)):
+            outcome = asked.outcome(status)
+            if outcome is not None and outcome is not UNSURE:
+                ended += dry_run or _tell(status, outcome)
     return Reaped(unknown=unknown, ended=ended, spared=spared)
 
 

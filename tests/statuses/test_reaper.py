@@ -478,6 +478,46 @@ def test_of_a_job_that_its_engine_no_longer_has_it_tells_how_it_ended_though_nob
     assert engine.vain == [broken.id]
 
 
+def test_a_job_that_waits_for_long_is_asked_about_although_its_engine_may_still_have_it(time, reaper, engine):
+    """While its workers hold messages an engine forgets nothing: it cannot say whose they are."""
+    ran, broke, waits = (make_status("queued", engine="lines") for _ in range(3))
+    engine.ends = {ran.id: SUCCEEDED, broke.id: Outcome(state=State.failed, error="it broke")}
+    young = reaper.look(), list(engine.asked)
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+
+    tried, found = reaper.look(dry_run=True), reaper.look()
+
+    assert young == (Reaped(), [])
+    assert tried == found == Reaped(ended=2)
+    assert [each.reload().state for each in (ran, broke, waits)] == ["succeeded", "failed", "queued"]
+    assert engine.vain == [broke.id]
+
+
+def test_of_many_that_wait_for_long_each_is_asked_about_in_some_look(time, reaper, engine, monkeypatch):
+    monkeypatch.setattr("statuses.reaper.ASKED_WAITING", 3)
+    jobs = [make_status("queued", engine="lines") for _ in range(10)]
+    engine.ends = {jobs[7].id: SUCCEEDED}
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+
+    looks = 0
+    while jobs[7].reload().state == "queued":
+        reaper.look()
+        looks += 1
+        assert len(engine.asked) == 3 * looks
+        assert looks < 200
+
+    assert {each.reload().state for each in jobs if each is not jobs[7]} == {"queued"}
+
+
+def test_what_waits_for_an_engine_that_cannot_be_asked_is_left_alone(time, reaper, engine):
+    jobs = [make_status("queued", engine="lines") for _ in range(3)]
+    engine.is_away = True
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+
+    assert reaper.look() == Reaped()
+    assert (len(engine.asked), [job.reload().state for job in jobs]) == (1, ["queued"] * 3)
+
+
 def test_a_job_whose_engine_no_longer_has_it_and_cannot_say_how_it_ended_waits_for_a_day(time, reaper, engine):
     job = make_status("queued", engine="lines")
     engine.lost, engine.is_away = {job.id}, True

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from billiard.exceptions import TimeLimitExceeded
 from celery import Celery, chain, group
 
 import statuses
-from statuses import State, store
+from statuses import State, reaper, store
 from statuses.engines import celery as tracking
 from statuses.engines import registry
 from statuses.engines.celery import worker as in_worker
@@ -379,3 +380,23 @@ def test_an_end_that_a_worker_tells_is_none_of_the_job_that_another_one_runs_by_
 
     assert told_by("first@tests") is State.started
     assert told_by("second@tests") is {"failure": State.failed, "revoked": State.killed}[tell]
+
+
+def test_a_job_whose_start_and_end_nobody_told_ends_by_its_result_while_workers_hold_other_messages(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reaper, "FORGOTTEN_AFTER", timedelta(0))
+    monkeypatch.setattr(reaper, "ASKED_WAITING", 10_000)  # others may wait here, too
+    ran = statuses.create(job_name="add", engine="celery", queue="celery", state="queued", provider_job_id=uuid4().hex)
+    waits = statuses.create(job_name="add", engine="celery", queue="celery", state="queued", provider_job_id=uuid4().hex)
+    told = world.ended(world.send(world.tasks.add.s(1, 2), task_id=ran.provider_job_id))
+    world.send(world.tasks.gated.s("held beside"))
+    world.began("held beside")
+    try:
+        reaper.Reaper().look()
+    finally:
+        world.open("held beside")
+
+    assert (ran.reload().state, ran.data, ran.started_at) == (State.succeeded, {"result": 3}, None)
+    assert told.succeeded_at - timedelta(seconds=1) < ran.succeeded_at < told.succeeded_at + timedelta(seconds=1)
+    assert waits.reload().state is State.queued

@@ -25,7 +25,7 @@ def resource(value: object, argument: str) -> str:
 
 def normalise(job_args: object) -> dict[str, Any]:
     """Argument name -> resource or list of resources. TypeError/ValueError naming the argument."""
-    if job_args is None or job_args == {}:
+    if job_args is None:
         return {}
     if not isinstance(job_args, Mapping):
         raise TypeError(f"job_args must map argument names to resources, not be a {type(job_args).__name__}")

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 import statuses
@@ -57,6 +58,7 @@ def test_create_keeps_everything_it_was_given():
         ({"queue": "x" * 1001}, "queue"),
         ({"user": "\ud800"}, "user"),
         ({"job_args": ["Book:53"]}, "job_args"),
+        ({"job_args": np.array(["Book:53", "Book:54"])}, "job_args"),
         ({"job_args": {"book": 53}}, r"job_args\['book'\]"),
         ({"job_args": {7: "Book:53"}}, "job_args"),
         ({"data": {1, 2}}, "data"),

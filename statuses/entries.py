@@ -52,11 +52,6 @@ def each_once(hits: Hits, kind: str, buckets: Sequence[int], wanted: Array | Non
     return hashes, (entries & np.uint64(0xFFFF)).view(np.int64)
 
 
-def starts_of(ascending: Array) -> Array:
-    """Where each different value begins."""
-    return np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]])) if len(ascending) else np.zeros(0, np.intp)
-
-
 def _matching(hits: Hits, kind: str, buckets: Sequence[int], wanted: Array | None = None) -> tuple[Array, Array]:
     """The matching entries of some buckets, one after the other, as a copy; and how many each has."""
     lists = [hits.view.posting(kind, bucket) for bucket in buckets]

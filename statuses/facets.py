@@ -16,7 +16,7 @@ from .answers import FacetCount
 from .clock import from_us
 from .evaluation import Answer, Evaluation, Found, Hits, Look, Moved
 from .pages import columns_of, values_of
-from .segments import Array, pick
+from .segments import Array, pick, starts_of
 from .stats import states_of
 from .values import Codes, Values
 
@@ -99,7 +99,7 @@ def count_values(values: Array, least: int = 0) -> tuple[Array, Array] | None:
         numbers = counted[found]
     else:
         ordered = np.sort(pick(values, values >= least))
-        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ordered) else np.zeros(0, np.intp)
+        starts = starts_of(ordered)
         found, numbers = ordered[starts], np.diff(np.append(starts, len(ordered)))
     return (found, numbers.astype(np.uint32)) if len(found) else None
 
@@ -166,7 +166,7 @@ def ends_by(codes: Array, moments: Array) -> tuple[Array, Array, Array] | None:
         return _ends_in_order(codes, moments)
     order = np.lexsort((moments, codes))
     codes, moments = codes[order], moments[order]
-    starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+    starts = starts_of(codes)
     ends = np.append(starts[1:], len(codes)) - 1
     return codes[starts], moments[starts], moments[ends]
 

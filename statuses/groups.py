@@ -9,7 +9,7 @@ import numpy as np
 from .answers import Durations
 from .evaluation import Answer, Evaluation, Found, Hits, Look
 from .masks import I64_MAX
-from .segments import Array, pick
+from .segments import Array, pick, starts_of
 from .stats import EXACT_SUM, PERCENTILES, Totals, cells_of, durations_of, nth
 from .values import Codes, Values, ranked
 
@@ -110,7 +110,7 @@ def _count_group_cells(field: str, column: str, chosen: Mapping[int, _Groups], h
     keys, counts = cells_by_place(index, cells_of(values))
     order = np.argsort(index, kind="stable")
     index, values = index.take(order), values.take(order)
-    starts = np.flatnonzero(np.concatenate([[True], index[1:] != index[:-1]]))
+    starts = starts_of(index)
     if int(values.max()) < EXACT_SUM:
         totals = np.add.reduceat(values, starts).tolist()
     else:
@@ -167,7 +167,7 @@ def merged_cells(keys: Array, counts: Array) -> tuple[Array, Array]:
     """The pairs of several segments, as `cells_by_place` has them, put together."""
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    starts = starts_of(keys)
     return keys[starts], np.add.reduceat(counts[order].astype(np.int64), starts)
 
 

@@ -16,10 +16,10 @@ from . import resourcetexts
 from .answers import FacetCount
 from .clock import from_us
 from .columns import TAG_BUCKETS
-from .entries import CELLS, count_cells, each_once, padded, starts_of
+from .entries import CELLS, count_cells, each_once, padded
 from .evaluation import Answer, Evaluation, Found, Hits, Look
 from .facets import Facets, ends_by
-from .segments import Array, Posting
+from .segments import Array, Posting, starts_of
 from .states import State
 from .stats import states_of
 

@@ -45,6 +45,11 @@ def pick(cells: Array, mask: Array) -> Array:
     return cells.take(np.flatnonzero(mask))
 
 
+def starts_of(ordered: Array) -> Array:
+    """Where each different value begins, of cells whose equals stand together."""
+    return np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ordered) else np.zeros(0, np.intp)
+
+
 def bulk_rows(rows: Array, randoms: Array) -> bytes:
     """Rows of a segment with their rn, ascending, as a bulk call takes them (`scripts.BULK_ROW`)."""
     order = np.argsort(rows, kind="stable")

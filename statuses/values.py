@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from .evaluation import Evaluation, Moved
-from .segments import Array
+from .segments import Array, starts_of
 
 #: (family, code) pairs that stand for one text.
 Codes = tuple[tuple[int, int], ...]
@@ -101,7 +101,7 @@ def ranked(
     held = keys[among]
     order = np.argsort(-held, kind="stable")
     among, held = among[order], held[order]
-    starts = [*np.flatnonzero(np.concatenate([[True], held[1:] != held[:-1]])).tolist(), len(among)] if len(among) else [0]
+    starts = [*starts_of(held).tolist(), len(among)]
     found: list[tuple[str, int]] = []
     for first, last in pairwise(starts):
         equals = [(text(number), number) for number in among[first:last].tolist()]

@@ -319,20 +319,16 @@ def _forget(engine: Engine, asked: _Asked, dry_run: bool) -> Reaped:
         logger.exception("engine %s could not say which jobs it has forgotten", engine.name)
         return Reaped()
     unknown = ended = spared = 0
-    for status in gone:
-        if (outcome := asked.outcome(status)) is UNSURE:
-            spared += 1
-        elif outcome is not None:
+    lost = {status.id for status in gone}
+    others = [status for status in found if status.id not in lost]
+    for status in (*gone, *random.sample(others, min(len(others), ASKED_WAITING))):
+        outcome = asked.outcome(status)
+        if outcome is not None and outcome is not UNSURE:
             ended += dry_run or _tell(status, outcome)
-        else:
+        elif status.id in lost and outcome is UNSURE:
+            spared += 1
+        elif status.id in lost:
             unknown += dry_run or _mark_unknown(status)
-    if engine.can_tell_outcome:
-        known = {status.id for status in gone}
-        others = [status for status in found if status.id not in known]
-        for status in random.sample(others, min(len(others), ASKED_WAITING)):
-            outcome = asked.outcome(status)
-            if outcome is not None and outcome is not UNSURE:
-                ended += dry_run or _tell(status, outcome)
     return Reaped(unknown=unknown, ended=ended, spared=spared)
 
 

@@ -49,12 +49,6 @@ def _texts_of(store: Store) -> _Texts:
         return _of_store.setdefault(store, _Texts())
 
 
-def forget() -> None:
-    """Forget every text."""
-    with _lock:
-        _of_store.clear()
-
-
 def read(evaluation: Evaluation, hashes: Sequence[int], places: Callable[[Sequence[int]], Sequence[Place]]) -> list[str]:
     """The texts of some resources. `places`: a job that has each of those named by their index. Raises: Moved where one no longer has
     it; where that happens again and again (its hash is damaged), the resource goes by its hash.

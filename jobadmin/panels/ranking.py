@@ -97,7 +97,7 @@ def needed(rank: str, number: int = TOP_NAMES, *, skipped: int = 0, to_scale: bo
     """What a reading must have for a number of names in this order, after some others; `to_scale`: with bars against all names, not
     those alone."""
     order = f"{'-' if rank.startswith('-') else ''}{RANKS[rank.removeprefix('-')]}"
-    timed = rank == "-total" and skipped + number <= FEW
+    timed = rank == "-total" and not skipped and number <= FEW
     return {"names": number, "order": order, "skipped": skipped, "timed": timed, "to_scale": to_scale}
 
 

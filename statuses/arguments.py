@@ -57,7 +57,7 @@ def steps(name: str, number: object) -> int:
 def one_of(asked: str, name: Any, known: Iterable[str]) -> Any:
     """One of the words that are known. ValueError naming what was asked, with the nearest."""
     words = [*known]
-    if name not in words:
+    if not isinstance(name, str) or name not in words:
         raise ValueError(f"{asked} knows {', '.join(words)}, not {shown(name)}{nearest(name, words)}")
     return name
 

@@ -68,7 +68,7 @@ class Query:
         """Sorted by a timestamp, `run_time` or `wait_time`; "-" before it: descending. Jobs without the value come
         last; equals as they were created, later first where it descends. Raises: ValueError."""
         name = order.removeprefix("-") if isinstance(order, str) else order
-        if name not in SORTABLE:
+        if not isinstance(name, str) or name not in SORTABLE:
             raise ValueError(f"order_by knows {', '.join(SORTABLE)}, not {shown(order)}{nearest(name, SORTABLE)}")
         if self.cursor is not None:
             raise ValueError("order_by comes before after() and before(): a cursor is of one order")

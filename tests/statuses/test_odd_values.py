@@ -40,6 +40,7 @@ ODD = {
     "max": datetime.max.replace(tzinfo=UTC), "date": date(2026, 1, 1), "-1day": timedelta(-1), "0days": timedelta(0), "ages": timedelta.max,
     "decimal": Decimal("0.5"), "unspeakable": Unspeakable(), "subclass": Text("abc"), "[]": [], "{}": {}, "tuple": (1, 2),
     "newline": "a\nb", "attempt": "x:12", "slashes": "a/b/../c", "range": range(3), "generator": (x for x in "ab"), "type": int,
+    "array": np.array([1, 2]),
 }  # fmt: skip
 
 TEXT = "None nul subclass newline attempt slashes"
@@ -147,7 +148,7 @@ CALLS = {
     "timeout_seconds": ("timeout_seconds", "7 half", lambda v: statuses.config.make(timeout_seconds=v)),
     "sampled": ("sampled", "dict {}", lambda v: statuses.config.make(sampled=v)),
     "sampled share": ("sampled", "half", lambda v: statuses.config.make(sampled={"a": v})),
-    "untracked": ("untracked", "[] {}|list tuple texts surrogates nones dict set bytes range deep cycle|dict of 1", lambda v: statuses.config.make(untracked=v)),
+    "untracked": ("untracked", "[] {}|list tuple texts surrogates nones dict set bytes range array deep cycle|dict of 1", lambda v: statuses.config.make(untracked=v)),
     "cache_entries": ("cache_entries", "7 bigint", lambda v: statuses.config.make(cache_entries=v)),
 }  # fmt: skip
 for name in clauses.NAMES:

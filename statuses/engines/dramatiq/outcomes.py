@@ -6,6 +6,7 @@ from typing import Any
 
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message
+from dramatiq.middleware import SkipMessage
 from dramatiq.results import ResultFailure, ResultMissing, Results
 
 from statuses import KillRequested, State, Status
@@ -37,6 +38,8 @@ def outcome(backend: Any, message: Message[Any], tracker: Tracker) -> Outcome | 
     except ResultFailure as error:
         if error.orig_exc_type == KillRequested.__name__:
             return Outcome(state=State.killed)
+        if error.orig_exc_type == SkipMessage.__name__:  # as the age limit does
+            return Outcome(state=State.killed, error=error.orig_exc_msg or "it was skipped")
         if not error.orig_exc_type:
             return Outcome(state=State.failed, error=str(error))
         return Outcome(state=State.failed, error={"class": error.orig_exc_type, "message": error.orig_exc_msg})

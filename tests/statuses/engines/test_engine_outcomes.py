@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import celery
 import pytest
 from dramatiq.brokers.stub import StubBroker
+from dramatiq.middleware import SkipMessage
 from dramatiq.results import Results
 from dramatiq.results.backends import StubBackend
 from huey import MemoryHuey
@@ -255,6 +256,11 @@ class TestDramatiq:
         error = {"class": "ValueError", "message": "no"}
         assert self.ask(broker, "store_exception", ValueError("no")) == Outcome(state=State.failed, error=error)
         assert self.ask(broker, "store_exception", KillRequested("one")) == Outcome(state=State.killed)
+
+    def test_a_message_that_a_middleware_refused_was_killed_and_says_why(self, broker: StubBroker) -> None:
+        why = "Message age limit exceeded"
+
+        assert self.ask(broker, "store_exception", SkipMessage(why)) == Outcome(state=State.killed, error=why)
 
     def test_an_actor_that_returns_nothing_has_succeeded(self, broker: StubBroker) -> None:
         assert self.ask(broker, "store_result", None) == Outcome(state=State.succeeded)

@@ -25,6 +25,7 @@ from .engines.base import Engine, Outcome
 from .engines.guard import LONGEST_LOOK_SECONDS
 from .engines.heartbeats import EVERY_SECONDS
 from .errors import EngineCannot, StatusesError, StatusNotFound, StoreUnavailable
+from .query import Query
 from .states import State
 from .status import Status
 from .store import current
@@ -38,7 +39,8 @@ CONFIRM_SECONDS = EVERY_SECONDS + 2 * LONGEST_LOOK_SECONDS
 #: A queued job is asked about when it has waited this long: its message may be on its way until then.
 FORGOTTEN_AFTER = timedelta(minutes=5)
 #: Jobs of one engine that wait for long without being forgotten, and that it is asked about in one look all the same: any of them, each as
-#: often. Who told nobody that a job began may have told nobody of its end either, and an engine that holds others cannot say which it lost.
+#: often. Who told nobody that a job began may have told nobody of its end either, and an engine that holds others cannot say which it lost;
+#: some never can.
 ASKED_WAITING = 100
 #: Seconds in one look in which engines are asked how jobs ended; what is left over comes with the next.
 ASKING_SECONDS = 30.0
@@ -94,7 +96,8 @@ class Reaper:
         """Give up what is lost and was so at an earlier look; the first look alone changes no started job.
         Raises: StoreUnavailable; what was seen before is forgotten then, for the jobs may not have been heard either.
         Source: one query over heartbeats, the workers of each engine, of each job that is given up the engine's own word (`Engine.outcome`)
-        and a script; unless it is a dry run one more, that says so (`upkeep`)."""
+        and a script; of each engine that can say it one or two queries over what waits, and its word of a hundred jobs at most that it
+        may still have; unless it is a dry run one more, that says so (`upkeep`)."""
         try:
             with upkeep.doing(upkeep.REAP, dry_run=dry_run) as did:
                 found = self._look(dry_run)
@@ -123,14 +126,14 @@ class Reaper:
             elif dry_run or _give_up(status):
                 failed += 1
                 retried += not dry_run and _retry(status)
-        forgotten = [_forget(engine, asked, dry_run) for engine in registry.all() if engine.can_tell_forgotten]
+        queued = [_look_at_waiting(engine, asked, dry_run) for engine in registry.all()]
         return Reaped(
             failed=failed,
-            ended=ended + sum(found.ended for found in forgotten),
+            ended=ended + sum(found.ended for found in queued),
             retried=retried,
-            unknown=sum(found.unknown for found in forgotten),
+            unknown=sum(found.unknown for found in queued),
             silent=waiting,
-            spared=spared + sum(found.spared for found in forgotten),
+            spared=spared + sum(found.spared for found in queued),
         )
 
 
@@ -305,14 +308,15 @@ def _times_lost(status: Status) -> int:
     return 1 + sum(attempt.error_group == WORKER_LOST for attempt in status.prior_attempts)
 
 
-def _forget(engine: Engine, asked: _Asked, dry_run: bool) -> Reaped:
+def _look_at_waiting(engine: Engine, asked: _Asked, dry_run: bool) -> Reaped:
     """Mark unknown what waits for an engine that no longer has it, where the engine can say so; or as it says that it ended, where
-    nobody lived to tell that it started; so some of those, too, that it may have."""
+    nobody lived to tell that it started; so some of those, too, that it may have, also of an engine that cannot say what it has."""
+    if not engine.can_tell_forgotten and not engine.can_tell_outcome:
+        return Reaped()
     before = collection.server_time() - FORGOTTEN_AFTER
-    waiting = collection.where(engine=engine.name, state=State.queued, queued_at=(None, before))
-    found = list(waiting.order_by("queued_at").limit(MOST))
+    waiting = collection.where(engine=engine.name, state=State.queued, queued_at=(None, before)).order_by("queued_at")
     try:
-        gone = engine.forgotten(found) if found else []
+        gone, others = _forgotten(engine, waiting) if engine.can_tell_forgotten else ([], _some(waiting))
     except StatusesError:
         raise
     except Exception:
@@ -320,8 +324,7 @@ def _forget(engine: Engine, asked: _Asked, dry_run: bool) -> Reaped:
         return Reaped()
     unknown = ended = spared = 0
     lost = {status.id for status in gone}
-    others = [status for status in found if status.id not in lost]
-    for status in (*gone, *random.sample(others, min(len(others), ASKED_WAITING))):
+    for status in (*gone, *others):
         outcome = asked.outcome(status)
         if outcome is not None and outcome is not UNSURE:
             ended += dry_run or _tell(status, outcome)
@@ -330,6 +333,23 @@ def _forget(engine: Engine, asked: _Asked, dry_run: bool) -> Reaped:
         elif status.id in lost:
             unknown += dry_run or _mark_unknown(status)
     return Reaped(unknown=unknown, ended=ended, spared=spared)
+
+
+def _forgotten(engine: Engine, waiting: Query) -> tuple[list[Status], list[Status]]:
+    """Those that the engine no longer has, and some of the others."""
+    found = list(waiting.limit(MOST))
+    gone = engine.forgotten(found) if found else []
+    lost = {status.id for status in gone}
+    others = [status for status in found if status.id not in lost]
+    return gone, random.sample(others, min(len(others), ASKED_WAITING))
+
+
+def _some(waiting: Query) -> list[Status]:
+    """Some of them: those that stand together from any place on, and at the beginning again behind the last. No others are loaded."""
+    total = waiting.count()
+    first = random.randrange(total) if total > ASKED_WAITING else 0
+    found = list(waiting.offset(first).limit(ASKED_WAITING))
+    return [*found, *waiting.limit(min(ASKED_WAITING - len(found), first))]
 
 
 def _mark_unknown(status: Status) -> bool:

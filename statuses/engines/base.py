@@ -232,9 +232,9 @@ class Engine:
         raise EngineCannot("*", self.name, "say what was forgotten of", "it does not tell")
 
     def outcome(self, status: Status) -> Outcome | None:
-        """How the present attempt of a started job ended, which its worker did not live to tell. None: the engine knows of no end of
-        this very attempt: it keeps no result of such jobs, or not any more, will run it again, or what it keeps may be of an attempt
-        before. It takes nothing away from who waits for the result.
+        """How the present attempt of a job ended that started, or waits as far as anybody told, and whose worker did not live to tell.
+        None: the engine knows of no end of this very attempt: it has not run yet, it keeps no result of such jobs, or not any more, will
+        run it again, or what it keeps may be of an attempt before. It takes nothing away from who waits for the result.
         Raises: EngineCannot where `can_tell_outcome` is False; whatever the engine raises where what keeps its results is away, and
         TimeoutError where that does not answer: then nobody knows.  Waits at most 5 seconds; one or two round trips of the engine's."""
         raise EngineCannot(status.id, self.name, "tell the end of", self.why_not("tell_outcome"))

@@ -69,8 +69,9 @@ def outcome(engine: str, id: str) -> Outcome | None:
     return found.outcome(statuses.at(id))
 
 
-def reap(stale_seconds: float, retries: int = 0) -> Reaped:
-    """A look of the reaper, which runs where the dashboard does; the grace is twice as long. `retries`: how often a job is sent again."""
+def reap(stale_seconds: float, retries: int = 0, waiting: bool = False) -> Reaped:
+    """A look of the reaper, which runs where the dashboard does; the grace is twice as long. `retries`: how often a job is sent again.
+    `waiting`: also at every job that waits, for however short."""
     stale_after, present = timedelta(seconds=stale_seconds), store.current().config
     wanted = dataclasses.replace(present, stale_after=stale_after, reap_retries={"*": retries} if retries else {})
     if (present.stale_after, dict(present.reap_retries)) != (wanted.stale_after, dict(wanted.reap_retries)):
@@ -78,6 +79,9 @@ def reap(stale_seconds: float, retries: int = 0) -> Reaped:
     with mock.patch.object(presence, "ALIVE_FOR", 2 * stale_after), contextlib.ExitStack() as patched:
         if "statuses.engines.rq.engine" in sys.modules:
             patched.enter_context(mock.patch("statuses.engines.rq.engine.SILENT_SECONDS", 2 * stale_seconds))
+        if waiting:
+            patched.enter_context(mock.patch("statuses.reaper.FORGOTTEN_AFTER", timedelta(0)))
+            patched.enter_context(mock.patch("statuses.reaper.ASKED_WAITING", 10_000))
         return _reaper.look()
 
 

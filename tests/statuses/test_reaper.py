@@ -1,5 +1,6 @@
 """The reaper: what nobody runs is given up, what still runs never."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -478,8 +479,10 @@ def test_of_a_job_that_its_engine_no_longer_has_it_tells_how_it_ended_though_nob
     assert engine.vain == [broken.id]
 
 
-def test_a_job_that_waits_for_long_is_asked_about_although_its_engine_may_still_have_it(time, reaper, engine):
-    """While its workers hold messages an engine forgets nothing: it cannot say whose they are."""
+@pytest.mark.parametrize("can_tell_forgotten", [True, False])
+def test_a_job_that_waits_for_long_is_asked_about_although_its_engine_may_still_have_it(time, reaper, engine, can_tell_forgotten):
+    """While its workers hold messages an engine forgets nothing: it cannot say whose they are. Some can never say what they have."""
+    engine.can_tell_forgotten = can_tell_forgotten
     ran, broke, waits = (make_status("queued", engine="lines") for _ in range(3))
     engine.ends = {ran.id: SUCCEEDED, broke.id: Outcome(state=State.failed, error="it broke")}
     young = reaper.look(), list(engine.asked)
@@ -493,7 +496,9 @@ def test_a_job_that_waits_for_long_is_asked_about_although_its_engine_may_still_
     assert engine.vain == [broke.id]
 
 
-def test_of_many_that_wait_for_long_each_is_asked_about_in_some_look(time, reaper, engine, monkeypatch):
+@pytest.mark.parametrize("can_tell_forgotten", [True, False])
+def test_of_many_that_wait_for_long_each_is_asked_about_in_some_look(time, reaper, engine, monkeypatch, can_tell_forgotten):
+    engine.can_tell_forgotten = can_tell_forgotten
     monkeypatch.setattr("statuses.reaper.ASKED_WAITING", 3)
     jobs = [make_status("queued", engine="lines") for _ in range(10)]
     engine.ends = {jobs[7].id: SUCCEEDED}
@@ -503,13 +508,69 @@ def test_of_many_that_wait_for_long_each_is_asked_about_in_some_look(time, reape
     while jobs[7].reload().state == "queued":
         reaper.look()
         looks += 1
-        assert len(engine.asked) == 3 * looks
+        assert (len(engine.asked), len({*engine.asked[-3:]})) == (3 * looks, 3)
         assert looks < 200
 
     assert {each.reload().state for each in jobs if each is not jobs[7]} == {"queued"}
 
 
-def test_what_waits_for_an_engine_that_cannot_be_asked_is_left_alone(time, reaper, engine):
+def test_of_those_that_wait_for_an_engine_that_cannot_say_what_it_has_each_is_asked_about_as_often(time, reaper, engine, monkeypatch):
+    monkeypatch.setattr("statuses.reaper.ASKED_WAITING", 3)
+    engine.can_tell_forgotten = False
+    jobs = [make_status("queued", engine="lines") for _ in range(5)]
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    places = iter(range(5))
+    monkeypatch.setattr("random.randrange", lambda total: next(places))
+
+    for _ in jobs:
+        reaper.look()
+
+    assert Counter(engine.asked) == {job.id: 3 for job in jobs}
+
+
+def test_what_waits_for_an_engine_that_can_say_nothing_of_it_is_left_alone(time, reaper, engine):
+    engine.can_tell_forgotten = engine.can_tell_outcome = False
+    job = make_status("queued", engine="lines")
+    engine.lost, engine.ends = {job.id}, {job.id: SUCCEEDED}
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+
+    assert reaper.look() == Reaped()
+    assert (engine.asked, job.reload().state) == ([], "queued")
+
+
+def test_what_an_engine_that_cannot_say_what_it_has_says_no_end_of_waits_on(time, reaper, engine):
+    engine.can_tell_forgotten = False
+    job = make_status("queued", engine="lines")
+    engine.lost = {job.id}
+    time.pass_(timedelta(days=30).total_seconds())
+
+    looks = [reaper.look()]
+    engine.is_away = True
+    looks.append(reaper.look())
+
+    assert looks == [Reaped(), Reaped()]
+    assert (engine.asked, job.reload().state) == ([job.id] * 2, "queued")
+
+
+def test_an_end_is_not_told_of_a_waiting_job_that_began_meanwhile(time, reaper, engine, monkeypatch):
+    engine.can_tell_forgotten = False
+    began, again = (make_status("queued", engine="lines") for _ in range(2))
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+
+    def outcome(status: Status) -> Outcome | None:
+        statuses.at(began.id).started("w1", attempt=0, sources={State.queued}, alive=True)
+        statuses.at(again.id).started("w1", attempt=0, sources={State.queued}, alive=True).requeued(attempt=0)
+        return SUCCEEDED
+
+    monkeypatch.setattr(engine, "outcome", outcome)
+
+    assert reaper.look() == Reaped()
+    assert [(job.reload().state, job.attempt) for job in (began, again)] == [("started", 0), ("queued", 1)]
+
+
+@pytest.mark.parametrize("can_tell_forgotten", [True, False])
+def test_what_waits_for_an_engine_that_cannot_be_asked_is_left_alone(time, reaper, engine, can_tell_forgotten):
+    engine.can_tell_forgotten = can_tell_forgotten
     jobs = [make_status("queued", engine="lines") for _ in range(3)]
     engine.is_away = True
     time.pass_(FORGOTTEN_AFTER.total_seconds())

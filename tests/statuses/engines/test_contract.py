@@ -425,6 +425,28 @@ def test_a_job_whose_end_its_engine_knows_and_its_worker_did_not_live_to_tell_en
         assert f"ValueError: failed at {gate}" in job.error_summary
 
 
+def test_a_job_that_ran_while_nobody_could_tell_that_it_began_ends_as_its_engine_says_and_what_waits_stays(project):
+    queue = f"unsaid-{project.name}"
+    waits = project.send("add", 1, 1, to=queue + "-nobody")
+    ran, broke = project.send("add", 20, 22, to=queue), project.send("fail", "no such shelf", to=queue)
+
+    project.store.stop()
+    try:
+        worker = project.start_worker("unsaid", queue)
+        until(lambda: all(project.ask("is_over", job.provider_job_id) for job in (ran, broke)), "its engine has both ends")
+        worker.kill()
+    finally:
+        project.store.start()
+    untold = [job.reload().state for job in (ran, broke)]
+    project.ask("reap", 1.0, waiting=True)
+
+    assert untold == [State.queued] * 2
+    assert [(job.reload().state, job.attempt, job.started_at) for job in (ran, broke)] == [("succeeded", 0, None), ("failed", 0, None)]
+    assert (ran.data, ran.errors) == ({"result": 42}, [])
+    assert "ValueError: no such shelf" in broke.error_summary
+    assert waits.reload().state is State.queued
+
+
 @pytest.mark.usefixtures("shared")
 def test_an_end_that_is_older_than_the_attempt_is_not_believed(project):
     job = project.ended(project.send("add", 1, 1))

@@ -74,7 +74,7 @@ class Adapter:
         self.present = Present(huey, tracker.guard, tracker.name, self._running)
 
     def connect(self) -> None:
-        """Receive what Huey tells. Our hook is the last before the execution: what another one cancels never started."""
+        """Receive what Huey tells."""
         self.huey._signal.connect(self.on_signal)
         self.huey.pre_execute(_HOOK)(self.before_execution)
         self.huey.post_execute(_HOOK)(self.after_execution)
@@ -123,6 +123,7 @@ class Adapter:
         @functools.wraps(original)
         def execute(task: Task, *args: Any, **kwargs: Any) -> Any:
             after, to_retry = _after.set(None), _to_retry.set(None)
+            self._come_last()
             try:
                 return original(task, *args, **kwargs)
             except BaseException as error:
@@ -133,6 +134,14 @@ class Adapter:
                 _to_retry.reset(to_retry)
 
         self.huey.execute = execute
+
+    def _come_last(self) -> None:
+        """Our hook is the last before the execution, also where others were made after it: what another one cancels never started."""
+        hooks = self.huey._pre_execute
+        if _HOOK in hooks and next(reversed(hooks)) != _HOOK:
+            # Another mapping: other threads may be walking through this one.
+            others = {name: hook for name, hook in hooks.items() if name != _HOOK}
+            self.huey._pre_execute = {**others, _HOOK: self.before_execution}
 
     def disconnect(self) -> None:
         """Let Huey be as it was."""

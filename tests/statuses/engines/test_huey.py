@@ -115,6 +115,14 @@ class TestWithAConsumer:
 
         assert (job.state, job.error_summary) == (State.killed, "huey.exceptions.CancelExecution: nothing to do")
 
+    def test_a_task_that_a_hook_cancels_is_killed_and_leaves_nothing_to_its_worker(self, project: Project) -> None:
+        cancelled = [project.ended(project.send("count", "closed")) for _ in range(4)]  # more than there are workers
+        after = [project.ended(project.send("with_child")) for _ in range(4)]
+
+        assert {(job.state, job.started_at, job.heartbeat_at) for job in cancelled} == {(State.killed, None, None)}
+        assert {job.error_summary for job in cancelled} == {"it was cancelled before it started"}
+        assert ({job.parent for job in after}, project.noted("closed")) == ({None}, 0)
+
     def test_a_task_that_takes_too_long_fails(self, project: Project) -> None:
         job = project.ended(project.status(project.ask("send_with", "gated", "huey slow", timeout=0.3)))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import pytest
-from huey import MemoryHuey
+from huey import CancelExecution, MemoryHuey
 
 import statuses
 from statuses import State, Status
@@ -70,3 +70,19 @@ def test_what_is_enqueued_after_a_task_does_not_come_from_it(huey: Any) -> None:
     zeroth, sender, first, second = statuses.all().order_by("recorded_at")
     assert [job.parent for job in (zeroth, sender, first, second)] == [None, None, sender.id, sender.id]
     assert [job.depends_on for job in (zeroth, sender, first, second)] == [[], [], [], []]
+
+
+def test_a_task_that_a_hook_cancels_which_was_made_after_ours_never_started(huey: Any) -> None:
+    @huey.pre_execute()
+    def closed(task: Any) -> None:
+        raise CancelExecution("closed")
+
+    @huey.task()
+    def never() -> None:
+        raise AssertionError("it ran")
+
+    never()
+
+    job = only()
+    assert (job.state, job.started_at, job.error_summary) == (State.killed, None, "it was cancelled before it started")
+    assert (huey._statuses_adapter._running(), statuses.current()) == ([], None)

@@ -298,13 +298,18 @@ class Adapter:
             task.retries = 0
 
     def _broke_off(self, task: Task, error: BaseException) -> None:
-        """It will not run again: Huey counts its retries only where it got to the end."""
+        """It will not run again: Huey counts its retries only where it got to the end, and has lost what its storage did not take."""
         with self._lock:
             run = self._runs.pop(task.id, None)
+        after, again = _after.get(), _to_retry.get()
         if run is not None:
             self.present.runs("")
             run.leave()
             run.end(State.failed, error=error)
+        elif after is None or after[0] != task.id:  # it did not come to its start
+            self.could_not_leave(task, error)
+        elif again is not None:  # nor to its next attempt
+            after[1].end(State.failed, error=again[1] or error)
 
     def _interrupted(self, task: Task) -> None:
         """Its consumer was stopped while it ran; Huey does not run it again."""

@@ -1,6 +1,7 @@
 """A Huey project, with a Huey for each queue of the tests: a Huey has one."""
 
 import os
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,8 @@ pool = redis.ConnectionPool(connection_class=redis.UnixDomainSocketConnection, p
 statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=soon.SECONDS, connect_timeout_seconds=soon.SECONDS)
 hueys: dict[str, Any] = {}
 tasks: dict[str, dict[str, Any]] = {}
+#: Those that `send` sent, by their id.
+sent: dict[str, Any] = {}
 
 
 def huey_of(queue: str) -> Any:
@@ -65,7 +68,13 @@ def pair(x: int, y: int) -> None:
     """Gives nothing to what follows it."""
 
 
-OWN = (poll, give_up, with_child, pair)
+def handle(name: str, error: Exception) -> str:
+    """Handles an error."""
+    work.note(name)
+    return repr(error)
+
+
+OWN = (poll, give_up, with_child, pair, handle)
 huey = huey_of(os.environ.get("TEST_QUEUE", "main"))
 
 READY = "Huey consumer started"
@@ -96,6 +105,7 @@ def send(task: str, *args: Any, to: str = "main", later: float = 0, retries: int
         found.eta = datetime.utcnow() + timedelta(seconds=later)
     with tracking.as_user(user):
         made.enqueue(found)
+    sent[found.id] = found
     return found.id
 
 
@@ -105,6 +115,22 @@ def send_with(task: str, *args: Any, **options: Any) -> str:
     found = tasks["main"][task].task_class(args, {}, **options)
     huey.enqueue(found)
     return found.id
+
+
+def send_with_handler(name: str, retries: int) -> list[str]:
+    """Enqueue a task that fails, with a handler of its errors that counts them; both ids, once the handler was enqueued."""
+    huey_of("main")
+    task = tasks["main"]["fail"].task_class(("no such shelf",), {}, retries=retries, retry_delay=1)
+    handler = tasks["main"]["handle"].s(name)
+    huey.enqueue(task.error(handler))
+    while statuses.find(handler.id) is None:
+        time.sleep(0.01)
+    return [task.id, handler.id]
+
+
+def send_again(id: str) -> None:
+    """Enqueue the same task once more."""
+    huey.enqueue(sent[id])
 
 
 def is_over(id: str) -> bool:

@@ -196,7 +196,8 @@ class Adapter:
             after[1].requeue(error, scheduled=later)
 
     def _queued(self, task: Task) -> None:
-        """A new job; one for later that Huey's scheduler found due; or the callback of a chord, which has its arguments now."""
+        """A new job; one for later that Huey's scheduler found due; the callback of a chord, which has its arguments now; or once more
+        what ran already: Huey sends the same error handler for each attempt that fails, and a project may send a task of its own twice."""
         after = _after.get()
         above, root = (after[1].status_id, after[1].root) if after is not None else (None, None)
         if first_id(task.id) != task.id:
@@ -209,6 +210,9 @@ class Adapter:
             if after is not None:
                 status.set_call(kept_call(task))
             status.queued(sources={State.unqueued})
+            if not status.changed:
+                # Not what was killed: it must not run.
+                status.requeued(sources={State.succeeded, State.failed}, scheduled=not self.huey.ready_to_run(task))
 
     def create(
         self, task: Task, above: str | None = None, *, state: State | None = None, awaited: list[str] | None = None, root: str | None = None
@@ -264,6 +268,8 @@ class Adapter:
             handle=lambda: self._status(task),
             worker=self.present.worker or here(),
             attempt=None,
+            redelivered=True,  # one start for each time it was sent: Huey hands out nothing twice
+            sent_as=task.id,
             scheduled=task.eta is not None,
         )
 

@@ -115,6 +115,24 @@ class TestWithAConsumer:
 
         assert (job.state, job.error_summary) == (State.killed, "huey.exceptions.CancelExecution: nothing to do")
 
+    def test_an_error_handler_is_one_job_that_runs_again_for_each_attempt_that_fails(self, project: Project) -> None:
+        failing, handler = map(project.status, project.ask("send_with_handler", "huey handles", 2))
+
+        until(lambda: failing.reload().attempt == 2 and failing.is_ended, "its last attempt has failed")
+        until(lambda: handler.reload().attempt == 2 and handler.is_ended, "the handler ran for each of them")
+
+        assert project.noted("huey handles") == 3
+        assert [each.state for each in (*handler.prior_attempts, handler)] == [State.succeeded] * 3
+        assert (handler.parent, handler.depends_on) == (failing.id, [failing.id])
+
+    def test_a_task_that_is_sent_twice_runs_in_two_attempts(self, project: Project) -> None:
+        job = project.ended(project.send("count", "huey twice"))
+
+        project.ask("send_again", job.id)
+
+        until(lambda: job.reload().attempt == 1 and job.is_ended, "it ran twice")
+        assert ([job.prior_attempts[0].state, job.state], project.noted("huey twice")) == ([State.succeeded] * 2, 2)
+
     def test_a_task_that_a_hook_cancels_is_killed_and_leaves_nothing_to_its_worker(self, project: Project) -> None:
         cancelled = [project.ended(project.send("count", "closed")) for _ in range(4)]  # more than there are workers
         after = [project.ended(project.send("with_child")) for _ in range(4)]

@@ -71,8 +71,8 @@ def _watch(broker: Any, tracker: Tracker) -> None:
             try:
                 return original(*args, **kwargs)
             except Exception as error:
-                for id in made:
-                    tracker.end(functools.partial(statuses.at, id), id, State.failed, 0, error)
+                for id, attempt in made:
+                    tracker.end(functools.partial(statuses.at, id), id, State.failed, attempt, error)
                 raise
 
     broker.enqueue = enqueue

@@ -46,8 +46,8 @@ _after: ContextVar[tuple[Any, Processing] | None] = ContextVar("statuses_dramati
 _told: ContextVar[bool] = ContextVar("statuses_dramatiq_told", default=False)
 #: The group in which the message enqueued here is sent.
 _group: ContextVar[str | None] = ContextVar("statuses_dramatiq_group", default=None)
-#: Ids of the statuses that were made for the message enqueued here.
-_made: ContextVar[list[str] | None] = ContextVar("statuses_dramatiq_made", default=None)
+#: Ids of the statuses that were made for the message enqueued here, or have their next attempt with it, each with that attempt.
+_made: ContextVar[list[tuple[str, int]] | None] = ContextVar("statuses_dramatiq_made", default=None)
 
 
 class Tracking(Middleware):
@@ -84,6 +84,7 @@ class Tracking(Middleware):
         run.requeue(processing.error, scheduled=later)
         if run.attempt is not None and run.status_id is not None:
             write(message, run.status_id, run.attempt + 1, later)
+            _note(run.status_id, run.attempt + 1)
 
     def _due(self, what: str, status_id: str, attempt: int) -> None:
         """A message for later waits from now on, perhaps until the store is back."""
@@ -99,9 +100,7 @@ class Tracking(Middleware):
         root = before.run.root if before is not None else self.root_of_group(_group.get())
         status = self._create(broker, message, later, above=above, root=root)
         write(message, status.id, later=later)
-        made = _made.get()
-        if made is not None:
-            made.append(status.id)
+        _note(status.id)
 
     def root_of_group(self, group: str | None) -> str | None:
         """The root of what is sent in a group: that of the job which sends it, else the group."""
@@ -259,10 +258,16 @@ def told_already() -> Generator[None]:
         _told.reset(token)
 
 
+def _note(status_id: str, attempt: int = 0) -> None:
+    made = _made.get()
+    if made is not None:
+        made.append((status_id, attempt))
+
+
 @contextmanager
-def sending() -> Generator[list[str]]:
-    """Gives the ids of the statuses that are made for messages enqueued inside the block."""
-    made: list[str] = []
+def sending() -> Generator[list[tuple[str, int]]]:
+    """Gives the ids of the statuses that are made, or have their next attempt, with messages enqueued inside the block, each with it."""
+    made: list[tuple[str, int]] = []
     token = _made.set(made)
     try:
         yield made

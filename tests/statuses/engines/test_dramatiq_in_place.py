@@ -1,0 +1,89 @@
+"""What becomes of Dramatiq's messages where something else does not do as it mostly does: the broker, another middleware."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import dramatiq
+import pytest
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, Retries
+
+import statuses
+from statuses import State, Status
+from statuses.engines import dramatiq as tracking
+from tests.servers import until
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+class Broker(StubBroker):
+    """It does not take what is sent a second time, and fails to acknowledge what it is told, if so."""
+
+    takes_retries = True
+    fails_to_acknowledge = 0
+
+    def enqueue(self, message: Any, *, delay: int | None = None) -> Any:
+        if message.options.get("retries") and not self.takes_retries:
+            self.emit_before("enqueue", message, delay)
+            raise ConnectionError("the broker is away")
+        return super().enqueue(message, delay=delay)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 100) -> Any:
+        consumer = super().consume(queue_name, prefetch, timeout)
+        acknowledge = consumer.ack
+
+        def ack(message: Any) -> None:
+            if self.fails_to_acknowledge:
+                self.fails_to_acknowledge -= 1
+                raise RuntimeError("it is confused")
+            acknowledge(message)
+
+        consumer.ack = ack
+        return consumer
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    made = Broker(middleware=[AgeLimit(), Pipelines(), Callbacks(), Retries(max_retries=1, min_backoff=1, max_backoff=1)])
+    tracking.install(made, name="in place")
+    yield made
+    tracking.uninstall(made)
+
+
+@pytest.fixture
+def works() -> Iterator[Callable[[Any], None]]:
+    """Lets a worker with one thread work for a broker."""
+    workers: list[Any] = []
+
+    def start(broker: Any) -> None:
+        workers.append(dramatiq.Worker(broker, worker_timeout=50, worker_threads=1))
+        workers[-1].start()
+
+    yield start
+    for worker in workers:
+        worker.stop()
+
+
+def only(**clauses: Any) -> Status:
+    found = statuses.where(**clauses).run()
+    assert len(found) == 1
+    return found[0]
+
+
+def ended(job: Status, attempt: int = 0) -> Status:
+    until(lambda: job.reload().is_ended and job.attempt >= attempt, f"{job} has ended")
+    return job
+
+
+def test_a_message_whose_retry_cannot_be_sent_has_failed_for_good(broker: Broker, works: Callable[[Any], None]) -> None:
+    @dramatiq.actor(broker=broker)
+    def fails() -> NoReturn:
+        raise ValueError("no such shelf")
+
+    broker.takes_retries = False
+    fails.send()
+    works(broker)
+
+    job = ended(only(), attempt=1)
+    assert (job.state, job.error_summary) == (State.failed, "ConnectionError: the broker is away")
+    assert job.prior_attempts[0].error_summary == "ValueError: no such shelf"

@@ -175,6 +175,7 @@ class Tracking(Middleware):
         )
 
     def before_process_message(self, broker: Any, message: Any) -> None:
+        _after.set(None)  # where the message before could not be acknowledged nobody has let go of it
         run = self._run(broker, message)
         if run is None:
             return

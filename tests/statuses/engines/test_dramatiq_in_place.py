@@ -87,3 +87,21 @@ def test_a_message_whose_retry_cannot_be_sent_has_failed_for_good(broker: Broker
     job = ended(only(), attempt=1)
     assert (job.state, job.error_summary) == (State.failed, "ConnectionError: the broker is away")
     assert job.prior_attempts[0].error_summary == "ValueError: no such shelf"
+
+
+def test_what_an_actor_sends_does_not_come_from_a_message_that_was_not_acknowledged(broker: Broker, works: Callable[[Any], None]) -> None:
+    @dramatiq.actor(broker=broker)
+    def nothing() -> None:
+        pass
+
+    @dramatiq.actor(broker=broker)
+    def sends() -> None:
+        nothing.send()
+
+    broker.fails_to_acknowledge = 1
+    works(broker)
+    first, sender = nothing.send(), sends.send()
+
+    job = ended(until(lambda: statuses.find_by(parent=only(provider_job_id=sender.message_id).id), "what it sent"))
+    assert (job.depends_on, job.root) == ([], job.parent)
+    assert ended(only(provider_job_id=first.message_id)).is_succeeded

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import dramatiq
+from dramatiq.middleware import Retries
 
 import statuses
 from statuses import State
@@ -56,6 +57,7 @@ def install(
     groups.connect()
     broker.add_middleware(Present(tracker.guard, name))
     _watch(broker, tracker)
+    _stay_behind_retries(broker)
     engine = Dramatiq(broker, tracker)
     registry.register(engine)
     return engine
@@ -78,6 +80,25 @@ def _watch(broker: Any, tracker: Tracker) -> None:
     broker.enqueue = enqueue
 
 
+def _stay_behind_retries(broker: Any) -> None:
+    """Whenever the Retries middleware is added, ours has to see an exception before it: what is decided by then is told, and a message that
+    was killed is not sent again. Dramatiq asks the last one first."""
+    original = broker.add_middleware
+
+    @functools.wraps(original)
+    def add_middleware(*args: Any, **kwargs: Any) -> None:
+        original(*args, **kwargs)
+        found = list(broker.middleware)
+        ours = [one for one in found if isinstance(one, Tracking | Present)]
+        retries = [one for one in found if isinstance(one, Retries)]
+        if ours and retries and found.index(ours[0]) < found.index(retries[-1]):
+            others = [one for one in found if one not in ours]
+            at = others.index(retries[-1]) + 1
+            broker.middleware[:] = [*others[:at], *ours, *others[at:]]
+
+    broker.add_middleware = add_middleware
+
+
 def uninstall(broker: Any = None) -> None:
     """Stop tracking the broker in this process."""
     broker = broker or dramatiq.get_broker()
@@ -85,4 +106,5 @@ def uninstall(broker: Any = None) -> None:
         broker.middleware.remove(middleware)
         if isinstance(middleware, Tracking):
             registry.unregister(middleware.tracker.name)
-    broker.__dict__.pop("enqueue", None)
+    for name in ("enqueue", "add_middleware"):
+        broker.__dict__.pop(name, None)

@@ -105,3 +105,36 @@ def test_what_an_actor_sends_does_not_come_from_a_message_that_was_not_acknowled
     job = ended(until(lambda: statuses.find_by(parent=only(provider_job_id=sender.message_id).id), "what it sent"))
     assert (job.depends_on, job.root) == ([], job.parent)
     assert ended(only(provider_job_id=first.message_id)).is_succeeded
+
+
+def test_a_job_that_is_killed_is_not_retried_although_retries_were_added_after_tracking(works: Callable[[Any], None]) -> None:
+    broker = StubBroker(middleware=[Pipelines(), Callbacks()])
+    tracking.install(broker, name="too early")
+    broker.add_middleware(Retries(max_retries=2, min_backoff=1, max_backoff=1))
+    broker.add_middleware(AgeLimit())
+    order = [type(one).__name__ for one in broker.middleware]
+
+    @dramatiq.actor(broker=broker)
+    def ends() -> None:
+        job = statuses.current()
+        assert job is not None
+        job.request_kill()
+        job.check_kill()
+
+    states = []
+
+    @dramatiq.actor(broker=broker)
+    def fails() -> NoReturn:
+        states.extend(each.state for each in only(job_name="fails").prior_attempts)
+        raise ValueError("no such shelf")
+
+    ends.send()
+    fails.send()
+    works(broker)
+    failed = ended(only(job_name="fails"), attempt=2)
+    killed = ended(only(job_name="ends"))
+    tracking.uninstall(broker)
+
+    assert (killed.state, killed.attempt) == (State.killed, 0)
+    assert (failed.state, states) == (State.failed, [State.failed] * 3)
+    assert order == ["Pipelines", "Callbacks", "Retries", "Tracking", "Present", "AgeLimit"]

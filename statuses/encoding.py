@@ -96,6 +96,11 @@ def encodable(value: str, argument: str) -> str:
 
 
 def tag_hash(value: str) -> tuple[int, bytes]:
-    """Bucket (0 to 255) and six hash bytes of a tag's text: the first seven bytes of its SHA-1."""
-    digest = hashlib.sha1(value.encode(), usedforsecurity=False).digest()
+    """Bucket (0 to 255) and six hash bytes of a tag's text."""
+    digest = tag_digest(value.encode())
     return digest[0], digest[1:7]
+
+
+def tag_digest(text: bytes) -> bytes:
+    """The hash of a tag's text: its bucket is the first byte, the six after it are those of an entry."""
+    return hashlib.sha1(text, usedforsecurity=False).digest()

@@ -1,8 +1,7 @@
 """The entries of posting lists that speak of matching jobs, of all buckets of a segment at once: there are 256, and to begin something
 with one of them takes longer than to do it with its few hundred entries."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,6 +13,9 @@ from .segments import Array
 CELLS = TAG_BUCKETS * 256
 #: Bits of a hash within its bucket.
 _BITS = 48
+_TOGETHER = 5
+#: Buckets whose entries are put in order at a time: few enough for the processor's cache.
+TOGETHER = 1 << _TOGETHER
 
 
 def padded(hits: Hits) -> Array:
@@ -36,20 +38,38 @@ def count_cells(hits: Hits, kind: str) -> Array | None:
     return counted.astype(np.uint16 if int(np.max(counted)) < 1 << 16 else np.uint32)
 
 
-def each_once(hits: Hits, kind: str, buckets: Sequence[int], wanted: Array | None = None) -> tuple[Array, Array]:
-    """(hash, row) of the matching entries of some ascending buckets, each once, ascending; `wanted`: of those cells alone. A hash has
-    56 bits: bucket, then the six bytes of an entry, as a little endian number."""
-    entries, sizes = _matching(hits, kind, buckets, wanted)
-    ends = np.cumsum(sizes).tolist()
-    for first, last in pairwise([0, *ends]):
-        entries[first:last].sort()
-    hashes = entries >> np.uint64(16)
-    hashes |= np.repeat(np.array(buckets, np.uint64) << np.uint64(_BITS), sizes)
-    again = (entries[1:] == entries[:-1]) & (hashes[1:] == hashes[:-1])
-    if again.any():
-        kept = np.flatnonzero(np.concatenate([[True], ~again]))
-        entries, hashes = entries[kept], hashes[kept]
-    return hashes, (entries & np.uint64(0xFFFF)).view(np.int64)
+def each_once(hits: Hits, kind: str, buckets: Sequence[int], wanted: Array | None = None) -> Iterator[tuple[Array, Array]]:
+    """(hash, row) of the matching entries of some ascending buckets, each once, ascending, those of a few buckets at a time; `wanted`: of
+    those cells alone. A hash has 56 bits: bucket, then the six bytes of an entry, as a little endian number."""
+    for first in range(0, len(buckets), TOGETHER):
+        some = buckets[first : first + TOGETHER]
+        entries, sizes = _matching(hits, kind, some, wanted)
+        if len(entries):
+            entries, numbers = _in_order(entries, np.repeat(np.arange(len(some), dtype=np.uint16), sizes))
+            hashes = np.array(some, np.uint64).take(numbers) << np.uint64(_BITS) | entries >> np.uint64(16)
+            yield hashes, (entries & np.uint64(0xFFFF)).view(np.int64)
+
+
+def _in_order(entries: Array, numbers: Array) -> tuple[Array, Array]:
+    """Entries and the numbers of their buckets, each once, by number and entry.
+
+    By sixteen bits they are put in order in a third of the time that all would take. What has these in common is mostly one hash, with
+    its rows ascending already; the few others are sorted."""
+    shift = np.uint16(16 - _TOGETHER)
+    bits = numbers << shift | (entries >> np.uint64(48 + _TOGETHER)).astype(np.uint16)
+    order = np.argsort(bits, kind="stable")
+    entries, bits = entries.take(order), bits.take(order)
+    not_ascending = np.flatnonzero((entries[1:] <= entries[:-1]) & (bits[1:] == bits[:-1]))
+    if len(not_ascending):
+        mixed = np.zeros(1 << 16, bool)
+        mixed[bits.take(not_ascending)] = True
+        at = np.flatnonzero(mixed.take(bits))
+        some, same = entries.take(at), bits.take(at)
+        entries[at] = some = some.take(np.lexsort((some, same)))
+        again = at[1:].compress((some[1:] == some[:-1]) & (same[1:] == same[:-1]))
+        if len(again):
+            entries, bits = np.delete(entries, again), np.delete(bits, again)
+    return entries, bits >> shift
 
 
 def _matching(hits: Hits, kind: str, buckets: Sequence[int], wanted: Array | None = None) -> tuple[Array, Array]:

@@ -5,7 +5,7 @@ the largest sums are then counted exactly, text by text, as far as they can hold
 of the winners are read, each from one job that has it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -128,17 +128,15 @@ class _Merged:
                 cut.append((segment, (hashes[there], numbers[there], rows[there])))
         self.found = cut
 
-    def places(self, chosen: Array) -> list[tuple[int, int, int]]:
-        """(family, segment, row) of one job that has each of some hashes, given by index."""
-        found: list[tuple[int, int, int]] = [(0, 0, 0)] * len(chosen)
-        wanted, left = self.hashes[chosen], np.arange(len(chosen))
+    def places(self, chosen: Array) -> Iterator[resourcetexts.Places]:
+        """A job that has each of some hashes, given by index."""
+        left = self.hashes[chosen]
         for segment, (hashes, _, rows) in self.found:
-            at = np.searchsorted(hashes, wanted[left])
-            there = hashes.take(at, mode="clip") == wanted[left]
-            for index, row in zip(left[there].tolist(), rows[at[there]].tolist(), strict=True):
-                found[index] = segment.family, segment.number, row
-            left = left[~there]
-        return found
+            at = np.searchsorted(hashes, left)
+            there = hashes.take(at, mode="clip") == left
+            if there.any():
+                yield segment.family, segment.number, rows[at[there]]
+                left = left[~there]
 
 
 def _exact(cells: Array) -> Look:
@@ -152,15 +150,23 @@ def _exact(cells: Array) -> Look:
 
 
 def _count_hashes(wanted: Array, buckets: Sequence[int], hits: Hits) -> tuple[Array, Array, Array] | None:
-    hashes, rows = each_once(hits, _KIND, buckets, None if wanted.all() else wanted)
-    if not len(hashes):
+    found, every = [], hits.view.column("state")
+    for hashes, rows in each_once(hits, _KIND, buckets, None if wanted.all() else wanted):
+        starts = starts_of(hashes)
+        group = np.zeros(len(hashes), np.int64)
+        group[starts[1:]] = 8
+        states = every.take(rows)
+        numbers = np.bincount(np.cumsum(group) + states, minlength=8 * len(starts)).reshape(-1, 8)[:, 1:]
+        found.append((hashes.take(starts), numbers, rows.take(starts)))
+    return _joined(hits, found)
+
+
+def _joined(hits: Hits, parts: Sequence[tuple[Array, Array, Array]]) -> tuple[Array, Array, Array] | None:
+    """Hashes, numbers and the cells of some jobs, as a partial result keeps them."""
+    if not parts:
         return None
-    starts = starts_of(hashes)
-    group = np.zeros(len(hashes), np.int64)
-    group[starts[1:]] = 8
-    states = hits.view.column("state").take(rows)
-    numbers = np.bincount(np.cumsum(group) + states, minlength=8 * len(starts)).reshape(-1, 8)[:, 1:].astype(np.uint16)
-    return hashes.take(starts), numbers, hits.view.numbers(rows.take(starts)).astype(np.uint16)
+    hashes, numbers, cells = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return hashes, numbers.astype(np.uint16), hits.view.numbers(cells).astype(np.uint16)
 
 
 def _winners(totals: Array, limit: int | None) -> Array:
@@ -240,17 +246,16 @@ def _distinct() -> Any:
 
 
 def _hashes(hits: Hits) -> Array | None:
-    hashes, _ = each_once(hits, _KIND, range(TAG_BUCKETS))
-    return hashes.take(starts_of(hashes)) if len(hashes) else None
+    found = [hashes.take(starts_of(hashes)) for hashes, _ in each_once(hits, _KIND, range(TAG_BUCKETS))]
+    return np.concatenate(found) if found else None
 
 
 def _count_totals(hits: Hits) -> tuple[Array, Array, Array] | None:
-    hashes, rows = each_once(hits, _KIND, range(TAG_BUCKETS))
-    if not len(hashes):
-        return None
-    starts = starts_of(hashes)
-    numbers = np.diff(np.append(starts, len(hashes))).astype(np.uint16)
-    return hashes.take(starts), numbers, hits.view.numbers(rows.take(starts)).astype(np.uint16)
+    found = []
+    for hashes, rows in each_once(hits, _KIND, range(TAG_BUCKETS)):
+        starts = starts_of(hashes)
+        found.append((hashes.take(starts), np.diff(np.append(starts, len(hashes))), rows.take(starts)))
+    return _joined(hits, found)
 
 
 #: Counts every resource, whatever the state, for `totals`.
@@ -267,12 +272,14 @@ def totals(evaluation: Evaluation, found: Found, limit: int) -> tuple[list[str],
     starts = starts_of(hashes)
     sums = np.add.reduceat(numbers[order], starts, dtype=np.int64)
     chosen = _winners(sums, limit)
-    ends = np.cumsum([len(part[0]) for _, part in found])
+    ones, ends = order[starts[chosen]], np.cumsum([len(part[0]) for _, part in found])
 
-    def places(some: Sequence[int]) -> list[tuple[int, int, int]]:
-        one = order[starts[chosen[some]]]
-        of = [found[at][0] for at in np.searchsorted(ends, one, side="right").tolist()]
-        return [(segment.family, segment.number, row) for segment, row in zip(of, rows[one].tolist(), strict=True)]
+    def places(some: Sequence[int]) -> Iterator[resourcetexts.Places]:
+        wanted = ones[some]
+        of = np.searchsorted(ends, wanted, side="right")
+        for at in np.unique(of).tolist():
+            segment = found[at][0]
+            yield segment.family, segment.number, rows[wanted[of == at]]
 
     return resourcetexts.read(evaluation, hashes[starts[chosen]].tolist(), places), sums[chosen]
 

@@ -59,7 +59,7 @@ def _totals(evaluation: Evaluation, field: str, found: Found) -> tuple[list[str]
     values, table = facets.tabled(evaluation, field, found)
     totals = table.sum(axis=1)
     numbers = np.flatnonzero(totals)
-    return [values.text(number) for number in numbers.tolist()], totals[numbers]
+    return values.texts(numbers), totals[numbers]
 
 
 def _ranked(texts: Sequence[str], totals: Array, limit: int | None = None) -> Tally:
@@ -67,10 +67,12 @@ def _ranked(texts: Sequence[str], totals: Array, limit: int | None = None) -> Ta
     counted = totals[by_text]
     order = np.argsort(-counted, kind="stable")[:limit]
     values = [texts[by_text[at]] for at in order.tolist()]
-    return Tally(values=values, totals=counted[order].tolist(), folded=[_folded(text) for text in values])
+    return Tally(values=values, totals=counted[order].tolist(), folded=_folded(values))
 
 
-def _folded(text: str) -> str:
-    """The text as it is compared; the same object where that is no other."""
-    folded = text.casefold()
-    return text if folded == text else folded
+def _folded(texts: Sequence[str]) -> list[str]:
+    """The texts as they are compared; the same objects where those are no others."""
+    whole = "".join(texts)
+    if whole.casefold() == whole:  # all at once take a tenth of the time
+        return list(texts)
+    return [text if (folded := text.casefold()) == text else folded for text in texts]

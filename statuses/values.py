@@ -51,6 +51,19 @@ class Values:
         """The text of a value. Raises: Moved where it is not there yet."""
         return self._text(next(iter(self.present)), number) if self._named is None else self._named[number]
 
+    def texts(self, numbers: Array) -> list[str]:
+        """The texts of many values. Raises: Moved where one is not there yet."""
+        known = self._named
+        if known is None:
+            known = self._texts[next(iter(self.present)), self._field]
+            numbers = numbers - 1
+        if len(numbers) and int(numbers.max()) >= len(known):
+            raise Moved
+        found = [known[at] for at in numbers.tolist()]
+        if "" in found:
+            raise Moved
+        return found
+
     def numbers(self, family: int, codes: Array) -> Array:
         """The numbers of codes that are present."""
         return codes if self._named is None else self._numbers[family][np.searchsorted(self.present[family], codes)]

@@ -609,9 +609,7 @@ def test_while_one_types_resources_are_looked_for_in_what_was_read_once_and_coun
     statuses.load({"job_args": {"on": books[at : at + 2]}, "state": "queued"} for at in range(600))
     client = browse("view_job")
     read = []
-    monkeypatch.setattr(
-        resourcetexts._Arguments, "of", lambda self, places, of=resourcetexts._Arguments.of: read.append(places) or of(self, places)
-    )
+    monkeypatch.setattr(resourcetexts, "_call", lambda *jobs, call=resourcetexts._call: read.append(jobs[-1]) or call(*jobs))
 
     for typed in ("b", "book", "BOOK:", "book:1", "hop", "nothing"):
         assert list(suggested(client, "resource", prefix=typed).items()) == naive_suggestions(typed)

@@ -4,12 +4,13 @@ import threading
 from datetime import timedelta
 from random import Random
 
+import numpy as np
 import pytest
 import redis
 from redis.cluster import RedisCluster
 
 import statuses
-from statuses import clock, health
+from statuses import clock, health, keys, resourcetexts
 from statuses.store import current
 from statuses.testing import frozen_clock, make_status
 from tests.statuses import naive
@@ -65,9 +66,18 @@ def test_families_lie_on_every_node(cluster):
     assert statuses.all().count() == len(statuses.all().ids()) == 200
     assert statuses.where(job_arg="Book:3").count() == 40
     assert [facet.total for facet in statuses.all().counts_by("job_name", limit=3)] == [29, 29, 29]
+    assert statuses.tallies((statuses.all(), "job_arg"))[0].values == [f"Book:{number}" for number in range(5)]
     assert statuses.find("own3").job_name == "n3"
     with pytest.raises(statuses.StatusExists):
         statuses.create(id="own3")
+
+
+def test_who_reads_arguments_declares_every_key(cluster):
+    names, (rows, _) = resourcetexts._call(current(), 3, 7, np.array([5, 300], np.uint16))
+
+    prefix = keys.segment(current().families[3], 7)
+    assert names == [keys.version(prefix), *(key(prefix, row) for row in (5, 300) for key in (keys.job, keys.long))]
+    assert rows == bytes([5, 0, 44, 1])
 
 
 def test_a_job_lives_through_everything(cluster):

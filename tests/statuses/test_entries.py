@@ -30,6 +30,10 @@ def made(random: Random) -> tuple[Hits, list[tuple[int, int, int]]]:
     return Hits(view, TRUE), live
 
 
+def listed(parts) -> list[tuple[int, int]]:
+    return [pair for hashes, rows in parts for pair in zip(hashes.tolist(), rows.tolist(), strict=True)]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_each_is_there_once_and_in_order(seed):
     random = Random(seed)
@@ -37,13 +41,27 @@ def test_each_is_there_once_and_in_order(seed):
     wanted = np.array([random.random() < 0.5 for _ in range(CELLS)])
     buckets = sorted(random.sample(range(TAG_BUCKETS), 100))
 
-    hashes, rows = each_once(hits, "job_arg", range(TAG_BUCKETS))
-    some_hashes, some_rows = each_once(hits, "job_arg", buckets, wanted)
+    every = listed(each_once(hits, "job_arg", range(TAG_BUCKETS)))
+    chosen = listed(each_once(hits, "job_arg", buckets, wanted))
 
-    expected = sorted({(bucket << 48 | hash, row) for bucket, hash, row in live})
+    assert every == sorted({(bucket << 48 | hash, row) for bucket, hash, row in live})
     some = {(b << 48 | h, row) for b, h, row in live if b in buckets and wanted[b << 8 | h & 0xFF]}
-    assert [*zip(hashes.tolist(), rows.tolist(), strict=True)] == expected
-    assert [*zip(some_hashes.tolist(), some_rows.tolist(), strict=True)] == sorted(some)
+    assert chosen == sorted(some)
+
+
+def test_hashes_that_begin_alike_are_told_apart_and_none_is_there_for_nothing():
+    states = np.full(ROWS, 4, np.uint8)
+    view = View(Segment(b"", 0, 0, bytes(16), ROWS, None))
+    view._columns["state"] = states
+    alike = [0xABCD_0000_0000 | last for last in (0, 1, 0xFFFF_FFFF)]
+    for bucket in range(TAG_BUCKETS):
+        entries = [hash << 16 | row for row in range(ROWS) for hash in alike] if bucket in (0, 1, 31, 32, 255) else []
+        view._postings["job_arg", bucket] = np.array(entries, np.uint64)
+
+    found = [*each_once(Hits(view, TRUE), "job_arg", range(TAG_BUCKETS))]
+
+    assert listed(found) == [(bucket << 48 | hash, row) for bucket in (0, 1, 31, 32, 255) for hash in alike for row in range(ROWS)]
+    assert all(len(hashes) for hashes, _ in found)
 
 
 @pytest.mark.parametrize("seed", range(8))

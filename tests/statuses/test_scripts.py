@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import ids, keys, lines, scripts
+from statuses import encoding, ids, keys, lines, scripts
 from statuses import store as stores
 from statuses.columns import SEGMENT_ROWS
 from statuses.lua import source
@@ -379,3 +379,34 @@ def test_elsewhere_a_write_sends_the_few_keys_that_are_no_part_of_the_segment(he
     statuses.create(job_name="a", job_args={"book": "Book:1"}, provider_job_id="p").started(worker="w").succeeded()
 
     assert sent == {"segment": 28, "create": 3, "start": 1, "move": 1}
+
+
+class TestArguments:
+    def ask(self, here, rows, most=1000):
+        return here.script("arguments", [keys.version(prefix(here))], [struct.pack(f"<{len(rows)}H", *rows), most], primary=False)
+
+    def test_rows_come_in_the_order_asked_for_whichever_hash_holds_theirs(self, here):
+        long = f"Book:{'x' * 100}"
+        for args in ({"b": "Book:0"}, {"b": long}, None, {"b": ["Book:3", 'a "quoted" one']}, {"c": long}):
+            make_status("started", job_args=args)
+
+        found = self.ask(here, [4, 0, 3, 2, 1, 900])
+
+        assert [args and encoding.loads(args) for args in found] == [
+            {"c": long},
+            {"b": "Book:0"},
+            {"b": ["Book:3", 'a "quoted" one']},
+            None,
+            {"b": long},
+            None,
+        ]
+
+    def test_it_ends_with_the_row_that_reaches_the_bytes_and_reads_one_at_least(self, here):
+        for number in range(3):
+            make_status("started", job_args={"b": f"Book:{number}"})
+
+        assert len(self.ask(here, [0, 1, 2], most=17)) == 2
+        assert self.ask(here, [0, 1, 2], most=1) == [b'{"b":"Book:0"}']
+
+    def test_a_segment_that_is_not_there_has_none(self, here):
+        assert self.ask(here, [0, 5]) == [None, None]

@@ -131,14 +131,14 @@ def prepare(
     """What `create` writes, checked; the one place that says what it takes. Raises: TypeError, ValueError naming the argument."""
     text = encoding.text
     texts = text(job_name, "job_name"), text(user, "user"), text(queue, "queue"), text(engine, "engine")
-    kept = resource.normalise(job_args)
+    kept = {} if job_args is None else resource.normalise(job_args)
     provider = text(provider_job_id, "provider_job_id")
     above = text(parent.id if isinstance(parent, Status) else parent, "parent")
     own = None if id is None else ids.check_own(id)
     fields: scripts.Fields = {}
     if kept:
         fields["a"] = encoding.dumps(kept, "job_args")
-    tags: list[scripts.Tag] = [("r", found) for found in resource.texts(kept)]
+    tags: list[scripts.Tag] = [("r", found) for found in resource.texts(kept)] if kept else []
     for field, kind, found in (("p", "p", provider), ("P", "c", above), ("R", "o", text(root, "root"))):
         if found:
             fields[field] = found
@@ -148,14 +148,14 @@ def prepare(
         tags += [("f", found) for found in awaited]
     if own is not None:
         fields["i"] = own
-    keep_us = transitions.keep_for_us(keep_for)
+    keep_us = None if keep_for is None else transitions.keep_for_us(keep_for)
     if keep_until_deleted is not None:
         if keep_for is not None:
             raise ValueError("keep_for and keep_until_deleted exclude each other")
         fields["K"] = transitions.awaited(store.current(), keep_until_deleted, resource.texts(kept))
         keep_us = KEPT_FOR_EVER
     return scripts.NewRow(
-        state=_state(state),
+        state=state if type(state) is State else _state(state),
         own_id=own,
         random=ids.new_random(),
         texts=texts,
@@ -193,9 +193,8 @@ def _state(state: str) -> State:
     return _STATES[state]
 
 
-def _family(own_id: str | None) -> int:
-    here = store.current()
-    return encoding.tag_hash(own_id)[0] % len(here.families) if own_id else here.some_family()
+def _family(own_id: str) -> int:
+    return encoding.tag_hash(own_id)[0] % len(store.current().families)
 
 
 def insert(new: scripts.NewRow) -> Status:
@@ -208,7 +207,8 @@ def insert(new: scripts.NewRow) -> Status:
     dead_alias = ""
     while True:
         try:
-            place, recorded_us = scripts.create(here, _family(new.own_id), new, dead_alias)
+            family = _family(new.own_id) if new.own_id else here.some_family()
+            place, recorded_us = scripts.create(here, family, new, dead_alias)
         except scripts.AliasTaken as taken:
             assert new.own_id is not None
             if _by_alias(here, new.own_id) is not None:

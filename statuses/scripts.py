@@ -179,27 +179,33 @@ def _short(text: str) -> bytes:
 
 def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tuple[Place, int]:
     """Make a status; its place and its recording time (microseconds). Raises: AliasTaken."""
-    segment = current_segment(store, family)
+    segment = store.current.get(family)
+    if segment is None:
+        segment = current_segment(store, family)
     tag = store.families[family]
     random = 0 if new.own_id else new.random
-    hashes = [(kind, *tag_hash(text)) for kind, text in new.tags]
     kept = 0 if new.keep_for_us is None else new.keep_for_us + 1
-    fixed = _NEW.pack(b"0", token(), random, CODES[new.state], kept, 2 * len(new.fields), len(hashes))
+    fixed = _NEW.pack(b"0", token(), random, CODES[new.state], kept, 2 * len(new.fields), len(new.tags))
     frozen = clock.argument()
     tail = _short(dead_alias or "-" if new.own_id else "") + _short(frozen) if new.own_id or frozen else b"\0\0"
     # Texts all of them: what is sent is looked at once, and numbers would have to be turned into texts then.
     arguments: list[str | bytes] = [fixed + _new_texts(LIMIT, _USER_LIMIT, *new.texts) + tail, new.call or ""]
     for pair in new.fields.items():
         arguments += pair
-    arguments += [entry for _, _, entry in hashes]
+    buckets = []
+    for kind, text in new.tags:
+        bucket, entry = tag_hash(text)
+        buckets.append((kind, bucket))
+        arguments.append(entry)
     if new.data is not None:
         arguments.append(new.data)
     while True:
-        prefix = keys.segment(tag, segment)
-        names = [keys.version(prefix)]
+        names = [*_version_of(tag, segment)]
         if new.own_id:
             names.append(keys.alias(tag, new.own_id))
-        names += [keys.posting(prefix, kind, bucket) for kind, bucket, _ in hashes]
+        prefix = keys.segment(tag, segment)
+        for kind, bucket in buckets:
+            names.append(keys.posting(prefix, kind, bucket))
         if store.is_cluster:
             names += _unnamed(tag, segment, _CREATED, ())
         reply = store.script_once("create", names, arguments, retry_flag=0)

@@ -6,7 +6,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import redis
@@ -58,7 +58,7 @@ class Store:
     def writer(self) -> redis.Redis | Cluster:
         return self._client(self.config.url, retries=0, read_size=65536)
 
-    @property
+    @cached_property
     def is_cluster(self) -> bool:
         """Whether slots may move while one writes: then a script's caller declares every key that it touches."""
         return isinstance(self.writer, Cluster)
@@ -248,7 +248,8 @@ class Store:
         client = self.writer if primary else self.reader
         if isinstance(client, Cluster):
             return client.evalsha(source.sha(name), lambda: source.text(name), script_keys, arguments)
-        lines, command = self._lines(primary), source.evaluating(name, script_keys, arguments)
+        lines = self._writing if primary else self._lines(primary)
+        command = source.evaluating(name, script_keys, arguments)
         try:
             return lines.call(command)
         except redis.exceptions.NoScriptError:
@@ -314,9 +315,8 @@ class Store:
 _CONNECTED = ("_writing", "_reading", "writer", "reader")
 
 
-def token() -> bytes:
-    """Eight bytes that name one write."""
-    return os.urandom(8)
+#: Eight bytes that name one write.
+token: Callable[[], bytes] = partial(os.urandom, 8)
 
 
 def _raised(replies: list[Any]) -> list[Any]:

@@ -18,12 +18,13 @@ from .tracked import Tracked
 P = ParamSpec("P")
 R = TypeVar("R")
 _KNOWN = frozenset(inspect.signature(collection.create).parameters)
-_current: ContextVar[Status | None] = ContextVar("statuses_current", default=None)
+#: What `current()` gives. Adapters set it themselves where every job comes by: a function between costs as much as the rest.
+current_job: ContextVar[Status | None] = ContextVar("statuses_current", default=None)
 
 
 def current() -> Status | None:
     """The job running here, None outside of one."""
-    return _current.get()
+    return current_job.get()
 
 
 class running:
@@ -35,11 +36,11 @@ class running:
         self._status = status
 
     def __enter__(self) -> Status | None:
-        self._before = _current.set(self._status)
+        self._before = current_job.set(self._status)
         return self._status
 
     def __exit__(self, *_: object) -> None:
-        _current.reset(self._before)
+        current_job.reset(self._before)
 
 
 class track:
@@ -63,16 +64,16 @@ class track:
 
     def __enter__(self) -> Status:
         status = Tracked.begin({"state": State.started, **self._as_create})
-        self._open.append((status, _current.set(status)))
+        self._open.append((status, current_job.set(status)))
         return status
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        here = _current.get()
+        here = current_job.get()
         status, before = found = next((one for one in reversed(self._open) if one[0] is here), self._open[-1])
         self._open.remove(found)
         # ValueError: left in another context than it was entered in, as by a generator that is closed; nothing runs here then.
         with suppress(ValueError):
-            _current.reset(before)
+            current_job.reset(before)
         return _finish(status, error, is_within=before.old_value not in (None, Token.MISSING))
 
     async def __aenter__(self) -> Status:

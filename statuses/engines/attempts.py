@@ -104,22 +104,6 @@ def arrived(status: Status, worker: str | None, began: float) -> bool:
     return status.started_at >= now - timedelta(seconds=time.monotonic() - began)
 
 
-class answering:
-    """Inside the block a run's start is told: `run.answered` says afterwards whether the store said anything to it, be it no."""
-
-    __slots__ = ("_run",)
-
-    def __init__(self, run: Any) -> None:
-        self._run = run
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or (isinstance(error, Exception) and not isinstance(error, StoreUnavailable)):
-            self._run.answered = True
-
-
 def _hand_out_again(status: Status, worker: str | None, attempt: int) -> int | None:
     """A message that its broker hands out for the second time at least, or that was put back, carries the attempt it was
     sent with; the job has moved on. Where that was by a retry of the engine, the next attempt has a message of its own."""

@@ -99,7 +99,7 @@ class Adapter:
             self.guard,
             id=id,
             job_name=message.name,
-            job_args=self.job_args(message, args, kwargs),
+            job_args=self.job_args(message, args, kwargs) or None,
             queue=message.queue,
             engine=self.engine_name,
             provider_job_id=message.task_id,
@@ -127,11 +127,13 @@ class Adapter:
 
     def job_args(self, message: Message, args: Any, kwargs: Any) -> dict[str, Any]:
         """The resources among the arguments; none when looking for them fails."""
+        types = self.resource_types
         try:
+            if not args and not kwargs and not callable(types):
+                return {}
             # Not `app.tasks`: looking at it would finalize an app that only sends by name.
             task = getattr(self.app, "_tasks", {}).get(message.request.get("task"))
             arguments = resources.named(getattr(task, "run", None), args, kwargs)
-            types = self.resource_types
             if types is None or isinstance(types, Mapping):
                 return resources.find(arguments, types)
             return {**resources.find(arguments), **types(message.name, arguments)}

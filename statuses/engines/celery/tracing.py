@@ -24,9 +24,9 @@ from celery import states
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 
-import statuses
-from statuses import KillRequested, State, Status
+from statuses import KillRequested, State, Status, StoreUnavailable
 
+from ...track import current_job
 from .. import attempts
 from ..jobs import JobStatus
 from ..who import current_user
@@ -57,7 +57,7 @@ class Run:
     told: bool = False
     """Whether the store knows that it started; not while it is away."""
     answered: bool = False
-    """Whether the store has said anything to the start; see `attempts.answering`."""
+    """Whether the store has said anything to the start."""
     attempt_after: int | None = None
     """The attempt it became when it was sent again."""
     result_is_kept: bool = False
@@ -80,11 +80,20 @@ class Run:
 
     def start(self) -> None:
         """Say that it runs. Raises: KillRequested when it must not."""
-        with attempts.answering(self):
+        try:
             self._start()
+        except StoreUnavailable:
+            raise
+        except Exception:
+            self.answered = True  # be it no
+            raise
+        self.answered = True
 
     def _start(self) -> None:
-        handle = self.handle()
+        if self._known is None:
+            handle = self._known = self.adapter.handle(self.message)
+        else:
+            handle = self.handle()
         if self.status is None:
             self.status = JobStatus.of(handle, self.adapter.guard)
         elif not self.status.id:
@@ -260,8 +269,11 @@ def _trace(run: Run, task: Any, trace: Callable[..., Any], uuid: str, *arguments
     token = _run.set(run)
     adapter.heartbeats.add(id(run), run.beat)
     try:
-        with statuses.running(run.status):
+        before = current_job.set(run.status)
+        try:
             outcome = trace(uuid, *arguments)
+        finally:
+            current_job.reset(before)
     except Reject as rejected:
         _rejected(run, task, rejected)
         raise

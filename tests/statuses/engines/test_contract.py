@@ -141,6 +141,7 @@ class TestWithAWorker:
         assert (job.reload().state, job.attempt, project.noted(name)) == (State.failed, 0, before + 1)
 
     def test_a_job_for_later_is_unqueued_until_it_is_due(self, project: Project) -> None:
+        project.ended(project.send("add", 1, 1))  # the first one of a process takes a second where the machine is busy
         asked = datetime.now(UTC)
         job = project.send("add", 2, 2, later=project.facts.soon)
         before = job.state

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import redis
 
+from .following import following
+
 try:
     from hiredis import pack_command as _packed
 except ImportError:
@@ -46,6 +48,7 @@ class Lines:
 
     def __init__(self, client: Any) -> None:
         self._pool = client.connection_pool
+        self._following = following(self._pool)
         self._free: deque[tuple[Any, float]] = deque()
         self._along: deque[Piggyback] = deque()
 
@@ -182,9 +185,9 @@ class Lines:
             line, since = self._free.pop()
         except IndexError:
             return self._pool.get_connection(*_NAMED)
-        if time.monotonic() - since < IDLE_SECONDS:
+        if time.monotonic() - since < IDLE_SECONDS and (self._following is None or not self._following.is_left(line)):
             return line
-        # The pool looks whether it still stands, and connects again where not.
+        # The pool looks whether it still stands and leads to the primary, and connects again where not.
         self._pool.release(line)
         return self._pool.get_connection(*_NAMED)
 

@@ -1,10 +1,12 @@
 """Whatever client django-redis makes of a project's settings, the status service speaks through one like it."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
+import uuid
 from contextlib import contextmanager
 
 import pytest
@@ -13,6 +15,7 @@ from django.conf import settings
 from django.test import override_settings
 
 import statuses
+from statuses import keys
 from statuses.apps import configuration
 from statuses.store import current, set_aside
 from statuses.testing import make_status
@@ -149,7 +152,9 @@ def test_an_encrypted_line_is_used_and_a_wrong_certificate_refused(make, tmp_pat
         statuses.create()
 
 
-def test_sentinels_are_asked_where_the_primary_is(make, tmp_path):
+@pytest.fixture
+def watched(make, tmp_path):
+    """A primary, its replica, their sentinel, and the options of a cache that asks it."""
     primary = make()
     replica = make("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0")
     until(lambda: replica.client().info("replication")["master_link_status"] == "up", "the replica follows")
@@ -165,6 +170,11 @@ def test_sentinels_are_asked_where_the_primary_is(make, tmp_path):
         "SENTINELS": [("127.0.0.1", sentinel.port)],
         "CONNECTION_POOL_KWARGS": {"decode_responses": True},
     }
+    return primary, replica, sentinel, options
+
+
+def test_sentinels_are_asked_where_the_primary_is(watched):
+    primary, replica, _, options = watched
 
     with use("redis://jobs/2", **options):
         everything_works()
@@ -175,6 +185,33 @@ def test_sentinels_are_asked_where_the_primary_is(make, tmp_path):
 
         until(lambda: _succeeded(status), "writers find the new primary", 40)
         assert statuses.where(state="succeeded").count() == 1
+
+
+def test_a_primary_that_lives_on_after_a_failover_is_left_for_the_new_one(watched):
+    primary, replica, sentinel, options = watched
+
+    with use("redis://jobs/3", **options):  # django-redis keeps a pool, and its sentinels, for each address
+        make_status("started")
+        until(lambda: len(sentinel.client().execute_command("SENTINEL", "REPLICAS", "jobs")) == 1, "the sentinel knows the replica")
+        until(lambda: _fails_over(sentinel), "the sentinel begins a failover")
+        until(lambda: replica.client().info("replication")["role"] == "master", "the replica is the primary")
+
+        until(lambda: _writes_to(replica), "new jobs are written to the new primary")
+
+        # Nobody told the old one: without asking, its line would have been used on and on.
+        assert primary.client().info("replication")["role"] == "master"
+
+
+def _fails_over(sentinel):
+    with contextlib.suppress(redis.ResponseError):  # it does not take the replica for a good one yet
+        return sentinel.client().execute_command("SENTINEL", "FAILOVER", "jobs")
+
+
+def _writes_to(server):
+    """Whether that is where a new job is made."""
+    status = statuses.create(id=uuid.uuid4().hex)
+    with redis.Redis(unix_socket_path=str(server.socket), db=3) as client:
+        return client.exists(keys.alias(keys.family("clients", 0), status.id))
 
 
 def _succeeded(status):

@@ -310,13 +310,15 @@ def _times_lost(status: Status) -> int:
 
 def _look_at_waiting(engine: Engine, asked: _Asked, dry_run: bool) -> Reaped:
     """Mark unknown what waits for an engine that no longer has it, where the engine can say so; or as it says that it ended, where
-    nobody lived to tell that it started; so some of those, too, that it may have, also of an engine that cannot say what it has."""
+    nobody lived to tell that it started; so some of those, too, that it may have, also of an engine that cannot say what it has. Of that
+    one some of those for later, too: nobody may have told that they were due."""
     if not engine.can_tell_forgotten and not engine.can_tell_outcome:
         return Reaped()
     before = collection.server_time() - FORGOTTEN_AFTER
     waiting = collection.where(engine=engine.name, state=State.queued, queued_at=(None, before)).order_by("queued_at")
+    later = collection.where(engine=engine.name, state=State.unqueued, recorded_at=(None, before)).order_by("recorded_at")
     try:
-        gone, others = _forgotten(engine, waiting) if engine.can_tell_forgotten else ([], _some(waiting))
+        gone, others = _forgotten(engine, waiting) if engine.can_tell_forgotten else ([], [*_some(waiting), *_some(later)])
     except StatusesError:
         raise
     except Exception:

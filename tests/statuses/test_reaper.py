@@ -528,6 +528,17 @@ def test_of_those_that_wait_for_an_engine_that_cannot_say_what_it_has_each_is_as
     assert Counter(engine.asked) == {job.id: 3 for job in jobs}
 
 
+def test_a_job_for_later_that_ran_ends_as_an_engine_says_that_cannot_say_what_it_has(time, reaper, engine):
+    engine.can_tell_forgotten = False
+    ran, waits = (make_status("unqueued", engine="lines") for _ in range(2))
+    engine.ends = {ran.id: SUCCEEDED}
+    young = reaper.look()
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+
+    assert (young, reaper.look()) == (Reaped(), Reaped(ended=1))
+    assert [(job.reload().state, job.data) for job in (ran, waits)] == [("succeeded", {"result": 42}), ("unqueued", None)]
+
+
 def test_what_waits_for_an_engine_that_can_say_nothing_of_it_is_left_alone(time, reaper, engine):
     engine.can_tell_forgotten = engine.can_tell_outcome = False
     job = make_status("queued", engine="lines")

@@ -47,3 +47,23 @@ def test_a_job_that_a_worker_without_the_adapter_ran_ends_as_its_engine_says(pro
     assert untold == [State.queued] * 2
     assert (retried.state, retried.data, retried.attempt) == (State.succeeded, {"result": name}, 0)
     assert (broke.state, broke.error_summary) == (State.failed, "ValueError: no such shelf")
+
+
+def test_a_job_for_later_that_ran_while_nobody_could_tell_that_it_was_due_ends_as_its_engine_says(project: Project) -> None:
+    queue, name = f"due-{project.name}", f"{project.name} due"
+    job = project.send("count", name, to=queue, later=project.facts.soon)
+    later = project.send("count", "never comes", to=queue, later=3600)
+
+    project.store.stop()
+    try:
+        worker = project.start_worker("due", queue)
+        until(lambda: project.ask("is_over", job.provider_job_id), "its engine has its end")
+        worker.kill()
+    finally:
+        project.store.start()
+    untold = job.reload().state
+    project.ask("reap", 1.0, waiting=True)
+
+    assert untold is State.unqueued
+    assert (job.reload().state, job.data) == (State.succeeded, {"result": name})
+    assert later.reload().state is State.unqueued

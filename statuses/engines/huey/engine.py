@@ -94,16 +94,23 @@ class Huey(Ordered):
     def outcome(self, status: Status) -> Outcome | None:
         """What Huey's storage keeps of its task: a final error, or a result, which it leaves there. Of a task that returned None there is
         none, unless the Huey has `store_none`; nor of a periodic one, or where somebody has taken it. Huey says no moment: where the task
-        ran before under its id, otherwise than to be retried for its error, nobody knows of which time it is."""
+        ran before under its id, otherwise than to be retried for its error, nobody knows of which time it is; nor where it failed more
+        often than it is retried, and so was sent again."""
         if not self.can_tell_outcome:
             raise self._cannot(status, "tell the end of", self.why_not("tell_outcome"))
         task_id = status.provider_job_id
-        if not task_id or attempts.handed_out_before(status):
+        if not task_id or attempts.handed_out_before(status) or _ended_before(status):
             return None
         return self._asker.ask(lambda: outcomes.outcome(self.huey, task_id, self.tracker))
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+def _ended_before(status: Status) -> bool:
+    """Whether the task of its id had no retries left: the error of an attempt before may stand there."""
+    retries = ((status.call or {}).get("options") or {}).get("retries") or 0
+    return status.attempt > retries and sum(before.provider_job_id == status.provider_job_id for before in status.prior_attempts) > retries
 
 
 def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:

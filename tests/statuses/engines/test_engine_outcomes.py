@@ -17,6 +17,7 @@ from dramatiq.results.backends import StubBackend
 from huey import MemoryHuey
 from huey.utils import Error
 
+import statuses
 from statuses import EngineCannot, KillRequested, State, Status, failure
 from statuses.engines import attempts
 from statuses.engines import celery as celery_tracking
@@ -203,6 +204,30 @@ class TestHuey:
 
         huey.put_result("one", self.error(retries=0))
         assert self.ask(huey, started()) == Outcome(state=State.failed, error="ValueError('x')")
+
+    def test_the_last_error_of_a_task_is_no_end_of_it_when_it_was_sent_again(self, huey: MemoryHuey) -> None:
+        @huey.task(retries=1)
+        def handle() -> None:
+            raise ValueError("x")
+
+        task = handle.s()
+        huey.enqueue(task)
+        while (taken := huey.dequeue()) is not None:
+            huey.execute(taken)
+        job = statuses.at(task.id)
+        last = huey.get(task.id, peek=True).metadata["retries"], job.state, job.attempt
+        huey.enqueue(task)
+
+        assert last == (0, State.failed, 1)
+        assert (job.reload().state, job.attempt, self.ask(huey, job)) == (State.queued, 2, None)
+        assert self.ask(huey, job.started("w2", alive=True)) is None
+
+    def test_the_last_error_of_a_task_is_its_end(self, huey: MemoryHuey) -> None:
+        job = started(call={"args": [], "kwargs": {}, "options": {"retries": 1}})
+        attempts.requeue(job, 0, error=ValueError("not yet"))
+        huey.put_result("one", self.error(retries=0))
+
+        assert self.ask(huey, job.reload()) == Outcome(state=State.failed, error="ValueError('x')")
 
     @pytest.mark.parametrize("text", ["KillRequested('job 1 was asked to die')", "CancelExecution('enough')"])
     def test_a_task_that_was_ended_on_purpose_is_killed(self, huey: MemoryHuey, text: str) -> None:

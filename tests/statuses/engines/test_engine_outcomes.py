@@ -311,6 +311,17 @@ class TestDramatiq:
         assert engine.outcome(retried) == Outcome(state=State.succeeded, data={"result": 42})
         assert engine.outcome(again) is None
 
+    def test_the_error_of_a_message_among_the_dead_letters_is_no_end_of_it_when_it_was_taken_back(self, broker: StubBroker) -> None:
+        engine = dramatiq_tracking.install(broker)
+        job = started("dead", job_name="work", queue="main").failed(error=ValueError("no"))
+        outcomes.results_of(broker).store_exception(outcomes.message_of(job), ValueError("no"), 1000)
+
+        job.started("w2", alive=True)
+        taken_back = engine.outcome(job.reload())
+        attempts.requeue(job, 1, error=ValueError("not yet"))
+
+        assert (job.reload().attempt, taken_back, engine.outcome(job)) == (2, None, None)
+
 
 class TestRQ:
     def ask(self, fields: dict[bytes, bytes], status: str = "finished") -> Outcome | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any, ClassVar
 
 from dramatiq.message import Message, generate_unique_id
@@ -120,7 +119,7 @@ class Dramatiq(Ordered):
         backend = outcomes.results_of(self.broker)
         if backend is None:
             raise self._cannot(status, "tell the end of", self.why_not("tell_outcome"))
-        if not status.provider_job_id or attempts.handed_out_before(status) or _came_back(status):
+        if not status.provider_job_id or outcomes.may_be_earlier(status):
             return None
         message = outcomes.message_of(status)
         return self._asker.ask(lambda: outcomes.outcome(backend, message, self.tracker))
@@ -134,14 +133,6 @@ class Dramatiq(Ordered):
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
-
-
-def _came_back(status: Status) -> bool:
-    """Whether its message ran again after a failure that was not retried: nobody has queued it since."""
-    if not status.attempt:
-        return False
-    runs = [one for one in (*status.prior_attempts, status) if one.provider_job_id == status.provider_job_id]
-    return any(one.queued_at is not None and one.queued_at == then.queued_at for one, then in pairwise(runs))
 
 
 def _worker(report: presence.Report) -> Worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from dramatiq.errors import DecodeError
@@ -11,8 +12,12 @@ from dramatiq.results import ResultFailure, ResultMissing, Results
 
 from statuses import KillRequested, State, Status
 
+from ..attempts import WAITING, WORKER_LOST
 from ..base import Outcome
 from ..tracker import Tracker
+
+#: States in which an attempt is over that Dramatiq retried.
+_RETRIED = WAITING | {State.failed}
 
 
 def results_of(broker: Any) -> Any:
@@ -26,6 +31,17 @@ def message_of(status: Status) -> Message[Any]:
     queue = options.get("queue") or status.queue or "default"
     actor, id = options.get("actor") or status.job_name or "", status.provider_job_id or ""
     return Message(queue_name=queue, actor_name=actor, args=(), kwargs={}, options={}, message_id=id)
+
+
+def may_be_earlier(status: Status) -> bool:
+    """Whether what is kept of its message may be of an attempt before: it ran by the same message and was handed out again, or was taken
+    back from among the dead letters, for which nobody queued it. Not where Dramatiq retried it, though nobody told even its start: of
+    such an attempt nothing is kept.  One or two round trips for each attempt before."""
+    if not status.attempt:
+        return False
+    *before, now = [one for one in (*status.prior_attempts, status) if one.provider_job_id == status.provider_job_id]
+    came_back = any(one.queued_at is not None and one.queued_at == then.queued_at for one, then in pairwise((*before, now)))
+    return came_back or any(one.state not in _RETRIED or one.error_group == WORKER_LOST for one in before)
 
 
 def outcome(backend: Any, message: Message[Any], tracker: Tracker) -> Outcome | None:

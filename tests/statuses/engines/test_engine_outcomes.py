@@ -311,6 +311,16 @@ class TestDramatiq:
         assert engine.outcome(retried) == Outcome(state=State.succeeded, data={"result": 42})
         assert engine.outcome(again) is None
 
+    def test_a_result_is_believed_after_attempts_that_others_ran_and_told_nothing_of(self, broker: StubBroker) -> None:
+        engine = dramatiq_tracking.install(broker)
+        job = make_status("queued", provider_job_id="beside", job_name="work", queue="main")
+        attempts.start(job, "w1", 1)
+        attempts.requeue(job, 1, error=ValueError("not yet"))
+        outcomes.results_of(broker).store_result(outcomes.message_of(job.reload()), 42, 1000)
+
+        assert (job.attempt, [one.state for one in job.prior_attempts]) == (2, [State.queued, State.failed])
+        assert engine.outcome(job) == Outcome(state=State.succeeded, data={"result": 42})
+
     def test_the_error_of_a_message_among_the_dead_letters_is_no_end_of_it_when_it_was_taken_back(self, broker: StubBroker) -> None:
         engine = dramatiq_tracking.install(broker)
         job = started("dead", job_name="work", queue="main").failed(error=ValueError("no"))

@@ -25,7 +25,8 @@ LINE_CHARACTERS = 2_000
 #: Lines on either side of what is left out that are read all the same: a secret that spans the cut is hidden whole.
 SLACK_LINES = 50
 
-_FRAME = re.compile(r'^\s*File "(?P<file>.+?)", line (?P<line>\d+)(?:, in (?P<function>.+))?$')
+#: A frame that was left in the midst of an instruction, as by a signal, has no line: Python 3.11 and later write `None`.
+_FRAME = re.compile(r'^\s*File "(?P<file>.+?)", line (?P<line>\d+|None)(?:, in (?P<function>.+))?$')
 _FOREIGN = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python\d|^<|^[A-Z]:.*[/\\]Python\d+[/\\]Lib[/\\]")
 _PACKAGE = re.compile(r"(?:site|dist)-packages[/\\](?P<inside>(?P<package>[^/\\]+).*)")
 _STDLIB = re.compile(r"[/\\](?:lib[/\\]python[\d.]+|Python\d+[/\\]Lib)[/\\](?P<inside>.*)")
@@ -42,7 +43,8 @@ class Frame:
 
     file: str
     """Path as it is shown: inside its package for foreign code."""
-    line: int
+    line: int | None
+    """None where the traceback knows none."""
     function: str
     code: tuple[str, ...] = ()
     """Source lines, without indentation that all of them share."""
@@ -121,14 +123,14 @@ def _of_exception(error: dict[str, Any], attempt: int | None) -> Trace:
     )
 
 
-def _own_places(frames: Any) -> dict[tuple[str, int], bool]:
+def _own_places(frames: Any) -> dict[tuple[str, int | None], bool]:
     """Which ``(file, line)`` the recorder knew to be the project's own."""
     if not isinstance(frames, list):
         return {}
     return {
         (str(frame.get("file")), frame.get("line")): bool(frame.get("own"))
         for frame in frames
-        if isinstance(frame, dict) and isinstance(frame.get("line"), int)
+        if isinstance(frame, dict) and isinstance(frame.get("line"), int | None)
     }
 
 
@@ -165,14 +167,14 @@ def _bounded_text(text: str) -> str:
     return "\n".join(line[: 2 * LINE_CHARACTERS] for line in lines)
 
 
-def _read(text: str, own: dict[tuple[str, int], bool]) -> dict[str, Any]:
+def _read(text: str, own: dict[tuple[str, int | None], bool]) -> dict[str, Any]:
     """Fields of a Trace that come from its text."""
     whole = text.splitlines()
     lines = _bounded(whole)
     return {"parts": tuple(_parts(lines, own)), "raw": text if lines == whole else "\n".join(lines), "is_cut": lines != whole}
 
 
-def _parts(lines: list[str], own: dict[tuple[str, int], bool]) -> Iterator[Part]:
+def _parts(lines: list[str], own: dict[tuple[str, int | None], bool]) -> Iterator[Part]:
     """The text's parts, foreign frames next to each other folded into one."""
     for _type, run in groupby(_items(lines, own), key=type):
         items = list(run)
@@ -180,7 +182,7 @@ def _parts(lines: list[str], own: dict[tuple[str, int], bool]) -> Iterator[Part]
         yield from (_folded(frames) if frames else (item for item in items if isinstance(item, Part)))
 
 
-def _items(lines: list[str], own: dict[tuple[str, int], bool]) -> Iterator[Frame | Part]:
+def _items(lines: list[str], own: dict[tuple[str, int | None], bool]) -> Iterator[Frame | Part]:
     """Frames with their code, and the lines between them."""
     place, in_stack = 0, False
     while place < len(lines):
@@ -223,8 +225,8 @@ def _text_below(lines: list[str], place: int) -> tuple[tuple[str, ...], int]:
     return tuple(lines[start:place]), place
 
 
-def _frame(found: re.Match[str], code: tuple[str, ...], own: dict[tuple[str, int], bool]) -> Frame:
-    file, line = found["file"], int(found["line"][:9])
+def _frame(found: re.Match[str], code: tuple[str, ...], own: dict[tuple[str, int | None], bool]) -> Frame:
+    file, line = found["file"], None if found["line"] == "None" else int(found["line"][:9])
     shown, package = _place(file)
     is_own = own.get((file, line), not _FOREIGN.search(file)) and not _OURS.search(file)
     code = tuple(text.strip() if _MARKS.match(text) is None else "" for text in code)

@@ -39,8 +39,9 @@ def _fold(part: Part) -> str:
 
 
 def _frame(frame: Frame) -> str:
+    line = "" if frame.line is None else f", line {frame.line}"
     where = f", in {escape(frame.function)}" if frame.function else ""
     css = "" if frame.own else ' class="dim"'
     before, after = ('<span class="hot">', "</span>") if frame.own else ("", "")
     code = "".join(f"<div{css}>    {before}{escape(line)}{after}</div>" for line in frame.code)
-    return f'<div{css}>  File "{escape(frame.file)}", line {frame.line}{where}</div>{code}'
+    return f'<div{css}>  File "{escape(frame.file)}"{line}{where}</div>{code}'

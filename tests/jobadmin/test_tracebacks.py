@@ -3,6 +3,7 @@
 import pytest
 
 from jobadmin.tracebacks import HEAD_LINES, TAIL_LINES, Trace
+from jobadmin.tracemarkup import parts_html
 
 LIBRARY = "/srv/venv/lib/python3.11/site-packages"
 TEXT = f'''Traceback (most recent call last):
@@ -82,6 +83,26 @@ def test_chained_errors_are_shown_in_order() -> None:
     errors = [part.lines[0] for part in of(text).parts if part.kind == "error"]
 
     assert errors == ["django.db.utils.OperationalError: deadlock detected", "KeyError: 'a'"]
+
+
+def test_a_frame_that_a_signal_left_without_a_line_is_no_error_line() -> None:
+    """As a time limit leaves it, since Python 3.11."""
+    text = f'''Traceback (most recent call last):
+  File "/srv/planning/tasks.py", line 80, in find_similar
+    matcher.quick_ratio()
+  File "/usr/lib/python3.11/difflib.py", line None, in quick_ratio
+  File "{LIBRARY}/billiard/pool.py", line 229, in soft_timeout_sighandler
+    raise SoftTimeLimitExceeded()
+billiard.exceptions.SoftTimeLimitExceeded: SoftTimeLimitExceeded()
+'''
+
+    parts = of(text).parts
+
+    assert [part.kind for part in parts] == ["note", "frame", "fold", "error"]
+    assert [(frame.file, frame.line) for frame in parts[2].frames] == [("difflib.py", None), ("billiard/pool.py", 229)]
+    assert 'File "difflib.py", in quick_ratio' in parts_html(parts)
+    known = {"file": "/usr/lib/python3.11/difflib.py", "line": None, "own": True}
+    assert [part.kind for part in of(text, frames=[known]).parts] == ["note", "frame", "frame", "fold", "error"]
 
 
 def test_no_line_is_lost() -> None:

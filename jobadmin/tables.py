@@ -237,10 +237,9 @@ class OutcomeColumn(JobColumn):
             text = _("next in line") if place == 1 else _("place %(n)s in line") % {"n": count(place)}
         if not text:
             return cells.nothing()
-        shown = cells.cut(redact_text(text), 200)
-        css = "j-outcome j-cut j-outcome--bad" if bad else "j-outcome j-cut"
-        shown = escape(shown)
-        return mark_safe(f'<span class="{css}" title="{shown}">{shown}</span>')
+        whole = cells.cut(redact_text(text), 200)
+        css, shown = ("j-outcome j-cut j-outcome--bad", cells.shortened(whole)) if bad else ("j-outcome j-cut", whole)
+        return mark_safe(f'<span class="{css}" title="{escape(whole)}">{escape(shown)}</span>')
 
 
 class AttemptColumn(JobColumn):

@@ -380,6 +380,22 @@ def test_a_narrow_list_names_the_states_it_is_filtered_by(page) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})
     assert chips.count() == 0, "its toggles tell"
 
+def test_as_much_of_an_error_as_its_row_is_tall_can_be_read(page) -> None:
+    load(1)
+    load(1, "failed", errors=["ModuleNotFoundError: No module named 'grequests', which every second job of this name needs"])
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto("/admin/jobs/list/")
+    heights = page.locator("#j-list tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+    error = page.locator("#j-list .j-outcome--bad")
+
+    def lines() -> int:
+        return error.evaluate("one => Math.round(one.clientHeight / parseFloat(getComputedStyle(one).lineHeight))")
+
+    assert len(set(heights)) == 1 and lines() == 2
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert lines() == 3
+
+
 
 def test_what_clears_the_filter_stands_beside_what_is_filtered_by(page) -> None:
     load(2, "failed")

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import escape
 
 import pytest
 from django.urls import reverse
@@ -277,6 +278,25 @@ def test_every_text_a_job_carries_is_escaped(browse) -> None:
 
     assert "<img src=x" not in text
     assert "&lt;img src=x" in text
+
+
+@pytest.mark.parametrize(
+    ("summary", "shown"),
+    [
+        ("billiard.exceptions.SoftTimeLimitExceeded: SoftTimeLimitExceeded()", "SoftTimeLimitExceeded"),
+        ("sqlite3.OperationalError: database is locked", "OperationalError: database is locked"),
+        ("ValueError: no.Such: thing", "ValueError: no.Such: thing"),
+        ("config.yaml: not found", "config.yaml: not found"),
+        ("db.example.org is away", "db.example.org is away"),
+        ("pkg.Odd", "Odd"),
+    ],
+)
+def test_a_row_names_the_class_of_an_error_without_its_modules_and_once(browse, summary: str, shown: str) -> None:
+    make_status("failed", error=summary)
+
+    text = browse().get(url()).content.decode()
+
+    assert f'title="{escape(summary)}">{escape(shown)}</span>' in text
 
 
 def test_secrets_in_an_outcome_are_hidden(browse) -> None:

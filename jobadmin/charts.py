@@ -210,7 +210,7 @@ def histogram(bins: Sequence[tuple[float, float, int]], p50: float, p95: float) 
             y=f"{60 - 56 * n / highest:.2f}",
             width=number(width - 1),
             height=f"{56 * n / highest:.2f}",
-            is_tail=low >= p95,
+            is_tail=low > p95,
         )
         for index, (low, high, n) in enumerate(bins)
         if n
@@ -228,7 +228,10 @@ def histogram(bins: Sequence[tuple[float, float, int]], p50: float, p95: float) 
 def _widened(only: tuple[float, float, int], around: int = 12) -> list[tuple[float, float, int]]:
     """The one bin amid empty ones, each a tenth of a power of ten wide."""
     low, high, n = only
-    middle = low or 1e-6
+    if not low:  # no power of ten is near nothing at all
+        least = high or LANDMARKS[0]
+        return [(0.0, 0.0, 0)] * around + [(0.0, least, n)] + [(least, least, 0)] * around
+    middle = low
     edges = [middle * 10 ** (step / 10) for step in range(-around, around + 2)]
     bins = [(edges[i], edges[i + 1], 0) for i in range(len(edges) - 1)]
     bins[around] = (min(low, edges[around]), max(high, edges[around + 1]), n)
@@ -250,9 +253,10 @@ def _place(bins: Sequence[tuple[float, float, int]], value: float) -> float:
 
 def _landmarks(bins: Sequence[tuple[float, float, int]]) -> list[Tick]:
     """Round durations within the axis, none so near to the one before that the labels would touch."""
-    ticks: list[Tick] = []
+    # What took no time at all has a bin of its own, which is not part of the logarithm.
+    ticks = [] if bins[0][0] else [Tick(at=_place(bins, 0.0), label=formats.landmark(0.0))]
     for seconds in LANDMARKS:
-        if bins[0][0] <= seconds <= bins[-1][1] and seconds > 0:
+        if (bins[0][0] or bins[0][1]) <= seconds <= bins[-1][1] and seconds > 0:
             at = _place(bins, seconds)
             if at < 90 and (not ticks or at - ticks[-1].at >= 14):
                 ticks.append(Tick(at=at, label=formats.landmark(seconds)))

@@ -67,7 +67,18 @@ def test_durations_that_are_all_the_same_still_have_a_histogram():
 
     assert len(drawn.bars) == 1
     assert float(drawn.bars[0].width) < 20
-    assert drawn.ticks
+    assert not drawn.bars[0].is_tail, "nothing lies beyond p95"
+    assert 0 <= float(drawn.bars[0].x) - float(drawn.p50) < 1, "both marks stand at the bar"
+    assert [(tick.label, abs(3.6 * tick.at - float(drawn.p50)) < 1) for tick in drawn.ticks] == [("0 ms", True)]
+
+
+def test_what_took_no_time_has_a_place_of_its_own_on_the_axis():
+    bins = [(0.0, 1.0, 50), *((10.0**i, 10.0 ** (i + 1), 5) for i in range(4))]
+
+    drawn = charts.histogram(bins, p50=0.0, p95=500.0)
+
+    assert [tick.label for tick in drawn.ticks] == ["0 ms", "1 s", "10 s", "1 min", "10 min"]
+    assert float(drawn.p50) == 0.0
 
 
 def test_one_duration_stands_in_the_middle():

@@ -555,7 +555,10 @@ def test_a_resource_nobody_worked_on_has_an_empty_page(browse, some):
     page = browse("view_job").get(reverse("jobadmin:resource", args=[quote("Book:none/../x")]))
 
     assert page.status_code == 200
-    assert "No jobs match" in page.content.decode()
+    text = page.content.decode()
+    assert "No jobs match" in text
+    assert "Nothing matches: Resource Book:none/../x · Created in the last 7 days." in text
+    assert "at other times" not in text and "Clear all filters" not in text, "the other jobs are of other resources"
 
 
 def suggested(client: Client, field: str, **params: str) -> dict[str, int]:

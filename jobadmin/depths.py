@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.utils import timezone
@@ -34,6 +34,7 @@ class Length:
 LENGTHS = {
     length.name: length
     for length in (
+        Length(name="1h", words=gettext_lazy("the last hour"), length=timedelta(hours=1), step=timedelta(minutes=5)),
         Length(name="24h", words=gettext_lazy("the last 24 hours"), length=timedelta(hours=24), step=timedelta(minutes=5)),
         Length(name="7d", words=gettext_lazy("the last 7 days"), length=timedelta(days=7), step=timedelta(minutes=30)),
         Length(name="30d", words=gettext_lazy("the last 30 days"), length=timedelta(days=30), step=timedelta(hours=2)),
@@ -65,12 +66,14 @@ class Chart:
     longest_seconds: int
 
 
-def chart(queue: str, length: Length) -> Chart | None:
-    """The depth of a queue; None where no sample of it was taken in that time. Source: one HMGET a day, one round trip."""
+def chart(queue: str, length: Length, waiting: int = 0, oldest_seconds: int = 0) -> Chart | None:
+    """The depth of a queue; None where no sample of it was taken in that time. `waiting` jobs do so now, the first of them for
+    `oldest_seconds`: the last sample may be a minute old.  Source: one HMGET a day, one round trip."""
     steps = sampling.depths([queue], length.length, length.step)[queue]
-    known = [step for step in steps if step.waiting is not None]
-    if not known:
+    if all(step.waiting is None for step in steps):
         return None
+    steps[-1] = _raised(steps[-1], waiting, oldest_seconds)
+    known = [step for step in steps if step.waiting is not None]
     most = max(step.waiting or 0 for step in known)
     scale = charts.nice_step(most)
     grid = spans.Grid(start=steps[0].start, step=length.step, buckets=len(steps))
@@ -89,6 +92,12 @@ def chart(queue: str, length: Length) -> Chart | None:
         most=most,
         longest_seconds=max(step.oldest_seconds or 0 for step in known),
     )
+
+
+def _raised(step: Depth, waiting: int, oldest_seconds: int) -> Depth:
+    """The step that is not over yet, with what is seen now."""
+    most, longest = max(step.waiting or 0, waiting), max(step.oldest_seconds or 0, oldest_seconds)
+    return replace(step, waiting=most, oldest_seconds=longest)
 
 
 def paths(values: Sequence[int | None], highest: float) -> tuple[str, str]:

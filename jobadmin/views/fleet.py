@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -21,6 +21,7 @@ from jobadmin.controls import CONTROLS, Control, Target
 from jobadmin.filterbar import FilterBar, every
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.paths import queue_url, quote, safe_next, unquote
+from jobadmin.queues import QueueRow
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.views.base import needs, page, render, wants_part
@@ -50,7 +51,8 @@ def queue(request: HttpRequest, queue: str) -> HttpResponse:
     if span not in depths.LENGTHS:
         raise BadFilter("span", span[:100], ", ".join(depths.LENGTHS))
     ever = jobs.with_(queue=name, span="all")
-    shown, chart = queues_page.read(jobs, name), depths.chart(name, depths.LENGTHS[span])
+    shown = queues_page.read(jobs, name)
+    chart = depths.chart(name, depths.LENGTHS[span], *_now(shown.rows))
     if not shown.rows and chart is None and not queues_page.is_known(name):
         raise Http404
     context = {
@@ -66,6 +68,12 @@ def queue(request: HttpRequest, queue: str) -> HttpResponse:
         "as_table": request.GET.get("chart") == "table",
     }
     return _render(request, "queue", jobs, context)
+
+
+def _now(rows: Sequence[QueueRow]) -> tuple[int, int]:
+    """How many jobs wait in the queue of the page, and for how many seconds the first of them."""
+    waiting, first = sum(row.waiting for row in rows), min((row.oldest_at for row in rows if row.oldest_at), default=None)
+    return waiting, max(0, int((timezone.now() - first).total_seconds())) if first else 0
 
 
 @needs("view_job")

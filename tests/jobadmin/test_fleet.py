@@ -1,8 +1,9 @@
 """The pages of queues and workers."""
 
+import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -575,6 +576,23 @@ def test_the_page_of_a_queue_draws_how_deep_it_was_and_tells_the_same_as_a_table
 
 def test_a_queue_without_samples_says_so_and_one_that_never_was_is_not_found(admin_client, engine):
     engine.lines = [Queue(name="mail", depth=0)]
+
+def test_the_last_hour_of_a_queue_reaches_up_to_now(admin_client, engine):
+    engine.lines = [Queue(name="mail", depth=0)]
+    address = reverse("jobadmin:queue", args=["mail"]) + "?span=1h"
+    with frozen_clock(datetime(2026, 11, 18, 14, 31, 7, tzinfo=UTC)) as clock:
+        make_status("queued", queue="mail")
+        sampling.sample()
+        for _ in range(4):
+            make_status("queued", queue="mail")
+        clock.tick(20)
+
+        page = unescape(admin_client.get(address).content.decode())
+
+    drawn = json.loads(re.search(r'data-chart="(\{.*?\})"', page)[1])
+    assert (len(drawn["waiting"]), drawn["step"], drawn["waiting"][-1]) == (12, 300, 5), "the last sample is 20 s old"
+    assert "the last hour, the most of every 5 min; at most 5" in page
+
 
     page = admin_client.get(reverse("jobadmin:queue", args=["mail"])).content.decode()
 

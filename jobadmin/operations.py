@@ -146,11 +146,11 @@ def stop(operation: Operation) -> bool:
 def can_undo(operation: Operation) -> bool:
     """Whether a removal can still be taken back."""
     return bool(
-        operation.undo_token
-        and operation.is_over
+        operation.is_over
         and operation.undone_at is None
         and operation.undo_until
         and operation.undo_until > timezone.now()
+        and operation.undo_token  # last: the list of operations leaves it out, and asks for that of the few that come so far
     )
 
 

@@ -14,11 +14,12 @@ from jobadmin import changedby
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.formats import count, duration
 from jobadmin.models import Operation
+from jobadmin.paths import job_url
 from jobadmin.plans import Line
 from jobadmin.redaction import redact_text
 from jobadmin.spans import ALL as ALL_TIME
 from jobadmin.targets import list_url, query_of, words_of
-from jobadmin.verbs import ALL, CONTROLS, KILL, KILL_NOW, Verb
+from jobadmin.verbs import ALL, CONTROLS, KILL, KILL_NOW, REMOVE, Verb
 from statuses import State, StoreUnavailable
 
 #: Outcome -> symbol (empty: the job was skipped) and words, in the order they are shown.
@@ -164,6 +165,14 @@ class Result:
     def which(self) -> str:
         """The jobs it is about, in words."""
         return words_of(self.operation)
+
+    @property
+    def job_url(self) -> str:
+        """The page of the one job that it was about; empty where several were, where it removed that, or where the id holds a secret."""
+        operation, job_id = self.operation, self.operation.description
+        if operation.filter or operation.announced != 1 or self.is_control or self.verb is REMOVE:
+            return ""
+        return job_url(job_id) if job_id and redact_text(job_id) == job_id else ""
 
     @property
     def is_control(self) -> bool:

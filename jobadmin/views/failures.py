@@ -137,7 +137,7 @@ def not_found(request: HttpRequest, exc: Exception | None = None) -> HttpRespons
             title=title,
             body=body,
             works=(_("Removed jobs stay in the record of operations: who, when and why."),) if job_id is not None else (),
-            acts=_ways(request),
+            acts=_ways(request) + (((_("Operations"), reverse("jobadmin:operations")),) if job_id is not None else ()),
         ),
     )
 

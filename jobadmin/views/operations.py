@@ -56,6 +56,7 @@ def operations(request: HttpRequest) -> HttpResponse:
     if upto:
         found = found.filter(pk__lte=upto)
     shown = numbered(request, found, _ROWS)
+    may_undo = resolver().may(request.user, ALL["restore"].permission)
     context = {
         **_tabs(),
         "filter": JobFilter(at=timezone.now()),
@@ -65,6 +66,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         "title": _("Operations"),
         "page": shown,
         "results": [Result(operation) for operation in shown],
+        "undoable": {operation.pk for operation in shown if may_undo and service.can_undo(operation)},
         "verbs": ALL.values(),
         "action": action,
         "user_filter": user,

@@ -162,6 +162,8 @@ def test_dialog_and_what_it_came_to_are_accessible(page) -> None:
     page.get_by_label("Type 3 to confirm").fill("3")
     page.get_by_role("button", name="Remove 3").click()
     page.get_by_text("3 jobs removed").wait_for()
+    button, words = (page.locator(css).bounding_box() for css in (".j-undo .j-btn", ".j-undo .j-quiet"))
+    assert abs(button["y"] + button["height"] / 2 - words["y"] - words["height"] / 2) < 2
     reads_at_every_size(page, "bulk-removed", part=".ja")
 
 

@@ -182,6 +182,13 @@ def test_an_old_form_says_what_to_do(browse: Any) -> None:
     assert response.status_code == 403 and "This form is out of date" in response.content.decode()
 
 
+def test_the_page_of_a_job_that_is_gone_leads_to_the_record_it_speaks_of(client: Client, store: Any) -> None:
+    page = client.get(job_url("no-such-job")).content.decode()
+
+    assert "Removed jobs stay in the record of operations" in page
+    assert f'href="{reverse("jobadmin:operations")}">Operations</a></div>' in page
+
+
 @pytest.mark.parametrize(
     "path", ["redis/", "api/", "operations/abc/", "operations/abc/stop/x/", "queues/workflow/x/y/z/", "control/", "bulk/abc/def/"]
 )

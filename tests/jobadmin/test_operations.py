@@ -14,6 +14,7 @@ import statuses
 from jobadmin import runner
 from jobadmin.filters import JobFilter
 from jobadmin.models import Operation
+from jobadmin.paths import job_url
 from jobadmin.results import Result
 from jobadmin.verbs import KILL, KILL_NOW, REMOVE, RETRY
 from statuses.engines import registry
@@ -234,6 +235,35 @@ def test_a_removal_spares_what_has_not_ended_and_can_be_taken_back(browse) -> No
     assert statuses.all().counts()["failed"] == 2
     operation.refresh_from_db()
     assert operation.undone_at
+
+
+def test_the_list_says_which_removals_can_be_taken_back_and_which_were(browse) -> None:
+    some(succeeded=3)
+    client = browse()
+    operation = ran(client, "remove", typed="3")
+
+    def state(client=client) -> str:
+        page = client.get(reverse("jobadmin:operations")).content.decode()
+        return re.sub(r"<[^>]*>", "", re.search(rf'id="operation-row-{operation.pk}".*?>(Done[^<]*.*?)</td>', page, re.S)[1])
+
+    assert re.fullmatch(r"Done Undo until \d\d:\d\d", state())
+    assert state(browse("view_job", name="ines")) == "Done", "who may not take it back is offered nothing"
+    client.post(reverse("jobadmin:operation_undo", args=[operation.pk]))
+    assert state() == "Done, taken back"
+    Operation.objects.update(undone_at=None, undo_until=timezone.now() - timedelta(seconds=1))
+    assert state() == "Done"
+
+
+def test_an_operation_on_one_job_leads_to_it_unless_it_removed_it(browse) -> None:
+    kept, gone = make_status("failed", engine="nobody"), make_status("succeeded")
+    client = browse()
+    for job, action in ((kept, "kill"), (gone, "remove")):
+        client.post(reverse("jobadmin:job_action", args=[job.id, action]), {"confirmed": "yes"})
+
+    page = client.get(reverse("jobadmin:operations")).content.decode()
+
+    assert f'<a class="j-mono" href="{job_url(kept.id)}">{kept.id}</a>' in page
+    assert gone.id in page and job_url(gone.id) not in page
 
 
 def test_a_removal_of_several_batches_comes_back_whole(browse, monkeypatch) -> None:

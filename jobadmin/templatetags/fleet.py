@@ -11,6 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jobadmin import formats
+from jobadmin.paths import page_url, queue_url
+from jobadmin.redaction import redact_text
 from jobadmin.templatetags.jobadmin import css_state, icon
 from statuses.engines.base import Worker
 
@@ -26,6 +28,12 @@ CONDITIONS = {
     "lost": ("failed", gettext_lazy("Lost")),
     "untold": ("unknown", gettext_lazy("Not reporting")),
 }
+
+
+@register.filter
+def queue_page(queue: str) -> str:
+    """The page of a queue; that of all queues where the name holds a secret, which stands in no address."""
+    return queue_url(queue) if redact_text(queue) == queue else page_url("queues")
 
 
 @register.simple_tag

@@ -274,7 +274,7 @@ def test_a_queue_whose_only_worker_was_stopped_is_called_unserved_once_a_job_has
 
 
 def test_a_job_that_waits_in_a_paused_queue_says_so_and_gives_no_time(engine, browse):
-    engine.lines = [Queue(name="mail", is_paused=True, paused_by="marta")]
+    engine.lines = [Queue(name="mail", is_paused=True, paused_at=statuses.server_time(), paused_by="marta")]
     waits = make_status("queued", queue="mail", engine="lines")
     make_status("succeeded", queue="mail", engine="lines")
 
@@ -285,6 +285,8 @@ def test_a_job_that_waits_in_a_paused_queue_says_so_and_gives_no_time(engine, br
     assert "At that speed" not in page
     title, body = page.index('<span class="j-note__title">Paused: mail.'), page.index("It is the next one in mail.")
     assert title < body, "what holds it comes before what stands before it"
+    assert "By marta, just now." in re.sub(r"<[^>]*>", "", page)
+    assert f'<a class="j-btn j-note__act" href="{queue_url("mail")}">Show the queue</a>' in page
 
     engine.lines = [Queue(name="mail")]
     page = client.get(job_url(waits.id)).content.decode()
@@ -301,6 +303,7 @@ def test_a_page_about_a_queue_says_that_it_is_paused(engine, browse, name):
         return client.get(reverse(f"jobadmin:{name}"), query).content.decode()
 
     assert said in page(queue="mail")
+    assert f'<a class="j-btn j-note__act" href="{queue_url("mail")}">Show the queue</a>' in page(queue="mail")
     assert "Paused: " not in page() + page(queue="other") + page(queue="-mail")
     if name != "workers":
         assert said in page(queue="ma*")
@@ -574,9 +577,6 @@ def test_the_page_of_a_queue_draws_how_deep_it_was_and_tells_the_same_as_a_table
     assert "a/b é" in table
 
 
-def test_a_queue_without_samples_says_so_and_one_that_never_was_is_not_found(admin_client, engine):
-    engine.lines = [Queue(name="mail", depth=0)]
-
 def test_the_last_hour_of_a_queue_reaches_up_to_now(admin_client, engine):
     engine.lines = [Queue(name="mail", depth=0)]
     address = reverse("jobadmin:queue", args=["mail"]) + "?span=1h"
@@ -593,6 +593,9 @@ def test_the_last_hour_of_a_queue_reaches_up_to_now(admin_client, engine):
     assert (len(drawn["waiting"]), drawn["step"], drawn["waiting"][-1]) == (12, 300, 5), "the last sample is 20 s old"
     assert "the last hour, the most of every 5 min; at most 5" in page
 
+
+def test_a_queue_without_samples_says_so_and_one_that_never_was_is_not_found(admin_client, engine):
+    engine.lines = [Queue(name="mail", depth=0)]
 
     page = admin_client.get(reverse("jobadmin:queue", args=["mail"])).content.decode()
 

@@ -66,6 +66,8 @@ class Verb:
     """Whether the count is typed however few change."""
     risky: bool = False
     """Whether its button is shown as dangerous."""
+    is_gentle: bool = False
+    """Whether nothing is lost by it: what confirms it does not warn."""
     explanation: Promise
     question: Promise
     question_some: Promise
@@ -179,6 +181,7 @@ RETRY = Verb(
     needy=_RETRIED,
     past=("queued_at", "failed_at", "killed_at"),
     batch=1_000,
+    is_gentle=True,
     explanation=_(
         "Every job is sent to its engine once more, with the arguments it had. What happened so far stays with the "
         "job as an earlier attempt."

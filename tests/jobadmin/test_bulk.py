@@ -255,6 +255,18 @@ def test_two_confirm_pages_of_the_same_jobs_are_two_operations(browse) -> None:
     assert Operation.objects.count() == 2
 
 
+def test_only_what_loses_something_is_confirmed_in_the_colour_of_danger(browse) -> None:
+    client = browse()
+    with toy_engine():
+        make_status("failed", engine="toy")
+
+        pages = {action: client.get(url(action)).content.decode() for action in ("retry", "remove")}
+
+    looks = {action: re.search(r'<button type="submit" class="j-btn (j-btn--\w+)', page)[1] for action, page in pages.items()}
+    assert looks == {"retry": "j-btn--primary", "remove": "j-btn--danger"}
+    assert all("optional, kept in the audit trail" in page for page in pages.values())
+
+
 def test_nothing_to_change_offers_no_button(browse) -> None:
     some(succeeded=2)
 

@@ -75,6 +75,18 @@ def test_the_job_page_and_its_dialogs_are_clean_for_assistive_technology(page: A
     reads_at_every_size(page, "job-dialog", part=".ja")
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+def test_what_copies_the_id_of_the_engine_stands_beside_it(page: Any, engine: Toy, width: int) -> None:
+    job = make_status("started", engine="toy", provider_job_id="3f6a2c10-97d4-4a1b-9e55-0c1d2e3f4a5b-0c1d2e3f4a5b-0c1d2e3f4a5b")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(job_url(job.id))
+
+    shown, copies = (page.locator(css).bounding_box() for css in (".j-provider", "#copy-provider"))
+
+    assert shown["x"] + shown["width"] <= copies["x"]
+    assert abs(shown["y"] + shown["height"] / 2 - copies["y"] - copies["height"] / 2) < 3
+
+
 @pytest.mark.console_errors
 def test_a_job_that_is_gone_is_said_cleanly(page: Any) -> None:
     page.goto(job_url("no-such-job"))

@@ -218,6 +218,22 @@ def test_an_answer_that_takes_long_looks_like_loading(page) -> None:
     assert page.locator("#j-list").evaluate("list => getComputedStyle(list, '::after').content") == '""'
 
 
+@pytest.mark.parametrize("width", [820, 390])
+def test_a_number_below_its_state_begins_where_that_begins(page, width: int) -> None:
+    load(3)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/admin/jobs/list/")
+
+    begins = page.evaluate(
+        """[...document.querySelectorAll(".j-strip--slim .j-tile")].map(tile => {
+          const [label, number] = [".j-tile__label", ".j-tile__count"].map(css => tile.querySelector(css));
+          return label.getBoundingClientRect().bottom <= number.getBoundingClientRect().top + 1
+            && getComputedStyle(label).paddingLeft === getComputedStyle(number).paddingLeft;
+        })"""
+    )
+    assert begins == [True] * 9
+
+
 def test_chips_do_not_touch_and_the_strip_has_no_open_corner(page) -> None:
     load(3, job_args={"book": "Book:a-long-name-of-a-book", "shelf": "Shelf:a-long-name-of-a-shelf", "at": "Place:somewhere-else"})
     for address in ("/admin/jobs/", "/admin/jobs/list/"):
@@ -364,22 +380,6 @@ def test_long_texts_do_not_push_out_of_sight_how_a_job_ended(page) -> None:
         assert user.is_visible()
 
 
-def test_a_narrow_list_names_the_states_it_is_filtered_by(page) -> None:
-    load(2, "failed")
-    page.set_viewport_size({"width": 390, "height": 900})
-    page.goto("/admin/jobs/list/?state=failed&state=killed&flag=stale")
-    chips = page.locator("#j-tokens .j-chip:visible")
-    assert chips.all_inner_texts() == ["State Failed, Killed", "Flag Stale heartbeat"]
-    assert page.locator("#j-count").inner_text() == "0 of 2 jobs"
-    assert page.locator("#j-count").is_visible() and page.locator("label.s-stale").is_hidden()
-
-    page.get_by_role("link", name="Remove filter Flag Stale heartbeat").click()
-    page.locator("#j-list tbody .j-badge.s-failed").first.wait_for()
-    assert "flag" not in page.url
-
-    page.set_viewport_size({"width": 1440, "height": 900})
-    assert chips.count() == 0, "its toggles tell"
-
 def test_as_much_of_an_error_as_its_row_is_tall_can_be_read(page) -> None:
     load(1)
     load(1, "failed", errors=["ModuleNotFoundError: No module named 'grequests', which every second job of this name needs"])
@@ -395,6 +395,22 @@ def test_as_much_of_an_error_as_its_row_is_tall_can_be_read(page) -> None:
     page.set_viewport_size({"width": 390, "height": 900})
     assert lines() == 3
 
+
+def test_a_narrow_list_names_the_states_it_is_filtered_by(page) -> None:
+    load(2, "failed")
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto("/admin/jobs/list/?state=failed&state=killed&flag=stale")
+    chips = page.locator("#j-tokens .j-chip:visible")
+    assert chips.all_inner_texts() == ["State Failed, Killed", "Flag Stale heartbeat"]
+    assert page.locator("#j-count").inner_text() == "0 of 2 jobs"
+    assert page.locator("#j-count").is_visible() and page.locator("label.s-stale").is_hidden()
+
+    page.get_by_role("link", name="Remove filter Flag Stale heartbeat").click()
+    page.locator("#j-list tbody .j-badge.s-failed").first.wait_for()
+    assert "flag" not in page.url
+
+    page.set_viewport_size({"width": 1440, "height": 900})
+    assert chips.count() == 0, "its toggles tell"
 
 
 def test_what_clears_the_filter_stands_beside_what_is_filtered_by(page) -> None:

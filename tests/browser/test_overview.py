@@ -542,6 +542,16 @@ def test_the_live_button_says_how_often_the_page_of_this_span_looks(page):
     expect(page.locator("#j-live")).to_have_text("Live, every 5 s")
 
 
+def test_on_a_phone_the_live_button_stands_beside_the_title_above_the_ways_to_the_pages(page):
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto("/admin/jobs/")
+
+    title, live, tabs = (page.locator(css).bounding_box() for css in (".j-head__title", "#j-live", "#j-tabs"))
+
+    assert abs(title["y"] + title["height"] / 2 - live["y"] - live["height"] / 2) < 2
+    assert tabs["y"] >= live["y"] + live["height"]
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_live_button_shows_how_old_the_page_may_be_while_it_is_on(page, width):
     load(3)

@@ -30,6 +30,15 @@ def test_the_page_can_be_read_at_every_width_and_in_both_themes(page, made):
     reads_at_every_size(page, "workflow")
 
 
+def test_names_of_the_steps_before_are_read_whole_on_a_phone(page, made):
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(workflow_url(made["split"].id))
+
+    after = page.locator(".j-flow__after", has_text="genome.map_reads_of_a_sequence").first
+
+    assert after.evaluate("cell => cell.clientWidth > cell.closest('tr').clientWidth * 0.8")
+
+
 def test_names_stay_inside_their_boxes(page, made):
     page.goto(workflow_url(made["split"].id) + "?open=1.genome.map_reads_of_a_sequence")
 

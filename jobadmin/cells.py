@@ -74,18 +74,6 @@ def outcome(job: Status, now: datetime) -> tuple[str, bool]:
     return job.progress_message or "", False
 
 
-#: The modules before a class, where a summary begins with one: `billiard.exceptions.SoftTimeLimitExceeded: ...`. A file's name is none.
-_MODULES = re.compile(r"(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:: |$))")
-
-
-def shortened(summary: str) -> str:
-    """An error's summary for a row: its class without the modules, and alone where all it says is its own name again."""
-    found = _MODULES.match(summary)
-    text = summary[found.end() :] if found else summary
-    kind, _colon, said = text.partition(": ")
-    return kind if said == f"{kind}()" else text
-
-
 def _killed(job: Status) -> str:
     words = _("Killed by %(user)s") % {"user": job.kill_requested_by} if job.kill_requested_by else _("Killed")
     if job.started_at is None:

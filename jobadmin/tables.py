@@ -24,6 +24,7 @@ from jobadmin.plans import applies
 from jobadmin.redaction import redact_text
 from jobadmin.remembered import piece, viewer
 from jobadmin.tokens import Token
+from jobadmin.tracebacks import shortened
 from jobadmin.verbs import Verb
 from jobadmin.words import gettext as _
 from statuses import Query, State, Status, Statuses
@@ -238,7 +239,7 @@ class OutcomeColumn(JobColumn):
         if not text:
             return cells.nothing()
         whole = cells.cut(redact_text(text), 200)
-        css, shown = ("j-outcome j-cut j-outcome--bad", cells.shortened(whole)) if bad else ("j-outcome j-cut", whole)
+        css, shown = ("j-outcome j-cut j-outcome--bad", shortened(whole)) if bad else ("j-outcome j-cut", whole)
         return mark_safe(f'<span class="{css}" title="{escape(whole)}">{escape(shown)}</span>')
 
 

@@ -34,6 +34,8 @@ _STDLIB = re.compile(r"[/\\](?:lib[/\\]python[\d.]+|Python\d+[/\\]Lib)[/\\](?P<i
 _OURS = re.compile(r"[/\\](?P<inside>statuses[/\\](?:engines[/\\]|track\.py).*)")
 _HEADERS = ("Traceback ", "During handling of", "The above exception")
 _MARKS = re.compile(r"^[\s~^]+$")
+#: The modules before a class, where a summary begins with one: `billiard.exceptions.SoftTimeLimitExceeded: ...`. A file's name is none.
+_MODULES = re.compile(r"(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:: |$))")
 _LEFT_OUT = re.compile(r"… (\d+) lines left out …")
 
 
@@ -116,7 +118,7 @@ def _of_exception(error: dict[str, Any], attempt: int | None) -> Trace:
     own = _own_places(error.get("frames"))
     return Trace(
         kind=_short_name(full),
-        message=_first_line(message),
+        message="" if says_nothing(_short_name(full), message) else _first_line(message),
         attempt=error["attempt"] if isinstance(error.get("attempt"), int) else attempt,
         at=_moment(error.get("at")),
         **_read(text, own),
@@ -271,6 +273,19 @@ def _bounded(lines: list[str]) -> list[str]:
         left_out = known or f"… {len(lines) - HEAD_LINES - TAIL_LINES} lines left out …"
         lines = [*lines[:HEAD_LINES], left_out, *lines[-TAIL_LINES:]]
     return [line if len(line) <= LINE_CHARACTERS else line[:LINE_CHARACTERS] + " …" for line in lines]
+
+
+def shortened(summary: str) -> str:
+    """An error's summary for a row: its class without the modules, and alone where all it says is its own name again."""
+    found = _MODULES.match(summary)
+    text = summary[found.end() :] if found else summary
+    kind, _colon, said = text.partition(": ")
+    return kind if says_nothing(kind, said) else text
+
+
+def says_nothing(kind: str, message: str) -> bool:
+    """Whether an error's message is its class once more, as that of some exceptions without arguments."""
+    return bool(kind) and message.strip() == f"{kind}()"
 
 
 def _short_name(full: Any) -> str:

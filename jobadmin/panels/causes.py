@@ -13,6 +13,7 @@ from jobadmin.filters import JobFilter
 from jobadmin.panels import kept
 from jobadmin.panels.reading import Reading
 from jobadmin.redaction import redact_text
+from jobadmin.tracebacks import says_nothing, shortened
 from jobadmin.verbs import RETRY
 
 
@@ -31,8 +32,14 @@ class ErrorRow:
     retryable: int | None
     """Jobs that a retry of the group would send again; None where that was not asked."""
     message: str
+    """Empty where it tells no more than the title."""
     first: datetime | None
     last: datetime | None
+
+    @property
+    def short(self) -> str:
+        """The title as a narrow panel has room for: a class without its modules."""
+        return shortened(self.title)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +106,7 @@ def _row(facet: Any, summary: str, retryable: int | None) -> ErrorRow:
         place=place,
         total=facet.total,
         retryable=retryable,
-        message=redact_text(message) if message != title else "",
+        message="" if message == title or says_nothing(title.rpartition(".")[2], message) else redact_text(message),
         first=facet.first,
         last=facet.last,
     )

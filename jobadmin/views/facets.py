@@ -17,6 +17,7 @@ from jobadmin.filters import JobFilter, page_value
 from jobadmin.paths import unquote
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
+from jobadmin.tracebacks import shortened
 from jobadmin.views.base import needs, numbered, page, page_number, render, render_filtered
 from jobadmin.views.unchanged import unless_unchanged, version_of
 
@@ -143,7 +144,7 @@ def resource(request: HttpRequest, resource: str) -> HttpResponse:
         "tiles_matched": sum(reading.tiles.counts.values()),
         "about_url": about.url("list"),
         "last_failure": failure,
-        "last_message": redact_text(failure.error_summary or "") if failure else "",
+        "last_message": shortened(redact_text(failure.error_summary or "")) if failure else "",
         "newest": about.query.limit(NEWEST).run(),
     }
     return render_filtered(

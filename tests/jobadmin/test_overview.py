@@ -551,6 +551,23 @@ def test_the_number_above_a_resource_leads_to_its_jobs_and_suggestions_are_count
     assert 'data-within=""' in client.get(reverse("jobadmin:list")).content.decode()
 
 
+def test_an_error_is_called_by_its_class_and_told_once(browse):
+    class LimitExceeded(Exception):
+        def __str__(self) -> str:
+            return "LimitExceeded()"
+
+    LimitExceeded.__module__, LimitExceeded.__qualname__ = "billiard.exceptions", "LimitExceeded"
+    make_status("failed", error=LimitExceeded(), job_args={"book": "Book:53"})
+    client = browse("view_job")
+
+    panel = client.get(reverse("jobadmin:overview")).content.decode().split('id="j-errors"')[1].split("</section>")[0]
+    resource = client.get(reverse("jobadmin:resource", args=[quote("Book:53")])).content.decode()
+
+    assert re.search(r'title="billiard.exceptions.LimitExceeded[^"]*">LimitExceeded</a>', panel)
+    assert "LimitExceeded()" not in panel
+    assert '<span class="j-note__body j-mono">LimitExceeded</span>' in resource
+
+
 def test_a_resource_nobody_worked_on_has_an_empty_page(browse, some):
     page = browse("view_job").get(reverse("jobadmin:resource", args=[quote("Book:none/../x")]))
 

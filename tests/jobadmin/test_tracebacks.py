@@ -59,6 +59,15 @@ def test_the_summary_is_the_short_class_and_the_first_line() -> None:
     assert trace.at.isoformat() == "2026-11-19T14:31:09+00:00"
 
 
+def test_a_message_that_is_the_class_once_more_is_left_out() -> None:
+    error = {"class": "billiard.exceptions.SoftTimeLimitExceeded", "message": "SoftTimeLimitExceeded()"}
+
+    trace = Trace.of(error)
+
+    assert (trace.kind, trace.message) == ("SoftTimeLimitExceeded", "")
+    assert trace.raw == "billiard.exceptions.SoftTimeLimitExceeded: SoftTimeLimitExceeded()"
+
+
 def test_what_the_recorder_knew_to_be_own_wins_over_the_path() -> None:
     frames = [{"file": f"{LIBRARY}/celery/app/trace.py", "line": 477, "function": "trace_task", "own": True}]
 

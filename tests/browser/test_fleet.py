@@ -93,6 +93,24 @@ def test_the_page_can_be_read_at_every_width_and_in_both_themes(page, engine, na
     reads_at_every_size(page, name, widest=1360)
 
 
+@pytest.mark.parametrize("name", ["queues", "workers"])
+def test_the_heads_of_a_table_stand_in_one_line_with_and_without_a_sign(page, engine, name):
+    page.goto(f"/admin/jobs/{name}/")
+
+    tops = (
+        page.locator("#j-main table")
+        .first.locator("thead th")
+        .evaluate_all(
+            """heads => heads.map(head => {
+          const words = document.createRange();
+          words.selectNodeContents(head.querySelector("span") ?? head);
+          return Math.round(words.getBoundingClientRect().bottom * 10);
+        })"""
+        )
+    )
+    assert len(tops) > 5 and max(tops) - min(tops) <= 5
+
+
 def test_the_ways_to_the_pages_stand_in_one_line_on_a_phone(page, engine):
     page.set_viewport_size({"width": 390, "height": 900})
     page.goto("/admin/jobs/workers/")

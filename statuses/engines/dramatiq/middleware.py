@@ -20,6 +20,7 @@ from dramatiq.middleware import Middleware, SkipMessage
 import statuses
 from statuses import KillRequested, State, Status, StatusExists, StatusNotFound
 
+from ...errors import Superseded
 from ..reporting import here
 from ..runs import Run
 from ..tracker import Tracker, own_id
@@ -184,6 +185,9 @@ class Tracking(Middleware):
             run.start()
         except KillRequested as asked:
             message.__dict__[RUN].over = True
+            if isinstance(asked, Superseded):
+                # The Results middleware keeps None of a skipped message, under the id that its retry has, too: that has not ended.
+                message.options["store_results"] = False
             raise SkipMessage(str(asked)) from asked
         run.enter()
 

@@ -7,10 +7,13 @@ import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, Retries
+from dramatiq.results import ResultMissing, Results
+from dramatiq.results.backends import StubBackend
 
 import statuses
 from statuses import State, Status
 from statuses.engines import dramatiq as tracking
+from statuses.engines import registry
 from tests.servers import until
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -87,6 +90,34 @@ def test_a_message_whose_retry_cannot_be_sent_has_failed_for_good(broker: Broker
     job = ended(only(), attempt=1)
     assert (job.state, job.error_summary) == (State.failed, "ConnectionError: the broker is away")
     assert job.prior_attempts[0].error_summary == "ValueError: no such shelf"
+
+
+def test_a_message_that_is_handed_out_again_after_its_retry_was_sent_leaves_no_result_of_it(
+    broker: Broker, works: Callable[[Any], None]
+) -> None:
+    """As of a worker that was killed after it had sent the retry, and before it acknowledged what failed."""
+    results = StubBackend()
+    broker.add_middleware(Results(backend=results, store_results=True))
+    ran = []
+
+    @dramatiq.actor(broker=broker, min_backoff=3_600_000, max_backoff=3_600_000)
+    def fails() -> NoReturn:
+        ran.append(1)
+        raise ValueError("not yet")
+
+    message = fails.send()
+    as_sent = message.encode()
+    works(broker)
+    job = only()
+    until(lambda: job.reload().attempt == 1, "its retry was sent")
+
+    broker.queues["default"].put(as_sent)
+    broker.queues["default"].join()
+    told = registry.get("in place").outcome(job.reload())
+
+    assert (told, job.state, job.attempt, ran) == (None, State.unqueued, 1, [1])
+    with pytest.raises(ResultMissing):
+        results.get_result(message)
 
 
 def test_what_an_actor_sends_does_not_come_from_a_message_that_was_not_acknowledged(broker: Broker, works: Callable[[Any], None]) -> None:

@@ -52,7 +52,9 @@ class Waiting:
     @property
     def seconds(self) -> float | None:
         """When its turn should come at that speed; None: no ground to say."""
-        return (self.ahead + 1) / self.per_second if self.ahead is not None and self.per_second and not self.is_paused else None
+        if self.ahead is None or not self.per_second or self.is_paused or self.is_unserved:
+            return None
+        return (self.ahead + 1) / self.per_second
 
     @property
     def speed(self) -> str:

@@ -293,6 +293,19 @@ def test_a_job_that_waits_in_a_paused_queue_says_so_and_gives_no_time(engine, br
     assert "Paused: " not in page and "At that speed" in page
 
 
+def test_a_job_that_no_living_worker_takes_says_so_first_and_is_promised_no_time(engine, browse):
+    engine.there = [worker("w1", is_alive=False)]
+    make_status("succeeded", queue="mail", engine="lines")
+    make_status("queued", queue="mail", engine="lines")
+    waits = make_status("queued", queue="mail", engine="lines")
+
+    page = browse().get(job_url(waits.id)).content.decode()
+
+    assert '<span class="j-note__title">No living worker takes from mail.</span>' in page
+    assert re.search(r'j-note__body"><a [^>]*>1 job</a> stand before it in mail\.', page)
+    assert "At that speed" not in page
+
+
 @pytest.mark.parametrize("name", ["overview", "list", "workers"])
 def test_a_page_about_a_queue_says_that_it_is_paused(engine, browse, name):
     engine.lines = [Queue(name="mail", is_paused=True, paused_by="marta"), Queue(name="other")]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import statuses
@@ -10,6 +11,7 @@ from jobadmin.filters import JobFilter
 from jobadmin.paths import queue_url
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
+from statuses import presence
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Schedule, Worker
 
@@ -72,6 +74,17 @@ def read(*, queues: bool = True, workers: bool = True) -> Fleet:
         knowing=frozenset(name for name, told in hands.items() if told is not None),
         silent=tuple(sorted({name for told in (hands, lines) for name, found in told.items() if found is None})),
     )
+
+
+def last_of_all() -> datetime | None:
+    """When the last worker was seen, where it is certain that none is alive; None where one is, and where workers of an engine report
+    nothing to the store: an overview does not wait for what an engine keeps elsewhere, as RQ does.
+    Source: one round trip an engine.  Raises: StoreUnavailable."""
+    reports = [presence.reports(engine.name) for engine in registry.all()]
+    seen = [report for told in reports for report in told]
+    if not all(reports) or any(report.is_alive for report in seen):
+        return None
+    return max((report.seen_at for report in seen), default=None)
 
 
 def paused(jobs: JobFilter) -> list[Queue]:

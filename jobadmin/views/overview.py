@@ -16,6 +16,7 @@ from jobadmin.filters import JobFilter, page_value
 from jobadmin.resolver import resolver
 from jobadmin.views.base import needs, page, render, render_filtered, wants_part
 from jobadmin.views.unchanged import unless_unchanged, version_of
+from statuses import State
 
 
 @needs("view_job")
@@ -23,7 +24,8 @@ from jobadmin.views.unchanged import unless_unchanged, version_of
 @unless_unchanged(lists_jobs=False)
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    """The jobs of the filter in numbers.  Source: one report, and one about the period before."""
+    """The jobs of the filter in numbers.  Source: one report, and one about the period before; while jobs wait, what workers
+    told last."""
     jobs = JobFilter.from_request(request)
     seen = version_of(request)
     jobs = replace(jobs, at=seen.at)
@@ -34,6 +36,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         return one_panel(request, jobs, part, mode, rank)
     reading = panels.Reading(jobs=jobs, seen=seen, **panels.needed(rank))
     matched, total = reading.totals
+    waiting = reading.tiles.counts[State.queued]
     context = {
         "title": _("Jobs"),
         "panels": {name: panels.guarded(name, make) for name, make in makers(reading, mode, rank).items()},
@@ -42,6 +45,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         "stale": panels.stale(reading),
         "paused": fleet.paused(jobs),
         "held": held(jobs, reading),
+        "waiting": waiting,
+        "last_of_all": fleet.last_of_all() if waiting and is_everything(jobs) else None,
         "policy_notice": health.wrong_policy(),
     }
     return render_filtered(request, "overview", jobs, context, matched=matched, total=total)
@@ -50,8 +55,12 @@ def overview(request: HttpRequest) -> HttpResponse:
 def held(jobs: JobFilter, reading: panels.Reading) -> list[fleet.Held]:
     """The paused queues, on the overview of everything; about one queue `paused` says more.
     Source: the version of the store, which the panels of such a page read too."""
-    is_everything = jobs.span and jobs.by == "recorded_at" and not jobs.is_narrowed
-    return fleet.held(reading.version.paused) if is_everything else []
+    return fleet.held(reading.version.paused) if is_everything(jobs) else []
+
+
+def is_everything(jobs: JobFilter) -> bool:
+    """Whether the page is about all jobs of a span that follows the clock: then what hinders any of them is told."""
+    return bool(jobs.span) and jobs.by == "recorded_at" and not jobs.is_narrowed
 
 
 def makers(reading: panels.Reading, mode: str, rank: str) -> dict[str, Callable[[], Any]]:

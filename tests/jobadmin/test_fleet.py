@@ -17,7 +17,7 @@ from jobadmin import workers as workers_page
 from jobadmin.filters import JobFilter
 from jobadmin.paths import job_url, queue_url, quote
 from jobadmin.redaction import redact_text
-from statuses import pauses, sampling
+from statuses import pauses, presence, sampling
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Worker
 from statuses.store import Store
@@ -304,6 +304,28 @@ def test_a_job_that_no_living_worker_takes_says_so_first_and_is_promised_no_time
     assert '<span class="j-note__title">No living worker takes from mail.</span>' in page
     assert re.search(r'j-note__body"><a [^>]*>1 job</a> stand before it in mail\.', page)
     assert "At that speed" not in page
+
+
+def test_the_overview_says_when_jobs_wait_and_no_worker_is_alive(engine, browse):
+    client = browse()
+
+    def said(**query: str) -> bool:
+        page = client.get(reverse("jobadmin:overview"), {"span": "all", **query}).content.decode()
+        return "No worker is alive, and 1 job waits." in page
+
+    with frozen_clock() as clock:
+        make_status("queued", queue="mail", engine="lines")
+        silent = said()
+        presence.tell("lines", "w1", {})
+        alive = said()
+        clock.tick(3600)
+
+        assert (silent, alive, said(), said(state="failed")) == (False, False, True, False)
+        presence.tell("lines", "w2", {})
+        assert not said(), "another one is alive"
+        presence.leave("lines", "w2")
+        statuses.all().request_kill_all(end_queued=True)
+        assert not said(), "nothing waits"
 
 
 @pytest.mark.parametrize("name", ["overview", "list", "workers"])

@@ -29,6 +29,7 @@ IMPORTS = {
         "celery.bin.celery", "celery.backends.redis", "kombu.transport.redis", "statuses.engines.celery.chords",
         "statuses.engines.celery.engine", "statuses.engines.celery.presence", "statuses.engines.celery.worker",
     ),
+    "celery-rabbitmq": ("celery.bin.celery", "kombu.transport.pyamqp", "celery.backends.redis", "statuses.engines.celery.engine"),
     "django-tasks": ("django.core.management.commands.migrate", "django.db.backends.sqlite3.base", "statuses.engines"),
     "django-rq": ("rq.cli", "django.core.management", "statuses.engines.rq"),
     "dramatiq": ("dramatiq.cli", "dramatiq.brokers.redis", "dramatiq.rate_limits.backends", "statuses.engines.dramatiq"),

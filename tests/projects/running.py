@@ -55,6 +55,7 @@ class Facts:
 
 ENGINES = {
     "celery": Facts(package="celery", module="tests.projects.celery_project", many=100, kills=True),
+    "celery-rabbitmq": Facts(package="celery", module="tests.projects.rabbit_project", many=0, kills=True),
     "django-tasks": Facts(
         package="django_tasks_db",
         module="tests.projects.django_tasks_project",
@@ -261,8 +262,8 @@ class Project:
         self._answered.close()
 
 
-#: Engines of the contract; django-rq is RQ in other clothes.
-CONTRACT = [name for name in ENGINES if name != "django-rq"]
+#: Engines of the contract; django-rq is RQ in other clothes, and Celery is the same with another broker.
+CONTRACT = [name for name in ENGINES if name not in ("django-rq", "celery-rabbitmq")]
 
 
 def need(name: str) -> None:

@@ -1,4 +1,5 @@
-"""What stands in the broker's queues, read in one round trip where the broker is a Redis. Never asks a worker."""
+"""What stands in the broker's queues: read in one round trip where the broker is a Redis, in one a queue where it is a RabbitMQ or anything
+else that Celery speaks to. Never asks a worker."""
 
 from __future__ import annotations
 
@@ -16,7 +17,14 @@ from ... import forks
 TIMEOUT_SECONDS = 1.0
 #: Seconds in which a broker that did not answer is not asked again.
 AWAY_SECONDS = 10.0
-_LIMITS = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS, "max_retries": 0}
+#: As the Redis transport calls them, and as the AMQP one does.
+_LIMITS = {
+    "socket_timeout": TIMEOUT_SECONDS,
+    "socket_connect_timeout": TIMEOUT_SECONDS,
+    "max_retries": 0,
+    "read_timeout": TIMEOUT_SECONDS,
+    "write_timeout": TIMEOUT_SECONDS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +32,9 @@ class Lengths:
     """Messages that no worker holds yet, and those that workers hold and have not acknowledged."""
 
     waiting: dict[str, int]
-    """By queue."""
-    held: int
-    """In all queues together."""
+    """By queue; 0 where there is no such queue. One that there was no time to ask about is not in it."""
+    held: int | None
+    """In all queues together; None where the broker does not say."""
 
 
 class Broker:
@@ -39,20 +47,30 @@ class Broker:
         self._away_until = 0.0
 
     def lengths(self, queues: Sequence[str]) -> Lengths | None:
-        """How many messages wait in each queue; None where the broker is away, or keeps its queues otherwise than in
-        a Redis. Waits at most two seconds, and ten seconds long not at all after it waited in vain."""
+        """How many messages wait in each queue; None where the broker is away. Waits at most two seconds, and ten seconds long not at all
+        after it waited in vain."""
         with self._lock:
             if time.monotonic() < self._away_until:
                 return None
-            try:
-                return self._read(queues)
-            except (kombu.exceptions.KombuError, OSError) as error:
-                self._close(error)
-            except Exception as error:
-                # redis-py's errors have no common root with kombu's; what is no connection error is a fault of ours.
-                if not isinstance(error, self._errors()):
-                    raise
-                self._close(error)
+            was_kept, began = self._connection is not None, time.monotonic()
+            found = self._ask(queues)
+            # A line that was kept may have been closed since, by the broker or by what stands between: that shows at once.
+            if found is None and was_kept and time.monotonic() - began < TIMEOUT_SECONDS / 2:
+                found = self._ask(queues)
+            if found is None:
+                self._away_until = time.monotonic() + AWAY_SECONDS
+            return found
+
+    def _ask(self, queues: Sequence[str]) -> Lengths | None:
+        try:
+            return self._read(queues)
+        except (kombu.exceptions.KombuError, OSError):
+            self._close()
+        except Exception as error:
+            # redis-py's errors have no common root with kombu's; what is no connection error is a fault of ours.
+            if not isinstance(error, self._errors()):
+                raise
+            self._close()
         return None
 
     @contextmanager
@@ -66,10 +84,10 @@ class Broker:
             except (*connection.connection_errors, *connection.channel_errors) as error:
                 raise kombu.exceptions.OperationalError(str(error)) from error
 
-    def _read(self, queues: Sequence[str]) -> Lengths | None:
+    def _read(self, queues: Sequence[str]) -> Lengths:
         connection = self._connected()
         if connection.transport.driver_type != "redis":
-            return None
+            return Lengths(waiting=self._declared(connection, queues), held=None)
         channel = connection.default_channel
         steps = channel.priority_steps
         with channel.client.pipeline(transaction=False) as pipe:
@@ -81,9 +99,25 @@ class Broker:
         each = [sizes[at : at + len(steps)] for at in range(0, len(sizes), len(steps))]
         return Lengths(waiting={queue: sum(part) for queue, part in zip(queues, each, strict=True)}, held=held)
 
+    def _declared(self, connection: Any, queues: Sequence[str]) -> dict[str, int]:
+        """As the broker answers to the declaration of a queue that makes none."""
+        found, deadline = {}, time.monotonic() + TIMEOUT_SECONDS
+        channel = connection.channel()
+        for queue in queues:
+            if time.monotonic() > deadline:
+                break
+            try:
+                found[queue] = channel.queue_declare(queue=queue, passive=True).message_count
+            except connection.channel_errors:  # there is none, or it is somebody's alone; that closes the channel
+                found[queue] = 0
+                channel = connection.channel()
+        channel.close()
+        return found
+
     def _connected(self) -> Any:
         if self._connection is None:
-            self._connection = self.app.connection_for_read(transport_options=dict(_LIMITS), connect_timeout=TIMEOUT_SECONDS)
+            # No heartbeat: nobody would give one between two looks, and RabbitMQ would close the line.
+            self._connection = self.app.connection_for_read(transport_options=dict(_LIMITS), connect_timeout=TIMEOUT_SECONDS, heartbeat=0)
             self._connection.ensure_connection(max_retries=0, timeout=TIMEOUT_SECONDS, reraise_as_library_errors=False)
         return self._connection
 
@@ -91,8 +125,7 @@ class Broker:
         found = self._connection
         return (*found.connection_errors, *found.channel_errors) if found is not None else ()
 
-    def _close(self, error: BaseException) -> None:
+    def _close(self) -> None:
         connection, self._connection = self._connection, None
-        self._away_until = time.monotonic() + AWAY_SECONDS
         if connection is not None:
             connection.collapse() if hasattr(connection, "collapse") else connection.release()

@@ -147,16 +147,16 @@ class Celery(Engine):
     def queues(self) -> list[Queue]:
         """Every queue that a worker takes from, that the app names, or in which a job waits. What a worker has taken
         ahead (prefetch) is no longer in the broker's queue, and still waits.
-        Source: the workers' reports, one count over the statuses, one round trip to the broker."""
+        Source: the workers' reports, one count over the statuses, one round trip to a broker that is a Redis, to others one a queue."""
         waiting = [found.value for found in statuses.where(engine=self.name, state=State.queued).counts_by("queue", MOST_QUEUES)]
         known = self._known_queues()
         names = sorted({*known, *waiting})[:MOST_QUEUES]
         lengths = self._broker.lengths(names)
         paused = pauses.paused(self.name)
-        held = lengths.held if lengths else None
+        held, depths = (lengths.held, lengths.waiting) if lengths else (None, {})
         # Nothing under a name that may be a routing key tells nothing.
-        depths = {name: lengths.waiting[name] or (0 if name in known else None) for name in names} if lengths else {}
-        return [queue_of(self.name, name, depths.get(name), paused, held) for name in names]
+        told = {name: depths.get(name) for name in names if depths.get(name) or name in known}
+        return [queue_of(self.name, name, told.get(name), paused, held) for name in names]
 
     def schedules(self) -> list[Schedule]:
         """What beat is configured to send. Whether a beat runs, nobody knows: one that does not leaves them overdue."""
@@ -225,11 +225,11 @@ class Celery(Engine):
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Jobs whose queue is empty while no worker holds any message: the broker has lost them, or was purged.
-        While workers hold some nobody can tell whose; then none is."""
+        While workers hold some nobody can tell whose; then none is, nor where the broker does not say whether they do."""
         known = self._known_queues()
         names = sorted({status.queue for status in waiting if status.queue in known})
         lengths = self._broker.lengths(names) if names else None
-        if lengths is None or lengths.held:
+        if lengths is None or lengths.held != 0:
             return []
         return [status for status in waiting if lengths.waiting.get(status.queue or "") == 0]
 

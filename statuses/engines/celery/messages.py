@@ -19,6 +19,9 @@ from typing import Any
 HEADER = "job_status"
 #: The header with the user; a caller may set it: `apply_async(headers={"user": "deploy"})`.
 USER = "user"
+#: What stands before the routing key of a job for later, where Celery lets RabbitMQ keep it until then (quorum queues): 28 bits.
+_DELAY = re.compile(r"(?:[01]\.){28}")
+_DELAY_LENGTH = 56
 #: Characters of a user's name that are kept.
 USER_LENGTH = 200
 
@@ -44,7 +47,7 @@ class Message:
     root: str | None
     """What its workflow began with: our id of a job, or Celery's of a group; None where it is the first itself."""
     queue: str | None
-    """The routing key."""
+    """Its name where that is known, else the routing key."""
     request: Mapping[str, Any]
     """All its headers; in a worker also args, kwargs and delivery_info."""
 
@@ -63,6 +66,9 @@ def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None
     ours, base, root = (said.get("id"), said.get("attempt"), said.get("root")) if known and said else (None, 0, None)
     retries = request.get("retries")
     delivery = request.get("delivery_info") or {}
+    queue = queue or delivery.get("routing_key") or None
+    if isinstance(queue, str) and len(queue) > _DELAY_LENGTH:
+        queue = _DELAY.sub("", queue, count=1)
     return Message(
         task_id=task_id,
         name=str(name)[:200],
@@ -72,7 +78,7 @@ def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None
         attempt=(base if isinstance(base, int) else 0) + (retries if isinstance(retries, int) else 0),
         root=root if isinstance(root, str) else None,
         redelivered=bool(delivery.get("redelivered")),
-        queue=queue or delivery.get("routing_key") or None,
+        queue=queue,
         request=request,
     )
 

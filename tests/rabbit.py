@@ -1,0 +1,75 @@
+"""A private RabbitMQ, where the machine has one."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.servers import until
+
+#: Below the wrapper on the path, which wants to be root and then another user.
+PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+
+
+def is_there() -> bool:
+    """Whether this machine has one."""
+    return (PROGRAMS / "rabbitmq-server").exists() and shutil.which("epmd") is not None
+
+
+class Rabbit:
+    """One node, on ports of its own; so is the daemon that Erlang starts with it."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="jt-"))
+        ports = [str(_free_port()) for _ in range(3)]
+        self.url = f"amqp://guest:guest@127.0.0.1:{ports[0]}//"
+        self.environment = {
+            **os.environ,
+            "HOME": str(self.folder),  # with the node's cookie
+            "RABBITMQ_NODENAME": f"jt{os.getpid()}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": ports[0],
+            "RABBITMQ_DIST_PORT": ports[1],
+            "ERL_EPMD_PORT": ports[2],
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
+        }
+        with (self.folder / "out").open("wb") as out:
+            self.process = subprocess.Popen(
+                [PROGRAMS / "rabbitmq-server"],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        until(lambda: self.process.poll() is not None or "completed with" in self._said(), "RabbitMQ runs", 60)
+        assert self.process.poll() is None, self._said()
+
+    def _said(self) -> str:
+        return (self.folder / "out").read_text(errors="replace")
+
+    def freeze(self) -> None:
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        self.thaw()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        subprocess.run(["epmd", "-kill"], env=self.environment, capture_output=True, check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]

@@ -1,0 +1,137 @@
+"""Celery with RabbitMQ as its broker: what is different from a Redis, with real workers."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from statuses import State
+from statuses.engines.base import Queue
+from tests import rabbit
+from tests.projects.running import Process, Project
+from tests.servers import until
+
+pytestmark = [
+    pytest.mark.skipif(not rabbit.is_there(), reason="no RabbitMQ on this machine"),
+    pytest.mark.parametrize("running", ["celery-rabbitmq"], indirect=True),
+]
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[rabbit.Rabbit]:
+    """A RabbitMQ for all of them."""
+    node = rabbit.Rabbit()
+    os.environ["TEST_RABBIT"] = node.url
+    yield node
+    del os.environ["TEST_RABBIT"]
+    node.stop()
+
+
+@pytest.fixture(scope="session")
+def running(broker: rabbit.Rabbit, running: Project) -> Project:
+    """The project, once its broker is there."""
+    return running
+
+
+@pytest.fixture
+def worker(running: Project) -> Process:
+    """A worker of both queues."""
+    return next(iter(running.workers), None) or running.start_worker("both", "main,safe")
+
+
+def queue(project: Project, name: str) -> Queue:
+    """What the engine tells of a queue."""
+    return next(found for found in project.ask("queues") if found.name == name)
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("to", ["main", "safe"])
+def test_a_job_is_seen_from_its_sending_to_its_end(project: Project, to: str) -> None:
+    job = project.ended(project.send("add", 20, 22, to=to))
+    failed = project.ended(project.send("fail", "no such shelf", to=to))
+
+    assert (job.state, job.data, job.queue, job.engine) == (State.succeeded, {"result": 42}, to, "celery")
+    assert job.queued_at <= job.started_at <= job.succeeded_at
+    assert (failed.state, failed.error_group) == (State.failed, "ValueError projects/work.py:fail")
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_running_job_is_killed_and_retried(project: Project) -> None:
+    victim = project.send("gated", "rabbit victim")
+    project.began("rabbit victim")
+
+    project.kill_now(victim)
+    killed = project.ended(victim).state
+    project.retry(victim)
+    until(lambda: project.noted("began:rabbit victim") == 2, "the second attempt runs")
+    project.open("rabbit victim")
+    project.becomes(victim, "succeeded")
+
+    assert killed is State.killed
+    assert (victim.attempt, victim.queue) == (1, "main")
+
+
+def test_a_killed_queued_job_never_starts_at_a_worker_that_comes_later(project: Project) -> None:
+    job, other = project.send("count", "rabbit killed", to="later"), project.send("count", "rabbit other", to="later")
+
+    project.kill_now(job)
+    project.start_worker("later", "later")
+    project.ended(other)
+
+    assert (job.reload().state, job.started_at) == (State.killed, None)
+    assert (project.noted("rabbit killed"), project.noted("rabbit other")) == (0, 1)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_job_for_later_that_the_broker_keeps_is_in_its_own_queue(project: Project) -> None:
+    job = project.send("add", 2, 2, to="safe", later=2)
+    before = job.state, job.queue
+
+    project.ended(job)
+    project.retry(job)
+    until(lambda: job.reload().attempt == 1 and job.is_ended, "the second attempt has ended")
+
+    assert before == (State.unqueued, "safe")
+    assert [(attempt.state, attempt.queue) for attempt in (*job.prior_attempts, job)] == [(State.succeeded, "safe")] * 2
+    assert (job.prior_attempts[0].queued_at - job.recorded_at).total_seconds() >= 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_automatic_retry_that_the_broker_keeps_stays_in_its_queue(project: Project) -> None:
+    job = project.send("fail_first", "rabbit again", 1, to="safe", retries=1)
+
+    project.ended(job)
+    project.becomes(job, "succeeded")
+
+    assert (job.attempt, job.queue) == (1, "safe")
+
+
+def test_what_a_killed_worker_held_is_handed_out_again_at_once_as_the_next_attempt(project: Project) -> None:
+    dying = project.start_worker("dying", "doomed")
+    job = project.send("gated", "rabbit doomed", to="doomed")
+    project.began("rabbit doomed")
+
+    dying.kill()
+    project.start_worker("heir", "doomed")
+    until(lambda: project.noted("began:rabbit doomed") == 2, "another worker has it")
+    project.open("rabbit doomed")
+    project.becomes(job, "succeeded")
+
+    assert (job.attempt, len(job.prior_attempts)) == (1, 1)
+
+
+def test_a_queue_tells_how_many_messages_no_worker_has_taken(project: Project, broker: rabbit.Rabbit) -> None:
+    waiting = [project.send("add", number, 0, to="deep") for number in range(3)]
+
+    deep, main = queue(project, "deep"), queue(project, "main")
+    broker.freeze()
+    try:
+        away = queue(project, "deep")
+    finally:
+        broker.thaw()
+
+    assert (deep.depth, deep.held) == (3, None)
+    assert main.depth == 0
+    assert away.depth is None
+    # Whether workers hold any it does not say: then nobody can tell that one was lost.
+    assert project.ask("forgotten", "celery", [job.id for job in waiting]) == []

@@ -321,6 +321,10 @@ def test_the_overview_says_when_jobs_wait_and_no_worker_is_alive(engine, browse)
         clock.tick(3600)
 
         assert (silent, alive, said(), said(state="failed")) == (False, False, True, False)
+        make_status("queued").started(worker="w1").heartbeat()
+        clock.tick(120)
+        page = client.get(reverse("jobadmin:overview"), {"span": "all"}).content.decode()
+        assert page.index("No worker is alive") < page.index("has shown no sign of life"), "the worse comes first"
         presence.tell("lines", "w2", {})
         assert not said(), "another one is alive"
         presence.leave("lines", "w2")

@@ -13,6 +13,7 @@ ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
 
 #: Script -> what its callers know it as; "a write" for the others.
 KNOWN_AS = {
+    "arguments": "a read",
     "bulk": "a change of many",
     "create": "create()",
     "drop": "clean()",

@@ -117,6 +117,13 @@ def send_with(task: str, *args: Any, **options: Any) -> str:
     return found.id
 
 
+def send_unreadable(book: str) -> str:
+    """Enqueue a task with an argument of a class that only this process has; its id."""
+    huey_of("main")
+    globals()["Shelf"] = type("Shelf", (dict,), {"__module__": __name__})
+    return tasks["main"]["take"]({"book": book, "shelf": globals()["Shelf"](number=7)}).id
+
+
 def send_with_handler(name: str, retries: int) -> list[str]:
     """Enqueue a task that fails, with a handler of its errors that counts them; both ids, once the handler was enqueued."""
     huey_of("main")

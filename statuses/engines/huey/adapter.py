@@ -27,7 +27,7 @@ from ..heartbeats import EVERY_SECONDS
 from ..reporting import here
 from ..runs import Run, of_message
 from ..tracker import Resources, Tracker, own_id
-from . import chords
+from . import chords, unreadable
 from .messages import first_id, function_of, kept_call, name_of
 from .presence import Present
 
@@ -99,7 +99,7 @@ class Adapter:
         self.present.connect()
 
     def _watch_what_is_taken(self) -> None:
-        """Huey drops a task that its consumer does not know, with a line in its log: nobody else would ever hear of it."""
+        """Huey drops a task that its consumer does not know, or cannot read, with a line in its log: nobody else would ever hear of it."""
         for name in ("dequeue", "read_schedule"):
             setattr(self.huey, name, _taking(getattr(self.huey, name)))
         original = self.huey.deserialize_task
@@ -108,9 +108,9 @@ class Adapter:
         def deserialize_task(data: Any) -> Any:
             try:
                 return original(data)
-            except HueyException as error:
+            except Exception as error:
                 if _taken.get():
-                    self._unknown(data, error)
+                    self._dropped(data, error)
                 raise
 
         self.huey.deserialize_task = deserialize_task
@@ -152,12 +152,14 @@ class Adapter:
         for name in ("enqueue", "execute", "_enqueue_chord", "dequeue", "read_schedule", "deserialize_task"):
             self.huey.__dict__.pop(name, None)
 
-    def _unknown(self, data: Any, error: HueyException) -> None:
-        message = self.tracker.guard.run("reading a task that Huey does not know", lambda: self.huey.serializer.deserialize(data))
+    def _dropped(self, data: Any, error: Exception) -> None:
+        serializer = self.huey.serializer
+        read = serializer.deserialize if isinstance(error, HueyException) else functools.partial(unreadable.read, serializer)
+        message = self.tracker.guard.run("reading a task that Huey dropped", lambda: read(data))
         if message is not None and self.tracker.tracks(message.name, message.id):
-            self.tracker.end(lambda: self._status_of_unknown(message), message.name, State.failed, None, error)
+            self.tracker.end(lambda: self._status_of_dropped(message), message.name, State.failed, None, error)
 
-    def _status_of_unknown(self, message: Any) -> Status:
+    def _status_of_dropped(self, message: Any) -> Status:
         found = statuses.find(own_id(self.tracker.name, first_id(message.id)))
         if found is not None:
             return of_message(found, message.id)

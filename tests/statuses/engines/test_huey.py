@@ -1,6 +1,7 @@
 """What Huey alone does, with real consumers."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -114,6 +115,13 @@ class TestWithAConsumer:
         job = project.ended(project.send("give_up"))
 
         assert (job.state, job.error_summary) == (State.killed, "huey.exceptions.CancelExecution: nothing to do")
+
+    def test_a_task_whose_arguments_a_consumer_cannot_read_does_not_wait_for_ever(self, project: Project) -> None:
+        job = project.ended(project.status(project.ask("send_unreadable", "Book:7")))
+
+        assert (job.state, job.started_at, job.attempt) == (State.failed, None, 0)
+        assert re.search("AttributeError.*Shelf", job.error_summary)
+        assert project.ended(project.send("add", 1, 1)).is_succeeded
 
     def test_an_error_handler_is_one_job_that_runs_again_for_each_attempt_that_fails(self, project: Project) -> None:
         failing, handler = map(project.status, project.ask("send_with_handler", "huey handles", 2))

@@ -1,11 +1,15 @@
-"""What becomes of a job whose Huey loses its task, because its storage does not answer at the wrong moment."""
+"""What becomes of a job whose Huey loses its task: its storage does not answer at the wrong moment, or its arguments cannot be read."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from enum import Enum
+from types import ModuleType
 from typing import Any, NoReturn
 
 import pytest
 from huey import MemoryHuey, RetryTask
+from huey.serializer import Serializer, SignedSerializer
 
 import statuses
 from statuses import State, Status
@@ -108,3 +112,36 @@ def test_a_task_that_succeeded_has_although_what_follows_it_cannot_be_sent(huey:
     work("enqueue")
 
     assert (only(provider_job_id=task.id).state, only(parent=task.id).state) == (State.succeeded, State.failed)
+
+
+class Shelves(ModuleType):
+    """A module that only who sends has."""
+
+    Numbers = type("Numbers", (dict,), {"__module__": "shelves"})
+    Books = type("Books", (list,), {"__module__": "shelves"})
+    Place = Enum("Place", "hall", module="shelves")
+    Lost = type("Lost", (LookupError,), {"__module__": "shelves"})
+
+
+@pytest.mark.parametrize("thing", [Shelves.Numbers(one=1), Shelves.Books([1]), Shelves.Place.hall, Shelves.Lost("x"), Shelves.Lost])
+@pytest.mark.parametrize(
+    ("serializer", "state"),
+    [
+        (Serializer(), State.failed),
+        (Serializer(compression=True, pickle_protocol=2), State.failed),
+        (SignedSerializer(secret="s"), State.queued),  # nothing is read whose signature was not looked at
+    ],
+)
+def test_a_task_whose_arguments_are_of_a_class_that_is_not_here_has_failed(
+    huey: Any, monkeypatch: pytest.MonkeyPatch, thing: Any, serializer: Any, state: State
+) -> None:
+    huey.serializer = serializer
+    with monkeypatch.context() as there:
+        there.setitem(sys.modules, "shelves", Shelves("shelves"))
+        huey.task()(add)(thing, [thing])
+
+    with pytest.raises(ModuleNotFoundError):
+        huey.dequeue()
+
+    assert only().state is state
+    assert only().error_summary == ("ModuleNotFoundError: No module named 'shelves'" if state is State.failed else None)

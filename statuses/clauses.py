@@ -23,6 +23,7 @@ MOMENTS = (*TIMESTAMPS, "ended_at")
 #: Microseconds beyond which nothing lies, and what a datetime can say: further bounds are as good as these.
 MOMENT_MIN, MOMENT_MAX = (clock.to_us(end.replace(tzinfo=UTC)) for end in (datetime.min, datetime.max))
 SPAN_MAX = 1 << 62
+_STRINGS = frozenset({str})
 _VERBS = {"kill_requested_at": "asked to die", "heartbeat_at": "last heard of"}
 
 
@@ -265,8 +266,11 @@ def _many(name: str, value: object) -> list[Any]:
 
 
 def _texts(name: str, value: object) -> frozenset[str]:
+    items = _many(name, value)
+    if _STRINGS.issuperset(map(type, items)):
+        return frozenset(items)
     found = []
-    for item in _many(name, value):
+    for item in items:
         if not isinstance(item, str):
             raise ValueError(f"{name} must be a text or a list of texts, not {shown(item)}")
         found.append(str(item))

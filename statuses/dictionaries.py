@@ -1,8 +1,11 @@
 """The texts behind the codes of the columns, as a reader keeps them: all of them, caught up from the end."""
 
 import weakref
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 
 from . import forks, keys
 from .columns import DICTIONARIES
@@ -20,6 +23,23 @@ class Known:
     """Code k is at index k - 1."""
     seal: bytes
     """That of the last text, see `keys.seals`; empty without a text."""
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """Text -> code."""
+        found = dict(zip(self.texts, range(1, len(self.texts) + 1), strict=True))
+        found.pop("", None)
+        return found
+
+    @cached_property
+    def ordered(self) -> list[str]:
+        """Those that are not taken out, in order."""
+        return sorted(filter(None, self.texts))
+
+    def beginning(self, prefix: str) -> list[str]:
+        """Those that begin with a text, in order."""
+        first = bisect_left(self.ordered, prefix)
+        return self.ordered[first : bisect_right(self.ordered, prefix, first, key=itemgetter(slice(len(prefix))))]
 
 
 NOTHING = Known([], b"")
@@ -43,7 +63,18 @@ class Texts:
         The last text known is read again with the new ones, and its seal: where one differs (a failover took entries
         back), or where texts were taken out since, all are read anew. Source: LRANGE and GETRANGE, one round trip when
         little is new."""
-        found: dict[tuple[int, str], list[str]] = {}
+        return {key: known.texts for key, known in self._caught_up(wanted, primary).items()}
+
+    def codes(self, wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], dict[str, int]]:
+        """The present codes by text, of each (family, column). Source: as `catch_up`."""
+        return {key: known.codes for key, known in self._caught_up(wanted, False).items()}
+
+    def beginning(self, wanted: Iterable[tuple[int, str]], prefix: str) -> dict[tuple[int, str], list[str]]:
+        """The present texts that begin with a prefix, in order, of each (family, column). Source: as `catch_up`."""
+        return {key: known.beginning(prefix) for key, known in self._caught_up(wanted, False).items()}
+
+    def _caught_up(self, wanted: Iterable[tuple[int, str]], primary: bool) -> dict[tuple[int, str], Known]:
+        found: dict[tuple[int, str], Known] = {}
         pending = {key: self.known(*key) for key in dict.fromkeys(wanted)}
         while pending:
             replies, dropped = self._read(pending, primary)
@@ -58,11 +89,11 @@ class Texts:
                 if known.texts and (not fresh or (fresh[0], seals[:4]) != (known.texts[-1], known.seal)):
                     pending[key] = NOTHING
                     continue
-                now = Known(known.texts[:-1] + fresh, seals[4 * len(fresh) - 4 : 4 * len(fresh)] if fresh else b"")
-                pending[key] = now
+                if len(fresh) > 1 or not known.texts:  # else it stays as it was, with what was made of it
+                    known = Known(known.texts[:-1] + fresh, seals[4 * len(fresh) - 4 : 4 * len(fresh)] if fresh else b"")
+                pending[key] = known
                 if len(fresh) < CHUNK:
-                    self._known[key] = now
-                    found[key] = now.texts
+                    self._known[key] = found[key] = known
                     del pending[key]
         return found
 

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import clock, forks, ids, keys
+from . import clock, dictionaries, forks, ids, keys
 from .columns import BY_NAME, DICTIONARIES, SEGMENT_ROWS
 from .segments import Segment, head, newer
 from .store import Command, Store
 
 #: Segments whose heads one MGET asks for: more would hold Redis for over a millisecond.
 HEADS = 500
-#: Texts one HMGET resolves.
+#: Texts of one dictionary that an HMGET resolves; of more their codes are found in what is known of it.
 CODES = 2_000
 
 
@@ -77,7 +77,7 @@ _known: "weakref.WeakKeyDictionary[Store, list[_Family]]" = weakref.WeakKeyDicti
 
 def look(store: Store, lookup: Lookup) -> Listing:
     """The present listing. One round trip when the range of segments is as last time, else two; one more for every
-    400 generated ids in packed segments.
+    400 generated ids in packed segments, and one for more than 2,000 texts of a dictionary, which is caught up.
 
     Source: per family HMGET meta, MGET of the segments' versions, HMGET of codes; GETRANGE or GET per id; TIME; HKEYS of what is
     paused; HVALS of the chores."""
@@ -200,7 +200,7 @@ class _Asked:
         calls: list[tuple[Command, _Reply]] = []
         for family in range(len(store.families)):
             for column, texts in self.lookup.texts.items():
-                calls += self._codes(store, family, column, sorted(filter(_is_utf8, texts)))
+                calls += self._codes(store, family, column, texts)
         for id in self.lookup.ids:
             calls += self._id(store, id)
         if self.lookup.now and clock.frozen_us() is None:
@@ -211,16 +211,18 @@ class _Asked:
             calls.append((("HVALS", keys.upkeep(store.families[0])), self._upkeep))
         return calls
 
-    def _codes(self, store: Store, family: int, column: str, texts: list[str]) -> Iterator[tuple[Command, _Reply]]:
+    def _codes(self, store: Store, family: int, column: str, texts: set[str]) -> Iterator[tuple[Command, _Reply]]:
         tag, dictionary, known = store.families[family], DICTIONARIES[column], self.codes.setdefault((family, column), {})
         yield ("LLEN", keys.texts(tag, dictionary)), _into(self.sizes, (family, column))
-        for start in range(0, len(texts), CODES):
-            part = texts[start : start + CODES]
+        if not texts or len(texts) > CODES:
+            return
+        asked = sorted(filter(_is_utf8, texts))
 
-            def receive(reply: list[bytes | None], part: list[str] = part) -> None:
-                known.update({text: abs(int(code)) for text, code in zip(part, reply, strict=True) if code is not None})
+        def receive(reply: list[bytes | None]) -> None:
+            known.update({text: abs(int(code)) for text, code in zip(asked, reply, strict=True) if code is not None})
 
-            yield ("HMGET", keys.codes(tag, dictionary), *part), receive
+        if asked:
+            yield ("HMGET", keys.codes(tag, dictionary), *asked), receive
 
     def _id(self, store: Store, id: str) -> Iterator[tuple[Command, _Reply]]:
         if not _is_utf8(id) or ids.split_attempt(id)[1] is not None:
@@ -254,9 +256,13 @@ class _Asked:
         yield ("STRLEN", keys.numbers(prefix)), receive_length
 
     def settle(self, store: Store) -> None:
-        """Find the generated ids whose rows are in packed segments: where their cells are, a script knows."""
+        """Find what takes another round trip: the codes of many texts, and the generated ids whose rows are in packed segments: where
+        their cells are, a script knows."""
         from . import record
 
+        many = [(family, column) for family, column in self.codes if len(self.lookup.texts[column]) > CODES]
+        for (family, column), codes in dictionaries.texts_of(store).codes(many).items() if many else ():
+            self.codes[family, column] = {text: codes[text] for text in self.lookup.texts[column] if text in codes}
         for (family, segment), ids_by_row in self._packed.items():
             rows = list(ids_by_row)
             for row, known in zip(rows, record.read_rows(store, family, segment, rows), strict=True):

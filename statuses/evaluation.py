@@ -9,7 +9,7 @@ snapshot is kept from then on, so that the number of times is bounded."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from . import dictionaries, directory
 from .cache import partials
 from .clauses import Clause
 from .columns import DICTIONARIES
-from .directory import Listing, Lookup
+from .directory import Lookup
 from .errors import StoreUnavailable
 from .masks import FALSE, TRUE, All, States, Tag, Test, every, opposite
 from .segments import Array, Posting, Segment, View, Want, read
@@ -48,17 +48,11 @@ class Selection:
         """The same, with more conditions."""
         return Selection((*self.terms, (True, clauses)), self.beyond)
 
-    def look_up(self, lookup: Lookup) -> None:
-        """Add what must be known before binding."""
-        for _, clauses in self.terms:
-            for clause in clauses:
-                clause.look_up(lookup)
-
-    def bind(self, listing: Listing, family: int) -> Test:
-        """The condition in terms of one family's columns."""
+    def bind(self, bind: Callable[[Clause, int], Test], family: int) -> Test:
+        """The condition in terms of one family's columns, by those of its clauses."""
         tests = [] if self.beyond is None else [self.beyond.bind(family)]
         for wanted, clauses in self.terms:
-            test = every(clause.bind(listing, family) for clause in clauses)
+            test = every(bind(clause, family) for clause in clauses)
             tests.append(test if wanted else opposite(test))
         return every(tests)
 
@@ -175,8 +169,8 @@ class Evaluation:
         self._coded: list[str] = []
         self._selections = selections
         self._lookup = Lookup()
-        for selection in selections:
-            selection.look_up(self._lookup)
+        for clause in {clause for selection in selections for _, clauses in selection.terms for clause in clauses}:
+            clause.look_up(self._lookup)
         self.listing = directory.look(store, self._lookup)
         self.segments: dict[tuple[Any, ...], Segment] = {segment.key: segment for segment in self.listing.segments}
         self._bind()
@@ -185,7 +179,9 @@ class Evaluation:
 
     def _bind(self) -> None:
         families = range(len(self.store.families))
-        self._tests = [[selection.bind(self.listing, family) for family in families] for selection in self._selections]
+        # Selections have most clauses in common; one may name thousands of texts.
+        bind = lru_cache(maxsize=None)(lambda clause, family: clause.bind(self.listing, family))
+        self._tests = [[selection.bind(bind, family) for family in families] for selection in self._selections]
         self._within: dict[tuple[int, tuple[Any, ...], bytes], Test] = {}
         # The (family, column) where a text asked for has no code yet: newer cells could hold it.
         self._unknown = [

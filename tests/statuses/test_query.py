@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 import statuses
-from statuses import LimitedQuery, NotCompleted, State
+from statuses import LimitedQuery, NotCompleted, State, directory
 from statuses.columns import SPANS
 from statuses.query import FIELDS, Query
 from statuses.testing import make_status
@@ -164,6 +164,19 @@ class TestValues:
         statuses.create(job_name="planning.0")
         assert query.values("job_name", "planning.", limit=1) == ["planning.0"]
 
+    def test_what_begins_alike_is_found_among_many_whatever_follows(self, server_url):
+        names = sorted(
+            {f"{begin}{rest}" for begin in ("", "a", "ab", "aB", "b", "ä", "a\U0001f600") for rest in ("", "\uffff", "a", "b", "\n")} - {""}
+        )
+        statuses.configure(url=server_url, namespace="begin", families=3)
+        for name in names * 2:
+            statuses.create(job_name=name)
+
+        for prefix in ("a", "ab", "aB", "ä", "a\U0001f600", "c", "\uffff", "ab\n"):
+            assert statuses.all().values("job_name", prefix) == sorted(name for name in names if name.startswith(prefix))
+        statuses.create(job_name="abc")
+        assert "abc" in statuses.all().values("job_name", "ab")
+
     def test_values_follow_a_dictionary_that_was_taken_back(self, store):
         statuses.create(job_name="a")
         statuses.create(job_name="b")
@@ -174,6 +187,21 @@ class TestValues:
         store.lset(f"{tag}names:list", 1, "c")
 
         assert statuses.all().values("job_name") == ["a", "c"]
+        assert statuses.all().values("job_name", "c") == ["c"]
+
+    def test_of_thousands_of_values_none_is_asked_for_again(self, monkeypatch):
+        names = [f"n{number}" for number in range(directory.CODES + 1)]
+        statuses.load({"job_name": name, "state": "queued"} for name in (*names, "other"))
+        here, sent = statuses.store.current(), []
+        pipeline = here.pipeline
+        monkeypatch.setattr(here, "pipeline", lambda commands, **more: sent.extend(commands := [*commands]) or pipeline(commands, **more))
+
+        query = statuses.where(job_name=[*names, "nobody"])
+        assert (query.count(), statuses.all().exclude(job_name=names).count()) == (len(names), 1)
+        del sent[:]
+        statuses.create(job_name="other")
+        assert statuses.where(job_name=[*names, "other"]).count() == len(names) + 2
+        assert max(map(len, sent)) < 100
 
 
 @pytest.mark.usefixtures("store")

@@ -7,7 +7,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import statuses
-from statuses import clock, orders
+from statuses import clock, directory, orders
 from statuses.columns import DICTIONARIES, SPANS
 from statuses.testing import frozen_clock
 from tests.statuses import naive
@@ -147,7 +147,14 @@ def examples(*numbers):
     return pytest.mark.parametrize("examples", [numbers[0], pytest.param(numbers[1], marks=pytest.mark.full)])
 
 
-@examples(8, 100)
+@pytest.fixture(params=[directory.CODES, 0], ids=["codes are asked for", "codes are known"])
+def codes(request, monkeypatch):
+    """How few texts are few: of more their codes are found in what is known of the dictionary."""
+    monkeypatch.setattr(directory, "CODES", request.param)
+
+
+@pytest.mark.usefixtures("codes")
+@examples(5, 60)
 def test_every_answer_is_that_of_the_naive_model(examples, server_url):
     @settings(often, max_examples=examples)
     @given(seed=seeds)
@@ -159,7 +166,8 @@ def test_every_answer_is_that_of_the_naive_model(examples, server_url):
     every_seed()
 
 
-@examples(5, 50)
+@pytest.mark.usefixtures("codes")
+@examples(4, 30)
 def test_families_are_merged_by_text(examples, server_url):
     @settings(often, max_examples=examples)
     @given(seed=seeds)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import keeping, keys, scripts, snapshot
+from statuses import directory, keeping, keys, scripts, snapshot
 from statuses import store as stores
 from statuses.testing import frozen_clock, make_status
 
@@ -310,7 +310,9 @@ def test_texts_that_no_job_has_any_more_are_forgotten(store, clock):
     assert [count.value for count in statuses.all().counts_by("job_name")] == ["kept"]
 
 
-def test_a_forgotten_text_that_comes_back_gets_another_code(store, clock):
+@pytest.mark.parametrize("few", [directory.CODES, 0], ids=["codes are asked for", "codes are known"])
+def test_a_forgotten_text_that_comes_back_gets_another_code(few, store, clock, monkeypatch):
+    monkeypatch.setattr(directory, "CODES", few)
     tag = stores.current().families[0]
     make_status("failed", job_name="a", keep_for=DAY)
     make_status("failed", job_name="b")
@@ -323,7 +325,9 @@ def test_a_forgotten_text_that_comes_back_gets_another_code(store, clock):
     assert store.lrange(keys.texts(tag, "names"), 0, -1) == [b"", b"b", b"a"]
     assert again.reload().job_name == "a"
     assert statuses.where(job_name="a").ids() == [again.id]
+    assert statuses.where(job_name=["a", "b"]).count() == 2
     assert statuses.all().values("job_name") == ["a", "b"]
+    assert statuses.all().values("job_name", "a") == ["a"]
     assert statuses.check().problems == ()
 
 

@@ -300,9 +300,11 @@ class Evaluation:
             return None
         columns |= {column for family, column in self._unknown if family == segment.family}
         view = self._views.get(key)
-        if view is not None and view.has(columns, postings):
-            self._fill(key, view, looks, results)
-            return None
+        if view is not None:
+            columns, postings = view.lacks(columns, postings)
+            if not columns and not postings:
+                self._fill(key, view, looks, results)
+                return None
         return Want(segment, tuple(sorted(columns)), tuple(sorted(postings)))
 
     def _keeps_all(self, key: tuple[Any, ...]) -> bool:
@@ -322,6 +324,10 @@ class Evaluation:
             raise Moved
         if view is None:
             del self.segments[key]
+            return None
+        if key in self._views:  # what was to complete it is of another version: all of that is read
+            self._kept -= self._held.pop(key, 0)
+            del self._views[key]
             return None
         self._catch_up(view)
         self.segments[key] = view.segment

@@ -148,9 +148,9 @@ class View:
             return found[found < self.segment.rows]
         return np.flatnonzero(np.isin(self._numbers, found))
 
-    def has(self, columns: Iterable[str], postings: Iterable[Posting]) -> bool:
-        """Whether everything named was read."""
-        return all(name in self._columns for name in columns) and all(name in self._postings for name in postings)
+    def lacks(self, columns: set[str], postings: set[Posting]) -> tuple[set[str], set[Posting]]:
+        """What of that was not read."""
+        return columns - self._columns.keys(), postings - self._postings.keys()
 
     def add(self, other: "View") -> None:
         """Take over what another view of the same version read."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import statuses
-from statuses import segments, stats
+from statuses import evaluation, segments, stats
 from statuses.cache import ENTRY_BYTES, Cache, partials, weight
 from statuses.segments import cache_info
 from statuses.testing import make_status
@@ -144,6 +144,19 @@ def test_what_several_answers_need_of_a_segment_is_computed_once(store, monkeypa
     statuses.all().report(durations=("run_time",), histogram={"run_time": 10})
 
     assert counted == ["run_time"]
+
+
+def test_of_a_segment_that_is_kept_only_what_is_missing_is_read_for_the_next_look(store, monkeypatch):
+    for name in "abc":
+        make_status("succeeded", job_name=name)
+    asked, read = [], evaluation.read
+    monkeypatch.setattr(evaluation, "read", lambda here, wants: read(here, [asked.append(want.columns) or want for want in wants]))
+
+    found = statuses.all().report(counts_by={"job_name": 2}, durations=("run_time",))
+
+    assert [counted.value for counted in found.counts_by["job_name"]] == ["a", "b"]
+    assert found.durations["run_time"].n == 3
+    assert asked == [("job_name", "run_time", "state"), ("job_name", "recorded_at")]
 
 
 def test_the_first_and_last_job_are_read_of_the_segments_that_can_hold_them(store, monkeypatch):

@@ -81,6 +81,8 @@ def test_an_answer_is_of_one_moment(question, kept, examples, server_url):
 
     @settings(often, max_examples=examples)
     @given(seed=seeds)
+    @example(seed=72)  # where a segment changes while what was missing of it is read, and a text that is asked for may be new
+    @example(seed=436779)
     def every_seed(seed):
         with frozen_clock() as frozen, pytest.MonkeyPatch.context() as patch:
             patch.setattr(evaluation, "KEPT_BYTES", kept)

@@ -42,7 +42,7 @@ class Listing:
     segments: list[Segment]
     """The segments that exist, newest first."""
     codes: dict[tuple[int, str], dict[str, int]]
-    """(family, column) -> text -> code, known texts only."""
+    """(family, column) -> text -> code: of those asked for that are known, or of all that are."""
     sizes: dict[tuple[int, str], int]
     """(family, column) -> texts of that dictionary at the time; a higher code is newer than this listing."""
     places: dict[str, set[tuple[int, int, int]]]
@@ -261,8 +261,8 @@ class _Asked:
         from . import record
 
         many = [(family, column) for family, column in self.codes if len(self.lookup.texts[column]) > CODES]
-        for (family, column), codes in dictionaries.texts_of(store).codes(many).items() if many else ():
-            self.codes[family, column] = {text: codes[text] for text in self.lookup.texts[column] if text in codes}
+        if many:
+            self.codes |= dictionaries.texts_of(store).codes(many)
         for (family, segment), ids_by_row in self._packed.items():
             rows = list(ids_by_row)
             for row, known in zip(rows, record.read_rows(store, family, segment, rows), strict=True):

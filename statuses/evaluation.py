@@ -33,6 +33,7 @@ KEPT_BYTES = 64 << 20
 RESTARTS = 3
 
 _NOTHING = object()
+_NO_TEXTS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class Evaluation:
         self._unknown = [
             (family, column)
             for (family, column), known in self.listing.codes.items()
-            if len(known) < len(self._lookup.texts.get(column, ()))
+            if not self._lookup.texts.get(column, _NO_TEXTS) <= known.keys()
         ]
 
     def texts(self, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], list[str]]:

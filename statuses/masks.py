@@ -201,7 +201,7 @@ class Codes(Test):
             for code in self.codes[1:]:
                 result |= cells == code
             return result
-        return self._table[np.minimum(cells, len(self._table) - 1)]
+        return self._table.take(cells, mode="clip")
 
 
 class Has(Test):

@@ -53,28 +53,31 @@ def install(
         heartbeat_seconds=heartbeat_seconds,
         folders=(_FOLDER,),
     )
-    broker.add_middleware(Tracking(tracker))
+    tracking = Tracking(tracker)
+    broker.add_middleware(tracking)
     groups.connect()
     broker.add_middleware(Present(tracker.guard, name))
-    _watch(broker, tracker)
+    _watch(broker, tracking)
     _stay_behind_retries(broker)
     engine = Dramatiq(broker, tracker)
     registry.register(engine)
     return engine
 
 
-def _watch(broker: Any, tracker: Tracker) -> None:
+def _watch(broker: Any, tracking: Tracking) -> None:
     """See a message that cannot leave: its status must not stay queued."""
     original = broker.enqueue
 
     @functools.wraps(original)
-    def enqueue(*args: Any, **kwargs: Any) -> Any:
+    def enqueue(message: Any, *args: Any, **kwargs: Any) -> Any:
         with sending() as made:
             try:
-                return original(*args, **kwargs)
+                return original(message, *args, **kwargs)
             except Exception as error:
+                if not made:  # a broker that is RabbitMQ looks for the queue first, and says nothing of the message where it is away
+                    tracking.before_enqueue(broker, message, kwargs.get("delay"))
                 for id, attempt in made:
-                    tracker.end(functools.partial(statuses.at, id), id, State.failed, attempt, error)
+                    tracking.tracker.end(functools.partial(statuses.at, id), id, State.failed, attempt, error)
                 raise
 
     broker.enqueue = enqueue

@@ -20,12 +20,19 @@ pytestmark = pytest.mark.usefixtures("store")
 
 
 class Broker(StubBroker):
-    """It does not take what is sent a second time, and fails to acknowledge what it is told, if so."""
+    """It does not take what is sent a second time, tries it more than once as RabbitMQ's does, is away, and fails to acknowledge what it
+    is told, if so."""
 
     takes_retries = True
+    tries = 1
+    is_away = False
     fails_to_acknowledge = 0
 
     def enqueue(self, message: Any, *, delay: int | None = None) -> Any:
+        if self.is_away:
+            raise ConnectionError("the broker is away")
+        for _ in range(self.tries - 1):
+            self.emit_before("enqueue", message, delay)
         if message.options.get("retries") and not self.takes_retries:
             self.emit_before("enqueue", message, delay)
             raise ConnectionError("the broker is away")
@@ -90,6 +97,38 @@ def test_a_message_whose_retry_cannot_be_sent_has_failed_for_good(broker: Broker
     job = ended(only(), attempt=1)
     assert (job.state, job.error_summary) == (State.failed, "ConnectionError: the broker is away")
     assert job.prior_attempts[0].error_summary == "ValueError: no such shelf"
+
+
+def test_a_retry_that_the_broker_tries_to_send_more_than_once_is_one_attempt_and_its_error_one(
+    broker: Broker, works: Callable[[Any], None]
+) -> None:
+    @dramatiq.actor(broker=broker)
+    def fails() -> NoReturn:
+        raise ValueError("no such shelf")
+
+    broker.tries = 2
+    fails.send()
+    works(broker)
+
+    job = ended(only(), attempt=1)
+    assert (job.state, job.attempt, len(job.errors)) == (State.failed, 1, 1)
+    assert [(attempt.state, len(attempt.errors)) for attempt in job.prior_attempts] == [(State.failed, 1)]
+
+
+def test_a_message_whose_broker_never_heard_of_it_has_failed(broker: Broker) -> None:
+    @dramatiq.actor(broker=broker)
+    def nothing(number: int) -> None:
+        pass
+
+    broker.is_away = True
+    with pytest.raises(ConnectionError):
+        nothing.send(7)
+    with pytest.raises(ConnectionError):
+        nothing.send_with_options(args=(8,), delay=1000)
+
+    assert [(job.state, job.error_summary, job.call["args"]) for job in statuses.where().run()] == [
+        (State.failed, "ConnectionError: the broker is away", [number]) for number in (8, 7)
+    ]
 
 
 def test_a_message_that_is_handed_out_again_after_its_retry_was_sent_leaves_no_result_of_it(

@@ -33,6 +33,9 @@ IMPORTS = {
     "django-tasks": ("django.core.management.commands.migrate", "django.db.backends.sqlite3.base", "statuses.engines"),
     "django-rq": ("rq.cli", "django.core.management", "statuses.engines.rq"),
     "dramatiq": ("dramatiq.cli", "dramatiq.brokers.redis", "dramatiq.rate_limits.backends", "statuses.engines.dramatiq"),
+    "dramatiq-rabbitmq": (
+        "dramatiq.cli", "dramatiq.brokers.rabbitmq", "dramatiq.brokers.redis", "dramatiq.rate_limits.backends", "statuses.engines.dramatiq",
+    ),
     "huey": ("huey.bin.huey_consumer", "statuses.engines.huey"),
     "rq": ("rq.cli", "rq.cron", "statuses.engines.rq"),
 }  # fmt: skip

@@ -29,9 +29,18 @@ class Broker(RedisBroker):
         return super().consume(queue_name, prefetch, min(timeout, 100))
 
 
-# A worker that is gone is noticed after a minute; here at once.
-_soon = {"heartbeat_timeout": 1000, "maintenance_chance": 1_000_000} if os.environ.get("TEST_HANDED_OUT_AGAIN") else {}
-broker = Broker(client=client, **_soon)
+def connected() -> dramatiq.Broker:
+    """A broker that nobody tracks yet: a RabbitMQ where one is named, else the Redis of the tests."""
+    if url := os.environ.get("TEST_DRAMATIQ_RABBIT"):
+        from dramatiq.brokers.rabbitmq import RabbitmqBroker
+
+        return RabbitmqBroker(url=url)
+    # A worker that is gone is noticed after a minute; here at once.
+    soon = {"heartbeat_timeout": 1000, "maintenance_chance": 1_000_000} if os.environ.get("TEST_HANDED_OUT_AGAIN") else {}
+    return Broker(client=client, **soon)
+
+
+broker = connected()
 broker.add_middleware(GroupCallbacks(RedisBackend(client=client)))
 results = ResultsBackend(client=client)
 broker.add_middleware(Results(backend=results, store_results=True))
@@ -148,7 +157,7 @@ def send_expired(name: str) -> str:
 
 def send_untracked(task: str, *args: Any) -> str:
     """Send a message as a publisher does that does not know of tracking."""
-    return RedisBroker(client=client).enqueue(actors[task].message(*args)).message_id
+    return connected().enqueue(actors[task].message(*args)).message_id
 
 
 @dramatiq.actor(queue_name="main", max_retries=0)

@@ -67,6 +67,7 @@ ENGINES = {
     ),
     "django-rq": Facts(package="django_rq", module="tests.projects.djangorq_project", many=0),
     "dramatiq": Facts(package="dramatiq", module="tests.projects.dramatiq_project", many=100, names_workers=False),
+    "dramatiq-rabbitmq": Facts(package="pika", module="tests.projects.dramatiq_rabbit_project", many=0, names_workers=False),
     "huey": Facts(package="huey", module="tests.projects.huey_project", many=100, pickles=True, names_workers=False),
     "rq": Facts(
         package="rq",
@@ -262,8 +263,8 @@ class Project:
         self._answered.close()
 
 
-#: Engines of the contract; django-rq is RQ in other clothes, and Celery is the same with another broker.
-CONTRACT = [name for name in ENGINES if name not in ("django-rq", "celery-rabbitmq")]
+#: Engines of the contract; django-rq is RQ in other clothes, and Celery and Dramatiq are the same with another broker.
+CONTRACT = [name for name in ENGINES if name not in ("django-rq", "celery-rabbitmq", "dramatiq-rabbitmq")]
 
 
 def need(name: str) -> None:

@@ -17,7 +17,7 @@ from .. import registry
 from ..heartbeats import EVERY_SECONDS
 from ..tracker import Resources, Tracker
 from . import groups
-from .engine import Dramatiq
+from .engine import Dramatiq, is_rabbitmq
 from .middleware import Tracking, sending
 from .presence import Present
 
@@ -59,6 +59,10 @@ def install(
     broker.add_middleware(Present(tracker.guard, name))
     _watch(broker, tracking)
     _stay_behind_retries(broker)
+    if is_rabbitmq(broker):
+        from .rabbitmq import let_end
+
+        let_end(broker)
     engine = Dramatiq(broker, tracker)
     registry.register(engine)
     return engine
@@ -109,5 +113,5 @@ def uninstall(broker: Any = None) -> None:
         broker.middleware.remove(middleware)
         if isinstance(middleware, Tracking):
             registry.unregister(middleware.tracker.name)
-    for name in ("enqueue", "add_middleware"):
+    for name in ("enqueue", "add_middleware", "consume"):
         broker.__dict__.pop(name, None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from dramatiq.message import Message, generate_unique_id
@@ -45,8 +46,7 @@ class Dramatiq(Ordered):
         self.tracker = tracker
         self.name = tracker.name
         self._asker = Asker()
-        #: Redis alone is asked for depths: what RabbitMQ has takes a channel and a passive declaration a queue.
-        self._tells_depths = hasattr(broker, "client") and hasattr(broker, "namespace")
+        self._depths = _depths_of(broker)
 
     @property
     def can_tell_outcome(self) -> bool:  # ty: ignore[incompatible-property-override]
@@ -98,19 +98,14 @@ class Dramatiq(Ordered):
         return [_worker(report) for report in presence.reports(self.name)]
 
     def queues(self) -> list[Queue]:
-        """The queues this process declares and those that workers take from. Two round trips, and one to a broker that is Redis."""
+        """The queues this process declares and those that workers take from. Two round trips, and one to a broker that
+        is a Redis, one a queue to a RabbitMQ."""
         reported = {name for worker in self.workers() for name in worker.queues}
         names = sorted({*self.broker.get_declared_queues(), *reported})
         paused = pauses.paused(self.name)
-
-        def depths() -> list[int]:
-            with self.broker.client.pipeline(transaction=False) as pipeline:
-                for name in names:
-                    pipeline.llen(f"{self.broker.namespace}:{name}")
-                return pipeline.execute()
-
-        found = self.tracker.guard.run("asking for the depth of queues", depths) if self._tells_depths else None
-        return [queue_of(self.name, name, depth, paused) for name, depth in zip(names, found or [None] * len(names), strict=True)]
+        ask = self._depths
+        found = self.tracker.guard.run("asking for the depth of queues", lambda: ask(names)) if ask is not None else None
+        return [queue_of(self.name, name, (found or {}).get(name), paused) for name in names]
 
     def outcome(self, status: Status) -> Outcome | None:
         """What the Results middleware keeps of its message, of actors with `store_results`, until that expires (`result_ttl`). It says no
@@ -133,6 +128,30 @@ class Dramatiq(Ordered):
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+def _depths_of(broker: Any) -> Callable[[Sequence[str]], dict[str, int]] | None:
+    """What tells how many messages wait in each queue; None of a broker that keeps them elsewhere."""
+    if hasattr(broker, "client") and hasattr(broker, "namespace"):
+        return lambda queues: _in_redis(broker, queues)
+    if is_rabbitmq(broker):
+        from .rabbitmq import Depths
+
+        return Depths(broker).of
+    return None
+
+
+def _in_redis(broker: Any, queues: Sequence[str]) -> dict[str, int]:
+    with broker.client.pipeline(transaction=False) as pipeline:
+        for queue in queues:
+            pipeline.llen(f"{broker.namespace}:{queue}")
+        return dict(zip(queues, pipeline.execute(), strict=True))
+
+
+def is_rabbitmq(broker: Any) -> bool:
+    """Whether it is Dramatiq's own kind; who has none need not have what that imports."""
+    module = sys.modules.get("dramatiq.brokers.rabbitmq")
+    return module is not None and isinstance(broker, module.RabbitmqBroker)
 
 
 def _worker(report: presence.Report) -> Worker:

@@ -86,8 +86,7 @@ class Present(Middleware):
             "concurrency": self._worker.worker_threads,
             "ahead": self._worker.queue_prefetch,
             "queues": sorted(thread.queue_name for thread in threads),
-            # One that was told to pause may still wait for a message.
-            "held": sorted(thread.queue_name for thread in threads if thread.paused and thread.paused_event.is_set()),
+            "held": sorted(thread.queue_name for thread in threads if _takes_nothing(thread)),
             "running": sorted(found.run.status_id for found in runs if found is not None and found.run.status_id),
             "software": f"dramatiq {dramatiq_version}",
             "command": self._command,
@@ -106,6 +105,11 @@ class Present(Middleware):
         if name is not None and not self._obeyed and self._command is not None and os.getppid() == self._command:
             self._obeyed = True
             os.kill(self._command, getattr(signal, name))
+
+
+def _takes_nothing(thread: Any) -> bool:
+    """Whether it leaves its queue alone: one that was told to pause may still wait for a message."""
+    return thread.paused and (thread.paused_event.is_set() or not getattr(thread.consumer, "takes", True))
 
 
 def can_restart() -> bool:

@@ -1,0 +1,215 @@
+"""Dramatiq's own broker, RabbitMQ: what stands in its queues, and how a worker leaves one of them alone.
+
+Imported only where a broker is of that kind.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
+from dramatiq.errors import ConnectionClosed
+from dramatiq.worker import ConsumerThread
+from pika import SelectConnection
+from pika.adapters.select_connection import IOLoop
+from pika.exceptions import AMQPChannelError, AMQPConnectionError, ChannelClosedByBroker
+
+from ... import forks
+
+#: Seconds that a look may take, with the connecting that it needs: a page waits for it.
+TIMEOUT_SECONDS = 1.0
+#: Seconds in which a broker that did not answer is not asked again.
+AWAY_SECONDS = 10.0
+#: Seconds between two looks of a consumer that lets its messages end whether it shall take from its queue again.
+LOOK_SECONDS = 0.1
+#: What Dramatiq expects of a connection that is lost.
+_LOST = (AssertionError, AMQPConnectionError, AMQPChannelError)
+#: What RabbitMQ says of a queue that is not there.
+NOT_FOUND = 404
+
+
+class Depths:
+    """Looks at a broker on a line of its own, whose patience is ours and not the project's. Safe with threads, which take turns, and
+    after a fork."""
+
+    def __init__(self, broker: RabbitmqBroker) -> None:
+        self.broker = broker
+        self._lock = forks.lock()
+        self._line: _Line | None = None
+        self._away_until = 0.0
+
+    def of(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many messages wait in each queue that no worker has; 0 where there is no such queue. One that the broker does not tell of,
+        or that there was no time to ask about, is not in it. Waits at most two seconds, and ten seconds long not at all after it
+        waited in vain.  One round trip a queue, some more for the first look of a process."""
+        with self._lock:
+            began = time.monotonic()
+            if not queues or began < self._away_until:
+                return {}
+            was_kept = self._line is not None and self._line.pid == os.getpid()
+            found = self._ask(queues, anew=not was_kept)
+            # A line that was kept may have been closed since, by the broker or by what stands between: that shows at once.
+            if not found and was_kept and time.monotonic() - began < TIMEOUT_SECONDS / 2:
+                found = self._ask(queues, anew=True)
+            if not found:
+                self._away_until = time.monotonic() + AWAY_SECONDS
+            return found
+
+    def _ask(self, queues: Sequence[str], anew: bool) -> dict[str, int]:
+        line = self._line
+        if line is None or anew:
+            line = self._line = _Line(self.broker.parameters)
+        line.ask(queues)
+        if not line.is_good:
+            line.close()
+            self._line = None
+        return line.found
+
+
+class _Line:
+    """A connection that lives while somebody asks, and is only held in between: nobody would give its heartbeats then, so there are none.
+
+    Not pika's blocking one, which waits for an answer as long as that takes."""
+
+    def __init__(self, parameters: Any) -> None:
+        self.pid = os.getpid()
+        self.parameters = [_impatient(each) for each in (parameters if isinstance(parameters, list) else [parameters])]
+        self.found: dict[str, int] = {}
+        self.is_good = False
+        self._loop = IOLoop()
+        self._connection: Any = None
+        self._channel: Any = None
+        self._left: Iterator[str] = iter(())
+        self._asked = ""
+
+    def ask(self, queues: Sequence[str]) -> None:
+        """Leaves in `found` what the broker says of these queues, in `is_good` whether it may be asked again on this line."""
+        self.found, self._left, self.is_good = {}, iter(queues), False
+        timer = self._loop.call_later(TIMEOUT_SECONDS, self._loop.stop)
+        if self._connection is None:
+            SelectConnection.create_connection(self.parameters, self._connected, custom_ioloop=self._loop)
+        elif self._connection.is_open:
+            self._next()
+        else:
+            return
+        self._loop.start()
+        self._loop.remove_timeout(timer)
+
+    def close(self) -> None:
+        """Of no use any more; a socket that still waits for an answer goes with this object."""
+        self._loop.close()
+
+    def _connected(self, result: Any) -> None:
+        if isinstance(result, BaseException):
+            self._loop.stop()
+            return
+        self._connection = result
+        result.add_on_close_callback(lambda *_: self._loop.stop())
+        self._next()
+
+    def _next(self) -> None:
+        if self._channel is None:
+            self._connection.channel(on_open_callback=self._opened)
+            return
+        queue = next(self._left, None)
+        if queue is None:
+            self.is_good = True
+            self._loop.stop()
+            return
+        self._asked = queue
+        self._channel.queue_declare(queue, passive=True, callback=self._told)
+
+    def _opened(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._refused)
+        self._next()
+
+    def _told(self, answer: Any) -> None:
+        self.found[self._asked] = answer.method.message_count
+        self._next()
+
+    def _refused(self, _: Any, why: Exception) -> None:
+        """Whatever it does not tell, it closes the channel for."""
+        self._channel = None
+        if isinstance(why, ChannelClosedByBroker):
+            if why.reply_code == NOT_FOUND:
+                self.found[self._asked] = 0
+            self._next()
+
+
+def _impatient(parameters: Any) -> Any:
+    made = copy.copy(parameters)
+    made.connection_attempts = 1
+    made.socket_timeout = made.stack_timeout = TIMEOUT_SECONDS
+    made.heartbeat, made.blocked_connection_timeout = 0, None
+    return made
+
+
+def let_end(broker: Any) -> None:
+    """Let each consumer of a worker that pauses end what it has taken before it goes."""
+    original = broker.consume
+
+    @functools.wraps(original)
+    def consume(queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
+        consumer, thread = original(queue_name, prefetch, timeout), threading.current_thread()
+        if isinstance(consumer, _RabbitmqConsumer) and isinstance(thread, ConsumerThread):
+            return Ending(consumer, thread, timeout / 1000)
+        return consumer
+
+    broker.consume = consume
+
+
+class Ending:
+    """A consumer that takes no more as soon as its thread is paused, and ends once all it has handed out has.
+
+    Dramatiq's own ends when no message has come for a second, which in a busy queue is never, and takes its connection along: RabbitMQ
+    then hands out again whatever runs or was taken ahead, and it runs twice."""
+
+    def __init__(self, consumer: _RabbitmqConsumer, thread: ConsumerThread, timeout_seconds: float) -> None:
+        self._consumer, self._thread, self._timeout_seconds = consumer, thread, timeout_seconds
+        self.takes = True
+        """Whether it gets messages."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+    def __iter__(self) -> Ending:
+        return self
+
+    def __next__(self) -> Any:
+        if not self._thread.paused:
+            message = next(self._consumer)
+            if message is not None or not self._thread.paused:
+                return message
+        try:
+            self._end()
+        except _LOST as error:
+            raise ConnectionClosed(error) from None
+        return None
+
+    def close(self) -> None:
+        """Called by its thread where it goes; also where it was paused in the moment after `__next__`."""
+        if self.takes and self._thread.paused:
+            with suppress(*_LOST):
+                self._end()
+        self._consumer.close()
+
+    def _end(self) -> None:
+        consumer = self._consumer
+        consumer.channel.cancel()  # what came and was not handed out yet goes back
+        self.takes = False
+        while consumer.known_tags and self._thread.paused and self._thread.running:
+            consumer.connection.process_data_events(time_limit=LOOK_SECONDS)
+        if self._thread.paused:
+            # The last one is told of as acknowledged a moment before it is.
+            consumer.connection.process_data_events(time_limit=LOOK_SECONDS)
+        else:
+            consumer.iterator = consumer.channel.consume(consumer.queue_name, inactivity_timeout=self._timeout_seconds)
+            self.takes = True

@@ -1,0 +1,152 @@
+"""Dramatiq with RabbitMQ as its broker: what is different from a Redis, with real workers."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from statuses import State
+from statuses.engines.base import Queue
+from tests import rabbit
+from tests.projects.running import Process, Project
+from tests.servers import until
+
+pytestmark = [
+    pytest.mark.skipif(not rabbit.is_there(), reason="no RabbitMQ on this machine"),
+    pytest.mark.parametrize("running", ["dramatiq-rabbitmq"], indirect=True),
+]
+
+#: Reports come at once, so that no test waits ten seconds.
+SOON = {"TEST_PRESENCE": "0.1"}
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[rabbit.Rabbit]:
+    """A RabbitMQ for all of them."""
+    node = rabbit.Rabbit()
+    os.environ["TEST_RABBIT"] = node.url
+    yield node
+    del os.environ["TEST_RABBIT"]
+    node.stop()
+
+
+@pytest.fixture(scope="session")
+def running(broker: rabbit.Rabbit, running: Project) -> Project:
+    """The project, once its broker is there."""
+    return running
+
+
+@pytest.fixture
+def worker(running: Project) -> Process:
+    """A worker of the queue `main`."""
+    return next(iter(running.workers), None) or running.start_worker("main", **SOON)
+
+
+def queue(project: Project, name: str) -> Queue:
+    """What the engine tells of a queue."""
+    project.ask("declare", name)
+    return next(found for found in project.ask("queues") if found.name == name)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_job_is_seen_from_its_sending_to_its_end(project: Project) -> None:
+    job = project.ended(project.send("add", 20, 22))
+    failed = project.ended(project.send("fail", "no such shelf"))
+
+    assert (job.state, job.data, job.queue, job.engine) == (State.succeeded, {"result": 42}, "main", "dramatiq")
+    assert job.queued_at <= job.started_at <= job.succeeded_at
+    assert (failed.state, failed.error_group) == (State.failed, "ValueError projects/work.py:fail")
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_job_for_later_waits_in_its_own_queue_once_it_is_due(project: Project) -> None:
+    job = project.send("fail_first", "rabbit later", 1, later=1, retries=1)
+    before = job.state, job.queue
+
+    project.becomes(job, "succeeded")
+    project.retry(job)
+    until(lambda: job.reload().attempt == 2 and job.is_ended, "what was sent again has ended")
+
+    assert before == (State.unqueued, "main")
+    assert [(attempt.state, attempt.queue) for attempt in (*job.prior_attempts, job)] == [
+        (State.failed, "main"), (State.succeeded, "main"), (State.succeeded, "main"),
+    ]  # fmt: skip
+    assert (job.prior_attempts[0].queued_at - job.recorded_at).total_seconds() >= 0.9
+
+
+def test_a_killed_queued_job_never_starts_at_a_worker_that_comes_later(project: Project) -> None:
+    job, other = project.send("count", "rabbit killed", to="later"), project.send("count", "rabbit other", to="later")
+
+    job.request_kill(by="ops", end_queued=True)
+    project.start_worker("later", "later")
+    project.ended(other)
+
+    assert (job.reload().state, job.started_at) == (State.killed, None)
+    assert (project.noted("rabbit killed"), project.noted("rabbit other")) == (0, 1)
+
+
+def test_what_a_killed_worker_held_is_handed_out_again_at_once_as_the_next_attempt(project: Project) -> None:
+    dying = project.start_worker("dying", "doomed")
+    job = project.send("gated", "rabbit doomed", to="doomed")
+    project.began("rabbit doomed")
+
+    dying.kill()
+    project.start_worker("heir", "doomed")
+    until(lambda: project.noted("began:rabbit doomed") == 2, "another worker has it")
+    project.open("rabbit doomed")
+    project.becomes(job, "succeeded")
+
+    assert (job.attempt, [attempt.state for attempt in job.prior_attempts]) == (1, [State.started])
+
+
+def test_what_runs_or_was_taken_ahead_when_its_queue_is_paused_runs_once(project: Project) -> None:
+    project.start_worker("pausing", "calm", **SOON)
+    jobs = [project.send("gated", f"rabbit calm {number}", to="calm") for number in range(3)]  # there are two threads
+    for number in range(2):
+        project.began(f"rabbit calm {number}")
+
+    project.ask("control", "pause_queue", "calm")
+    project.told("calm", lambda worker: worker.held)
+    waiting = project.send("count", "rabbit calm", to="calm")
+    for number, job in enumerate(jobs):
+        project.open(f"rabbit calm {number}")
+        project.becomes(job, "succeeded")
+    depth, state = until(lambda: queue(project, "calm").depth, "the queue has a depth"), waiting.reload().state
+    project.start_worker("next", "calm", **SOON)
+    project.ask("control", "resume_queue", "calm")
+    project.becomes(waiting, "succeeded")
+
+    assert (depth, state) == (1, State.queued)
+    assert [(job.reload().state, job.attempt) for job in jobs] == [(State.succeeded, 0)] * 3
+    assert [project.noted(f"began:rabbit calm {number}") for number in range(3)] == [1] * 3
+
+
+def test_a_queue_that_is_resumed_while_its_jobs_still_run_is_taken_from_again(project: Project) -> None:
+    project.start_worker("resumed", "brisk", **SOON)
+    job = project.send("gated", "rabbit brisk", to="brisk")
+    project.began("rabbit brisk")
+
+    project.ask("control", "pause_queue", "brisk")
+    project.told("brisk", lambda worker: worker.held)
+    project.ask("control", "resume_queue", "brisk")
+    project.ended(project.send("add", 1, 1, to="brisk"))
+    project.open("rabbit brisk")
+    project.ended(job)
+
+    assert (job.state, job.attempt, project.noted("began:rabbit brisk")) == (State.succeeded, 0, 1)
+
+
+def test_a_queue_tells_how_many_messages_no_worker_has_taken(project: Project, broker: rabbit.Rabbit) -> None:
+    for number in range(3):
+        project.send("add", number, 0, to="deep")
+    project.send("add", 3, 0, to="deep", later=60)
+
+    deep, nothing = queue(project, "deep"), queue(project, "nobody sent there")
+    broker.freeze()
+    try:
+        away = queue(project, "deep")
+    finally:
+        broker.thaw()
+
+    assert (deep.depth, nothing.depth) == (3, 0)
+    assert away.depth is None

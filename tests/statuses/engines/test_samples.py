@@ -65,4 +65,6 @@ def test_a_sample_shows_a_job_that_succeeded_and_one_that_failed(typed: str) -> 
 
 
 def test_every_engine_has_a_sample() -> None:
-    assert {path.name for path in SAMPLES.iterdir() if path.is_dir()} >= set(ENGINES)
+    engines = {name for name in ENGINES if not name.endswith("-rabbitmq")}  # the same with another broker
+
+    assert {path.name for path in SAMPLES.iterdir() if path.is_dir()} >= engines

@@ -7,10 +7,11 @@ was handed out twice only that it is the present one.
 from __future__ import annotations
 
 import functools
+import weakref
 from datetime import UTC, datetime
 from typing import Any
 
-from celery import signals
+from celery import VERSION, signals
 from celery.exceptions import NotRegistered, TaskRevokedError
 
 from statuses import State, Status, StatusNotFound
@@ -24,6 +25,9 @@ from .messages import Message, is_known, read
 AHEAD_SECONDS = 0.001
 #: Why a job failed that its worker cancelled, and that nobody runs again.
 CANCELLED = "its worker was stopped at once while it ran; its message was acknowledged before, and does not come back"
+#: Before 5.6 a worker no longer counts a task among those it holds when it tells that its process was lost.
+_LETS_GO_FIRST = VERSION < (5, 6)
+_held: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 _RECEIVERS = ("task_received", "task_failure", "task_retry", "task_revoked", "task_unknown", "task_rejected")
 
 
@@ -68,6 +72,8 @@ def _here(adapter: adapters.Adapter, message: Message) -> Status:
 
 def on_task_received(sender: Any = None, request: Any = None, **_: Any) -> None:
     """A worker holds the message: one of an untracked publisher becomes a job, one for later is queued in time."""
+    if _LETS_GO_FIRST:
+        _held[request.id] = request
     if request.eta is None and is_known(request.request_dict):
         return  # nearly every message: whoever sent it has told
     found = _read(request.app, request.request_dict)
@@ -114,7 +120,7 @@ def _reserved(task_id: str) -> dict[str, Any] | None:
     """The request the worker holds under this id: not every `task_failure` has it on the task."""
     from celery.worker import state
 
-    request = state.requests.get(task_id)
+    request = state.requests.get(task_id) or _held.get(task_id)
     return request.request_dict if request is not None else None
 
 

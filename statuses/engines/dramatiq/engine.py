@@ -46,7 +46,7 @@ class Dramatiq(Ordered):
         self.tracker = tracker
         self.name = tracker.name
         self._asker = Asker()
-        self._depths = _depths_of(broker)
+        self._depths, self._send = _depths_of(broker), _sending_to(broker)
 
     @property
     def can_tell_outcome(self) -> bool:  # ty: ignore[incompatible-property-override]
@@ -68,7 +68,7 @@ class Dramatiq(Ordered):
         write(message, status.id, attempt)
         try:
             with told_already():
-                self.broker.enqueue(message)
+                self._send(message)
         except Exception as error:
             attempts.end(status, State.failed, attempt, error)
             raise self._cannot(status, "retry", f"sending it failed: {error}") from error
@@ -139,6 +139,15 @@ def _depths_of(broker: Any) -> Callable[[Sequence[str]], dict[str, int]] | None:
 
         return Depths(broker).of
     return None
+
+
+def _sending_to(broker: Any) -> Callable[[Message[Any]], object]:
+    """What sends a message while somebody waits."""
+    if is_rabbitmq(broker):
+        from .rabbitmq import Sender
+
+        return Sender(broker).send
+    return lambda message: broker.enqueue(message)  # as it is by then
 
 
 def _in_redis(broker: Any, queues: Sequence[str]) -> dict[str, int]:

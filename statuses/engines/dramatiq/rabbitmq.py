@@ -1,17 +1,20 @@
-"""Dramatiq's own broker, RabbitMQ: what stands in its queues, and how a worker leaves one of them alone.
+"""Dramatiq's own broker, RabbitMQ: what stands in its queues, sending to it with a limit, and how a worker leaves a queue alone.
 
 Imported only where a broker is of that kind.
 """
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import functools
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any
 
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
@@ -22,6 +25,9 @@ from pika.adapters.select_connection import IOLoop
 from pika.exceptions import AMQPChannelError, AMQPConnectionError, ChannelClosedByBroker
 
 from ... import forks
+from ..answering import ANSWER_SECONDS
+
+_Asked = tuple[Callable[[], object], "Future[None]"]
 
 #: Seconds that a look may take, with the connecting that it needs: a page waits for it.
 TIMEOUT_SECONDS = 1.0
@@ -150,6 +156,47 @@ def _impatient(parameters: Any) -> Any:
     made.socket_timeout = made.stack_timeout = TIMEOUT_SECONDS
     made.heartbeat, made.blocked_connection_timeout = 0, None
     return made
+
+
+class Sender:
+    """Sends for whoever cannot wait as long as pika does: for minutes, where a broker hangs. It does so in a thread of its own, whose
+    connection stays: one for all threads that serve pages. Safe with threads, which take turns, and after a fork."""
+
+    def __init__(self, broker: RabbitmqBroker) -> None:
+        self.broker = broker
+        self._lock = forks.lock()
+        self._thread: threading.Thread | None = None
+        self._asked: SimpleQueue[_Asked] = SimpleQueue()
+        self._answer: Future[None] | None = None
+
+    def send(self, message: Any) -> None:
+        """Enqueue the message. Raises: what that raises; TimeoutError where it takes longer than ANSWER_SECONDS, after which it may be sent
+        all the same, and at once while an earlier message has no answer yet."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                asked: SimpleQueue[_Asked] = SimpleQueue()
+                self._asked, self._answer = asked, None
+                self._thread = threading.Thread(target=_send, args=(asked,), name="statuses-sending", daemon=True)
+                self._thread.start()
+            if self._answer is not None and not self._answer.done():
+                raise TimeoutError("its broker has not answered to an earlier message yet")
+            answer = self._answer = Future()
+            around = contextvars.copy_context()  # other middleware may look at what its caller has set
+            self._asked.put((lambda: around.run(self.broker.enqueue, message), answer))
+            try:
+                answer.result(ANSWER_SECONDS)
+            except TimeoutError:
+                raise TimeoutError(f"its broker did not answer for {ANSWER_SECONDS:g} s") from None
+
+
+def _send(asked: SimpleQueue[_Asked]) -> None:
+    while True:
+        enqueue, answer = asked.get()
+        try:
+            enqueue()
+            answer.set_result(None)
+        except BaseException as error:
+            answer.set_exception(error)
 
 
 def let_end(broker: Any) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from dramatiq.message import Message
 
 from statuses import State
 from statuses.engines.base import Queue
@@ -134,6 +135,32 @@ def test_a_queue_that_is_resumed_while_its_jobs_still_run_is_taken_from_again(pr
     project.ended(job)
 
     assert (job.state, job.attempt, project.noted("began:rabbit brisk")) == (State.succeeded, 0, 1)
+
+
+@pytest.mark.usefixtures("running")
+def test_sending_to_a_broker_that_hangs_is_given_up_in_time(broker: rabbit.Rabbit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a retry from the page."""
+    from dramatiq.brokers.rabbitmq import RabbitmqBroker
+
+    from statuses.engines.dramatiq import rabbitmq
+
+    monkeypatch.setattr(rabbitmq, "ANSWER_SECONDS", 0.5)
+    there = RabbitmqBroker(url=broker.url.rstrip("/"))
+    sender, message = rabbitmq.Sender(there), Message("hangs", "add", (1, 1), {}, {})
+
+    broker.freeze()
+    try:
+        with pytest.raises(TimeoutError, match=r"did not answer for 0\.5 s"):
+            sender.send(message)
+        with pytest.raises(TimeoutError, match="has not answered to an earlier message yet"):
+            sender.send(message)
+    finally:
+        broker.thaw()
+
+    until(lambda: there.get_queue_message_counts("hangs")[0] == 1, "the first one is sent all the same")
+    sender.send(message)
+    until(lambda: there.get_queue_message_counts("hangs")[0] == 2, "the next one is sent")
+    there.close()
 
 
 def test_a_queue_tells_how_many_messages_no_worker_has_taken(project: Project, broker: rabbit.Rabbit) -> None:

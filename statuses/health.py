@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from . import clock, pauses
+from .cluster import Cluster
 from .errors import StatusesError
 from .store import current
 from .upkeep import Chore, parsed
@@ -32,6 +33,32 @@ def ping() -> dict[str, Any]:
         "role": str(facts.get("role", "")),
         "latency_ms": latency_ms,
     }
+
+
+def addresses() -> list[str]:
+    """Where the store is, for people to read: `redis://host:port/db`, `unix:///path`, without user, password or options; a service of
+    Sentinel by its name, a cluster by its nodes. A second one where a replica answers queries. Empty before anything was asked.
+    Source: the clients in use, nothing is asked.  Raises: ConfigurationError."""
+    return list(dict.fromkeys(address for client in current().made for address in _addresses(client)))
+
+
+def _addresses(client: Any) -> list[str]:
+    if isinstance(client, Cluster):
+        return [f"redis://{_host(node.host)}:{node.port}" for node in client.client.get_nodes()]
+    pool = client.connection_pool
+    if service := getattr(pool, "service_name", None):
+        return [f"{service} (Sentinel)"]
+    given = pool.connection_kwargs
+    database = f"/{given['db']}" if given.get("db") else ""
+    if path := given.get("path"):
+        return [f"unix://{path}{database and '?db=' + database[1:]}"]
+    scheme = "rediss" if "SSL" in pool.connection_class.__name__ else "redis"
+    return [f"{scheme}://{_host(given.get('host', 'localhost'))}:{given.get('port', 6379)}{database}"]
+
+
+def _host(name: str) -> str:
+    """As an address writes it: an IPv6 address in brackets."""
+    return f"[{name}]" if ":" in name else name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,6 +50,11 @@ class Store:
         """The hash tag of each family, by number."""
         return tuple(keys.family(self.config.namespace, number) for number in range(self.config.families))
 
+    @property
+    def made(self) -> "list[redis.Redis | Cluster]":
+        """The clients that were made so far, the one that writes first: to make one may mean to ask a server."""
+        return [client for name in ("writer", "reader") if (client := self.__dict__.get(name)) is not None]
+
     def some_family(self) -> int:
         """The number of a family for new jobs that have no ids of their own: any, each as often."""
         return secrets.randbelow(len(self.families)) if len(self.families) > 1 else 0

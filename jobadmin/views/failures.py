@@ -1,18 +1,22 @@
 """Pages for what went wrong: what happened, what still works, what to do. None of them asks the store anything."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit, urlunsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from jobadmin.filterbar import FilterBar
+from jobadmin.filters import JobFilter
 from jobadmin.frame import admin_site, login_url
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.views.base import render
+from statuses import health
 
 #: Rights by their codenames, in the words of the group editor.
 _RIGHTS = {
@@ -41,7 +45,9 @@ class Failure:
     acts: tuple[tuple[str, str], ...] = ()
     """Ways on: words and address, the best first."""
     detail: str = ""
-    """The machine's own words, shown small."""
+    """The machine's own words, shown small to those who may see jobs."""
+    server: str = ""
+    """Which server is meant; as the machine's words."""
     headers: dict[str, str] = field(default_factory=dict)
     """Further response headers."""
 
@@ -172,6 +178,7 @@ def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpRespo
             ),
             acts=_again(request),
             detail=redact_text(str(exc or "")),
+            server=redact_text(", ".join(health.addresses())),
             headers={"Retry-After": str(RETRY_SECONDS)},
         ),
     )
@@ -197,14 +204,22 @@ def unreadable(request: HttpRequest, exc: Exception) -> HttpResponse:
 
 def _respond(request: HttpRequest, failure: Failure) -> HttpResponse:
     """The whole page, or the notice alone when HTMX asked for a part of one."""
+    may_look = _may_look(request)
     context = {
-        "failure": failure,
+        "failure": failure if may_look else replace(failure, detail="", server=""),
+        "tabs": FilterBar(jobs=JobFilter(at=timezone.now()), view="overview", matched=0, total=0) if may_look else None,
+        "here": getattr(request.resolver_match, "url_name", ""),
         "title": failure.title,
         "retry_seconds": RETRY_SECONDS if failure.status == 503 and request.method == "GET" else None,
     }
     part = bool(getattr(request, "htmx", False)) and not request.htmx.boosted
     template = "jobadmin/failures/_note.html" if part else "jobadmin/failures/page.html"
     return render(request, template, context, status=failure.status, headers=failure.headers)
+
+
+def _may_look(request: HttpRequest) -> bool:
+    """Whether the pages that the tabs lead to, and what servers are called, are for this viewer."""
+    return admin_site().has_permission(request) and resolver().may(request.user, "view_job")
 
 
 def _ways(request: HttpRequest) -> tuple[tuple[str, str], ...]:

@@ -1,16 +1,19 @@
 """When something is wrong the page says what, what still works and what to do; quickly, and never with a traceback."""
 
+import re
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 from django.urls import reverse
 
 import statuses
 from jobadmin.paths import action_url, job_url
+from jobadmin.views import failures
 from statuses import keys
 from statuses.store import current
 from statuses.testing import make_status
@@ -105,6 +108,49 @@ def test_the_notice_shows_no_password(client: Client, store: Any, monkeypatch: p
     page = client.get(job_url("any")).content.decode()
 
     assert "hunter2" not in page and "cache-1:6379" in page
+
+
+@pytest.mark.parametrize("how", ["stop", "freeze"])
+def test_the_notice_names_the_server_that_is_away(client: Client, lost: Any, how: str) -> None:
+    server, status = lost
+    getattr(server, how)()
+
+    page = client.get(job_url(status.id)).content.decode()
+
+    assert f"No reply from <code>{server.url.partition('?')[0]}</code>." in page
+
+
+def test_neither_server_nor_tabs_are_for_somebody_who_may_see_no_job(browse: Any, lost: Any, rf: Any) -> None:
+    lost[0].stop()
+    with pytest.raises(statuses.StoreUnavailable) as away:
+        statuses.all().count()
+    request = rf.get("/admin/jobs/")
+    request.user, request.htmx = AnonymousUser(), False
+
+    page = failures.unavailable(request, away.value).content.decode()
+
+    assert "Redis does not answer" in page
+    assert lost[0].url.partition("?")[0].removeprefix("unix://") not in page and "j-tabs" not in page
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("address", "status", "current"),
+    [
+        ("list/?state=broken", 400, "list"),
+        ("nosuchjob/", 404, None),
+        ("queues/nosuch/", 404, "queues"),
+        ("operations/99999/", 404, None),
+    ],
+)
+def test_a_page_for_a_failure_has_the_ways_to_the_others(client: Client, address: str, status: int, current: str | None) -> None:
+    response = client.get(reverse("jobadmin:overview") + address)
+
+    page = response.content.decode()
+    assert response.status_code == status
+    assert [f'id="j-tab-{name}"' in page for name in ("overview", "list", "queues", "workers", "schedules", "operations")] == [True] * 6
+    assert re.findall(r'id="j-tab-(\w+)"[^>]* aria-current="page"', page) == ([current] if current else [])
+    assert page.count("<h1") - page.count('<h1 id="site-name"') == 1 and "Copy a link" not in page
 
 
 @pytest.mark.parametrize("view", ["overview", "list", "queues"])

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.test import override_settings
 
 import statuses
-from statuses import keys
+from statuses import health, keys
 from statuses.apps import configuration
 from statuses.store import current, set_aside
 from statuses.testing import make_status
@@ -100,6 +100,7 @@ def test_a_password_and_a_database_of_ones_own_are_used(make):
     with use(f"redis://127.0.0.1:{server.port}/3", PASSWORD="sécret"):
         everything_works()
         statuses.create()
+        assert health.addresses() == [f"redis://127.0.0.1:{server.port}/3"]
 
     assert redis.Redis(port=server.port, password="sécret", db=0).dbsize() == 0
     assert redis.Redis(port=server.port, password="sécret", db=3).dbsize() > 0
@@ -112,6 +113,23 @@ def test_the_next_file_finds_the_settings_and_the_store_of_before(server_url, st
         assert settings.CACHES["jobs"]["LOCATION"].endswith("?db=1") and current() is not before[1]
 
     assert (settings.CACHES, current()) == before
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://ann:secret@cache-1", "redis://cache-1:6379"),
+        ("rediss://:secret@cache-1:6380/2", "rediss://cache-1:6380/2"),
+        ("redis://[::1]:6381?socket_timeout=3", "redis://[::1]:6381"),
+        ("unix://:secret@/run/redis.sock?db=4", "unix:///run/redis.sock?db=4"),
+    ],
+)
+def test_an_address_is_told_without_its_password(url, shown):
+    with set_aside():
+        statuses.configure(url=url)
+        assert health.addresses() == []
+
+        assert current().writer and health.addresses() == [shown]
 
 
 def test_a_user_with_the_rights_to_these_keys_alone_is_enough(make):
@@ -178,6 +196,7 @@ def test_sentinels_are_asked_where_the_primary_is(watched):
 
     with use("redis://jobs/2", **options):
         everything_works()
+        assert health.addresses() == ["jobs (Sentinel)"]
         status = make_status("started")
         told = primary.client().info("replication")["master_repl_offset"]
         until(lambda: replica.client().info("replication")["slave_repl_offset"] >= told, "the replica has everything")

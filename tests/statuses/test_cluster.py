@@ -63,6 +63,7 @@ def test_families_lie_on_every_node(cluster):
 
     holders = [node for node in cluster if list(node.client().scan_iter(match=f"{{{current().config.namespace}:*", count=1000))]
     assert holders == cluster
+    assert sorted(health.addresses()) == sorted(f"redis://127.0.0.1:{node.port}" for node in cluster)
     assert statuses.all().count() == len(statuses.all().ids()) == 200
     assert statuses.where(job_arg="Book:3").count() == 40
     assert [facet.total for facet in statuses.all().counts_by("job_name", limit=3)] == [29, 29, 29]

@@ -56,6 +56,7 @@
     $("#j-all-filters")?.addEventListener("click", event => {
       const open = form.classList.toggle("is-open");
       event.currentTarget.setAttribute("aria-expanded", open);
+      if (open) form.scrollIntoView({ block: "nearest" });      // open it stays where the page has it
     });
   }
 

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from playwright.sync_api import expect
 
 import statuses
 from jobadmin.tables import choosable
@@ -394,6 +395,24 @@ def test_as_much_of_an_error_as_its_row_is_tall_can_be_read(page) -> None:
     assert len(set(heights)) == 1 and lines() == 2
     page.set_viewport_size({"width": 390, "height": 900})
     assert lines() == 3
+
+
+def test_opened_on_a_phone_the_filters_scroll_away_with_the_page(page) -> None:
+    load(60)
+    page.set_viewport_size({"width": 390, "height": 700})
+    page.goto("/admin/jobs/list/")
+    bar, button = page.locator("#j-filters"), page.locator("#j-all-filters")
+
+    page.evaluate("scrollTo(0, 1500)")
+    assert bar.bounding_box()["y"] == 0
+    button.click()
+    expect(page.locator("#j-in-name")).to_be_in_viewport()
+    page.evaluate("scrollTo(0, 1500)")
+    expect(bar).not_to_be_in_viewport()
+
+    button.click()
+    page.evaluate("scrollTo(0, 1500)")
+    expect(bar).to_be_in_viewport()
 
 
 def test_a_narrow_list_names_the_states_it_is_filtered_by(page) -> None:

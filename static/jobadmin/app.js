@@ -335,6 +335,7 @@
     keysOn.addEventListener("change", () => stored("j-keys", keysOn.checked ? "on" : "off"));
   }
   let chord = 0;
+  const pages = { o: "", l: "list", q: "queues", w: "workers" };      // after g
   const keys = {
     "/": () => $("#j-in-q"),
     f: () => { if (form && !form.classList.contains("is-open") && $("#j-all-filters")?.offsetParent) $("#j-all-filters").click(); return $("#j-in-name"); },
@@ -351,11 +352,11 @@
     }
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !event.target.closest) return;
     if (event.target.closest("input, select, textarea, [contenteditable], dialog:modal") || (keysOn && !keysOn.checked) || !$(".ja")) return;
-    if (Date.now() - chord < 1200 && (event.key === "o" || event.key === "l")) {
+    if (Date.now() - chord < 1200 && Object.hasOwn(pages, event.key)) {
       chord = 0;
       event.preventDefault();
-      const overview = event.key === "o", tab = $(overview ? "#j-tab-overview" : "#j-tab-list");
-      if (tab) tab.click(); else location.assign(frame.dataset.root + (overview ? "" : "list/"));
+      const name = pages[event.key], tab = $(`#j-tab-${name || "overview"}`);
+      if (tab) tab.click(); else location.assign(frame.dataset.root + (name && `${name}/`));
       return;
     }
     const act = keys[event.key];

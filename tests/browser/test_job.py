@@ -237,9 +237,15 @@ def test_keys_are_explained_on_the_page_of_a_job_and_lead_away(page: Any, engine
     page.keyboard.press("Escape")
     help.wait_for(state="hidden")
 
+    for key, place in {"l": "list/", "q": "queues/", "w": "workers/", "o": ""}.items():
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        page.wait_for_url(f"**/admin/jobs/{place}")
+
+    page.goto(job_url(busy_job().id))
     page.keyboard.press("g")
-    page.keyboard.press("l")
-    page.wait_for_url("**/admin/jobs/list/")
+    page.keyboard.press("w")
+    page.wait_for_url("**/admin/jobs/workers/")
 
 
 def test_a_traceback_opens_folds_and_is_copied_whole(page: Any, context: Any, engine: Toy) -> None:

@@ -108,6 +108,7 @@ def _scaled(mode: str, series: Mapping[str, Sequence[int]], length: int) -> tupl
 
 
 def _rows(grid: spans.Grid, buckets: Sequence[Any]) -> tuple[TableRow, ...]:
+    """What holds jobs, the latest first: as every list of the pages."""
     return tuple(
         TableRow(
             start=bucket.start,
@@ -116,7 +117,7 @@ def _rows(grid: spans.Grid, buckets: Sequence[Any]) -> tuple[TableRow, ...]:
             total=sum(bucket.counts.values()),
             counts=tuple((state.value, bucket.counts[state]) for state in State),
         )
-        for bucket in buckets
+        for bucket in reversed(buckets)
         if any(bucket.counts.values())
     )
 

@@ -140,6 +140,7 @@ def render_filtered(
     if found and len(found.exact) == 1 and "live" not in request.GET:
         return redirect(found.exact[0].url)
     full = {"filter": jobs, "bar": bar, "main": f"jobadmin/_{name}_main.html", "view": view, "search": found, **context}
+    full["may_lie_elsewhere"] = not matched and not _holds_all(request, jobs)
     if not wants_part(request):
         return render(request, f"jobadmin/{name}.html", full)
     response = render(request, "jobadmin/_swap.html", full)
@@ -147,6 +148,16 @@ def render_filtered(
         pages = {key: request.GET.get(key) for key in ("page",)}
         response.headers["HX-Push-Url"] = bar.url(after=jobs.cursor, **pages)
     return response
+
+
+def _holds_all(request: HttpRequest, jobs: JobFilter) -> bool:
+    """Whether the span certainly holds all jobs there are, so that all time has no other.  Source: the version of the store."""
+    from jobadmin.views.unchanged import version_of
+
+    since, window = version_of(request).since, jobs.window
+    if jobs.by != "recorded_at" or since is None:
+        return False
+    return (window.after is None or window.after <= since) and (window.before is None or window.before >= jobs.now)
 
 
 def page_number(request: HttpRequest) -> int | None:

@@ -328,6 +328,16 @@ def test_a_default_span_that_holds_nothing_offers_all_time(browse, some):
     assert 'href="/admin/jobs/?span=all">Look at all time' in page
 
 
+@pytest.mark.parametrize("name", ["overview", "list", "names", "errors"])
+def test_all_time_is_offered_only_where_it_may_hold_other_jobs(browse, some, name):
+    client = browse("view_job")
+
+    def offered(**query):
+        return "Look at all time" in client.get(reverse(f"jobadmin:{name}"), {"name": "nothing", **query}).content.decode()
+
+    assert (offered(span="30d"), offered(span="15m"), offered(by="failed_at"), offered(to="2020-01-01")) == (False, True, True, True)
+
+
 def test_filters_that_match_nothing_offer_to_drop_each(browse, some):
     page = browse("view_job").get(reverse("jobadmin:overview"), {"name": "mail.send", "user": "nobody"}).content.decode()
 

@@ -11,7 +11,7 @@ from jobadmin.filters import JobFilter
 from jobadmin.paths import queue_url
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
-from statuses import presence
+from statuses import State, presence
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Schedule, Worker
 
@@ -87,13 +87,20 @@ def last_of_all() -> datetime | None:
     return max((report.seen_at for report in seen), default=None)
 
 
-def paused(jobs: JobFilter) -> list[Queue]:
-    """The queues that a filter asks for by name and that are paused. Source: nothing where it asks for none, else what each engine
-    tells of its queues.  Raises: StoreUnavailable."""
-    wanted = [token for token in jobs.tokens("queue") if not token.negative]
-    if not wanted:
-        return []
-    return [queue for queue in read(workers=False).queues if queue.is_paused and any(_means(token, queue.name) for token in wanted)]
+def of(jobs: JobFilter, *, workers: bool = True) -> Fleet:
+    """What the engines tell where a filter asks for queues by name, for a page about these. Source: nothing where it asks for none,
+    else as `read`.  Raises: StoreUnavailable."""
+    return read(workers=workers) if any(not token.negative for token in jobs.tokens("queue")) else Fleet()
+
+
+def paused(jobs: JobFilter, told: Fleet) -> list[Queue]:
+    """The queues that a filter asks for by name and that are paused. Source: nothing."""
+    return [queue for queue in told.queues if queue.is_paused and is_meant(jobs, queue.name)]
+
+
+def is_meant(jobs: JobFilter, queue: str) -> bool:
+    """Whether a filter asks for this queue by its name, or by how that begins."""
+    return any(_means(token, queue) for token in jobs.tokens("queue") if not token.negative)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,14 +127,25 @@ class Held:
     name: str
     url: str
     """Its page; empty where the name holds a secret, which stands in no address either."""
+    waiting: int
+    waiting_url: str
+    """Those jobs; empty as `url`."""
 
 
 def held(paused: Iterable[tuple[str, str]]) -> list[Held]:
-    """The queues of `statuses.version().paused` whose engines this project has, by name. What an engine keeps elsewhere, as RQ
-    does, is told where the engine is asked.  Source: nothing."""
+    """The queues of `statuses.version().paused` whose engines this project has, those in which most jobs wait first. What an engine
+    keeps elsewhere, as RQ does, is told where the engine is asked.  Source: where a queue is paused one count by queue."""
     named = sorted({queue for engine, queue in paused if registry.get(engine)})
-    shown = [(redact_text(name), name) for name in named]
-    return [Held(name=words, url=queue_url(name) if words == name else "") for words, name in shown]
+    if not named:
+        return []
+    waiting = {found.value: found.total for found in statuses.where(state=State.queued, queue=named).counts_by("queue", None)}
+    return [_held(name, waiting.get(name, 0)) for name in sorted(named, key=lambda name: (-waiting.get(name, 0), name))]
+
+
+def _held(name: str, waiting: int) -> Held:
+    shown, listed = redact_text(name), JobFilter().with_(queue=name, state="queued", span="all")
+    is_open = shown == name
+    return Held(name=shown, url=queue_url(name) if is_open else "", waiting=waiting, waiting_url=listed.url("list") if is_open else "")
 
 
 def _means(token: Token, name: str) -> bool:

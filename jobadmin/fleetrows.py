@@ -43,7 +43,7 @@ def workers() -> Rows:
             "concurrency": row.about.concurrency if row.about else None,
             "up_since": row.about.started_at if row.about else None,
             "seen_at": row.about.seen_at if row.about else None,
-            "queues": [redact_text(name) for name, _ in row.queues],
+            "queues": [queue.name for queue in row.queues],
             "running": row.running,
             "jobs": [status.id for status in row.named],
             "left_behind": row.left,

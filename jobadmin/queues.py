@@ -1,7 +1,7 @@
 """The page of queues: what waits in each and since when, who takes it, how fast."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import statuses
@@ -10,11 +10,14 @@ from jobadmin.controls import Button, buttons
 from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
 from jobadmin.paths import queue_url
+from jobadmin.redaction import redact_text
 from jobadmin.seen import seen
 from statuses import FacetCount, State
 
 #: Queues on the page; those with the most waiting jobs.
 MOST = 200
+#: Notices on a page about some queues, for those in which most jobs wait.
+MOST_NOTICES = 5
 #: Minutes over which the speed is measured, where jobs are known that long; `spans` has a preset of that length.
 SPEED_MINUTES = 15
 
@@ -129,6 +132,40 @@ def read(jobs: JobFilter, only: str | None = None) -> Queues:
     rows = [_row(name, jobs, told, counts, drawn[name]) for name in order]
     rows = [fleet.without_secrets(row) for row in sorted(rows, key=lambda row: not row.is_unserved)]
     return Queues(rows=rows, total=len(names), fleet=told, speed_seconds=counts.seen.total_seconds())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unserved:
+    """A queue in which jobs wait that nobody takes, on a page about some queues."""
+
+    name: str
+    url: str
+    """Its page; empty where the name holds a secret."""
+    waiting: int
+    oldest_at: datetime | None
+
+
+def unserved(jobs: JobFilter, told: Fleet) -> list[Unserved]:
+    """Of the queues that a filter asks for by name those with jobs that certainly no living worker takes; `told`: `fleet.of` it.
+    Source: nothing where it asks for none; one count by queue; for each queue that no worker serves four more."""
+    if not told.knowing:
+        return []
+    asked = JobFilter(at=jobs.now).with_(queue=jobs.tokens("queue"), state="queued", span="all").query
+    waits = asked.report(counts_by={"queue": None}, earliest_by={"queue": "queued_at"})
+    found = [one for one in waits.counts_by["queue"] if not told.serving(one.value) and fleet.is_meant(jobs, one.value)]
+    stuck = [one for one in found if told.is_unserved(one.value, _engines_of(one.value), _moves(one.value, JobFilter(at=jobs.now)))]
+    rows = [
+        Unserved(name=one.value, url=queue_url(one.value), waiting=one.total, oldest_at=waits.earliest_by["queue"].get(one.value))
+        for one in stuck[:MOST_NOTICES]
+    ]
+    return [replace(row, name=redact_text(row.name), url="") if redact_text(row.name) != row.name else row for row in rows]
+
+
+def _moves(name: str, jobs: JobFilter) -> bool:
+    """Whether somebody takes from a queue, as far as its jobs show."""
+    there = statuses.where(queue=name)
+    settled = there.where(state=State.queued, queued_at=(None, jobs.now - delivery.SETTLED)).count()
+    return delivery.moves(_lately(jobs.with_(queue=name)).query.count(), there.where(state=State.started).count(), settled)
 
 
 def is_known(name: str) -> bool:

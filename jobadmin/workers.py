@@ -1,8 +1,9 @@
 """The page of workers: who they are, what they take and run, what they did in the last hour, who is lost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import statuses
 from jobadmin import fleet
@@ -27,6 +28,15 @@ LOST_FOR = timedelta(hours=1)
 STOPPED_FOR, MOST_STOPPED = timedelta(days=1), 5
 
 
+class Taken(NamedTuple):
+    """A queue that a worker takes from."""
+
+    name: str
+    url: str
+    """The jobs that wait in it; empty where the name holds a secret."""
+    is_paused: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkerRow:
     """One worker. Every number comes with the link to what it counts."""
@@ -36,8 +46,7 @@ class WorkerRow:
     """What its engine tells; None where none does and jobs say that they run on it."""
     condition: str
     """`busy`, `idle`, `stopping`, `lost`, or `untold`."""
-    queues: list[tuple[str, str]]
-    """Name, and link to the jobs that wait in it."""
+    queues: list[Taken]
     url: str
     """Everything that ever ran on it."""
     running: int
@@ -130,7 +139,7 @@ def read(jobs: JobFilter, queue: str = "") -> Workers:
     about = {worker.name: worker for worker in sorted(told.workers, key=lambda worker: worker.is_alive)}
     shown = [name for name in {**about, **running} if _is_shown(about.get(name), name in running, queue, jobs.now)]
     left = {name: _left(about.get(name), earliest.get(name)) for name in shown}
-    found = [_row(name, about.get(name), jobs, running, hour, left[name]) for name in shown]
+    found = [_row(name, about.get(name), jobs, running, hour, left[name], seen.paused) for name in shown]
     found.sort(key=lambda row: (not row.is_lost_with_jobs, _ORDER.index(row.condition), -row.running, row.name))
     rows = found[:MOST]
     _name_jobs(rows)
@@ -187,6 +196,7 @@ def _row(
     running: Mapping[str, FacetCount],
     hour: Mapping[str, FacetCount],
     gone: tuple[datetime | None, int],
+    paused: Collection[tuple[str, str]],
 ) -> WorkerRow:
     listed, lately = jobs.with_(queue=None, worker=name, span="all"), jobs.with_(queue=None, worker=name, by="started_at", span="1h")
     did = hour.get(name)
@@ -198,7 +208,7 @@ def _row(
         about=about,
         condition=_condition(about, runs),
         buttons=buttons(about) if about is not None else [],
-        queues=[_queue(queue, jobs) for queue in (about.queues if about else ())],
+        queues=[_taken(queue, about, jobs, paused) for queue in about.queues] if about else [],
         url=listed.url("list"),
         running=runs,
         running_url=now.with_(**{"from": since, "span": None}).url("list") if since else now.url("list"),
@@ -223,9 +233,10 @@ def _since(listed: JobFilter, about: Worker | None) -> str:
     return listed.with_(**{"by": "started_at", "span": None, "from": about.started_at}).url("list")
 
 
-def _queue(queue: str, jobs: JobFilter) -> tuple[str, str]:
+def _taken(queue: str, about: Worker, jobs: JobFilter, paused: Collection[tuple[str, str]]) -> Taken:
     shown = redact_text(queue)
-    return shown, jobs.url("list", queue=queue, state="queued", span="all") if shown == queue else ""
+    url = jobs.url("list", queue=queue, state="queued", span="all") if shown == queue else ""
+    return Taken(name=shown, url=url, is_paused=queue in about.held or (about.engine, queue) in paused)
 
 
 def _condition(about: Worker | None, running: int) -> str:

@@ -84,7 +84,7 @@ def workers(request: HttpRequest) -> HttpResponse:
     tokens = JobFilter.from_request(request).tokens("queue")
     queue = tokens[0].value if len(tokens) == 1 and not tokens[0].negative and not tokens[0].prefix else ""
     jobs = JobFilter().with_(queue=queue or None)
-    context = {"title": _("Workers"), "shown": workers_page.read(jobs, queue), "paused": fleet.paused(jobs)}
+    context = {"title": _("Workers"), "shown": workers_page.read(jobs, queue), "paused": fleet.paused(jobs, fleet.of(jobs, workers=False))}
     if not queue:
         context["suspended"] = fleet.suspended()
     return _render(request, "workers", jobs, context)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from jobadmin import fleet, spans
+from jobadmin import fleet, queues, spans
 from jobadmin.filters import DEFAULTS, BadFilter, JobFilter
 from jobadmin.formats import count
 from jobadmin.parameters import TIMES, whole
@@ -40,6 +40,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
     verbs = allowed(request)
     held = Held.of(request, jobs, total)
     data = JobData(held.query, total=total, rows=view.rows, cursor=jobs.cursor)
+    told = fleet.of(jobs)
     table = JobTable(data, selection=jobs, now=jobs.now, verbs=verbs, columns=view.columns)
     context = {
         "title": _("Jobs"),
@@ -51,7 +52,8 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "rows": ROWS,
         "hold": held.parameter,
         "arrived": held.arrived,
-        "paused": fleet.paused(jobs),
+        "paused": fleet.paused(jobs, told),
+        "unserved": queues.unserved(jobs, told),
         "caption": _caption(jobs, total),
         "here": jobs.url("list", after=jobs.cursor),
         "plans": tuple(plans(census, [verb.slug for verb in verbs])),

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from jobadmin import fleet, health, panels
+from jobadmin import fleet, health, panels, queues
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter, page_value
 from jobadmin.resolver import resolver
@@ -36,6 +36,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         return one_panel(request, jobs, part, mode, rank)
     reading = panels.Reading(jobs=jobs, seen=seen, **panels.needed(rank))
     matched, total = reading.totals
+    told, paused = fleet.of(jobs), held(jobs, reading)
     waiting = reading.tiles.counts[State.queued]
     context = {
         "title": _("Jobs"),
@@ -43,8 +44,10 @@ def overview(request: HttpRequest) -> HttpResponse:
         "tiles_matched": sum(reading.tiles.counts.values()),
         "may_retry": resolver().may(request.user, "retry_job"),
         "stale": panels.stale(reading),
-        "paused": fleet.paused(jobs),
-        "held": held(jobs, reading),
+        "paused": fleet.paused(jobs, told),
+        "unserved": queues.unserved(jobs, told),
+        "held": paused,
+        "held_waiting": sum(queue.waiting for queue in paused),
         "waiting": waiting,
         "last_of_all": fleet.last_of_all() if waiting and is_everything(jobs) else None,
         "policy_notice": health.wrong_policy(),
@@ -54,7 +57,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 def held(jobs: JobFilter, reading: panels.Reading) -> list[fleet.Held]:
     """The paused queues, on the overview of everything; about one queue `paused` says more.
-    Source: the version of the store, which the panels of such a page read too."""
+    Source: the version of the store, which the panels of such a page read too; where a queue is paused one count."""
     return fleet.held(reading.version.paused) if is_everything(jobs) else []
 
 

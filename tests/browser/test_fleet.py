@@ -93,6 +93,30 @@ def test_the_page_can_be_read_at_every_width_and_in_both_themes(page, engine, na
     reads_at_every_size(page, name, widest=1360)
 
 
+def test_the_list_of_a_queue_that_is_held_up_can_be_read(page, engine):
+    page.goto("/admin/jobs/list/?queue=nightly&queue=held")
+    for words in ("1 job waits in nightly, and no living worker takes from it.", "Paused: held."):
+        expect(page.locator(".j-note").filter(has_text=words)).to_be_visible()
+
+    reads_at_every_size(page, "held-up")
+
+    page.set_viewport_size({"width": 390, "height": 900})
+    body, button = (page.locator(f"#j-unserved-1 {css}").bounding_box() for css in (".j-note__body", ".j-note__act"))
+    assert button["y"] >= body["y"] + body["height"] and abs(button["x"] - body["x"]) < 1
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_what_a_worker_takes_from_keeps_to_its_cell(page, engine, width):
+    queues = ("held", "imports", "mail", "reports", "nightly")
+    engine.there = [replace(engine.there[1], queues=queues)]
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/admin/jobs/workers/")
+
+    cell = page.get_by_role("cell").filter(has=page.locator(".s-killreq"))
+    expect(cell).to_have_text("held Paused, imports, mail, reports, nightly")
+    assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+
+
 @pytest.mark.parametrize("name", ["queues", "workers"])
 def test_the_heads_of_a_table_stand_in_one_line_with_and_without_a_sign(page, engine, name):
     page.goto(f"/admin/jobs/{name}/")

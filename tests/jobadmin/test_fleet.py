@@ -366,7 +366,7 @@ def test_the_page_of_workers_tells_of_an_engine_that_holds_all_its_queues_back(e
 def test_the_overview_of_everything_tells_which_queues_are_paused(engine, browse, monkeypatch):
     for name, of in [("mail", "lines"), ("a/b", "lines"), ("password=hush", "lines"), ("theirs", "somebody else's")]:
         pauses.pause(of, name)
-    make_status("queued", queue="mail", engine="lines")
+    make_status("started", queue="mail", engine="lines")
     client = browse()
 
     def line(**query: str) -> str:
@@ -391,6 +391,65 @@ def test_the_overview_of_everything_tells_which_queues_are_paused(engine, browse
     monkeypatch.setattr(engine, "queues", lambda: pytest.fail("the engine was asked"))
     line()
     assert all("MGET" in commands for commands in asked if "HKEYS" in commands), "it came with what the page reads anyway"
+
+
+def test_the_overview_of_everything_tells_how_many_jobs_wait_in_paused_queues(engine, browse):
+    for name in ("a/b", "mail", "password=hush"):
+        pauses.pause("lines", name)
+    for queue in ("mail", "mail", "password=hush", "other"):
+        make_status("queued", queue=queue, engine="lines")
+    client = browse()
+
+    def notice() -> str:
+        page = client.get(reverse("jobadmin:overview")).content.decode()
+        return unescape(re.search(r'<div class="j-note s-killreq" id="j-held">(.*?)</div>', page, re.S)[1])
+
+    words = " ".join(re.sub(r"<[^>]*>", " ", notice()).split()).replace(" ,", ",")
+    assert words == f"Paused: 3 jobs wait until their queue is resumed. mail 2, {redact_text('password=hush')} 1, a/b Show the queues"
+    assert 'href="/admin/jobs/list/?state=queued&queue=mail&span=all"' in notice() and "hush" not in notice()
+
+    for name in ("a/b", "password=hush"):
+        pauses.resume("lines", name)
+    statuses.where(queue="mail").first().killed()
+    assert "Paused: 1 job waits until its queue is resumed." in notice()
+    assert f'<a class="j-btn j-note__act" href="{queue_url("mail")}">Show the queue</a>' in notice()
+
+
+@pytest.mark.parametrize("name", ["overview", "list"])
+def test_a_page_about_a_queue_says_that_nobody_takes_from_it(engine, browse, name):
+    engine.lines = [Queue(name="mail"), Queue(name="other")]
+    with frozen_clock() as clock:
+        for _ in range(2):
+            make_status("queued", queue="mail", engine="lines")
+        make_status("queued", queue="other", engine="lines")
+        make_status("queued", queue="foreign", engine="that tells of no worker")
+        make_status("queued", queue="password=hush", engine="lines")
+        clock.tick(60)
+        engine.there = [worker("w1", queues=("other",))]
+        client = browse()
+
+        def said(**query: str) -> list[str]:
+            page = client.get(reverse(f"jobadmin:{name}"), query).content.decode()
+            return re.findall(r"(\d+ jobs? waits? in \S+), and no living worker takes from it", page)
+
+        assert said(queue="mail") == said(queue="ma*") == said(queue="mail", state="failed") == ["2 jobs wait in mail"]
+        assert said() == said(queue="other") == said(queue="-mail") == said(queue="foreign") == []
+        assert said(queue="password=hush") == [f"1 job waits in {redact_text('password=hush')}"]
+        page = client.get(reverse(f"jobadmin:{name}"), {"queue": "mail"}).content.decode()
+        assert f'<a class="j-btn j-note__act" href="{queue_url("mail")}">Show the queue</a>' in page
+        engine.there = [worker("w1", queues=("other", "mail"))]
+        assert said(queue="mail") == []
+
+
+def test_the_page_of_workers_marks_what_they_take_from_and_is_paused(engine, browse):
+    engine.there = [worker("w1", queues=("mail", "plan", "other"), held=("plan",))]
+    pauses.pause("lines", "mail")
+    pauses.pause("somebody else's", "other")
+
+    page = browse().get(reverse("jobadmin:workers")).content.decode()
+
+    taken = re.search(r'data-label="Takes from">(.*?)</td>', page, re.S)[1]
+    assert " ".join(re.sub(r"<[^>]*>", " ", taken).split()) == "mail Paused , plan Paused , other"
 
 
 def test_an_overview_that_is_open_shows_a_pause_at_its_next_look(engine, browse):

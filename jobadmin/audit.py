@@ -12,10 +12,11 @@ from itertools import pairwise
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from jobadmin import bulktraces
 from jobadmin.bulktraces import SAME, begun, distance, sent_by_engine
-from jobadmin.formats import duration
+from jobadmin.formats import count, duration
 from jobadmin.models import Operation
 
 #: Operations of one job that are shown; the newest.
@@ -104,7 +105,8 @@ def _done(operation: Operation, moments: Mapping[int, datetime]) -> Entry:
     text = _TRIED.get(operation.action, text) if is_in_vain else text
     details = [_("from %(address)s") % {"address": operation.address} if operation.address else ""]
     if (operation.announced or 0) > 1:
-        details.append(_("with %(count)s other jobs") % {"count": operation.announced - 1})
+        others = operation.announced - 1
+        details.append(ngettext("with %(count)s other job", "with %(count)s other jobs", others) % {"count": count(others)})
     elif is_in_vain:
         details.append(next((str(words()) for name, words in _IN_VAIN.items() if name in operation.by_reason), _("nothing was changed")))
     return Entry(

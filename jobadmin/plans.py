@@ -153,8 +153,8 @@ def _kill_lines(verb: Verb, census: Census) -> list[Line]:
     return [
         *_waiting(census),
         Line(number=started, title=_("Started"), note=_("asked to stop"), icon="started"),
-        Line(number=unknown, title=_("Unknown"), note=_("asked to stop, in case they still run"), icon="unknown"),
-        Line(number=sum(asked.values()), title=_("Skipped: asked before"), note=_("they have not ended yet")),
+        Line(number=unknown, title=_("Unknown"), note=_("asked to stop, for what still runs"), icon="unknown"),
+        Line(number=sum(asked.values()), title=_("Skipped: asked before"), note=_("not ended yet")),
         _ended(census),
     ]
 
@@ -168,17 +168,17 @@ def _kill_now_lines(verb: Verb, census: Census) -> list[Line]:
         Line(
             number=stuck,
             title=_("Skipped: started, at a worker that cannot"),
-            note=_("it runs them in threads or in itself, without a process to end; they can be asked to stop"),
+            note=_("it runs jobs in threads or in itself, without a process to end; Request kill asks to stop"),
         ),
         Line(
             number=census.counts[State.started] - able,
             title=_("Skipped: started"),
-            note=_("their engine cannot end a running job; they can be asked to stop"),
+            note=_("no engine is known that could end the process; Request kill asks to stop"),
         ),
         Line(
             number=census.counts[State.unknown],
             title=_("Skipped: unknown"),
-            note=_("no process is known to end; they can be asked to stop"),
+            note=_("no process is known to end; Request kill asks to stop"),
         ),
         _ended(census),
     ]
@@ -198,8 +198,8 @@ def _retry_lines(verb: Verb, census: Census) -> list[Line]:
         ),
         Line(
             number=census.of(verb.states) - sum(able.values()),
-            title=_("Skipped: engine cannot run them again"),
-            note=_("no engine that can is known for them"),
+            title=_("Skipped: cannot be run again"),
+            note=_("no engine is known that can"),
         ),
         Line(number=census.of(others), title=_("Skipped: still to come, running or succeeded"), note=census.words(others)),
     ]

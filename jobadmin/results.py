@@ -40,7 +40,7 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
     "incomplete": ("", gettext_lazy("Had not ended")),
     "gone": ("", gettext_lazy("Gone: removed in the meantime")),
     "stopped": ("", gettext_lazy("Not reached: stopped before")),
-    "cannot": ("failed", gettext_lazy("Not done: their engine could not")),
+    "cannot": ("failed", gettext_lazy("Not done: the engine could not")),
     "failed": ("failed", gettext_lazy("Not reached")),
 }
 
@@ -48,7 +48,6 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
 _OWN_WORDS: Mapping[tuple[str, str], Promise] = {
     ("kill-now", "killed"): gettext_lazy("Killed"),
     ("kill-now", "requested"): gettext_lazy("Process told to end"),
-    **{(slug, "cannot"): gettext_lazy("Not done: the engine could not") for slug in CONTROLS},
     **{(slug, "already"): gettext_lazy("Nothing to change") for slug in CONTROLS},
     ("retry", "already"): gettext_lazy("Sent again before"),
 }

@@ -85,6 +85,18 @@ def test_a_kill_ends_what_waits_and_asks_what_runs(browse) -> None:
     assert statuses.all().counts()["killed"] == 3
 
 
+def test_an_operation_on_one_job_speaks_of_one(browse) -> None:
+    some(queued=1, failed=1)
+    client = browse()
+    killed, removed = ran(client, "kill", "span=all&state=queued"), ran(client, "remove", "span=all&state=failed", typed="1")
+
+    def page(operation: Operation) -> str:
+        return client.get(reverse("jobadmin:operation", args=[operation.pk])).content.decode()
+
+    assert "Show the one it changed<" in page(killed)
+    assert "The job can be brought back until" in page(removed)
+
+
 def changed_by(client, operation: Operation) -> JobFilter:
     """The filter that the number done on the page of an operation leads to."""
     text = client.get(reverse("jobadmin:operation", args=[operation.pk])).content.decode()
@@ -549,6 +561,7 @@ def test_while_asked_jobs_run_on_the_page_looks_now_and_then(browse) -> None:
     statuses.where(state="started").first().killed()
     ended = client.get(url).content.decode()
 
+    assert "Show the 2 that still run<" in running and "Show the one that still runs<" in one_left
     assert "0 have ended, 2 still run" in running and "every 5s" in running
     assert "1 has ended, 1 still runs" in one_left
     assert "2 have ended, 0 still run" in ended and 'hx-trigger="every' not in ended.split("operation-")[1]

@@ -212,7 +212,7 @@ def test_a_waiting_job_is_promised_a_turn_at_the_speed_that_somebody_saw(browse)
 
         page = browse().get(job_url(job.id)).content.decode()
 
-    assert "In the last 2 min 3.0 a minute of this queue started." in page
+    assert "3.0 a minute of this queue started in the last 2 min." in page
 
 
 def test_every_number_leads_to_exactly_those_jobs(engine, browse):

@@ -15,7 +15,7 @@ import statuses
 from statuses import ConfigurationError, State, Status, StatusExists, StatusNotFound
 
 from ... import encoding, failure
-from .. import attempts, calls, registry, resources
+from .. import attempts, calls, registry, resources, versions
 from ..guard import Guard
 from ..heartbeats import EVERY_SECONDS, Heartbeats
 from . import planned
@@ -252,6 +252,7 @@ def install(
     app.steps["worker"].add(presence.Stopping)  # ty: ignore[not-subscriptable]
     engine = Celery(adapter)
     registry.register(engine)
+    versions.say_if_older("celery")
     return engine
 
 

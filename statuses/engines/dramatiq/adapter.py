@@ -13,7 +13,7 @@ from dramatiq.middleware import Retries
 import statuses
 from statuses import State
 
-from .. import registry
+from .. import registry, versions
 from ..heartbeats import EVERY_SECONDS
 from ..tracker import Resources, Tracker
 from . import groups
@@ -65,6 +65,7 @@ def install(
         let_end(broker)
     engine = Dramatiq(broker, tracker)
     registry.register(engine)
+    versions.say_if_older("dramatiq")
     return engine
 
 

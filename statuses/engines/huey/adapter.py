@@ -22,7 +22,7 @@ import statuses
 from statuses import KillRequested, State, Status, StatusExists
 
 from ... import forks
-from .. import attempts, calls, registry
+from .. import attempts, calls, registry, versions
 from ..heartbeats import EVERY_SECONDS
 from ..reporting import here
 from ..runs import Run, of_message
@@ -406,6 +406,7 @@ def install(
     huey._statuses_adapter.connect()
     engine = Huey(huey, tracker)
     registry.register(engine)
+    versions.say_if_older("huey")
     return engine
 
 

@@ -101,7 +101,7 @@ class Present:
         found = self.guard.run("asking whether the queue is paused", lambda: pauses.paused(self.engine)) or {}
         # In memory that forked workers share.
         self._held = multiprocessing.RawValue("b", self.huey.name in found)
-        self._board = Board(consumer.workers) if consumer.environment.forks else None
+        self._board = Board(consumer.workers) if consumer.worker_type == "process" else None
         self._reporter = Reporter(self.guard, self.engine, self.worker, self._facts, self._hear)
 
     def _facts(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rq
 
-from .. import calls, registry
+from .. import calls, registry, versions
 from ..heartbeats import EVERY_SECONDS
 from ..tracker import Resources, Tracker, gives_back
 
@@ -58,6 +58,7 @@ def install(
     )
     engine = RQ(_tracker, connection)
     registry.register(engine)
+    versions.say_if_older("rq")
     return engine
 
 

@@ -242,7 +242,7 @@ def test_silent_jobs_on_the_overview_lead_to_upkeep_where_no_reaper_runs_at_no_f
     Reaper().look()
     beside, trips_beside = overview()
 
-    assert f'No reaper runs that would give them up: <a href="{reverse("jobadmin:workers")}#j-upkeep">Upkeep</a>.' in without
+    assert f'No reaper runs that would give it up: <a href="{reverse("jobadmin:workers")}#j-upkeep">Upkeep</a>.' in without
     assert "shown no sign of life" in beside and "No reaper" not in beside
     assert trips == trips_beside
 

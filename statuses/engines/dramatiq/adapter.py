@@ -114,5 +114,7 @@ def uninstall(broker: Any = None) -> None:
         broker.middleware.remove(middleware)
         if isinstance(middleware, Tracking):
             registry.unregister(middleware.tracker.name)
+        else:
+            middleware.after_worker_shutdown(broker, None)  # nobody would tell it that its worker ends
     for name in ("enqueue", "add_middleware", "consume"):
         broker.__dict__.pop(name, None)

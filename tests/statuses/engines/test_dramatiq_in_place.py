@@ -11,7 +11,7 @@ from dramatiq.results import ResultMissing, Results
 from dramatiq.results.backends import StubBackend
 
 import statuses
-from statuses import State, Status
+from statuses import State, Status, presence
 from statuses.engines import dramatiq as tracking
 from statuses.engines import registry
 from tests.servers import until
@@ -203,8 +203,10 @@ def test_a_job_that_is_killed_is_not_retried_although_retries_were_added_after_t
     works(broker)
     failed = ended(only(job_name="fails"), attempt=2)
     killed = ended(only(job_name="ends"))
+    reported = [worker.name for worker in registry.get("too early").workers()]
     tracking.uninstall(broker)
 
+    assert reported and not presence.reports("too early")
     assert (killed.state, killed.attempt) == (State.killed, 0)
     assert (failed.state, states) == (State.failed, [State.failed] * 3)
     assert order == ["Pipelines", "Callbacks", "Retries", "Tracking", "Present", "AgeLimit"]

@@ -7,7 +7,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 import statuses
-from statuses import evaluation
+from statuses import evaluation, ids
 from statuses.columns import SPANS
 from statuses.store import Store, current
 from statuses.testing import frozen_clock
@@ -73,6 +73,13 @@ QUESTIONS = {
 }
 
 
+def without_removed(answers, moments):
+    """Lists of ids as they are where jobs with own ids are gone when those are read: they are left out, as `ids()` says."""
+    lists = [(at, answer) for at, answer in enumerate(answers) if isinstance(answer, list) and all(isinstance(one, str) for one in answer)]
+    there = [{job.id for job in jobs} for jobs in moments]
+    return [[one for one in answer if one in alive or ids.decode(one)] for at, answer in lists for alive in there[at:]]
+
+
 @examples(6, 40)
 @pytest.mark.parametrize("kept", [0, 64 << 20], ids=["nothing kept", "snapshots kept"])
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -83,6 +90,7 @@ def test_an_answer_is_of_one_moment(question, kept, examples, server_url):
     @given(seed=seeds)
     @example(seed=72)  # where a segment changes while what was missing of it is read, and a text that is asked for may be new
     @example(seed=436779)
+    @example(seed=46728)  # where a job with an own id is removed between the answer and the reading of that id
     def every_seed(seed):
         with frozen_clock() as frozen, pytest.MonkeyPatch.context() as patch:
             patch.setattr(evaluation, "KEPT_BYTES", kept)
@@ -96,7 +104,7 @@ def test_an_answer_is_of_one_moment(question, kept, examples, server_url):
             seen = Interference(world, happen, patch)
             found = ask(naive.query(terms))
             moments = [expect(naive.matching(jobs, terms)) for jobs in seen.moments]
-            assert found in moments, terms
+            assert found in moments or found in without_removed(moments, seen.moments), terms
 
     every_seed()
 

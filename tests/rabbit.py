@@ -1,5 +1,6 @@
 """A private RabbitMQ, where the machine has one."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -57,6 +58,15 @@ class Rabbit:
 
     def freeze(self) -> None:
         os.killpg(self.process.pid, signal.SIGSTOP)
+        until(self._stands, "all of its threads stand still")
+
+    def _stands(self) -> bool:
+        found = set()
+        for path in Path("/proc").glob("[0-9]*/task/*/stat"):
+            with contextlib.suppress(OSError):  # of others some end meanwhile
+                state, _, group, *_ = path.read_text().rpartition(")")[2].split()
+                found |= {state} if int(group) == self.process.pid else set()
+        return found <= {"T", "Z"}
 
     def thaw(self) -> None:
         os.killpg(self.process.pid, signal.SIGCONT)

@@ -23,13 +23,14 @@ def broker() -> Iterator[rabbit.Rabbit]:
     node = rabbit.Rabbit()
     os.environ["TEST_RABBIT"] = node.url
     yield node
-    del os.environ["TEST_RABBIT"]
+    os.environ.pop("TEST_RABBIT", None)  # both kinds of these tests may run in one process
     node.stop()
 
 
 @pytest.fixture(scope="session")
 def running(broker: rabbit.Rabbit, running: Project) -> Project:
     """The project, once its broker is there."""
+    running.environment["TEST_RABBIT"] = broker.url
     return running
 
 

@@ -27,13 +27,14 @@ def broker() -> Iterator[rabbit.Rabbit]:
     node = rabbit.Rabbit()
     os.environ["TEST_RABBIT"] = node.url
     yield node
-    del os.environ["TEST_RABBIT"]
+    os.environ.pop("TEST_RABBIT", None)  # both kinds of these tests may run in one process
     node.stop()
 
 
 @pytest.fixture(scope="session")
 def running(broker: rabbit.Rabbit, running: Project) -> Project:
     """The project, once its broker is there."""
+    running.environment["TEST_RABBIT"] = broker.url
     return running
 
 
@@ -61,7 +62,7 @@ def test_a_job_is_seen_from_its_sending_to_its_end(project: Project) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_a_job_for_later_waits_in_its_own_queue_once_it_is_due(project: Project) -> None:
-    job = project.send("fail_first", "rabbit later", 1, later=1, retries=1)
+    job = project.send("fail_first", "hare later", 1, later=1, retries=1)
     before = job.state, job.queue
 
     project.becomes(job, "succeeded")
@@ -76,25 +77,25 @@ def test_a_job_for_later_waits_in_its_own_queue_once_it_is_due(project: Project)
 
 
 def test_a_killed_queued_job_never_starts_at_a_worker_that_comes_later(project: Project) -> None:
-    job, other = project.send("count", "rabbit killed", to="later"), project.send("count", "rabbit other", to="later")
+    job, other = project.send("count", "hare killed", to="later"), project.send("count", "hare other", to="later")
 
     job.request_kill(by="ops", end_queued=True)
     project.start_worker("later", "later")
     project.ended(other)
 
     assert (job.reload().state, job.started_at) == (State.killed, None)
-    assert (project.noted("rabbit killed"), project.noted("rabbit other")) == (0, 1)
+    assert (project.noted("hare killed"), project.noted("hare other")) == (0, 1)
 
 
 def test_what_a_killed_worker_held_is_handed_out_again_at_once_as_the_next_attempt(project: Project) -> None:
     dying = project.start_worker("dying", "doomed")
-    job = project.send("gated", "rabbit doomed", to="doomed")
-    project.began("rabbit doomed")
+    job = project.send("gated", "hare doomed", to="doomed")
+    project.began("hare doomed")
 
     dying.kill()
     project.start_worker("heir", "doomed")
-    until(lambda: project.noted("began:rabbit doomed") == 2, "another worker has it")
-    project.open("rabbit doomed")
+    until(lambda: project.noted("began:hare doomed") == 2, "another worker has it")
+    project.open("hare doomed")
     project.becomes(job, "succeeded")
 
     assert (job.attempt, [attempt.state for attempt in job.prior_attempts]) == (1, [State.started])
@@ -102,15 +103,15 @@ def test_what_a_killed_worker_held_is_handed_out_again_at_once_as_the_next_attem
 
 def test_what_runs_or_was_taken_ahead_when_its_queue_is_paused_runs_once(project: Project) -> None:
     project.start_worker("pausing", "calm", **SOON)
-    jobs = [project.send("gated", f"rabbit calm {number}", to="calm") for number in range(3)]  # there are two threads
+    jobs = [project.send("gated", f"hare calm {number}", to="calm") for number in range(3)]  # there are two threads
     for number in range(2):
-        project.began(f"rabbit calm {number}")
+        project.began(f"hare calm {number}")
 
     project.ask("control", "pause_queue", "calm")
     project.told("calm", lambda worker: worker.held)
-    waiting = project.send("count", "rabbit calm", to="calm")
+    waiting = project.send("count", "hare calm", to="calm")
     for number, job in enumerate(jobs):
-        project.open(f"rabbit calm {number}")
+        project.open(f"hare calm {number}")
         project.becomes(job, "succeeded")
     depth, state = until(lambda: queue(project, "calm").depth, "the queue has a depth"), waiting.reload().state
     project.start_worker("next", "calm", **SOON)
@@ -119,22 +120,22 @@ def test_what_runs_or_was_taken_ahead_when_its_queue_is_paused_runs_once(project
 
     assert (depth, state) == (1, State.queued)
     assert [(job.reload().state, job.attempt) for job in jobs] == [(State.succeeded, 0)] * 3
-    assert [project.noted(f"began:rabbit calm {number}") for number in range(3)] == [1] * 3
+    assert [project.noted(f"began:hare calm {number}") for number in range(3)] == [1] * 3
 
 
 def test_a_queue_that_is_resumed_while_its_jobs_still_run_is_taken_from_again(project: Project) -> None:
     project.start_worker("resumed", "brisk", **SOON)
-    job = project.send("gated", "rabbit brisk", to="brisk")
-    project.began("rabbit brisk")
+    job = project.send("gated", "hare brisk", to="brisk")
+    project.began("hare brisk")
 
     project.ask("control", "pause_queue", "brisk")
     project.told("brisk", lambda worker: worker.held)
     project.ask("control", "resume_queue", "brisk")
     project.ended(project.send("add", 1, 1, to="brisk"))
-    project.open("rabbit brisk")
+    project.open("hare brisk")
     project.ended(job)
 
-    assert (job.state, job.attempt, project.noted("began:rabbit brisk")) == (State.succeeded, 0, 1)
+    assert (job.state, job.attempt, project.noted("began:hare brisk")) == (State.succeeded, 0, 1)
 
 
 @pytest.mark.usefixtures("running")

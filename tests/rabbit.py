@@ -36,6 +36,7 @@ class Rabbit:
             "RABBITMQ_DIST_PORT": ports[1],
             "ERL_EPMD_PORT": ports[2],
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_RELAXED_COMMAND_CHECK": "true",  # else it does not end while it takes a node for alive
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),

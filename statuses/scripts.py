@@ -179,9 +179,7 @@ def _short(text: str) -> bytes:
 
 def create(store: Store, family: int, new: NewRow, dead_alias: str = "") -> tuple[Place, int]:
     """Make a status; its place and its recording time (microseconds). Raises: AliasTaken."""
-    segment = store.current.get(family)
-    if segment is None:
-        segment = current_segment(store, family)
+    segment = current_segment(store, family)
     tag = store.families[family]
     random = 0 if new.own_id else new.random
     kept = 0 if new.keep_for_us is None else new.keep_for_us + 1

@@ -104,6 +104,18 @@ def arrived(status: Status, worker: str | None, began: float) -> bool:
     return status.started_at >= now - timedelta(seconds=time.monotonic() - began)
 
 
+def tell_start(run: Any, tell: Callable[[], None]) -> None:
+    """Tell that a run begins; `run.answered` says afterwards whether the store said anything to it, be it no. Raises: what `tell` does."""
+    try:
+        tell()
+    except StoreUnavailable:
+        raise
+    except Exception:
+        run.answered = True
+        raise
+    run.answered = True
+
+
 def _hand_out_again(status: Status, worker: str | None, attempt: int) -> int | None:
     """A message that its broker hands out for the second time at least, or that was put back, carries the attempt it was
     sent with; the job has moved on. Where that was by a retry of the engine, the next attempt has a message of its own."""

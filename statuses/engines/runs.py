@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 import statuses
-from statuses import KillRequested, State, Status, StatusNotFound, StoreUnavailable
+from statuses import KillRequested, State, Status, StatusNotFound
 
 from ..errors import Superseded
 from . import attempts
@@ -80,14 +80,7 @@ class Run:
         return Status(self._known.id, self._known._store, self._known._where, known=self._known._known)
 
     def _start(self) -> None:
-        try:
-            self._tell_start()
-        except StoreUnavailable:
-            raise
-        except Exception:
-            self.answered = True  # be it no
-            raise
-        self.answered = True
+        attempts.tell_start(self, self._tell_start)
 
     def _tell_start(self) -> None:
         handle = self._handle()

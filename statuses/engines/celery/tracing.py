@@ -24,7 +24,7 @@ from celery import states
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 
-from statuses import KillRequested, State, Status, StoreUnavailable
+from statuses import KillRequested, State, Status
 
 from ...track import current_job
 from .. import attempts
@@ -57,7 +57,7 @@ class Run:
     told: bool = False
     """Whether the store knows that it started; not while it is away."""
     answered: bool = False
-    """Whether the store has said anything to the start."""
+    """Whether the store has said anything to the start; see `attempts.tell_start`."""
     attempt_after: int | None = None
     """The attempt it became when it was sent again."""
     result_is_kept: bool = False
@@ -80,14 +80,7 @@ class Run:
 
     def start(self) -> None:
         """Say that it runs. Raises: KillRequested when it must not."""
-        try:
-            self._start()
-        except StoreUnavailable:
-            raise
-        except Exception:
-            self.answered = True  # be it no
-            raise
-        self.answered = True
+        attempts.tell_start(self, self._start)
 
     def _start(self) -> None:
         if self._known is None:

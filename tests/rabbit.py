@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.servers import until
@@ -78,6 +79,15 @@ class Rabbit:
         self.process.wait()
         subprocess.run(["epmd", "-kill"], env=self.environment, capture_output=True, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def for_projects() -> Iterator[Rabbit]:
+    """A fixture: one for all tests of a file, whose projects find it in their environment."""
+    node = Rabbit()
+    os.environ["TEST_RABBIT"] = node.url
+    yield node
+    os.environ.pop("TEST_RABBIT", None)  # those of two files may run in one process
+    node.stop()
 
 
 def _free_port() -> int:

@@ -1,8 +1,5 @@
 """Dramatiq with RabbitMQ as its broker: what is different from a Redis, with real workers."""
 
-import os
-from collections.abc import Iterator
-
 import pytest
 from dramatiq.message import Message
 
@@ -21,14 +18,7 @@ pytestmark = [
 SOON = {"TEST_PRESENCE": "0.1"}
 
 
-@pytest.fixture(scope="session")
-def broker() -> Iterator[rabbit.Rabbit]:
-    """A RabbitMQ for all of them."""
-    node = rabbit.Rabbit()
-    os.environ["TEST_RABBIT"] = node.url
-    yield node
-    os.environ.pop("TEST_RABBIT", None)  # both kinds of these tests may run in one process
-    node.stop()
+broker = pytest.fixture(scope="session")(rabbit.for_projects)
 
 
 @pytest.fixture(scope="session")

@@ -279,7 +279,8 @@ def pools(*names: str) -> list[Any]:
 @pytest.mark.parametrize("pool", pools("gevent", "eventlet"))
 def test_kill_now_ends_the_greenlet_of_a_running_job_and_only_that(world: Any, start_worker: Callable[..., Worker], pool: str) -> None:
     worker = start_worker(f"{pool}-kill", pool=pool, queues=f"{pool}-kill", count=5)
-    until(lambda: worker.said("pidbox: Connected"), "it hears commands")
+    # It says "connected" before it listens; what it is told in between is lost.
+    until(lambda: world.app.control.ping([worker.name], timeout=0.5), "it hears commands")
     victim, bystander = f"{pool} victim", f"{pool} bystander"
     job, other = (world.send(world.tasks.gated.s(gate), queue=f"{pool}-kill") for gate in (victim, bystander))
     world.began(victim)

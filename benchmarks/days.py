@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import statuses
-from statuses import clock, encoding, failure, keys, resource, scripts
+from statuses import clock, encoding, failure, keys, resource, segmentscripts
 from statuses.columns import BY_NAME, DICTIONARIES, SEGMENT_ROWS, TIMESTAMPS
 from statuses.encoding import tag_hash
 from statuses.segments import Array
@@ -83,7 +83,7 @@ def write(day: Day) -> int:
     statuses.load(day.records(done))
     codes = _codes(store, day) if done < len(day) else {}
     while done < len(day):
-        segment, first, given = scripts.reserve(store, 0, len(day) - done)
+        segment, first, given = segmentscripts.reserve(store, 0, len(day) - done)
         _fill(store, segment, first, day, slice(done, done + given), codes)
         done += given
     return len(day)

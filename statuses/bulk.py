@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from . import clock, encoding, record, scripts
+from . import clock, encoding, record, segmentscripts
 from .arguments import shown
 from .engines import registry
 from .errors import EngineCannot, NotCompleted, StatusesError, StatusNotFound, StoreUnavailable
@@ -78,7 +78,7 @@ class Chunk:
     family: int
     segment: int
     packed: bytes
-    """As a bulk call takes them (`scripts.BULK_ROW`)."""
+    """As a bulk call takes them (`segmentscripts.BULK_ROW`)."""
     states: bytes
     """Their state codes."""
 
@@ -88,13 +88,13 @@ class Chunk:
     def batches(self, size: int) -> "Iterator[Chunk]":
         """The same in parts of `size` rows."""
         for first in range(0, len(self), size):
-            end, width = first + size, scripts.BULK_ROW.size
+            end, width = first + size, segmentscripts.BULK_ROW.size
             yield Chunk(self.family, self.segment, self.packed[first * width : end * width], self.states[first:end])
 
     @property
     def rows(self) -> list[int]:
         """Their numbers."""
-        return [row for row, _ in scripts.BULK_ROW.iter_unpack(self.packed)]
+        return [row for row, _ in segmentscripts.BULK_ROW.iter_unpack(self.packed)]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def of_statuses(statuses: "Statuses") -> Selection:
     chunks = []
     for at, found in grouped.items():
         ordered = sorted(found.items())
-        chunks.append(Chunk(*at, scripts.bulk_rows(pair for pair, _ in ordered), bytes(code for _, code in ordered)))
+        chunks.append(Chunk(*at, segmentscripts.bulk_rows(pair for pair, _ in ordered), bytes(code for _, code in ordered)))
     return Selection(current(), chunks)
 
 
@@ -152,13 +152,13 @@ def _run(
     on_their_way: deque[Chunk] = deque()
 
     def parts() -> Iterator[tuple[int, int, bytes]]:
-        for chunk in selection.batches(scripts.bulk_size(verb, arguments)):
+        for chunk in selection.batches(segmentscripts.bulk_size(verb, arguments)):
             if stop:
                 return
             on_their_way.append(chunk)
             yield chunk.family, chunk.segment, chunk.packed
 
-    with closing(scripts.bulks(selection.store, verb, parts(), sources, *arguments)) as replies:
+    with closing(segmentscripts.bulks(selection.store, verb, parts(), sources, *arguments)) as replies:
         for reply in replies:
             chunk, results = on_their_way.popleft(), reply.decode("ascii")
             if then is None:
@@ -246,7 +246,7 @@ def delete(
     if not isinstance(undo_for, timedelta) or undo_for <= timedelta(0):
         raise ValueError(f"undo_for must be a positive timedelta, not {shown(undo_for)}")
     families = sorted({chunk.family for chunk in selection.chunks})
-    moment = max((scripts.stamp(store, family, undo_for // clock.MICROSECOND) for family in families), default=0)
+    moment = max((segmentscripts.stamp(store, family, undo_for // clock.MICROSECOND) for family in families), default=0)
     try:
         return _run(selection, "remove", sources, (moment,), word, progress).changed(undo=str(moment))
     except Exception as error:

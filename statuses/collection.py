@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
-from . import config, encoding, ids, keys, record, resource, scripts, store, transitions
+from . import config, encoding, ids, keys, record, resource, scripts, segmentscripts, store, transitions
 from .arguments import callback, checked_call, flag, shown
 from .clock import from_us
 from .columns import KEPT_FOR_EVER
@@ -221,7 +221,7 @@ def insert(new: scripts.NewRow) -> Status:
 def _make_final(here: store.Store, place: ids.Place) -> None:
     """Take away a removed job whose id another one is about to have: brought back it would be a second one of that id."""
     if place.family < len(here.families):
-        scripts.bulk(here, place.family, place.segment, "sweep", scripts.bulk_rows([(place.row, place.random)]), "1234567")
+        segmentscripts.bulk(here, place.family, place.segment, "sweep", segmentscripts.bulk_rows([(place.row, place.random)]), "1234567")
 
 
 def _by_alias(here: store.Store, own_id: str) -> Status | None:

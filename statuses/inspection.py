@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import faults, keys, scripts
+from . import faults, keys, segmentscripts
 from .check import Tally
 from .errors import StoreUnavailable
 from .faults import Fault, Write
@@ -60,7 +60,7 @@ class Family:
         for part in in_parts([fault for fault in wrong if fault.writes is not None]):
             writes: list[Write] = [write for fault in part for write in fault.writes or ()]
             assert version is not None
-            version = scripts.repair(self.store, self.number, found.number, version, writes, least)
+            version = segmentscripts.repair(self.store, self.number, found.number, version, writes, least)
             if version is None:
                 raise Moved
             for fault in part:
@@ -70,7 +70,7 @@ class Family:
         """Remove keys, or whatever else takes one step. Raises: Moved."""
         if self.repair and wrong:
             writes = [write for fault in wrong for write in fault.writes or ()]
-            if scripts.repair(self.store, self.number, found.number, found.version, writes) is None:
+            if segmentscripts.repair(self.store, self.number, found.number, found.version, writes) is None:
                 raise Moved
         for fault in wrong:
             self.tally.note(fault, self.repair)

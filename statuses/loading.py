@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from . import clock, encoding, failure, ids, keys, resource, scripts, transitions
+from . import clock, encoding, failure, ids, keys, resource, scripts, segmentscripts, transitions
 from .arguments import nearest, shown
 from .collection import _awaited, _by_alias, _extra, _family, _make_final, find, server_time
 from .columns import TIMESTAMPS
@@ -59,7 +59,7 @@ def _load(records: Iterable[Mapping[str, Any]], sender: ThreadPoolExecutor | Non
             _refuse_taken(here, rows)
             for family, part in _by_family(here, rows):
                 while part:
-                    segment, first, given = scripts.reserve(here, family, len(part))
+                    segment, first, given = segmentscripts.reserve(here, family, len(part))
                     batch = _Batch(part[:given], first).packed(family, segment)
                     indexes = {row.own_id: row.index for row in part[:given]}
                     if sent is not None:
@@ -76,10 +76,10 @@ def _load(records: Iterable[Mapping[str, Any]], sender: ThreadPoolExecutor | Non
     return total
 
 
-def _send(store: Store, batch: scripts.NewRows, indexes: Mapping[str | None, int]) -> None:
+def _send(store: Store, batch: segmentscripts.NewRows, indexes: Mapping[str | None, int]) -> None:
     """indexes: own id -> which record it came with."""
     dead: dict[str, str] = {}
-    while taken := scripts.load(store, batch, dead):
+    while taken := segmentscripts.load(store, batch, dead):
         living = next((own_id for own_id in taken if _by_alias(store, own_id) is not None), None)
         if living is not None:
             raise StatusExists(living, indexes[living])
@@ -276,16 +276,16 @@ class _Batch:
         self.rows = rows
         self.first = first
 
-    def packed(self, family: int, segment: int) -> scripts.NewRows:
+    def packed(self, family: int, segment: int) -> segmentscripts.NewRows:
         times = list(zip(*[row.times for row in self.rows], strict=True))
         columns = self._columns(times)
         given: list[Any] = [len(columns)]
         for name, width, packed in columns:
-            given += [scripts.key_number(name), width, packed]
+            given += [segmentscripts.key_number(name), width, packed]
         for texts in zip(*[row.texts for row in self.rows], strict=True):
             given += self._dictionary(texts)
         given += self._dictionary([row.group for row in self.rows])
-        return scripts.NewRows(
+        return segmentscripts.NewRows(
             family=family,
             segment=segment,
             first=self.first,

@@ -4,7 +4,7 @@ Without it a few jobs kept for half a year would hold every segment of that half
 
 import numpy as np
 
-from . import faults, keys, scripts, snapshot
+from . import faults, keys, segmentscripts, snapshot
 from .columns import COLUMNS, DEAD_ROW
 from .snapshot import POSTINGS, Array, Snapshot
 from .states import ENDED
@@ -46,7 +46,7 @@ def drop(store: Store, family: int, number: int, version: bytes, first: int | No
     the rows); False when somebody wrote to it since. first: the lowest segment from then on, None where it stays."""
     prefix = keys.segment(store.families[family], number)
     parts = [keys.tokens(prefix), keys.last_call(prefix), *(prefix + name for name in POSTINGS)]
-    return scripts.drop(store, family, number, version, parts, first)
+    return segmentscripts.drop(store, family, number, version, parts, first)
 
 
 def pack(store: Store, family: int, number: int, now_us: int) -> bool:
@@ -57,7 +57,7 @@ def pack(store: Store, family: int, number: int, now_us: int) -> bool:
         return False
     cells = np.flatnonzero(faults.occupied(found))
     rows = found.numbers[cells]
-    packed = scripts.Packed(
+    packed = segmentscripts.Packed(
         version=found.version,
         heartbeats=found.raw["heartbeat_at"],
         rows=rows.astype("<u2").tobytes(),
@@ -65,7 +65,7 @@ def pack(store: Store, family: int, number: int, now_us: int) -> bool:
         columns=[_cells(found.column(column.name)[cells], column.made_with_segment) for column in COLUMNS],
         postings={found.prefix + name: _entries(kept, rows) for name, kept in found.postings.items()},
     )
-    return scripts.pack(store, family, number, packed)
+    return segmentscripts.pack(store, family, number, packed)
 
 
 def _cells(cells: Array, always: bool) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from . import encoding, keys, scripts
+from . import encoding, keys, segmentscripts
 from .dictionaries import texts_of
 from .ids import Place, encode
 from .states import REMOVED, State
@@ -128,7 +128,7 @@ def read_raw(store: Store, family: int, segment: int, rows: Sequence[int], *, pr
     known = {name: dictionaries.known(family, name) for name in TEXTS}
     lengths = [len(one.texts) for one in known.values()]
     parts = [rows[first : first + ROWS_A_COMMAND] for first in range(0, len(rows), ROWS_A_COMMAND)]
-    replies = scripts.read(store, family, segment, parts, dict(zip(TEXTS, lengths, strict=True)), primary=primary)
+    replies = segmentscripts.read(store, family, segment, parts, dict(zip(TEXTS, lengths, strict=True)), primary=primary)
     wholes = [*map(_whole, parts, replies)]
     columns = dict(zip(READ, map(b"".join, zip(*wholes, strict=True)) if len(wholes) > 1 else wholes[0], strict=True))
     unpacks = _unpacks(len(rows))

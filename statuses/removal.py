@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from . import keys, scripts
+from . import keys, segmentscripts
 from .arguments import shown
 from .bulk import Changed
 from .columns import DICTIONARIES, SEGMENT_ROWS, TAG_BUCKETS, TAGS
@@ -57,9 +57,10 @@ def bulk_on(store: Store, found: "Snapshot", cells: "Array", verb: str, sources:
     """One verb on the jobs in some cells of a snapshot, batch by batch; what each answered, see `lua/bulk.lua`."""
     from .segments import bulk_rows
 
-    packed, size = bulk_rows(found.numbers[cells], found.column("random")[cells]), scripts.BULK_ROWS[verb] * scripts.BULK_ROW.size
+    packed = bulk_rows(found.numbers[cells], found.column("random")[cells])
+    size = segmentscripts.BULK_ROWS[verb] * segmentscripts.BULK_ROW.size
     for first in range(0, len(packed), size):
-        yield scripts.bulk(store, found.family, found.number, verb, packed[first : first + size], sources, *arguments)
+        yield segmentscripts.bulk(store, found.family, found.number, verb, packed[first : first + size], sources, *arguments)
 
 
 def sweep() -> int:
@@ -92,7 +93,7 @@ def clear_all() -> int:
         old = segments(here, family)
         if not len(old):
             continue
-        number = scripts.next_segment(here, family, old[-1])
+        number = segmentscripts.next_segment(here, family, old[-1])
         with_keys = [("HSET", keys.meta(here.families[family]), "first", number)]
         here.pipeline(with_keys, primary=True)
         for segment in old:

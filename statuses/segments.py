@@ -51,7 +51,7 @@ def starts_of(ordered: Array) -> Array:
 
 
 def bulk_rows(rows: Array, randoms: Array) -> bytes:
-    """Rows of a segment with their rn, ascending, as a bulk call takes them (`scripts.BULK_ROW`)."""
+    """Rows of a segment with their rn, ascending, as a bulk call takes them (`segmentscripts.BULK_ROW`)."""
     order = np.argsort(rows, kind="stable")
     packed = np.empty(len(rows), [("row", "<u2"), ("rn", "<u4")])
     packed["row"], packed["rn"] = rows[order], randoms[order]

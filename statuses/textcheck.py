@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from . import keys, scripts
+from . import keys, segmentscripts
 from .columns import DICTIONARIES
 from .errors import StoreUnavailable
 from .faults import Dictionaries, Fault
@@ -34,7 +34,7 @@ class Texts:
                 continue
             if found and self.family.repair:
                 writes = [write for _, part in found for write in part]
-                if scripts.mend(self.family.store, self.family.number, column, writes, sizes=sizes) is None:
+                if segmentscripts.mend(self.family.store, self.family.number, column, writes, sizes=sizes) is None:
                     continue
             for fault, _ in found:
                 self.family.tally.note(fault, self.family.repair)

@@ -9,7 +9,7 @@ others leave off."""
 import secrets
 from collections.abc import Callable, Mapping
 
-from . import dictionaries, scripts
+from . import dictionaries, segmentscripts
 from .columns import DICTIONARIES
 from .store import Store
 
@@ -45,14 +45,14 @@ class _Cleaner:
 
     def __init__(self, store: Store, family: int) -> None:
         self._store, self._family, self._token = store, family, secrets.token_hex(8)
-        scripts.mend(store, family, next(iter(DICTIONARIES)), [("claim", "", 0)], cleaner=self._token)
+        segmentscripts.mend(store, family, next(iter(DICTIONARIES)), [("claim", "", 0)], cleaner=self._token)
 
     def mend(self, column: str, what: str, entries: list[tuple[int, str]]) -> int | None:
         """How many were dropped; None when another cleaner has begun."""
         done = 0
         for first in range(0, len(entries), STEP):
             writes = [(what, text, code) for code, text in entries[first : first + STEP]]
-            dropped = scripts.mend(self._store, self._family, column, writes, cleaner=self._token)
+            dropped = segmentscripts.mend(self._store, self._family, column, writes, cleaner=self._token)
             if dropped is None:
                 return None if what == "mark" else done
             done += dropped

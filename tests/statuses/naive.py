@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import statuses
-from statuses import clauses, clock, scripts
+from statuses import clauses, clock, segmentscripts
 from statuses.columns import DICTIONARIES, SPANS, TIMESTAMPS
 from statuses.errors import StatusNotFound
 from statuses.ids import Place, decode
@@ -105,7 +105,7 @@ class World:
         family = self.random.randrange(len(here.families))
         number = here.current.get(family)
         if number is not None:
-            scripts.next_segment(here, family, number)
+            segmentscripts.next_segment(here, family, number)
 
     def live(self, steps: int) -> None:
         for _ in range(steps):

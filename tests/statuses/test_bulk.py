@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import packing, scripts, snapshot
+from statuses import packing, segmentscripts, snapshot
 from statuses.clock import to_us as clock_us
 from statuses.engines import registry
 from statuses.engines.base import Engine
@@ -285,7 +285,7 @@ def loaded(request, store):
         )
         if request.param:
             statuses.where(state="failed").delete_all()
-            scripts.open_segment(current(), 0, 1)
+            segmentscripts.open_segment(current(), 0, 1)
             assert packing.pack(current(), 0, 0, now + 1)
         clock.tick(3)
         yield clock
@@ -344,9 +344,9 @@ def test_a_row_that_another_job_has_by_now_is_left_alone(verb):
     """As after a failover that lost the job which was selected."""
     status = make_status("failed" if verb != "kill" else "started")
     place = status._place()
-    rows = scripts.bulk_rows([(place.row, place.random ^ 1)])
+    rows = segmentscripts.bulk_rows([(place.row, place.random ^ 1)])
 
-    assert scripts.bulk(current(), 0, 0, verb, rows, "1234567", *(("ops", "", "0") if verb == "kill" else (1 << 50,))) == b"."
+    assert segmentscripts.bulk(current(), 0, 0, verb, rows, "1234567", *(("ops", "", "0") if verb == "kill" else (1 << 50,))) == b"."
 
     assert status.reload().state in ("failed", "started") and not status.kill_requested
 
@@ -355,19 +355,19 @@ def test_a_removal_is_taken_back_by_its_own_token_alone_though_the_job_was_remov
     status = make_status("failed")
     place = status._place()
     done = statuses.all().delete_all(only_ended=True, undo_for=timedelta(minutes=5))
-    rows = scripts.bulk_rows([(place.row, place.random)])
+    rows = segmentscripts.bulk_rows([(place.row, place.random)])
 
-    assert scripts.bulk(current(), 0, 0, "restore", rows, "", int(done.undo) - 1) == b"."
+    assert segmentscripts.bulk(current(), 0, 0, "restore", rows, "", int(done.undo) - 1) == b"."
     assert statuses.find(status.id) is None
     assert statuses.restore(done.undo).changed == 1
 
 
 def test_rows_of_a_bulk_call_that_do_not_ascend_are_refused():
     first, second = (make_status("failed")._place() for _ in range(2))
-    rows = scripts.bulk_rows([(second.row, second.random), (first.row, first.random)])
+    rows = segmentscripts.bulk_rows([(second.row, second.random), (first.row, first.random)])
 
     with pytest.raises(statuses.ScriptFailed, match="ascend"):
-        scripts.bulk(current(), 0, 0, "delete", rows, "5")
+        segmentscripts.bulk(current(), 0, 0, "delete", rows, "5")
 
     assert statuses.all().count() == 2
 

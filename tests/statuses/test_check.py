@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import encoding, keys
+from statuses import encoding, keys, segmentscripts
 from statuses import store as stores
 from statuses.check import KINDS
 from statuses.columns import COLUMNS, SEGMENT_ROWS
@@ -522,9 +522,7 @@ def test_keys_of_unknown_names_are_told_and_left(store, prefix, tag):
 
 def test_a_segment_that_the_family_forgot_is_remembered(store, tag):
     make_status("failed")
-    from statuses import scripts
-
-    scripts.open_segment(stores.current(), 0, 1)
+    segmentscripts.open_segment(stores.current(), 0, 1)
     make_status("killed")
     store.hset(keys.meta(tag), "current", 0)
     assert statuses.all().count() == 1
@@ -546,16 +544,15 @@ def test_other_namespaces_are_not_looked_at(store, server_url):
 def test_a_repair_waits_for_a_segment_that_changes_meanwhile(store, prefix, monkeypatch):
     status = make_status("failed", job_args={"b": "Book:1"})
     store.delete(prefix + f"r{encoding.tag_hash('Book:1')[0]}")
-    from statuses import scripts
 
-    real, moved = scripts.repair, []
+    real, moved = segmentscripts.repair, []
 
     def slow(*arguments, **more):
         if not moved:
             moved.append(status.set_job_args({"b": "Book:2"}))
         return real(*arguments, **more)
 
-    monkeypatch.setattr(scripts, "repair", slow)
+    monkeypatch.setattr(segmentscripts, "repair", slow)
     statuses.check(repair=True)
 
     assert moved

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 import statuses
-from statuses import keys, scripts
+from statuses import keys, scripts, segmentscripts
 from statuses.clock import to_us
 from statuses.states import COMPLETED, State
 from statuses.store import Store, current
@@ -121,9 +121,9 @@ class TestRoundTrips:
 
     def test_a_bulk_verb_touches_at_most_750_keys_of_jobs_in_a_call(self, monkeypatch):
         monkeypatch.setattr(Store, "is_cluster", True)
-        for verb, arguments in [*((verb, ()) for verb in scripts.BULK_ROWS), ("kill", ("ops", "r" * 65))]:
-            packed = scripts.bulk_rows((row, 1) for row in range(scripts.bulk_size(verb, arguments)))
-            names, _ = scripts.bulk_call(current(), 0, 0, verb, packed, "1", arguments)
+        for verb, arguments in [*((verb, ()) for verb in segmentscripts.BULK_ROWS), ("kill", ("ops", "r" * 65))]:
+            packed = segmentscripts.bulk_rows((row, 1) for row in range(segmentscripts.bulk_size(verb, arguments)))
+            names, _ = segmentscripts.bulk_call(current(), 0, 0, verb, packed, "1", arguments)
             assert len(names) == len(set(names)) <= 780, verb
 
 
@@ -365,7 +365,7 @@ class TestRemoval:
             statuses.restore(removal.undo)
             clock.tick(1)
 
-            answer = scripts.bulk(current(), 0, 0, "sweep", scripts.bulk_rows([(place.row, place.random)]), "1234567")
+            answer = segmentscripts.bulk(current(), 0, 0, "sweep", segmentscripts.bulk_rows([(place.row, place.random)]), "1234567")
 
         assert answer == b"."
         assert statuses.find(status.id) is not None

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import State, clock, scripts
+from statuses import State, clock, scripts, segmentscripts
 from statuses.testing import frozen_clock, make_status
 from tests.statuses.proxy import Proxy
 
@@ -176,7 +176,7 @@ def test_when_both_replies_are_lost_it_says_so_and_the_job_is_whole(proxy):
 @pytest.mark.parametrize("reply", [True, False], ids=["reply lost", "request lost"])
 @pytest.mark.parametrize("verb", ["kill", "delete"])
 def test_of_two_calls_on_their_way_one_whose_line_breaks_says_what_it_did(proxy, monkeypatch, verb, reply):
-    monkeypatch.setitem(scripts.BULK_ROWS, verb, 2)
+    monkeypatch.setitem(segmentscripts.BULK_ROWS, verb, 2)
     statuses.configure(url=proxy.url, namespace=next(NAMESPACES))
     for _ in range(7):
         make_status("started")
@@ -203,7 +203,7 @@ def test_a_success_that_goes_along_with_another_write_is_told_once(proxy, reply)
 
 
 def test_a_call_on_its_way_when_somebody_gives_up_answers_nobody_else(monkeypatch, store):
-    monkeypatch.setitem(scripts.BULK_ROWS, "kill", 2)
+    monkeypatch.setitem(segmentscripts.BULK_ROWS, "kill", 2)
     made = [make_status("started") for _ in range(7)]
 
     with pytest.raises(ZeroDivisionError):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, precondition, rule, run_state_machine_as_test
 
 import statuses
-from statuses import clock, removal, scripts
+from statuses import clock, removal, segmentscripts
 from statuses.states import COMPLETED, ENDED, State
 from statuses.store import current
 from statuses.testing import FrozenClock
@@ -344,7 +344,7 @@ class Service(RuleBasedStateMachine):
     def next_segment(self):
         here = current()
         for family, number in list(here.current.items()):
-            scripts.next_segment(here, family, number)
+            segmentscripts.next_segment(here, family, number)
 
     @rule()
     def every_question_is_answered_as_by_the_model(self):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import keys, packing, scripts, snapshot
+from statuses import keys, packing, segmentscripts, snapshot
 from statuses import store as stores
 from statuses.columns import COLUMNS, SEGMENT_ROWS
 from statuses.testing import frozen_clock, make_status
@@ -53,7 +53,7 @@ def jobs(clock):
         made[number] = one(number)
         clock.tick(1)
     made[77].started().started()
-    scripts.open_segment(stores.current(), 0, 1)
+    segmentscripts.open_segment(stores.current(), 0, 1)
     return {number: made[number] for number in KEPT}
 
 
@@ -247,7 +247,7 @@ def test_a_packed_segment_is_cleaned_as_any_other(packed, clock, store, prefix):
 def test_a_packed_segment_that_becomes_sparse_is_packed_again(clock, prefix, store, monkeypatch):
     monkeypatch.setattr(packing, "SMALL", 4)
     made = [make_status("failed", keep_for=DAY if n % 2 else 5 * DAY if n % 3 else None) for n in range(60)]
-    scripts.open_segment(stores.current(), 0, 1)
+    segmentscripts.open_segment(stores.current(), 0, 1)
     clock.tick(2 * DAY)
     assert statuses.clean().packed == 1
     assert store.strlen(prefix + "rows") == 60
@@ -281,13 +281,13 @@ def test_the_present_segment_is_never_packed(clock):
 
 def test_somebody_who_writes_keeps_a_segment_from_being_packed(jobs, clock, monkeypatch, store, prefix):
     clock.tick(2 * DAY)
-    real = scripts.pack
+    real = segmentscripts.pack
 
     def slow(*arguments):
         jobs[300].failed()
         return real(*arguments)
 
-    monkeypatch.setattr(scripts, "pack", slow)
+    monkeypatch.setattr(segmentscripts, "pack", slow)
     assert statuses.clean().packed == 0
 
     assert store.strlen(prefix + "st") == SEGMENT_ROWS
@@ -297,7 +297,7 @@ def test_somebody_who_writes_keeps_a_segment_from_being_packed(jobs, clock, monk
 def test_a_heartbeat_that_comes_while_it_is_packed_is_kept(jobs, clock, monkeypatch):
     jobs[399].started().heartbeat()
     clock.tick(2 * DAY)
-    real, beats = scripts.pack, []
+    real, beats = segmentscripts.pack, []
 
     def slow(*arguments):
         if not beats:
@@ -305,7 +305,7 @@ def test_a_heartbeat_that_comes_while_it_is_packed_is_kept(jobs, clock, monkeypa
             beats.append(jobs[399].heartbeat())
         return real(*arguments)
 
-    monkeypatch.setattr(scripts, "pack", slow)
+    monkeypatch.setattr(segmentscripts, "pack", slow)
 
     assert statuses.clean().packed == 0
     assert statuses.clean().packed == 1
@@ -364,12 +364,12 @@ def test_a_packed_segment_that_lost_its_row_numbers_is_told_and_left_alone(packe
 
 def test_load_is_refused_by_a_packed_segment(packed, clock):
     with pytest.raises(statuses.StoreCleared):
-        scripts.load(stores.current(), load_of(3), {})
+        segmentscripts.load(stores.current(), load_of(3), {})
 
 
-def load_of(row: int) -> scripts.NewRows:
+def load_of(row: int) -> segmentscripts.NewRows:
     packed = [0, *[0] * 6, 0, 0]
-    return scripts.NewRows(family=0, segment=0, first=row, own_ids={}, states=b"\x05", bounds=bytes(128), packed=packed)
+    return segmentscripts.NewRows(family=0, segment=0, first=row, own_ids={}, states=b"\x05", bounds=bytes(128), packed=packed)
 
 
 def write(url: str, namespace: str, ids: list[str], seed: int) -> None:
@@ -393,7 +393,7 @@ def test_writers_readers_and_cleaners_do_not_meet(store, server_url):
     for segment in range(1, 6):
         for number in range(30):
             statuses.create(job_name="a", job_args={"b": f"Book:{number}"}, id=f"own {segment} {number}" if number % 3 else None)
-        scripts.open_segment(here, 0, segment)
+        segmentscripts.open_segment(here, 0, segment)
     ids = statuses.all().ids()
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=write, args=(server_url, here.config.namespace, ids[::2], seed)) for seed in range(3)]

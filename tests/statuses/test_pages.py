@@ -201,7 +201,7 @@ def test_a_turned_order_is_the_other_way_round(merged):
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_many_records_are_what_each_of_them_is_alone(packed):
-    from statuses import packing, record, scripts
+    from statuses import packing, record, segmentscripts
     from statuses.store import current
 
     now = 1_780_000_000_000_000
@@ -212,7 +212,7 @@ def test_many_records_are_what_each_of_them_is_alone(packed):
     )  # fmt: skip
     statuses.where(job_name="n4").delete_all(force=True)
     if packed:
-        scripts.open_segment(current(), 0, 1)
+        segmentscripts.open_segment(current(), 0, 1)
         assert packing.pack(current(), 0, 0, now)
     rows = [1999, *range(500), 4, 640, 1300, 1301, 1302, 65_519, 3]
 

@@ -13,7 +13,7 @@ import redis
 from proxy import Proxy
 
 import statuses
-from statuses import State, Status, lines, scripts
+from statuses import State, Status, lines, segmentscripts
 from statuses import store as stores
 from statuses.engines import attempts
 from statuses.lua import source
@@ -157,7 +157,7 @@ def test_with_an_id_of_the_callers_they_go_one_beside_the_other(said: list[str],
 def test_in_different_segments_they_go_one_beside_the_other(said: list[str]) -> None:
     ends = running()
     here = stores.current()
-    scripts.next_segment(here, 0, 0)
+    segmentscripts.next_segment(here, 0, 0)
     starts = queued()
     said.clear()
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import directory, keeping, keys, scripts, snapshot
+from statuses import directory, keeping, keys, scripts, segmentscripts, snapshot
 from statuses import store as stores
 from statuses.testing import frozen_clock, make_status
 
@@ -225,7 +225,7 @@ def test_dead_segments_are_dropped_and_the_first_one_moves_up(store, clock):
     here, made = stores.current(), []
     for number in range(4):
         made.append(make_status("failed", keep_for=DAY if number != 2 else 9 * DAY))
-        scripts.open_segment(here, 0, number + 1)
+        segmentscripts.open_segment(here, 0, number + 1)
     make_status("failed", keep_for=DAY)
     clock.tick(2 * DAY)
 
@@ -239,7 +239,7 @@ def test_dead_segments_are_dropped_and_the_first_one_moves_up(store, clock):
 
 def test_a_segment_in_which_something_can_be_restored_is_not_dropped(clock):
     make_status("failed")
-    scripts.open_segment(stores.current(), 0, 1)
+    segmentscripts.open_segment(stores.current(), 0, 1)
     make_status("failed")
     changed = statuses.all().delete_all(undo_for=timedelta(minutes=10))
 
@@ -250,9 +250,9 @@ def test_a_segment_in_which_something_can_be_restored_is_not_dropped(clock):
 
 def test_a_segment_that_load_is_filling_is_not_dropped(clock):
     here = stores.current()
-    scripts.open_segment(here, 0, 0)
-    scripts.reserve(here, 0, 10)
-    scripts.open_segment(here, 0, 1)
+    segmentscripts.open_segment(here, 0, 0)
+    segmentscripts.reserve(here, 0, 10)
+    segmentscripts.open_segment(here, 0, 1)
     make_status("failed")
 
     assert statuses.clean().dropped == 0
@@ -265,13 +265,13 @@ def test_somebody_who_writes_keeps_a_segment_from_being_dropped(clock, monkeypat
     here = stores.current()
     make_status("failed", keep_for=DAY)
     clock.tick(2 * DAY)
-    real, late = scripts.drop, []
+    real, late = segmentscripts.drop, []
 
     def slow(*arguments):
         late.append(make_status("queued"))
         return real(*arguments)
 
-    monkeypatch.setattr(scripts, "drop", slow)
+    monkeypatch.setattr(segmentscripts, "drop", slow)
 
     assert statuses.clean().dropped == 0
 
@@ -282,14 +282,14 @@ def test_somebody_who_writes_keeps_a_segment_from_being_dropped(clock, monkeypat
 def test_a_job_that_goes_on_while_it_is_cleaned_away_stays(clock, monkeypatch):
     due, goes_on = make_status("failed"), make_status("failed")
     clock.tick(181 * DAY)
-    real = scripts.bulk
+    real = segmentscripts.bulk
 
     def slow(*arguments):
         goes_on.requeued()
-        monkeypatch.setattr(scripts, "bulk", real)
+        monkeypatch.setattr(segmentscripts, "bulk", real)
         return real(*arguments)
 
-    monkeypatch.setattr(scripts, "bulk", slow)
+    monkeypatch.setattr(segmentscripts, "bulk", slow)
     cleaned = statuses.clean()
 
     assert cleaned.removed == 1
@@ -346,14 +346,14 @@ def test_a_text_taken_for_a_new_job_while_it_is_being_forgotten_is_kept(clock, m
     make_status("failed", job_name="a", keep_for=DAY)
     make_status("failed", job_name="b")
     clock.tick(2 * DAY)
-    real, late = scripts.mend, []
+    real, late = segmentscripts.mend, []
 
     def slow(store, family, column, writes, **options):
         if column == "job_name" and writes and writes[0][0] == "drop" and not late:
             late.append(make_status("queued", job_name="a"))
         return real(store, family, column, writes, **options)
 
-    monkeypatch.setattr(scripts, "mend", slow)
+    monkeypatch.setattr(segmentscripts, "mend", slow)
     statuses.clean()
 
     assert late
@@ -366,7 +366,7 @@ def test_a_text_taken_between_two_cleaners_is_kept(clock, monkeypatch):
     make_status("failed", job_name="a", keep_for=DAY)
     make_status("failed", job_name="b")
     clock.tick(2 * DAY)
-    real, late = scripts.mend, []
+    real, late = segmentscripts.mend, []
 
     def slow(store, family, column, writes, **options):
         if column == "job_name" and writes and writes[0][0] == "drop" and not late:
@@ -376,7 +376,7 @@ def test_a_text_taken_between_two_cleaners_is_kept(clock, monkeypatch):
             assert claimed == real(store, family, column, [("mark", "a", 1)], cleaner="another") == 0
         return real(store, family, column, writes, **options)
 
-    monkeypatch.setattr(scripts, "mend", slow)
+    monkeypatch.setattr(segmentscripts, "mend", slow)
     assert statuses.clean().forgotten == 0
 
     assert late[0].reload().job_name == "a"
@@ -387,14 +387,14 @@ def test_a_text_taken_between_two_cleaners_is_kept(clock, monkeypatch):
 def test_a_text_that_is_marked_is_found_and_taken(store, clock):
     tag = stores.current().families[0]
     make_status("failed", job_name="a")
-    scripts.mend(stores.current(), 0, "job_name", [("mark", "a", 1)])
+    segmentscripts.mend(stores.current(), 0, "job_name", [("mark", "a", 1)])
     assert statuses.where(job_name="a").count() == 1
     assert statuses.check().problems == ()
 
     make_status("failed", job_name="a")
 
     assert store.hgetall(keys.codes(tag, "names")) == {b"a": b"1"}
-    assert scripts.mend(stores.current(), 0, "job_name", [("drop", "a", 1)]) == 0
+    assert segmentscripts.mend(stores.current(), 0, "job_name", [("drop", "a", 1)]) == 0
     assert statuses.where(job_name="a").count() == 2
 
 
@@ -425,7 +425,7 @@ def test_cleaning_reads_nothing_of_a_segment_in_which_nothing_is_due(clock, monk
 
 
 def test_progress_that_says_no_stops_after_the_batch(clock):
-    batch = scripts.BULK_ROWS["delete"]
+    batch = segmentscripts.BULK_ROWS["delete"]
     statuses.load({"state": "failed", "keep_for": DAY} for _ in range(2 * batch + 50))
     clock.tick(2 * DAY)
     seen = []

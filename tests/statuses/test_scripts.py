@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import encoding, ids, keys, lines, scripts
+from statuses import encoding, ids, keys, lines, scripts, segmentscripts
 from statuses import store as stores
 from statuses.columns import SEGMENT_ROWS
 from statuses.lua import source
@@ -67,35 +67,35 @@ def test_what_every_job_goes_through_makes_functions_in_branches_only(name):
 
 class TestSegment:
     def test_the_first_one_makes_the_store(self, here):
-        assert scripts.open_segment(here, 0, 0) == 0
+        assert segmentscripts.open_segment(here, 0, 0) == 0
         meta = here.read("HGETALL", keys.meta(here.families[0]))
         assert meta[b"format"] == str(FORMAT).encode() and meta[b"current"] == b"0" and meta[b"families"] == b"1"
 
     def test_a_later_one_of_a_store_that_is_not_there_is_refused(self, here):
-        assert scripts.open_segment(here, 0, 5) == -1
+        assert segmentscripts.open_segment(here, 0, 5) == -1
 
     def test_opening_an_open_one_changes_nothing(self, here):
-        scripts.open_segment(here, 0, 0)
+        segmentscripts.open_segment(here, 0, 0)
         scripts.create(here, 0, new())
 
-        assert scripts.open_segment(here, 0, 0) == 0
+        assert segmentscripts.open_segment(here, 0, 0) == 0
         assert here.read("GET", keys.rows(prefix(here))) == b"1"
 
     def test_only_the_next_one_can_be_opened(self, here):
-        scripts.open_segment(here, 0, 0)
+        segmentscripts.open_segment(here, 0, 0)
 
-        assert scripts.open_segment(here, 0, 2) == 0
-        assert scripts.open_segment(here, 0, 1) == 1
+        assert segmentscripts.open_segment(here, 0, 2) == 0
+        assert segmentscripts.open_segment(here, 0, 1) == 1
 
     def test_a_newer_format_is_refused(self, here, store):
-        scripts.open_segment(here, 0, 0)
+        segmentscripts.open_segment(here, 0, 0)
         store.hset(keys.meta(here.families[0]), "format", FORMAT + 1)
 
         with pytest.raises(statuses.StoreFormat, match=str(FORMAT + 1)):
-            scripts.open_segment(here, 0, 1)
+            segmentscripts.open_segment(here, 0, 1)
 
     def test_columns_are_made_in_full_length(self, here, store):
-        scripts.open_segment(here, 0, 0)
+        segmentscripts.open_segment(here, 0, 0)
 
         assert store.strlen(prefix(here) + "st") == SEGMENT_ROWS
         assert store.strlen(prefix(here) + "nm") == SEGMENT_ROWS * 4
@@ -116,7 +116,7 @@ class TestCreate:
         assert here.script("create", self.names(here, new()), self.arguments(here, new(), token())) == [0]
 
     def test_a_full_segment_is_code_minus_1_and_create_moves_on(self, here, store):
-        scripts.open_segment(here, 0, 0)
+        segmentscripts.open_segment(here, 0, 0)
         store.set(keys.rows(prefix(here)), SEGMENT_ROWS)
 
         assert here.script("create", self.names(here, new()), self.arguments(here, new(), token())) == [-1]
@@ -140,7 +140,7 @@ class TestCreate:
         assert here.read("GET", keys.rows(prefix(here))) == b"2"
 
     def test_a_second_sending_whose_first_was_lost_is_applied(self, here):
-        scripts.open_segment(here, 0, 0)
+        segmentscripts.open_segment(here, 0, 0)
         row = new()
 
         assert here.script("create", self.names(here, row), self.arguments(here, row, token(), retry=b"1"))[8:] == b"0"
@@ -267,45 +267,47 @@ def test_tag_says_what_the_field_holds(here):
 
 def test_bulk_answers_a_byte_a_row(here):
     places = [scripts.create(here, 0, new(state=state))[0] for state in State]
-    rows = scripts.bulk_rows((place.row, place.random) for place in places)
-    until = scripts.stamp(here, 0, 600_000_000)
-    others = scripts.bulk_rows((place.row, place.random ^ 1) for place in places)
+    rows = segmentscripts.bulk_rows((place.row, place.random) for place in places)
+    until = segmentscripts.stamp(here, 0, 600_000_000)
+    others = segmentscripts.bulk_rows((place.row, place.random ^ 1) for place in places)
 
-    assert scripts.bulk(here, 0, 0, "kill", rows, "1237", "ops", "", "") == b"+++DEF+"
-    assert scripts.bulk(here, 0, 0, "kill", rows, "1237", "ops", "", "1") == b"kk=DEF="
-    assert scripts.bulk(here, 0, 0, "remove", rows, "456", until) == b"++C+++G"
-    assert scripts.bulk(here, 0, 0, "remove", rows, "456", until) == b"..C...G"
-    assert scripts.bulk(here, 0, 0, "restore", rows[: 4 * scripts.BULK_ROW.size], "", until - 1) == b"...."
-    assert scripts.bulk(here, 0, 0, "restore", rows, "", until) == b"++.+++."
-    assert scripts.bulk(here, 0, 0, "delete", others, "1234567") == b"......."
-    assert scripts.bulk(here, 0, 0, "delete", rows, "45") == b"FFC++FG"
-    assert scripts.bulk(here, 0, 3, "delete", rows, "45") == b"......."
+    assert segmentscripts.bulk(here, 0, 0, "kill", rows, "1237", "ops", "", "") == b"+++DEF+"
+    assert segmentscripts.bulk(here, 0, 0, "kill", rows, "1237", "ops", "", "1") == b"kk=DEF="
+    assert segmentscripts.bulk(here, 0, 0, "remove", rows, "456", until) == b"++C+++G"
+    assert segmentscripts.bulk(here, 0, 0, "remove", rows, "456", until) == b"..C...G"
+    assert segmentscripts.bulk(here, 0, 0, "restore", rows[: 4 * segmentscripts.BULK_ROW.size], "", until - 1) == b"...."
+    assert segmentscripts.bulk(here, 0, 0, "restore", rows, "", until) == b"++.+++."
+    assert segmentscripts.bulk(here, 0, 0, "delete", others, "1234567") == b"......."
+    assert segmentscripts.bulk(here, 0, 0, "delete", rows, "45") == b"FFC++FG"
+    assert segmentscripts.bulk(here, 0, 3, "delete", rows, "45") == b"......."
 
 
 def test_reserve_gives_what_is_left_of_a_segment(here, store):
-    scripts.open_segment(here, 0, 0)
+    segmentscripts.open_segment(here, 0, 0)
     store.set(keys.rows(prefix(here)), SEGMENT_ROWS - 3)
 
-    assert scripts.reserve(here, 0, 500) == (0, SEGMENT_ROWS - 3, 3)
-    assert scripts.reserve(here, 0, 500) == (1, 0, 500)
+    assert segmentscripts.reserve(here, 0, 500) == (0, SEGMENT_ROWS - 3, 3)
+    assert segmentscripts.reserve(here, 0, 500) == (1, 0, 500)
 
 
 def test_load_into_a_segment_that_is_gone_is_code_0(here):
-    rows = scripts.NewRows(family=0, segment=4, first=0, own_ids={}, states=b"\x02", bounds=bytes(128), packed=[0] * 9)
+    rows = segmentscripts.NewRows(family=0, segment=4, first=0, own_ids={}, states=b"\x02", bounds=bytes(128), packed=[0] * 9)
 
     with pytest.raises(statuses.StoreCleared):
-        scripts.load(here, rows, {})
+        segmentscripts.load(here, rows, {})
 
 
 def test_stamps_are_never_the_same(here):
-    scripts.open_segment(here, 0, 0)
+    segmentscripts.open_segment(here, 0, 0)
 
-    assert len({scripts.stamp(here, 0, 10) for _ in range(50)}) == 50
+    assert len({segmentscripts.stamp(here, 0, 10) for _ in range(50)}) == 50
 
 
 def test_either_of_the_newest_two_bulk_calls_that_is_sent_again_says_what_it_did(here):
     made = [make_status("failed")._place() for _ in range(3)]
-    calls = [scripts.bulk_call(here, 0, 0, "delete", scripts.bulk_rows([(place.row, place.random)]), "5", ()) for place in made]
+    calls = [
+        segmentscripts.bulk_call(here, 0, 0, "delete", segmentscripts.bulk_rows([(place.row, place.random)]), "5", ()) for place in made
+    ]
 
     def again(number):
         names, arguments = calls[number]

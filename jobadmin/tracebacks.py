@@ -111,10 +111,16 @@ class Trace:
         return cls(kind=kind, message=_first_line(first), attempt=attempt, **_read(text, {}))
 
 
+#: What a recorded exception consists of; whatever else an error with a class holds is shown as it is.
+_OF_AN_EXCEPTION = frozenset({"class", "message", "traceback", "frames", "at", "attempt"})
+
+
 def _of_exception(error: dict[str, Any], attempt: int | None) -> Trace:
     full, message = str(error.get("class") or ""), str(error.get("message") or "")
     last = f"{full}: {message}" if full and message else full or message
     text = str(error.get("traceback") or "").rstrip("\n") or last
+    if rest := {name: value for name, value in error.items() if name not in _OF_AN_EXCEPTION}:
+        text += "\n\n" + json.dumps(rest, indent=2, ensure_ascii=False)
     own = _own_places(error.get("frames"))
     return Trace(
         kind=_short_name(full),

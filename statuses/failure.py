@@ -73,6 +73,15 @@ def summary_of(value: Any) -> str:
     return encoding.dumps(value, "error")
 
 
+def is_exception(value: object) -> bool:
+    """Whether a kept error was an exception, in the shape that `describe` and `of_traceback` give it."""
+    return isinstance(value, Mapping) and value.keys() >= _EXCEPTION
+
+
+#: What is kept of every exception.
+_EXCEPTION = frozenset({"class", "message", "traceback", "frames"})
+
+
 def class_name(kind: type) -> str:
     """`pkg.Class`; builtins without their module."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

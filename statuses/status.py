@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from . import clock, encoding, ids, keys, record, transitions
+from . import clock, encoding, failure, ids, keys, record, transitions
 from .clock import from_us
 from .columns import KEPT_FOR_EVER
 from .errors import ReadOnlyAttempt, StatusNotFound
@@ -147,7 +147,8 @@ class Status(transitions.Transitions):
         """The errors of this attempt, oldest first, JSON values. One round trip at the first use."""
         kept = self._fetch("errors")
         found = [encoding.loads(line[16:]) for line in kept.splitlines()] if kept else []
-        return [{**error, "attempt": self.attempt} if isinstance(error, dict) and "traceback" in error else error for error in found]
+        # Of an exception it is told which attempt it ended; any other JSON is what its job gave.
+        return [{**error, "attempt": self.attempt} if failure.is_exception(error) else error for error in found]
 
     @property
     def data(self) -> Any:

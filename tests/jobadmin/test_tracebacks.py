@@ -144,3 +144,19 @@ def test_any_json_value_can_be_an_error(error: object, kind: str, message: str) 
 
     assert (trace.kind, trace.message) == (kind, message)
     assert trace.attempt == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"class": "Refused", "message": "no", "url": "/books/53"},
+        {"class": "Refused", "detail": {"url": "/books/53"}},
+        {"class": "Refused", "message": "no", "traceback": TEXT, "frames": [], "url": "/books/53"},
+    ],
+)
+def test_what_an_error_with_a_class_holds_besides_is_shown(error: dict[str, object]) -> None:
+    trace = Trace.of(error)
+
+    assert trace.kind == "Refused"
+    assert '"url": "/books/53"' in trace.raw
+    assert any('"url": "/books/53"' in line for part in trace.parts for line in part.lines)

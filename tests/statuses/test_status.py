@@ -508,6 +508,13 @@ def test_a_call_can_come_after_the_job(store):
         status.set_call({"args": [object()]})
 
 
+@pytest.mark.parametrize("error", [{"traceback": "x"}, {"class": "A", "message": "b", "traceback": "c"}, {"frames": []}])
+def test_an_error_that_is_no_exception_is_read_as_it_was_given(error):
+    status = make_status("started").add_error(error)
+
+    assert status.errors == [error]
+
+
 def test_an_error_says_the_attempt_it_belongs_to():
     status = make_status("failed", error=ValueError("one")).started().add_error(ValueError("two"))
 

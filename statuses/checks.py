@@ -1,7 +1,7 @@
 """System checks: settings that would lose statuses, or that nobody reads, are told when Django starts."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -43,22 +43,28 @@ def _unknown(given: Mapping[str, Any], known: list[str]) -> Iterator[checks.Chec
 def _dashboard(given: Mapping[str, Any]) -> Iterator[checks.CheckMessage]:
     """What the dashboard would find out with its first page."""
     named, words = given.get("RESOLVER"), given.get("REDACT", ())
-    if isinstance(named, str):
-        try:
-            import_string(named)
-        except ImportError as error:
-            yield checks.Error(f"JOBADMIN['RESOLVER'] is {named!r}, which cannot be imported: {error}", id="statuses.E006")
-    if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+    try:
+        made = import_string(named) if isinstance(named, str) else named
+    except ImportError as error:
+        yield checks.Error(f"JOBADMIN['RESOLVER'] is {named!r}, which cannot be imported: {error}", id="statuses.E006")
+    else:
+        if named is not None and not isinstance(made, type):
+            yield checks.Error(
+                f"JOBADMIN['RESOLVER'] must name a subclass of jobadmin.resolver.Resolver, not {named!r:.100}", id="statuses.E006"
+            )
+    if isinstance(words, str) or not isinstance(words, Collection) or not all(isinstance(word, str) for word in words):
         yield checks.Error(f"JOBADMIN['REDACT'] must be a list of words, not {words!r:.100}", id="statuses.E007")
 
 
-def _nearest(word: str, known: Iterable[str]) -> str | None:
+def _nearest(word: object, known: Iterable[str]) -> str | None:
+    if not isinstance(word, str):
+        return None
     near = difflib.get_close_matches(word.upper(), {name.upper(): name for name in known}, n=1)
     return next((f"Did you mean {name!r}?" for name in known if near and name.upper() == near[0]), None)
 
 
-def _home(alias: str, caches: Mapping[str, Mapping[str, Any]]) -> Iterator[checks.CheckMessage]:
-    if alias not in caches:
+def _home(alias: Any, caches: Mapping[str, Mapping[str, Any]]) -> Iterator[checks.CheckMessage]:
+    if not isinstance(alias, str) or alias not in caches:
         yield checks.Error(f"JOBADMIN['CACHE'] is {alias!r}, which CACHES does not have.", hint=_nearest(alias, caches), id="statuses.E002")
         return
     if not _is_django_redis(caches[alias]):

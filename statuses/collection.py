@@ -101,13 +101,14 @@ def _extra(call: Mapping[str, Any] | encoding.Json | None) -> str | None:
     return None if call is None else encoding.dumps({"call": checked_call(call)}, "call")
 
 
-def _awaited(depends_on: Sequence[str] | None) -> list[str]:
-    """What a job waits for, each once."""
+def _awaited(depends_on: "Sequence[str | Status] | None") -> list[str]:
+    """What a job waits for, each once; a Status stands for its id."""
     if depends_on is None:
         return []
     if not isinstance(depends_on, Collection) or isinstance(depends_on, str | bytes | Mapping):
         raise TypeError(f"depends_on must be a list of ids, not {shown(depends_on)}")
-    return list(dict.fromkeys(encoding.required(text, "depends_on") for text in depends_on))
+    texts = (one.id if isinstance(one, Status) else one for one in depends_on)
+    return list(dict.fromkeys(encoding.required(text, "depends_on") for text in texts))
 
 
 def prepare(
@@ -119,7 +120,7 @@ def prepare(
     engine: str | None = None,
     provider_job_id: str | None = None,
     parent: "str | Status | None" = None,
-    depends_on: Sequence[str] | None = None,
+    depends_on: "Sequence[str | Status] | None" = None,
     root: str | None = None,
     call: Mapping[str, Any] | None = None,
     data: Any = None,

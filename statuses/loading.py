@@ -125,6 +125,8 @@ class _Row:
             raise ValueError(f"record {index}: {error}") from error
 
     def _read(self, found: Mapping[str, Any], now_us: int) -> None:
+        if not isinstance(found, Mapping):
+            raise TypeError(f"it must be a mapping with the names of attributes, not {shown(found)}")
         if not _KNOWN.issuperset(found):
             _refuse_unknown(found)
         get = found.get

@@ -19,6 +19,12 @@ def test_what_is_no_row_of_records_is_refused_by_name(records):
         statuses.load(records)
 
 
+@pytest.mark.parametrize("record", [5, None, "abc", ["state"], [("state", "failed")]])
+def test_what_is_no_record_is_refused_with_its_index(record):
+    with pytest.raises(ValueError, match="record 1: it must be a mapping with the names of attributes, not "):
+        statuses.load([{}, record])
+
+
 def test_loaded_jobs_are_found_by_moments_before_their_recording_and_after_their_loading():
     with frozen_clock() as clock:
         early, late = clock.now - timedelta(days=400), clock.now + timedelta(days=2)

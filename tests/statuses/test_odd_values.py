@@ -239,6 +239,15 @@ def test_large_data_and_many_errors_come_back(store):
     assert not store.keys("*0:[ade][0-9]*")
 
 
+def test_a_job_can_be_waited_for_itself(store):
+    first = make_status("queued")
+
+    statuses.load([{"depends_on": [first], "id": "loaded"}])
+
+    assert statuses.create(depends_on=[first, "other"]).depends_on == [first.id, "other"]
+    assert statuses.find("loaded").depends_on == [first.id]
+
+
 def test_a_dependency_is_not_lost_in_an_iterator(store):
     with pytest.raises(TypeError, match="depends_on"):
         statuses.create(depends_on=(id for id in ("a", "b")))

@@ -25,7 +25,7 @@ def test_a_sound_store_is_said_to_be_sound(store, capsys):
 
     said = check(capsys)
 
-    assert "3 jobs in 1 segments checked" in said
+    assert "3 jobs in 1 segment checked" in said
     assert "Nothing is wrong." in said
 
 
@@ -33,7 +33,7 @@ def test_what_is_wrong_is_named_and_left_without_repair(store, prefix, capsys):
     status = make_status("succeeded", id="mine")
     store.setrange(prefix + "run", 0, b"\x07")
 
-    with pytest.raises(CommandError, match="1 problems are left; --repair"):
+    with pytest.raises(CommandError, match="1 problem is left; --repair"):
         check(capsys)
 
     said = capsys.readouterr().out
@@ -49,7 +49,7 @@ def test_repair_mends_and_says_so(store, prefix, capsys):
 
     said = check(capsys, "--repair")
 
-    assert "1 mended" in said and "All 1 problems are mended." in said
+    assert "1 mended" in said and "The one problem is mended." in said
     assert "Nothing is wrong." in check(capsys)
 
 
@@ -57,7 +57,7 @@ def test_what_cannot_be_mended_stays_an_error(store, prefix, capsys):
     make_status("succeeded")
     store.set(prefix + "future", "1")
 
-    with pytest.raises(CommandError, match=r"1 problems are left$"):
+    with pytest.raises(CommandError, match=r"1 problem is left$"):
         check(capsys, "--repair")
 
 

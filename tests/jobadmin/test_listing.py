@@ -245,6 +245,17 @@ def test_the_bar_says_how_many_of_all_each_action_applies_to(browse) -> None:
     assert re.findall(r'data-verb="([\w-]+)" data-all="(\d+)"', text) == [("kill", "3"), ("kill-now", "3"), ("retry", "0"), ("remove", "3")]
 
 
+@pytest.mark.parametrize(("number", "words"), [(1, "The one job that matches:"), (2, "All 2 jobs that match:")])
+def test_without_script_the_actions_are_on_all_that_match(browse, number: int, words: str) -> None:
+    for _ in range(number):
+        make_status("queued")
+
+    text = re.search(r"<noscript>(.*?)</noscript>", browse().get(url()).content.decode(), re.DOTALL)[1]
+
+    assert words in text
+    assert f">Request kill {number}</a>" in text
+
+
 def test_what_one_may_not_do_is_absent(browse) -> None:
     make_status("queued")
 

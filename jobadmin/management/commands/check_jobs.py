@@ -29,7 +29,7 @@ class Command(BaseCommand):
             seen = statuses.version()
         except statuses.StatusesError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{count(checked.jobs)} jobs in {count(checked.segments)} segments checked")
+        self.stdout.write(f"{_several(checked.jobs, 'job')} in {_several(checked.segments, 'segment')} checked")
         for problem in checked.problems:
             self._tell(problem, repair)
         for warning in upkeep.read(seen.upkeep, seen.at).warnings:
@@ -39,9 +39,9 @@ class Command(BaseCommand):
             self.stdout.write("Nothing is wrong.")
         elif left:
             hint = "" if repair else "; --repair mends what can be mended"
-            raise CommandError(f"{count(left)} problems are left{hint}")
+            raise CommandError(f"{_several(left, 'problem')} {'is' if left == 1 else 'are'} left{hint}")
         else:
-            self.stdout.write(f"All {count(checked.found)} problems are mended.")
+            self.stdout.write("The one problem is mended." if checked.found == 1 else f"All {count(checked.found)} problems are mended.")
 
     def _tell(self, problem: statuses.Problem, repair: bool) -> None:
         what, mends = problem.meaning.split("; ", 1)
@@ -52,3 +52,8 @@ class Command(BaseCommand):
 
     def _show(self, done: int, total: int) -> None:
         self.stderr.write(f"\r{done:>7,} of {total:,} segments", ending="" if done < total else "\n")
+
+
+def _several(number: int, noun: str) -> str:
+    """The number, and what it counts: ``1 job``, ``3 jobs``."""
+    return f"{count(number)} {noun}" + ("" if number == 1 else "s")

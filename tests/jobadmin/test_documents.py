@@ -1,0 +1,64 @@
+"""Commands and links that stand in the documents are there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands, load_command_class
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: A command on a line of its own, or in code marks.
+CALLS = sorted(
+    {
+        (path.name, call.strip())
+        for path in DOCS
+        for line in path.read_text().splitlines()
+        for call in [
+            *re.findall(r"`(?:python3? )?manage\.py ([^`]+)`", line),
+            *re.findall(r"^(?: {4}|ExecStart=)\S*(?:python3? \S*)?manage\.py ([^#]+)", line),
+        ]
+    }
+)
+#: Words that stand for a value of the reader's.
+PLACES = {"FILE": "jobs.jsonl", "N": "3"}
+#: Arguments of pytest, and a command of another package's.
+OTHERS = {"test", "db_worker"}
+
+
+def test_there_are_commands_in_the_documents():
+    assert {"README.md", "production.md", "retention.md"} <= {name for name, _ in CALLS}
+
+
+@pytest.mark.parametrize(("document", "call"), CALLS, ids=[f"{name}: {call}" for name, call in CALLS])
+def test_a_command_of_a_document_takes_what_is_written_there(document, call):
+    name, *arguments = [PLACES.get(word, word) for word in shlex.split(call) if word != "..."]
+    if name in OTHERS:
+        return
+    command = load_command_class({**get_commands(), "demo": "jobadmin.demo"}[name], name)
+
+    command.create_parser("manage.py", name).parse_args(arguments or required(name))
+
+
+def required(name: str) -> list[str]:
+    """What a command that is only named asks for."""
+    return {"load_jobs": ["jobs.jsonl"], "retry_jobs": ["name=mail.*"], "jobs": ["counts"]}.get(name, [])
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_link_of_a_document_leads_somewhere(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if "://" in target:
+            continue
+        name, _, heading = target.partition("#")
+        other = (path.parent / name).resolve() if name else path
+        assert other.exists(), target
+        if heading:
+            headings = {slug(title) for title in re.findall(r"^#+ (.+)$", other.read_text(), re.MULTILINE)}
+            assert heading in headings, target
+
+
+def slug(title: str) -> str:
+    """How the address of a heading is made."""
+    return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")

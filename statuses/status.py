@@ -21,7 +21,8 @@ class Status(transitions.Transitions):
     """The record of one job.
 
     Reading: what one round trip found, at the first attribute asked for; `errors`, `data`, `call` and
-    `prior_attempts` are fetched when they are asked for. After a write the next attribute is read anew."""
+    `prior_attempts` are fetched when they are asked for. After a write the next attribute is read anew. Threads may share
+    one: its heart beats in another."""
 
     def __init__(self, id: str, store: Store, place: Place | None, *, known: Record | None = None) -> None:
         self.id = id
@@ -38,8 +39,8 @@ class Status(transitions.Transitions):
         return cls(known.id, store or current(), known.place, known=known)
 
     def __repr__(self) -> str:
-        state = self._known.state if self._known else "not read"
-        return f"<Status {self.id} {state}>"
+        known = self._known
+        return f"<Status {self.id} {known.state if known else 'not read'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A handle in another process, on the store that is configured there: what `spawn()` gives is handed on like this."""
@@ -76,19 +77,23 @@ class Status(transitions.Transitions):
         self._texts = {}
 
     def _known_field(self, field: str) -> str:
-        return self._known.fields.get(field, "") if self._known else ""
+        known = self._known
+        return known.fields.get(field, "") if known else ""
 
     @property
     def _record(self) -> Record:
-        if self._known is None:
-            place = self._place()
+        while (known := self._known) is None:
+            place, before = self._place(), self._texts
             found = record.read_rows(self._store, place.family, place.segment, [place.row], primary=True)[0]
             if found is not None and not found.removed and found.id == self.id:
-                self._known, self._where = found, found.place
-            elif not self._is_elsewhere():
+                self._where = found.place
+                # A heart beats in a thread of its own: what was read before another thread wrote is not kept.
+                if self._texts is before:
+                    self._known = found
+                return found
+            if not self._is_elsewhere():
                 raise StatusNotFound(self.id)
-        assert self._known is not None
-        return self._known
+        return known
 
     def reload(self) -> Self:
         """Read everything anew, from the primary. Raises: StatusNotFound when it was removed."""
@@ -130,7 +135,8 @@ class Status(transitions.Transitions):
         return self._record.fields.get("m")
 
     def _fetch(self, name: str) -> bytes | None:
-        if name not in self._texts:
+        kept = self._texts
+        if name not in kept:
             place, prefix = self._record.place, keys.segment(self._store.families[self._place().family], self._place().segment)
             if self.archived:
                 base = keys.attempt(prefix, place.row, self._record.attempt)
@@ -139,8 +145,8 @@ class Status(transitions.Transitions):
                 makers = {"data": keys.data, "errors": keys.errors, "call": keys.call}
                 names = {name: make(prefix, place.row) for name, make in makers.items()}
             replies = self._store.pipeline([("GET", key) for key in names.values()], primary=True)
-            self._texts.update(zip(names, replies, strict=True))
-        return self._texts[name]
+            kept.update(zip(names, replies, strict=True))
+        return kept[name]
 
     @property
     def errors(self) -> list[Any]:

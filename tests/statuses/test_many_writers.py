@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import dictionaries, directory, store, tracked
+from statuses import dictionaries, directory, record, store, tracked
 from statuses.testing import make_status
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -23,6 +23,38 @@ def test_errors_of_many_writers_are_all_kept():
         list(pool.map(lambda number: statuses.at(status.id).add_error(f"error {number}"), range(200)))
 
     assert sorted(status.errors) == sorted(f"error {number}" for number in range(200))
+
+
+def test_what_was_read_before_another_thread_wrote_is_not_kept(monkeypatch):
+    status, read = make_status("started").heartbeat(), record.read_rows
+
+    def slowly(*args, **more):
+        found = read(*args, **more)
+        monkeypatch.setattr(record, "read_rows", read)
+        status.succeeded()
+        return found
+
+    monkeypatch.setattr(record, "read_rows", slowly)
+
+    assert status.state == "started"
+    assert status.state == "succeeded"
+
+
+def test_texts_that_were_read_before_another_thread_wrote_are_not_kept(monkeypatch):
+    status = make_status("started").save({"n": 1})
+    there, pipeline = store.current(), store.current().pipeline
+
+    def slowly(commands, **more):
+        replies = pipeline(commands, **more)
+        if any(command[0] == "GET" for command in commands):
+            monkeypatch.setattr(there, "pipeline", pipeline)
+            status.save({"n": 2})
+        return replies
+
+    monkeypatch.setattr(there, "pipeline", slowly)
+
+    assert status.data == {"n": 1}
+    assert status.data == {"n": 2}
 
 
 def test_one_of_many_wins_an_own_id():

@@ -60,17 +60,16 @@ class track:
             if name not in _KNOWN:
                 raise TypeError(f"track() knows no argument {name!r}{nearest(name, _KNOWN)}")
         self._as_create = {"job_name": encoding.text(job_name, "job_name"), **as_create}
-        self._open: list[tuple[Status, Token[Status | None]]] = []
+        #: By the identity of the status: blocks in other threads begin and end at any moment.
+        self._open: dict[int, tuple[Status, Token[Status | None]]] = {}
 
     def __enter__(self) -> Status:
         status = Tracked.begin({"state": State.started, **self._as_create})
-        self._open.append((status, current_job.set(status)))
+        self._open[id(status)] = status, current_job.set(status)
         return status
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        here = current_job.get()
-        status, before = found = next((one for one in reversed(self._open) if one[0] is here), self._open[-1])
-        self._open.remove(found)
+        status, before = self._open.pop(id(current_job.get()), None) or self._open.popitem()[1]
         # ValueError: left in another context than it was entered in, as by a generator that is closed; nothing runs here then.
         with suppress(ValueError):
             current_job.reset(before)

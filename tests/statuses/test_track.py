@@ -5,12 +5,15 @@ import contextlib
 import contextvars
 import functools
 import logging
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import statuses
+from statuses.tracked import Tracked
 
 
 @pytest.fixture
@@ -23,6 +26,21 @@ def newest() -> statuses.Status:
     found = statuses.all().first()
     assert found is not None
     return found
+
+
+class Untold:
+    """A job of which nothing is told: threads meet more often where none waits for the store."""
+
+    ends = 0
+
+    def succeeded(self) -> None:
+        self.ends += 1
+
+    def __eq__(self, other: object) -> bool:
+        time.sleep(0)  # others go on meanwhile
+        return self is other
+
+    __hash__ = object.__hash__
 
 
 @pytest.mark.usefixtures("store")
@@ -142,6 +160,26 @@ class TestTrack:
 
         assert {job.data for job in statuses.where(state="failed")} == {1, 3, 5, 7}
         assert {job.data for job in statuses.where(state="succeeded")} == {0, 2, 4, 6}
+
+    def test_blocks_of_one_object_end_their_own_jobs_while_others_begin(self, monkeypatch):
+        tracked, wrong = statuses.track("many"), []
+        monkeypatch.setattr(Tracked, "begin", lambda as_create: Untold())
+
+        def run(_):
+            for _ in range(1000):
+                with tracked as job:
+                    pass
+                wrong.extend([] if job.ends == 1 else [job])
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(6) as pool:
+                list(pool.map(run, range(6)))
+        finally:
+            sys.setswitchinterval(interval)
+
+        assert wrong == []
 
     def test_one_object_tracks_tasks_that_take_turns(self):
         tracked = statuses.track("shared")

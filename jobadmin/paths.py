@@ -137,4 +137,5 @@ def safe_next(request: HttpRequest, fallback: str) -> str:
     """The ``next`` address the request carries if it stays on this site, else ``fallback``."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     stays = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
-    return wanted if wanted and stays else fallback
+    # Any other text would be a page beside the one that sends there, and `redirect` takes it for the name of a view.
+    return wanted if stays and wanted.startswith(("/", "http://", "https://")) else fallback

@@ -71,6 +71,21 @@ def test_one_job_is_shown_whole_without_its_secrets() -> None:
     assert run_json("jobs", "show", f"{status.id}:0")["errors"] == ["went wrong"]
 
 
+def test_one_job_tells_when_it_was_last_heard_of_and_how_long_it_is_kept() -> None:
+    status = make_status("started", depends_on=["before"]).heartbeat()
+    status.spawn("child").queued()
+    status.failed()
+
+    said, found = run("jobs", "show", status.id), run_json("jobs", "show", status.id)
+
+    assert found["depends_on"] == ["before"]
+    assert [found[name] for name in ("ended_at", "heartbeat_at", "expires_at")] == [
+        moment.isoformat() for moment in (status.ended_at, status.heartbeat_at, status.expires_at)
+    ]
+    assert {"ended_at", "heartbeat_at", "expires_at"} <= {line.split(" ")[0] for line in said.splitlines()}
+    assert '{"queued": 1}' in said and found["children"]["queued"] == 1 and found["children"]["failed"] == 0
+
+
 def test_attempts_are_numbered_as_on_the_page() -> None:
     status = make_status("failed").requeued().started().failed().requeued().started()
 

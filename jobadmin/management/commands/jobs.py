@@ -26,6 +26,9 @@ from statuses import Changed, State, Status
 #: Columns of ``jobs list``, with their widths.
 _COLUMNS = (("state", 9), ("recorded_at", 23), ("run_time", 12), ("job_name", 40), ("id", 26))
 
+#: What ``jobs show`` tells beside the columns of an export.
+_OF_ONE = ("ended_at", "heartbeat_at", "expires_at", "depends_on")
+
 _FILTER_HELP = (
     "filter as in the page's address, NAME=VALUE: state=failed name=planning.* queue=-mail span=24h resource=Book:53; "
     "repeated means or, a leading minus not. The span is 7d unless said otherwise. Names: " + " ".join(PARAMETERS)
@@ -118,7 +121,8 @@ class Command(BaseCommand):
         status = statuses.find(id)
         if status is None:
             raise CommandError(f"no job has the id {id!r}")
-        found = {**exports.row(status), "depends_on": status.depends_on, "call": redact(status.call), "data": redact(status.data)}
+        found = {**exports.row(status), **{name: getattr(status, name) for name in _OF_ONE}}
+        found |= {"call": redact(status.call), "data": redact(status.data)}
         found["errors"] = [redact(error) for error in status.errors]
         if split_attempt(id)[1] is None:
             found["prior_attempts"] = [exports.row(attempt) for attempt in status.prior_attempts]
@@ -126,6 +130,7 @@ class Command(BaseCommand):
         if as_json:
             return self._json(found)
         words = {**found, "attempt": _number_of(status, id)}
+        words["children"] = {state: number for state, number in found.get("children", {}).items() if number}
         for name, value in words.items():
             if value not in (None, [], {}) and name not in ("errors", "data", "call", "prior_attempts"):
                 self._say(f"{name:<18} {_plain(value)}")

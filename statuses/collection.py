@@ -66,11 +66,11 @@ class Statuses(Sequence[Status]):
 
         return bulk.kill_now(bulk.of_statuses(self), **_checked(how))
 
-    def delete_all(self, **how: Any) -> "Changed":
+    def delete_all(self, force: bool = False, **how: Any) -> "Changed":
         """As `Query.delete_all`, on these jobs."""
         from . import bulk
 
-        return bulk.delete(bulk.of_statuses(self), **_checked(how))
+        return bulk.delete(bulk.of_statuses(self), **_checked({"force": force, **how}))
 
     def retry_all(self, **how: Any) -> "Changed":
         """As `Query.retry_all`, on these jobs."""

@@ -399,7 +399,7 @@ class Query:
         callback("progress", progress)
         return bulk.kill_now(bulk.of_places(self.places()), by=by, reason=reason, progress=progress)
 
-    def delete_all(self, *, force: bool = False, only_ended: bool = False, undo_for: Any = None, progress: Any = None) -> "Changed":
+    def delete_all(self, force: bool = False, *, only_ended: bool = False, undo_for: Any = None, progress: Any = None) -> "Changed":
         """Remove every matching job. Raises: NotCompleted (and removes nothing) without `force` and `only_ended` when
         any of them, as of this one read, is not completed."""
         from . import bulk

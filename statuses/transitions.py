@@ -382,7 +382,7 @@ def _number(name: str, value: Any) -> int | float:
 
 
 def keep_for_us(time: timedelta | None) -> int | None:
-    """`keep_for` in microseconds; TypeError/ValueError when it is no positive timedelta."""
+    """`keep_for` in microseconds; TypeError/ValueError when it is no timedelta, or a negative one."""
     kept = span("keep_for", time)
     return None if kept is None else min(kept // clock.MICROSECOND, KEPT_FOR_EVER)
 

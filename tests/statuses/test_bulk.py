@@ -84,6 +84,16 @@ def test_delete_all_of_completed_ones_removes_them():
     assert [name for name, state in states_of(made).items() if state is None] == ["succeeded", "failed"]
 
 
+def test_force_may_stand_first_for_one_and_for_many():
+    for _ in range(3):
+        make_status("started")
+
+    assert statuses.all()[:1].run().delete_all(True).changed == 1
+    assert statuses.all()[:1].delete_all(True).changed == 1
+    statuses.all()[0].delete(True)
+    assert statuses.all().count() == 0
+
+
 def test_delete_all_with_force_removes_everything():
     one_of_each()
 

@@ -19,6 +19,8 @@ from statuses.engines.base import Engine
 from tests import nursery
 
 ROOT = Path(__file__).parents[1]
+#: Seconds after which what is waited for does not come any more: says that something hangs, and nothing of how fast it should be.
+PATIENCE = 60.0
 
 
 class Server:
@@ -80,7 +82,7 @@ def _outside() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
 
 
-def until(true: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """The first truth `true` gives; fails the test when none comes in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -120,7 +122,7 @@ class Worker:
                 )
             else:
                 self.process = nursery.of("celery").start(command, made, (0, log.fileno(), log.fileno()))
-        until(lambda: self.said(" ready.", at) or self.process.poll() is not None, f"worker {name} is ready", 30)
+        until(lambda: self.said(" ready.", at) or self.process.poll() is not None, f"worker {name} is ready")
         assert self.process.poll() is None, self.log.read_text()
 
     def said(self, text: str, after: int = 0) -> bool:
@@ -142,6 +144,6 @@ class Worker:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()

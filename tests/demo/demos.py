@@ -65,4 +65,4 @@ class Demo:
     def end(self, signum: int = signal.SIGINT) -> int:
         """Ends it as a user does; its exit code."""
         self.process.send_signal(signum)
-        return self.process.wait(40)
+        return self.process.wait(60)

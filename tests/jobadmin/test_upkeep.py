@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from html import unescape
@@ -29,6 +28,7 @@ from statuses.store import Store
 from statuses.testing import FrozenClock, frozen_clock, make_status
 from tests.jobadmin.test_fleet import Lines, engine, worker  # noqa: F401
 from tests.jobadmin.test_jobs_command import run, run_json
+from tests.servers import PATIENCE, until
 
 pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
 NEVER = "No reaper has run: jobs of lost workers stay started. Run manage.py reap_jobs --every 30"
@@ -318,21 +318,12 @@ def command(server_url: str, tmp_path: Any) -> Iterator[Callable[..., subprocess
         process.wait()
 
 
-def until(true: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if found := true():
-            return found
-        time.sleep(0.02)
-    pytest.fail(f"waited in vain: {what}")
-
-
 def test_a_reaper_of_its_own_process_is_seen_and_told_when_it_ends_in_order_and_missed_when_it_is_killed(command, client):
     orderly = command("reap_jobs", "--every", "3600")
     until(lambda: len(upkeep.chores()) == 2, "it looked, and took a sample")
     said = panel(client)
     orderly.send_signal(signal.SIGTERM)
-    assert orderly.wait(10) == 0
+    assert orderly.wait(PATIENCE) == 0
     ended = {chore.chore: chore.ended_at for chore in upkeep.chores()}
     killed = command("reap_jobs", "--every", "3600")
     until(lambda: any(chore.pid == killed.pid for chore in upkeep.chores()), "the other one looked")

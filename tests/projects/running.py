@@ -18,7 +18,7 @@ import statuses
 from statuses import EngineCannot, Status
 from statuses.engines.base import Outcome, Worker
 from tests import nursery
-from tests.servers import ROOT, Server, until
+from tests.servers import PATIENCE, ROOT, Server, until
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class Process:
                 )
             else:
                 self.process = nursery.of(engine).start(command, made, (nothing.fileno(), out.fileno(), out.fileno()))
-        until(lambda: ready in self.text()[at:] or self.process.poll() is not None, f"{command} is ready", 30)
+        until(lambda: ready in self.text()[at:] or self.process.poll() is not None, f"{command} is ready")
         assert self.process.poll() is None, self.text()
 
     def text(self) -> str:
@@ -130,7 +130,7 @@ class Process:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
 
@@ -223,7 +223,7 @@ class Project:
         """How its engine says that it ended, as the reaper asks it."""
         return self.ask("outcome", self.name, status.id)
 
-    def reaped(self, status: Status, seconds: float = 20, retries: int = 0) -> Status:
+    def reaped(self, status: Status, seconds: float = PATIENCE, retries: int = 0) -> Status:
         """The status once it has ended, by the reaper at the latest; `retries`: how often that sends a job again."""
 
         def over() -> bool:
@@ -245,11 +245,11 @@ class Project:
         """Wait until a task stands at the gate."""
         until(lambda: self.noted(f"began:{gate}"), f"a task began at {gate}")
 
-    def ended(self, status: Status, seconds: float = 20) -> Status:
+    def ended(self, status: Status, seconds: float = PATIENCE) -> Status:
         """The status once it has ended."""
         return self.becomes(status, "succeeded", "failed", "killed", seconds=seconds)
 
-    def becomes(self, status: Status, *states: str, seconds: float = 20) -> Status:
+    def becomes(self, status: Status, *states: str, seconds: float = PATIENCE) -> Status:
         """The status once it is in one of these states."""
         until(lambda: status.reload().state in states, f"{status.id} becomes {' or '.join(states)}, it is {status.reload().state}", seconds)
         return status
@@ -259,7 +259,7 @@ class Project:
         for worker in self.workers:
             worker.kill()
         self._asked.close()
-        self._publisher.wait(10)
+        self._publisher.wait(PATIENCE)
         self._answered.close()
 
 

@@ -22,7 +22,7 @@ def gates() -> redis.Redis:
 
 def wait_at(gate: str) -> None:
     """Wait until somebody opens the gate."""
-    gates().blpop([gate], timeout=60)
+    gates().blpop([gate], timeout=600)
 
 
 def note(name: str) -> int:

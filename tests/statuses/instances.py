@@ -4,7 +4,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import redis
 
 from statuses.embedded import find_binary
+from tests.servers import until
 
 
 def free_port() -> int:
@@ -87,14 +87,3 @@ def instances() -> Generator[Callable[..., Instance]]:
         for one in made:
             one.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def until(true: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    """The first truth `true` gives; fails the test when none comes in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = true()
-        if found:
-            return found
-        time.sleep(0.01)
-    pytest.fail(f"waited {seconds} s in vain: {what}")

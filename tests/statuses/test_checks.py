@@ -16,7 +16,8 @@ import statuses
 from statuses import checks
 from statuses import store as stores
 from statuses.apps import KEYS, configure
-from tests.statuses.instances import instances, until
+from tests.servers import until
+from tests.statuses.instances import instances
 from tests.statuses.test_cluster import info
 
 REDIS = "django_redis.cache.RedisCache"

@@ -19,7 +19,8 @@ from statuses import health, keys
 from statuses.apps import configuration
 from statuses.store import current, set_aside
 from statuses.testing import make_status
-from tests.statuses.instances import instances, until
+from tests.servers import until
+from tests.statuses.instances import instances
 
 
 @pytest.fixture
@@ -202,7 +203,7 @@ def test_sentinels_are_asked_where_the_primary_is(watched):
         until(lambda: replica.client().info("replication")["slave_repl_offset"] >= told, "the replica has everything")
         primary.stop()
 
-        until(lambda: _succeeded(status), "writers find the new primary", 40)
+        until(lambda: _succeeded(status), "writers find the new primary")
         assert statuses.where(state="succeeded").count() == 1
 
 

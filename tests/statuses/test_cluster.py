@@ -13,8 +13,9 @@ import statuses
 from statuses import clock, health, keys, resourcetexts
 from statuses.store import current
 from statuses.testing import frozen_clock, make_status
+from tests.servers import until
 from tests.statuses import naive
-from tests.statuses.instances import instances, until
+from tests.statuses.instances import instances
 from tests.statuses.test_query_against_naive import check
 
 SLOTS = 16384

@@ -15,7 +15,7 @@ import pytest
 
 import statuses
 from statuses.embedded import EmbeddedServer
-from tests.statuses.instances import until
+from tests.servers import until
 
 #: What an append-only file that is written to disk every second may lose (the server lets a second one pass while the
 #: disk is busy), and a little for the line.

@@ -10,7 +10,8 @@ from statuses import clock, keys
 from statuses.cache import partials
 from statuses.columns import SEGMENT_ROWS
 from statuses.store import current
-from tests.statuses.instances import instances, until
+from tests.servers import until
+from tests.statuses.instances import instances
 from tests.statuses.proxy import Proxy
 from tests.statuses.test_replica import answers, heard, something
 

@@ -172,11 +172,11 @@ def test_what_is_refused_is_dropped_and_the_rest_is_told_late(tmp_path, caplog) 
         server.stop()
         job.add_error("x").set_queue("q")
     with EmbeddedServer(tmp_path / "s"):
-        until(lambda: not job._missed, "nothing was told", 30)
+        until(lambda: not job._missed, "nothing was told")
 
         told = assert_one(job_name="a")
         assert (told.state, told.queue) == ("succeeded", "q")
-        until(lambda: not guard_of(stores.current()).away, "the store stayed away", 30)
+        until(lambda: not guard_of(stores.current()).away, "the store stayed away")
         assert "WRONGTYPE" in caplog.text
 
 
@@ -189,8 +189,8 @@ def test_a_job_that_is_refused_when_it_is_told_late_is_given_up(tmp_path, caplog
         job.save([1])
         monkeypatch.setattr(stores.Store, "script_once", _refuse)
         with EmbeddedServer(tmp_path / "s"):
-            until(lambda: job._is_refused, "it was not given up", 30)
-            until(lambda: not job._guard.away, "the store stayed away", 30)
+            until(lambda: job._is_refused, "it was not given up")
+            until(lambda: not job._guard.away, "the store stayed away")
             job.save([2])
             assert len(job._missed) == 0
     assert "attempt to index nil value" in caplog.text

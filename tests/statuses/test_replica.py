@@ -15,7 +15,8 @@ from statuses import pauses
 from statuses.cache import partials
 from statuses.store import current
 from statuses.tracked import guard_of
-from tests.statuses.instances import Instance, instances, until
+from tests.servers import until
+from tests.statuses.instances import Instance, instances
 from tests.statuses.proxy import Proxy
 
 

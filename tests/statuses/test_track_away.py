@@ -22,12 +22,10 @@ from tests.servers import until
 from tests.statuses.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Seconds after which what was waited for does not come any more.
-PATIENCE = 30.0
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
-    until(happened, "what was waited for did not come", PATIENCE)
+    until(happened, "what was waited for did not come")
 
 
 def ended() -> bool:

@@ -21,7 +21,7 @@ from statuses.engines import registry  # noqa: E402
 from statuses.engines.celery import Celery  # noqa: E402
 from statuses.engines.celery.messages import HEADER  # noqa: E402
 from tests.projects.running import CONTRACT, Process, Project, need  # noqa: E402
-from tests.servers import Server, Worker, until  # noqa: E402
+from tests.servers import PATIENCE, Server, Worker, until  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -108,11 +108,11 @@ class World:
         """How often a task noted this."""
         return int(self.gates.get(f"noted:{name}") or 0)
 
-    def ended(self, status: Status, seconds: float = 20) -> Status:
+    def ended(self, status: Status, seconds: float = PATIENCE) -> Status:
         """The status once it has ended."""
         return self.becomes(status, "succeeded", "failed", "killed", seconds=seconds)
 
-    def becomes(self, status: Status, *states: str, seconds: float = 20) -> Status:
+    def becomes(self, status: Status, *states: str, seconds: float = PATIENCE) -> Status:
         """The status once it is in one of these states."""
         until(lambda: status.reload().state in states, f"{status.id} becomes {' or '.join(states)}, it is {status.reload().state}", seconds)
         return status

@@ -8,7 +8,7 @@ import statuses
 from statuses import EngineCannot, TooManyPauses, pauses
 from statuses.engines.base import Worker
 from statuses.testing import make_status
-from tests.servers import told, until
+from tests.servers import PATIENCE, told, until
 
 
 def test_a_stopped_worker_says_that_it_stops_finishes_its_job_and_is_gone(world, engine, start_worker):
@@ -20,7 +20,7 @@ def test_a_stopped_worker_says_that_it_stops_finishes_its_job_and_is_gone(world,
     stopping = told(engine, started.name, lambda worker: worker.is_stopping)
     later = world.send(world.tasks.nothing.s(), queue="stopped")
     world.open("stopped")
-    started.process.wait(20)
+    started.process.wait(PATIENCE)
 
     assert list(stopping.running) == [job.id]
     assert world.ended(job).is_succeeded

@@ -10,7 +10,7 @@ import pytest
 import statuses
 from statuses import State, collection, presence
 from statuses.engines.celery import adapter as adapters
-from tests.servers import until
+from tests.servers import PATIENCE, until
 
 
 @pytest.fixture
@@ -26,7 +26,6 @@ def store_back(world: Any) -> Iterator[Any]:
     until(
         lambda: any(report.worker == "shared@tests" and report.seen_at > back_at for report in presence.reports("celery")),
         "the worker knows that the store is back",
-        30,
     )
 
 
@@ -42,7 +41,7 @@ def test_running_jobs_go_on_without_delay_and_their_end_is_told_afterwards(store
 
     getattr(world.store, how)()
     world.open(gate)
-    seconds = world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+    seconds = world.app.AsyncResult(world.task_ids[job.id]).get(timeout=PATIENCE)
     ended = datetime.now(UTC)
     until(lambda: datetime.now(UTC) - ended > timedelta(seconds=0.7), "the store is away for a while")
     world.store.thaw() if how == "freeze" else world.store.start()
@@ -61,7 +60,7 @@ def test_a_job_that_fails_while_the_store_is_away_has_failed_then(store_back: An
     world.store.stop()
     world.open("failed meanwhile")
     with pytest.raises(ValueError, match="failed meanwhile"):
-        world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+        world.app.AsyncResult(world.task_ids[job.id]).get(timeout=PATIENCE)
     ended = datetime.now(UTC)
     until(lambda: datetime.now(UTC) - ended > timedelta(seconds=0.7), "the store is away for a while")
     world.store.start()
@@ -75,11 +74,11 @@ def test_a_job_that_is_published_while_the_store_hangs_is_one_job(store_back: An
     world.ended(world.send(world.tasks.add.s(1, 1)))  # the server knows the script before it hangs
     world.store.freeze()
     sent = world.tasks.add.delay(1, 2)
-    assert sent.get(timeout=20) == 3
+    assert sent.get(timeout=PATIENCE) == 3
     world.store.thaw()
 
     until(lambda: not adapters.of(world.app).guard.away, "the publisher knows that the store is back")
-    until(lambda: [job.state for job in statuses.where(provider_job_id=sent.id)] == [State.succeeded], "one job, and it ended", 30)
+    until(lambda: [job.state for job in statuses.where(provider_job_id=sent.id)] == [State.succeeded], "one job, and it ended")
 
 
 def test_what_is_published_meanwhile_runs_and_is_told_once_the_store_is_back(store_back: Any) -> None:
@@ -88,14 +87,14 @@ def test_what_is_published_meanwhile_runs_and_is_told_once_the_store_is_back(sto
     began = time.monotonic()
     sent = [world.tasks.add.delay(number, 1) for number in range(20)]
     publishing_seconds = time.monotonic() - began
-    results = [result.get(timeout=20) for result in sent]
+    results = [result.get(timeout=PATIENCE) for result in sent]
     with_a_handle = world.tasks.with_progress.delay(3)
-    assert with_a_handle.get(timeout=20) == "its data stays", "current() is a status that does nothing"
+    assert with_a_handle.get(timeout=PATIENCE) == "its data stays", "current() is a status that does nothing"
     world.store.thaw()
 
     assert results == [number + 1 for number in range(20)]
     assert publishing_seconds < 5
-    until(lambda: all(statuses.find(result.id) for result in sent), "all of them are told", 30)
+    until(lambda: all(statuses.find(result.id) for result in sent), "all of them are told")
     for number, result in enumerate(sent):
         job = world.ended(statuses.find(result.id))
         assert (job.state, job.data) == (State.succeeded, {"result": number + 1})
@@ -125,13 +124,13 @@ def test_a_store_that_is_away_for_a_minute_delays_no_task_and_hears_of_all_after
     while time.monotonic() < away_until:
         began = time.monotonic()
         sent.append(world.tasks.add.delay(len(sent), 1))
-        assert sent[-1].get(timeout=20, interval=0.01) == len(sent)
+        assert sent[-1].get(timeout=PATIENCE, interval=0.01) == len(sent)
         took.append(time.monotonic() - began)
         time.sleep(0.1)
     world.store.thaw()
 
     # The sender, the worker and its two processes each find out once, by waiting in vain.
     assert sum(seconds > 1.0 for seconds in took) <= 8, sorted(took)[-12:]
-    until(lambda: all(statuses.find(result.id) for result in sent), "all of them are told", 60)
-    jobs = [world.ended(statuses.find(result.id), seconds=60) for result in sent]
+    until(lambda: all(statuses.find(result.id) for result in sent), "all of them are told")
+    jobs = [world.ended(statuses.find(result.id)) for result in sent]
     assert [job.data["result"] for job in jobs] == list(range(1, len(sent) + 1))

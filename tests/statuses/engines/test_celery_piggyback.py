@@ -19,7 +19,7 @@ from statuses.engines.celery.messages import read
 from statuses.engines.celery.piggyback import Held
 from statuses.engines.celery.tracing import Run
 from statuses.store import Store
-from tests.servers import Server, Worker, until
+from tests.servers import PATIENCE, Server, Worker, until
 
 QUEUE = "held"
 
@@ -40,7 +40,7 @@ def held(world: Any, holding: Worker) -> Status:
 
 def hold(world: Any) -> Status:
     job = world.send(world.tasks.add.s(1, 2), queue=QUEUE)
-    assert world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20) == 3
+    assert world.app.AsyncResult(world.task_ids[job.id]).get(timeout=PATIENCE) == 3
     assert job.reload().state is State.started
     return job
 
@@ -64,7 +64,7 @@ def test_an_end_is_told_with_the_start_of_the_next_job_as_of_its_own_moment(worl
 
 def test_an_end_without_a_result_to_keep_is_told_with_the_next_start(world: Any, holding: Worker) -> None:
     job = world.send(world.tasks.count.s("held without data"), queue=QUEUE)
-    world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+    world.app.AsyncResult(world.task_ids[job.id]).get(timeout=PATIENCE)
     before = job.reload().state
 
     run_another(world)
@@ -91,7 +91,7 @@ def test_a_failure_is_told_at_once_and_what_is_held_before_it(world: Any, held: 
 
 def test_a_retry_whose_last_attempt_is_held_has_its_attempts(world: Any, holding: Worker) -> None:
     job = world.send(world.tasks.fail_twice.s("held after retries"), queue=QUEUE)
-    world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+    world.app.AsyncResult(world.task_ids[job.id]).get(timeout=PATIENCE)
     run_another(world)
 
     assert (job.reload().state, job.attempt, job.data) == (State.succeeded, 2, {"result": "held after retries"})
@@ -101,7 +101,7 @@ def test_a_retry_whose_last_attempt_is_held_has_its_attempts(world: Any, holding
 def test_an_end_is_told_when_the_pool_is_stopped(world: Any, environment: dict[str, str]) -> None:
     worker = Worker({**environment, "TEST_HOLD": "3600"}, "stopped while it holds", "stopped", "prefork", 1)
     job = world.send(world.tasks.add.s(1, 2), queue="stopped")
-    world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20)
+    world.app.AsyncResult(world.task_ids[job.id]).get(timeout=PATIENCE)
     before = job.reload().state
 
     worker.stop()

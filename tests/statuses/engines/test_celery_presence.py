@@ -18,7 +18,7 @@ from statuses.engines.base import Queue
 from statuses.engines.celery import Celery
 from statuses.reaper import Reaper
 from statuses.testing import frozen_clock
-from tests.servers import told, until
+from tests.servers import PATIENCE, told, until
 
 KILLS_NO_THREAD = "its pool runs jobs in threads, which nothing can end from outside"
 KILLS_NOT_ITSELF = "its pool (solo) runs the job in the worker itself, which hears nothing meanwhile"
@@ -55,7 +55,7 @@ def test_a_worker_that_ends_in_order_is_told_of_no_more(world, engine, start_wor
     told(engine, started.name)
 
     started.process.send_signal(how)
-    started.process.wait(20)
+    started.process.wait(PATIENCE)
 
     assert started.name not in [worker.name for worker in engine.workers()]
 
@@ -68,7 +68,7 @@ def test_a_worker_that_ends_warmly_says_so_while_its_last_job_runs(world, engine
     started.process.send_signal(signal.SIGTERM)
     worker = told(engine, started.name, lambda worker: worker.is_stopping)
     world.open("warm")
-    started.process.wait(20)
+    started.process.wait(PATIENCE)
 
     assert list(worker.running) == [job.id]
     assert job.reload().is_succeeded
@@ -84,7 +84,7 @@ def test_a_job_that_is_broken_off_with_its_worker_has_failed_unless_its_broker_s
     told(engine, started.name, lambda worker: len(worker.running) == 2)
 
     started.process.send_signal(signal.SIGQUIT)
-    started.process.wait(20)
+    started.process.wait(PATIENCE)
 
     assert world.ended(jobs[0]).state is State.failed
     assert "does not come back" in str(jobs[0].errors)
@@ -258,7 +258,7 @@ def test_a_job_that_the_reaper_sends_again_is_not_run_by_the_message_its_broker_
 def test_jobs_whose_ends_were_held_back_by_a_worker_that_was_killed_end_as_their_results_say(world, engine, start_worker):
     dead = start_worker("dead-holding", extra={"TEST_HOLD": "3600"}, queues="dead-holding", count=1)
     job = world.send(world.tasks.add.s(1, 2), queue="dead-holding")
-    assert world.app.AsyncResult(world.task_ids[job.id]).get(timeout=20) == 3
+    assert world.app.AsyncResult(world.task_ids[job.id]).get(timeout=PATIENCE) == 3
     held = job.reload().state
     dead.kill()
     statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=2), reap_retries={"*": 1})

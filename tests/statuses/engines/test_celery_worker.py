@@ -331,7 +331,7 @@ def test_processes_that_are_forked_while_the_worker_writes_share_no_connection(w
         jobs = [world.send(world.tasks.add.s(n, n), queue="forked", countdown=0.2 + n / 100) for n in range(30)]
 
         for number, job in enumerate(jobs):
-            world.ended(job, seconds=60)
+            world.ended(job)
             assert (job.state, job.data, job.attempt) == (State.succeeded, {"result": 2 * number}, 0)
     finally:
         worker.stop()

@@ -8,7 +8,7 @@ import pytest
 from statuses import presence
 from statuses.engines.base import Queue, Worker
 from tests.projects.running import Process, Project
-from tests.servers import until
+from tests.servers import PATIENCE, until
 
 pytestmark = pytest.mark.parametrize("running", ["dramatiq", "huey"], indirect=True)
 
@@ -63,7 +63,7 @@ def test_a_worker_is_stopped_warmly_and_told_of_no_more(project: Project) -> Non
         project.ask("control", "stop_worker", worker.name)
     project.told("stopping", lambda worker: worker.is_stopping and worker.name == job.reload().worker)
     project.open(f"stopping {project.name}")
-    started.process.wait(20)
+    started.process.wait(PATIENCE)
 
     assert project.ended(job).is_succeeded
     assert workers(project, "stopping") == []

@@ -15,7 +15,7 @@ from statuses.engines.base import Outcome, Queue
 from statuses.engines.django_tasks.outcomes import outcome_of
 from statuses.engines.tracker import Tracker
 from tests.projects.running import Project
-from tests.servers import ROOT, until
+from tests.servers import PATIENCE, ROOT, until
 
 BOTH = """
 import os, sys
@@ -148,7 +148,7 @@ class TestItsWorkers:
         project.ask("control", "stop_worker", worker.name)
         project.told("told", lambda worker: worker.is_stopping)
         project.open("django told")
-        started.process.wait(20)
+        started.process.wait(PATIENCE)
 
         assert (list(worker.queues), list(worker.running)) == (["told", "told-too"], [job.id])
         assert (worker.name, worker.pid, worker.concurrency) == (job.reload().worker, started.process.pid, 1)
@@ -161,7 +161,7 @@ class TestItsWorkers:
 
         project.ask("control", "stop_worker", project.told("idle").name)
 
-        assert started.process.wait(20) == 0
+        assert started.process.wait(PATIENCE) == 0
         assert [found for found in project.ask("workers") if "idle" in found.queues] == []
 
     def test_no_worker_has_a_pool_and_one_that_no_command_started_is_not_stopped(self, project: Project) -> None:

@@ -9,7 +9,7 @@ import pytest
 import statuses
 from statuses import State, Status, Workflow, presence
 from tests.projects.running import Project
-from tests.servers import until
+from tests.servers import PATIENCE, until
 
 pytestmark = pytest.mark.parametrize("running", ["huey"], indirect=True)
 
@@ -183,7 +183,7 @@ def test_a_task_whose_consumer_is_stopped_at_once_fails_and_says_so(project: Pro
     project.began("huey stopped")
 
     os.kill(worker.process.pid, signal.SIGTERM)
-    worker.process.wait(20)
+    worker.process.wait(PATIENCE)
 
     assert job.worker not in [report.worker for report in presence.reports("huey")]
     assert project.ended(job).state is State.failed

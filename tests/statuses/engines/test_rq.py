@@ -10,7 +10,7 @@ import pytest
 import statuses
 from statuses import EngineCannot, State
 from tests.projects.running import Process, Project
-from tests.servers import until
+from tests.servers import PATIENCE, until
 
 pytestmark = pytest.mark.parametrize("running", ["rq"], indirect=True)
 
@@ -336,7 +336,7 @@ def test_a_stopped_worker_says_so_finishes_its_job_and_is_gone(project: Project)
     project.ask("control", "stop_worker", name)
     told(project, lambda worker: worker.name == name and worker.is_stopping)
     project.open("rq stop")
-    worker.process.wait(20)
+    worker.process.wait(PATIENCE)
 
     assert project.ended(job).state is State.succeeded
     assert name not in [worker.name for worker in project.ask("seen")[0]]
@@ -371,7 +371,7 @@ def test_a_pause_holds_every_queue_of_rq_once_what_runs_has_ended(project: Proje
     assert held.queues == ("rqheld",) and held.is_alive
     assert lines == {True}
     assert states == (State.succeeded, State.queued)
-    assert project.ended(waits, 60).state is State.succeeded
+    assert project.ended(waits).state is State.succeeded
 
 
 def test_rq_says_why_it_renews_no_pool(project: Project) -> None:

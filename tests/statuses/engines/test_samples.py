@@ -12,7 +12,7 @@ import pytest
 import statuses
 from statuses import State
 from tests.projects.running import ENGINES, need
-from tests.servers import ROOT, until
+from tests.servers import PATIENCE, ROOT, until
 
 SAMPLES = ROOT / "docs" / "samples"
 
@@ -44,7 +44,7 @@ def typed(request: pytest.FixtureRequest, store: object, server_url: str, tmp_pa
             if command.endswith("&"):
                 running.append(process)
             else:
-                assert process.wait(30) == 0, (tmp_path / "log").read_text()
+                assert process.wait(PATIENCE) == 0, (tmp_path / "log").read_text()
     statuses.configure(url=server_url, namespace="jobs")
     yield name
     print((tmp_path / "log").read_text()[-6000:])
@@ -56,8 +56,7 @@ def typed(request: pytest.FixtureRequest, store: object, server_url: str, tmp_pa
 @pytest.mark.parametrize("typed", sorted(path.name for path in SAMPLES.iterdir() if path.is_dir()), indirect=True)
 def test_a_sample_shows_a_job_that_succeeded_and_one_that_failed(typed: str) -> None:
     shipped, refunded = (
-        until(lambda order=order: statuses.find_by(job_arg=order, state="ended"), f"{order} has ended", 30)
-        for order in ("Order:7", "Order:8")
+        until(lambda order=order: statuses.find_by(job_arg=order, state="ended"), f"{order} has ended") for order in ("Order:7", "Order:8")
     )
 
     assert (shipped.state, shipped.data) == (State.succeeded, {"result": "Order:7 is on its way"})

@@ -16,7 +16,7 @@ from unittest import mock
 
 import statuses
 from statuses import presence, store
-from statuses.engines import registry
+from statuses.engines import answering, registry
 from statuses.engines.base import Outcome
 from statuses.reaper import Reaped, Reaper
 
@@ -67,6 +67,12 @@ def outcome(engine: str, id: str) -> Outcome | None:
     found = registry.get(engine)
     assert found is not None and found.can_tell_outcome
     return found.outcome(statuses.at(id))
+
+
+def wait_for_answers(seconds: float) -> float:
+    """Let the engine have so long to say how a job ended; how long it had before."""
+    before, answering.ANSWER_SECONDS = answering.ANSWER_SECONDS, seconds
+    return before
 
 
 def reap(stale_seconds: float, retries: int = 0, waiting: bool = False) -> Reaped:

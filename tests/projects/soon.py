@@ -2,10 +2,9 @@
 second after it is."""
 
 from statuses import reaper  # noqa: F401  # which is as patient with others as they are outside tests
-from statuses.engines import answering, guard
+from statuses.engines import guard
 
 #: Seconds that a project waits for its store: a busy machine is not taken for one that hangs.
 SECONDS = 0.5
 
-answering.ANSWER_SECONDS = 1.0
 guard.FIRST_LOOK_SECONDS, guard.LONGEST_LOOK_SECONDS = 0.1, 0.5

@@ -151,6 +151,7 @@ class Project:
         self.environment = {"TEST_BROKER": str(broker.socket), "TEST_STORE": store.url, "TEST_LOGS": str(logs)}
         self.gates = broker.client(db=2)
         self.workers: list[Process] = []
+        self._started = 0
         (hears, asked), (answered, tells) = os.pipe(), os.pipe()
         self._asked, self._answered = os.fdopen(asked, "wb"), os.fdopen(answered, "rb")
         command = ["-m", "tests.projects.publisher", self.facts.module]
@@ -183,7 +184,8 @@ class Project:
     def start_worker(self, name: str, queue: str = "main", how: str = "worker", **environment: str) -> Process:
         """A worker that ends with the tests at the latest; `how`: the project's function with its command line."""
         # RQ remembers the names of workers that were killed.
-        name = f"{name}-{os.getpid()}-{len(self.workers)}-{id(self) % 10_000}"
+        self._started += 1
+        name = f"{name}-{os.getpid()}-{self._started}-{id(self) % 10_000}"
         made = {**self.environment, **environment}
         command, ready = self.ask(how, name, queue), self.ask("ready_text")
         engine = None if how == "command" else self.name
@@ -254,10 +256,14 @@ class Project:
         until(lambda: status.reload().state in states, f"{status.id} becomes {' or '.join(states)}, it is {status.reload().state}", seconds)
         return status
 
+    def end_workers(self, kept: int = 0) -> None:
+        """End all workers but the first ones."""
+        while len(self.workers) > kept:
+            self.workers.pop().kill()
+
     def close(self) -> None:
         """End every process of the project."""
-        for worker in self.workers:
-            worker.kill()
+        self.end_workers()
         self._asked.close()
         self._publisher.wait(PATIENCE)
         self._answered.close()

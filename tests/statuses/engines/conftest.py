@@ -164,10 +164,13 @@ def project(running: Project) -> Iterator[Project]:
     """The project, and its store to look into."""
     clock.freeze(None)
     _look_into(running.store)
+    shared = len(running.workers)
     yield running
     # Shown with a test that failed.
     for worker in running.workers:
         print(worker.text()[-6000:])
+    # What nobody needs any more takes no time of the others, and no turn at their database.
+    running.end_workers(kept=shared)
 
 
 def _look_into(store: Server) -> None:

@@ -24,10 +24,10 @@ def running(broker: rabbit.Rabbit, running: Project) -> Project:
     return running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def worker(running: Project) -> Process:
     """A worker of both queues."""
-    return next(iter(running.workers), None) or running.start_worker("both", "main,safe")
+    return running.start_worker("both", "main,safe")
 
 
 def queue(project: Project, name: str) -> Queue:

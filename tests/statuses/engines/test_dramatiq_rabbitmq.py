@@ -28,10 +28,10 @@ def running(broker: rabbit.Rabbit, running: Project) -> Project:
     return running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def worker(running: Project) -> Process:
     """A worker of the queue `main`."""
-    return next(iter(running.workers), None) or running.start_worker("main", **SOON)
+    return running.start_worker("main", **SOON)
 
 
 def queue(project: Project, name: str) -> Queue:

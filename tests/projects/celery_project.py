@@ -9,6 +9,7 @@ from celery import Celery
 import statuses
 from statuses import presence
 from statuses.engines import celery as tracking
+from statuses.engines.celery import engine
 
 from . import haste, soon, work  # noqa: F401
 
@@ -21,6 +22,7 @@ app.conf.update(
     task_default_queue="main",
     result_expires=600,
 )
+engine.ANSWER_SECONDS = 60.0  # a busy worker is not one that does not answer
 statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=soon.SECONDS, connect_timeout_seconds=soon.SECONDS)
 tracking.install(app, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "0.5")))
 presence.EVERY_SECONDS = 0.5

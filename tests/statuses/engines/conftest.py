@@ -19,6 +19,7 @@ import statuses  # noqa: E402
 from statuses import Status, clock  # noqa: E402
 from statuses.engines import registry  # noqa: E402
 from statuses.engines.celery import Celery  # noqa: E402
+from statuses.engines.celery import engine as celery_engine  # noqa: E402
 from statuses.engines.celery.messages import HEADER  # noqa: E402
 from tests.projects.running import CONTRACT, Process, Project, need  # noqa: E402
 from tests.servers import PATIENCE, Server, Worker, until  # noqa: E402
@@ -119,8 +120,9 @@ class World:
 
 
 @pytest.fixture
-def world(servers: tuple[Server, Server], environment: dict[str, str]) -> Iterator[World]:
+def world(servers: tuple[Server, Server], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Publishing from this process, with the store of the workers."""
+    monkeypatch.setattr(celery_engine, "ANSWER_SECONDS", PATIENCE)  # a busy worker is not one that does not answer
     os.environ.update({name: environment[name] for name in ("TEST_BROKER", "TEST_STORE")})
     world = World(*servers, environment)
     clock.freeze(None)

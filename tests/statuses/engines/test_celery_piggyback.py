@@ -51,14 +51,14 @@ def run_another(world: Any) -> Status:
 
 
 def test_an_end_is_told_with_the_start_of_the_next_job_as_of_its_own_moment(world: Any, held: Status) -> None:
-    until(lambda: statuses.server_time() - held.started_at > timedelta(seconds=0.5), "it is held for a while")
+    until(lambda: statuses.server_time() - held.started_at > timedelta(seconds=2), "it is held for a while")
 
     another = world.send(world.tasks.gated.s("after a held end"), queue=QUEUE)
     world.began("after a held end")
     world.open("after a held end")
 
     assert (held.reload().state, held.attempt, held.data, held.progress) == (State.succeeded, 0, {"result": 3}, 1.0)
-    assert 0 < held.run_time < 0.5
+    assert 0 < held.run_time < 1.5
     assert held.succeeded_at < another.reload().started_at
 
 
@@ -198,12 +198,12 @@ def test_a_held_end_that_is_told_after_an_outage_is_told_as_of_its_own_moment(wo
     for one in sent:
         one.heard(redis.TimeoutError("away"))
     job = _as_others_see(run.handle())
-    until(lambda: statuses.server_time() - job.started_at > timedelta(seconds=0.5), "the store is away for a while")
+    until(lambda: statuses.server_time() - job.started_at > timedelta(seconds=2), "the store is away for a while")
 
     run.adapter.guard.last_words()
 
     assert (job.reload().state, job.data) == (State.succeeded, {"result": 1})
-    assert 0 <= job.run_time < 0.5
+    assert 0 <= job.run_time < 1.5
     until(lambda: not _is_away(world), "the publisher knows that the store is back")
 
 
@@ -244,7 +244,7 @@ def test_a_held_end_is_told_once_the_store_is_back_and_delays_nobody(world: Any,
     world.store.freeze()
     try:
         sent = world.tasks.add.apply_async((3, 4), queue=QUEUE)
-        assert sent.get(timeout=10) == 7
+        assert sent.get(timeout=PATIENCE) == 7
     finally:
         world.store.thaw()
 

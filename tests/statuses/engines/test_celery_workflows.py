@@ -1,5 +1,6 @@
 """Chains, groups and chords of Celery with a real worker: one workflow, in its true order, retried without running anything twice."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from celery import chain, chord, group
 import statuses
 from statuses import State, Status, Workflow
 from statuses.engines.celery import chords
-from tests.servers import until
+from tests.servers import Worker, until
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -80,11 +81,13 @@ def test_a_step_that_fails_inside_of_a_member_ends_every_body_that_waited_for_it
     assert world.noted(f"never runs after a {shape}") == 0
 
 
-def test_a_member_killed_in_its_queue_ends_the_body_too(world: Any) -> None:
-    chord([world.tasks.add.s(1, 1), world.tasks.add.s(2, 2).set(countdown=1)], world.tasks.next_noted.s("no body")).apply_async()
+def test_a_member_killed_in_its_queue_ends_the_body_too(world: Any, start_worker: Callable[..., Worker]) -> None:
+    chord([world.tasks.add.s(1, 1), world.tasks.add.s(2, 2).set(queue="members")], world.tasks.next_noted.s("no body")).apply_async()
     members = members_of(world, 2)
     members[1].request_kill(by="ops")
     members[1].killed()
+
+    start_worker("members", queues="members", count=1)
 
     body = world.ended(body_of(members[0]))
 

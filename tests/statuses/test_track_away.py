@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import redis
 
 import statuses
 from statuses import store, tracked
@@ -101,12 +102,12 @@ def test_a_job_that_ends_while_its_store_is_away_has_ended_then(server, error):
         if error is not None:
             raise error
     ended = time.time()
-    wait_for(lambda: time.time() - ended > 0.7)
+    wait_for(lambda: time.time() - ended > 2)
     server.start()
     wait_for(ended_of(job))
 
     assert job.state == ("succeeded" if error is None else "failed")
-    assert job.started_at.timestamp() < job.ended_at.timestamp() < ended + 0.4
+    assert job.started_at.timestamp() < job.ended_at.timestamp() < ended + 1.5
     assert job.run_time == (job.ended_at - job.started_at).total_seconds()
 
 
@@ -115,11 +116,11 @@ def test_an_end_does_not_come_before_the_start_that_was_missed_with_it(server):
         server.stop()
         job.started()
     ended = time.time()
-    wait_for(lambda: time.time() - ended > 0.2)
+    wait_for(lambda: time.time() - ended > 2)
     server.start()
     wait_for(ended_of(job))
 
-    assert (job.state, job.run_time) == ("succeeded", pytest.approx(0, abs=0.15))  # not the 0.2 s until it is told
+    assert (job.state, job.run_time) == ("succeeded", pytest.approx(0, abs=1.5))  # not the 2 s until it is told
 
 
 def test_an_error_while_the_store_is_away_is_told_later(server):
@@ -228,18 +229,25 @@ def test_a_start_that_was_not_answered_is_made_up_for_once(server, tmp_path, kno
     assert job.started_at is not None
 
 
-def test_a_hanging_store_is_waited_for_once(server):
+def test_a_hanging_store_is_waited_for_once(server, monkeypatch):
+    caller, asked, send = threading.get_ident(), [], redis.connection.AbstractConnection.send_packed_command
+
+    def noted(connection, command, check_health=True):
+        if threading.get_ident() == caller:  # another thread asks whether it is back
+            asked.append(command)
+        return send(connection, command, check_health)
+
     with statuses.track("a") as job:
-        with Frozen(server):
-            began = time.monotonic()
+        with Frozen(server), monkeypatch.context() as watched:
+            watched.setattr(redis.connection.AbstractConnection, "send_packed_command", noted)
             for step in range(500):
                 job.set_progress(step, 500)
                 job.heartbeat()
                 job.check_kill()
-            assert time.monotonic() - began < 3.0
         job.add_error("e")
     wait_for(ended)
 
+    assert len(asked) == 1
     assert assert_succeeded(job).errors == ["e"]
 
 

@@ -297,7 +297,7 @@ class TestWithAWorker:
         try:
             project.let_through(gate)
             through = time.monotonic()
-            until(lambda: time.monotonic() - through > 1, "the store is away for a while")
+            until(lambda: time.monotonic() - through > 2, "the store is away for a while")
             back = datetime.now(UTC)
         finally:
             project.store.start()

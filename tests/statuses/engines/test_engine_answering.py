@@ -20,21 +20,21 @@ def test_an_answer_and_an_error_come_through() -> None:
 
 def test_what_does_not_answer_is_waited_for_once_and_not_at_all_until_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answering, "ANSWER_SECONDS", 0.2)
+    before = set(threading.enumerate())
     asker, let_go, began = Asker(), threading.Event(), time.monotonic()
     with pytest.raises(TimeoutError):
         asker.ask(let_go.wait)
-    first, began = time.monotonic() - began, time.monotonic()
+    first = time.monotonic() - began
+    monkeypatch.setattr(answering, "ANSWER_SECONDS", 3600)  # who waits now does so for ever
 
     for _ in range(100):
         with pytest.raises(TimeoutError, match="an earlier question"):
             asker.ask(lambda: 42)
-    others = time.monotonic() - began
-    hanging = [thread for thread in threading.enumerate() if thread.name == "statuses-asking"]
+    hanging = [thread for thread in set(threading.enumerate()) - before if thread.name == "statuses-asking"]
     let_go.set()
     hanging[0].join()
 
-    assert 0.2 <= first < 5
-    assert others < 0.2
+    assert first >= 0.2
     assert len(hanging) == 1
     assert asker.ask(lambda: 42) == 42
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -168,10 +169,19 @@ def test_a_restart_whose_answer_was_lost_is_told_no_second_time(server):
 
 
 @pytest.fixture
-def interrupted_soon() -> Iterator[Callable[[], None]]:
-    """Calling it lets Ctrl-C come a moment later."""
+def interrupted_soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Calling it lets Ctrl-C come a moment after the store was asked the next time, while its answer is waited for."""
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.1)
+    caller, due, read = threading.get_ident(), [], redis.connection.AbstractConnection.read_response
+
+    def read_response(*arguments: Any, **more: Any) -> Any:
+        if due and threading.get_ident() == caller:
+            due.clear()
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+        return read(*arguments, **more)
+
+    monkeypatch.setattr(redis.connection.AbstractConnection, "read_response", read_response)
+    yield lambda: due.append(True)
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 

@@ -174,12 +174,13 @@ def test_an_encrypted_line_is_used_and_a_wrong_certificate_refused(make, tmp_pat
 @pytest.fixture
 def watched(make, tmp_path):
     """A primary, its replica, their sentinel, and the options of a cache that asks it."""
-    primary = make()
+    # Nobody can make a replica of it: the sentinel would, some seconds after the other one took over.
+    primary = make(*(word for command in ("SLAVEOF", "REPLICAOF") for word in ("--rename-command", command, f"NOT-{command}")))
     replica = make("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0")
     until(lambda: replica.client().info("replication")["master_link_status"] == "up", "the replica follows")
     config = tmp_path / "sentinel.conf"
     config.write_text(
-        f"sentinel monitor jobs 127.0.0.1 {primary.port} 1\nsentinel down-after-milliseconds jobs 500\nsentinel failover-timeout jobs 5000\n"
+        f"sentinel monitor jobs 127.0.0.1 {primary.port} 1\nsentinel down-after-milliseconds jobs 2000\nsentinel failover-timeout jobs 5000\n"
     )
     sentinel = make(str(config), "--sentinel", sentinel=True)
     until(lambda: sentinel.client().execute_command("SENTINEL", "REPLICAS", "jobs"), "the sentinel knows the replica")

@@ -89,9 +89,15 @@ def test_an_audit_has_children(demo):
 
 
 def test_a_long_job_looks_whether_it_shall_end_and_another_is_ended_by_force(demo):
-    looking = until(lambda: statuses.where(job_name="search.rebuild", state="started").first(), "a long job that looks", 120)
-    looking.request_kill(by="test")
-    until(lambda: looking.reload().is_killed, "it ends")
+    def killed() -> bool:
+        looking = statuses.where(job_name="search.rebuild", state="started").first()
+        if looking is None:
+            return False
+        looking.request_kill(by="test")
+        until(lambda: looking.reload().is_ended, "it ends")
+        return looking.is_killed  # not of one that was at its end already
+
+    until(killed, "a long job that looks", 240)
 
     other = until(lambda: statuses.where(job_name="packages.verify_all", state="started").first(), "a long job that does not look", 120)
     assert other.worker

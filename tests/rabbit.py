@@ -4,13 +4,12 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.servers import until
+from tests.servers import free_port, until
 
 #: Below the wrapper on the path, which wants to be root and then another user.
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
@@ -26,7 +25,7 @@ class Rabbit:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="jt-"))
-        ports = [str(_free_port()) for _ in range(3)]
+        ports = [str(free_port()) for _ in range(3)]
         self.url = f"amqp://guest:guest@127.0.0.1:{ports[0]}//"
         self.environment = {
             **os.environ,
@@ -52,7 +51,7 @@ class Rabbit:
                 stderr=out,
                 start_new_session=True,
             )
-        until(lambda: self.process.poll() is not None or "completed with" in self._said(), "RabbitMQ runs", 60)
+        until(lambda: self.process.poll() is not None or "completed with" in self._said(), "RabbitMQ runs", 120)
         assert self.process.poll() is None, self._said()
 
     def _said(self) -> str:
@@ -88,9 +87,3 @@ def for_projects() -> Iterator[Rabbit]:
     yield node
     os.environ.pop("TEST_RABBIT", None)  # those of two files may run in one process
     node.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]

@@ -1,9 +1,12 @@
 """Servers and Celery workers as processes of their own, for tests that stop, freeze and kill them."""
 
 import contextlib
+import itertools
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +24,29 @@ from tests import nursery
 ROOT = Path(__file__).parents[1]
 #: Seconds after which what is waited for does not come any more: says that something hangs, and nothing of how fast it should be.
 PATIENCE = 60.0
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on, nor 10000 above it, where a cluster's bus would be. Below those that the system gives to
+    whoever asks for any, which has it before a server that begins slowly comes to it, and of the thousand of this process of a parallel run."""
+    mine = 1000 * (10 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10)
+    for _ in range(100):
+        port = mine + next(_ports) % 1000
+        if all(map(_is_free, (port, port + 10_000))):
+            return port
+    pytest.fail("no free port")
+
+
+#: Each is given once; where those begin is another thousandth in each run beside this one.
+_ports = itertools.count(random.SystemRandom().randrange(1000))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one, contextlib.suppress(OSError):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 class Server:

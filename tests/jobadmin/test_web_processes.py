@@ -4,7 +4,6 @@ import http.cookiejar
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import pytest
 
 import statuses
 from statuses import State
-from tests.servers import ROOT, Server, until
+from tests.servers import ROOT, Server, free_port, until
 
 JOBS = 2_000
 PREPARE = """
@@ -36,16 +35,14 @@ class Web:
     """A web server of its own process, and somebody who is signed in."""
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.root = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.root = f"http://127.0.0.1:{free_port()}"
         command = [sys.executable, "-m", "gunicorn", "tests.projects.web", "--bind", self.root.removeprefix("http://"), "--threads", "4"]
         with (folder / "web.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--no-control-socket"], cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
             )
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
-        until(self._answers, "the web server answers", 40)
+        until(self._answers, "the web server answers")
         login = {**self.form("/admin/login/"), "username": "admin", "password": "admin"}
         self.post("/admin/login/", "/admin/login/?next=/admin/jobs/operations/", login)
 

@@ -1,7 +1,6 @@
 """Servers as processes of their own, with whatever options a test needs: replicas, clusters, sentinels, passwords, TLS."""
 
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Generator
@@ -9,23 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import redis
 
 from statuses.embedded import find_binary
-from tests.servers import until
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on, low enough for a cluster's bus (10000 above it)."""
-    for _ in range(100):
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-        with socket.socket() as bus:
-            if port < 55_000 and bus.connect_ex(("127.0.0.1", port + 10_000)):
-                return port
-    pytest.fail("no free port")
+from tests.servers import free_port, until
 
 
 class Instance:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -29,7 +29,7 @@ def until(true: Callable[[], Any], what: str, seconds: float = 60) -> Any:
 
 
 class Demo:
-    """`manage.py demo` with data of its own, in a directory with a space."""
+    """`manage.py demo` with data of its own, in a directory with a space. It ends with its block, if a test has not ended it."""
 
     def __init__(self, var: Path, *arguments: str, redis_url: str = "") -> None:
         self.var = var
@@ -41,7 +41,15 @@ class Demo:
             command = [sys.executable, "manage.py", "demo", *arguments]
             self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=messages)
 
-    def wait_ready(self) -> "Demo":
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        until(lambda: not self.processes(), "everything has ended")
+
+    def wait_ready(self) -> Self:
         until(lambda: "Login:" in self.output.read_text() or self.process.poll() is not None, "the demo tells its address", 120)
         assert self.process.poll() is None, self.messages.read_text()
         statuses.configure(url=socket_url(self.var / "server"), namespace="jobs")

@@ -31,11 +31,8 @@ def var() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def demo(var: Path) -> Iterator[Demo]:
-    running = Demo(var).wait_ready()
-    yield running
-    running.process.kill()
-    running.process.wait()
-    until(lambda: not running.processes(), "everything has ended")
+    with Demo(var) as running:
+        yield running.wait_ready()
 
 
 def test_it_prints_two_lines(demo):
@@ -144,16 +141,18 @@ def test_however_it_ends_nothing_is_left_and_the_next_start_has_it_again(demo):
 
     demo.process.kill()  # cannot be caught
     demo.process.wait()
-    second = Demo(demo.var).wait_ready()  # at once: it waits for what is ending
+    with Demo(demo.var) as second:
+        second.wait_ready()  # at once: it waits for what is ending
+        assert second.output.read_text().splitlines()[1] == told
+        assert statuses.all().count() >= before
+        assert second.end() == 0
+        until(lambda: second.processes() == {}, "everything has ended")
 
-    assert second.output.read_text().splitlines()[1] == told
-    assert statuses.all().count() >= before
-    assert second.end() == 0
-    until(lambda: second.processes() == {}, "everything has ended")
-
-    third = Demo(demo.var).wait_ready()
-    assert third.output.read_text().splitlines()[1] == told
-    assert statuses.all().count() >= before
-    until(lambda: statuses.where(state="started", stale=True).count() == 0, "no job is left behind")
-    assert third.end(signal.SIGTERM) == 0
-    assert third.processes() == {}
+    with Demo(demo.var) as third:
+        third.wait_ready()
+        assert third.output.read_text().splitlines()[1] == told
+        assert statuses.all().count() >= before
+        # What is stale by now is given up, or handed out again, when it has been silent for three minutes.
+        until(lambda: statuses.where(state="started", stale=True).count() == 0, "no job is left behind", 300)
+        assert third.end(signal.SIGTERM) == 0
+        assert third.processes() == {}

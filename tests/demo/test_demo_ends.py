@@ -50,11 +50,12 @@ def test_a_server_of_ones_own_that_is_away_is_named(new_var):
 
 
 def test_a_server_of_ones_own_is_used(new_var, other_server):
-    running = Demo(new_var, redis_url=other_server.url).wait_ready()
-    statuses.configure(url=other_server.url, namespace="jobs")
+    with Demo(new_var, redis_url=other_server.url) as running:
+        running.wait_ready()
+        statuses.configure(url=other_server.url, namespace="jobs")
 
-    until(lambda: statuses.where(state="succeeded").count() > 20, "jobs ran")
-    assert running.end() == 0
+        until(lambda: statuses.where(state="succeeded").count() > 20, "jobs ran")
+        assert running.end() == 0
 
     assert not (new_var / "server").exists()
     assert not other_server.ended()
@@ -63,9 +64,9 @@ def test_a_server_of_ones_own_is_used(new_var, other_server):
 
 @pytest.mark.parametrize("seconds", [0.3, 0.8, 1.3, 2.0])
 def test_a_signal_in_the_midst_of_starting_leaves_nothing(new_var, seconds):
-    starting = Demo(new_var)
-    time.sleep(seconds)  # wherever it is then
+    with Demo(new_var) as starting:
+        time.sleep(seconds)  # wherever it is then
 
-    starting.end(signal.SIGTERM)
+        starting.end(signal.SIGTERM)
 
-    assert starting.processes() == {}
+        assert starting.processes() == {}

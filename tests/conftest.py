@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from statuses.embedded import EmbeddedServer, find_binary, socket_url
+from tests.servers import PATIENCE
 
 #: One directory a run: server, database, logs. Short, so that sockets fit.
 RUN_DIR = Path(tempfile.mkdtemp(prefix="jobadmin-test-"))
@@ -169,8 +170,9 @@ def browser() -> Iterator[Any]:
     if path is None:
         why = f"no Chromium on the path (looked for {', '.join(CHROMIUM_NAMES)})"
         pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", f"--disable-features={','.join(WITHOUT)}"])
         yield chromium
@@ -206,7 +208,7 @@ def live(live_server: Any, store: Any, django_user_model: Any) -> Iterator[Site]
 def context(live: Site, browser: Any) -> Iterator[Any]:
     """A browser context signed in as the administrator; relative addresses belong to the site."""
     context = browser.new_context(base_url=live.url, viewport={"width": 1360, "height": 900}, reduced_motion="reduce")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     context.add_cookies([live.cookie()])
     yield context
     context.close()

@@ -57,15 +57,15 @@ def test_selected_rows_are_killed_and_the_list_tells(page) -> None:
     steps = page.evaluate("history.length")
 
     dialog.get_by_role("heading", name="Kill requested for 2 jobs").wait_for()
-    assert page.locator("[data-bulk]").is_hidden(), "what is done is no longer selected"
+    expect(page.locator("[data-bulk]"), "what is done is no longer selected").to_be_hidden()
     expect(dialog.get_by_role("status")).to_have_text("Kill requested for 2 jobs")
     expect(page.locator("#j-list .j-badge.s-killed")).to_have_count(2)  # beneath the dialog, which stays
-    assert dialog.is_visible()
+    expect(dialog).to_be_visible()
     dialog.get_by_role("link", name="Done").click()
 
     page.locator("#j-list .j-badge.s-killed").nth(1).wait_for()
     assert statuses.all().counts()["queued"] == 3
-    assert page.locator("tr.is-picked").count() == 0
+    expect(page.locator("tr.is-picked")).to_have_count(0)
     expect(page.get_by_role("checkbox", name="Select this page")).to_be_focused()
     assert page.evaluate("history.length") == steps
 
@@ -94,12 +94,12 @@ def test_an_action_that_applies_to_none_says_so_to_the_keyboard(page) -> None:
     page.locator("#j-list tbody .j-check").first.click()
     kill = page.locator("[data-verb=kill]")
 
-    assert page.locator("#none-kill").is_hidden()
+    expect(page.locator("#none-kill")).to_be_hidden()
     kill.focus()
 
     assert kill.get_attribute("aria-disabled") == "true"
-    assert page.locator("#none-kill").is_visible()
-    assert page.locator("#none-remove").is_hidden()
+    expect(page.locator("#none-kill")).to_be_visible()
+    expect(page.locator("#none-remove")).to_be_hidden()
 
 
 def test_a_row_removed_in_another_tab_while_the_dialog_is_open_is_counted_as_gone(page) -> None:
@@ -115,7 +115,7 @@ def test_a_row_removed_in_another_tab_while_the_dialog_is_open_is_counted_as_gon
 
     dialog.get_by_role("heading", name="Kill requested for 2 jobs").wait_for()
     dialog.get_by_role("link", name="Done").wait_for()
-    assert dialog.get_by_text("Gone: removed in the meantime").is_visible()
+    expect(dialog.get_by_text("Gone: removed in the meantime")).to_be_visible()
     operation = Operation.objects.get()
     assert (operation.announced, operation.changed, operation.missing) == (3, 2, 1)
 
@@ -145,7 +145,7 @@ def test_escape_cancels_and_gives_the_focus_back(page) -> None:
 
     page.keyboard.press("Escape")
 
-    assert page.get_by_role("dialog").count() == 0
+    expect(page.get_by_role("dialog")).to_have_count(0)
     assert button.evaluate("button => button === document.activeElement")
     assert not Operation.objects.exists()
 
@@ -204,15 +204,15 @@ def test_without_script_selected_rows_go_through_the_confirm_page(browser, live)
 
     page.get_by_role("button", name="Remove", exact=True).last.click()
 
-    assert page.get_by_text("Remove 2 jobs?").is_visible()
+    expect(page.get_by_text("Remove 2 jobs?")).to_be_visible()
     page.get_by_label("Type 2 to confirm").fill("1")
     page.get_by_role("button", name="Remove 2").click()
-    assert page.get_by_role("alert").is_visible()
+    expect(page.get_by_role("alert")).to_be_visible()
     page.get_by_label("Type 2 to confirm").fill("2")
     page.get_by_role("button", name="Remove 2").click()
     until(lambda: Operation.objects.get().is_over, "the operation ends")
     page.reload()
-    assert page.get_by_text("2 jobs removed").is_visible()
+    expect(page.get_by_text("2 jobs removed")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     until(lambda: Operation.objects.count() == 2 and Operation.objects.latest("pk").is_over, "the undo ends")
     assert statuses.all().count() == 3

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 import statuses
 from jobadmin.paths import job_url
@@ -110,8 +111,8 @@ def test_killing_a_running_job_is_seen_to_its_end_without_a_reload(page: Any) ->
     page.locator("#job-head .j-badge", has_text="Killed").wait_for()
     assert page.locator("#act-kill").get_attribute("aria-disabled") == "true"
     assert page.locator("#job-live").get_attribute("data-seconds") is None
-    assert page.get_by_text("Asked to stop.").count() == 0, "it has ended"
-    assert page.locator("#job-timeline").get_by_text("Kill requested").is_visible()
+    expect(page.get_by_text("Asked to stop."), "it has ended").to_have_count(0)
+    expect(page.locator("#job-timeline").get_by_text("Kill requested")).to_be_visible()
 
 
 def test_progress_moves_and_what_one_opened_stays_open(page: Any, engine: Toy) -> None:
@@ -168,7 +169,7 @@ def test_a_job_removed_in_another_tab_is_said_when_the_dialog_is_answered(page: 
     dialog.get_by_role("button", name="Remove").click()
 
     page.get_by_role("heading", name="This job does not exist").wait_for()
-    assert page.get_by_role("dialog").count() == 0
+    expect(page.get_by_role("dialog")).to_have_count(0)
     assert axe(page) == []
 
 
@@ -192,7 +193,7 @@ def test_a_retry_shows_the_next_attempt(page: Any, engine: Toy) -> None:
     page.locator("#act-retry").click()
 
     page.get_by_text("Sent again, as attempt 2.").wait_for()
-    assert page.get_by_role("tab").count() == 2
+    expect(page.get_by_role("tab")).to_have_count(2)
 
 
 def test_attempts_are_tabs_for_pointer_keys_and_history(page: Any, engine: Toy) -> None:
@@ -233,7 +234,7 @@ def test_keys_are_explained_on_the_page_of_a_job_and_lead_away(page: Any, engine
     page.keyboard.press("?")
     help = page.get_by_role("dialog", name="Keyboard shortcuts")
     help.get_by_text("Request kill").wait_for()
-    assert help.get_by_text("Select the row").count() == 0
+    expect(help.get_by_text("Select the row")).to_have_count(0)
     page.keyboard.press("Escape")
     help.wait_for(state="hidden")
 
@@ -254,9 +255,9 @@ def test_a_traceback_opens_folds_and_is_copied_whole(page: Any, context: Any, en
     trace = page.locator(".j-trace").first
     hidden = trace.locator(".j-fold").get_by_text("celery/app/trace.py")
 
-    assert not hidden.is_visible()
+    expect(hidden).not_to_be_visible()
     trace.get_by_text("2 frames inside celery and django").click()
-    assert hidden.is_visible()
+    expect(hidden).to_be_visible()
     trace.get_by_role("button", name="Copy").click()
 
     page.locator("#copy-trace-0.is-copied").wait_for()

@@ -43,7 +43,7 @@ def test_selecting_a_row_a_range_the_page_and_all_that_match(page) -> None:
     load(60)
     page.goto("/admin/jobs/list/")
     boxes = page.locator("#j-list tbody .j-check")
-    assert page.locator("[data-bulk]").is_hidden()
+    expect(page.locator("[data-bulk]")).to_be_hidden()
 
     boxes.nth(1).click()
     assert picked(page).startswith("1 selected")
@@ -62,7 +62,7 @@ def test_selecting_a_row_a_range_the_page_and_all_that_match(page) -> None:
     page.get_by_role("button", name="Select only the 50 on this page").click()
     assert picked(page).startswith("50 selected")
     page.get_by_role("button", name="Clear").click()
-    assert page.locator("[data-bulk]").is_hidden()
+    expect(page.locator("[data-bulk]")).to_be_hidden()
 
 
 def test_pages_and_order_are_links_and_back_works(page) -> None:
@@ -86,10 +86,10 @@ def test_keys_move_between_rows_select_and_open(page) -> None:
     assert page.evaluate("document.activeElement.closest('tbody tr')?.rowIndex") == 1, "there is no row before the first"
     page.keyboard.press("j")
     page.keyboard.press("x")
-    assert page.locator("tr.is-picked").count() == 1
+    expect(page.locator("tr.is-picked")).to_have_count(1)
     assert page.locator("#j-list tbody tr").nth(1).get_attribute("class") == "is-picked"
     page.keyboard.press("Escape")
-    assert page.locator("tr.is-picked").count() == 0
+    expect(page.locator("tr.is-picked")).to_have_count(0)
 
     page.locator("#j-list tbody tr").nth(1).locator(".j-check").focus()
     page.keyboard.press("Enter")
@@ -109,7 +109,7 @@ def test_a_row_s_job_is_asked_to_stop(page) -> None:
     page.locator(".s-killreq.j-badge").wait_for()
     assert job.reload().kill_requested_by == "admin"
     said = page.locator(".messagelist li", has_text="Library.reindex: Asked to stop.")
-    assert said.is_visible()
+    expect(said).to_be_visible()
 
     job.killed()
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
@@ -139,7 +139,7 @@ def test_the_menu_of_a_row_opens_beside_it(page) -> None:
     button.click()
 
     menu = page.locator(".j-rowmenu:popover-open")
-    assert menu.is_visible()
+    expect(menu).to_be_visible()
     place, anchor = menu.bounding_box(), button.bounding_box()
     assert abs(place["x"] + place["width"] - anchor["x"] - anchor["width"]) < 3
     assert menu.get_by_role("button", name="Remove").is_visible()
@@ -201,7 +201,7 @@ def test_what_one_click_asked_for_a_second_one_leaves_out(page) -> None:
     page.get_by_role("link", name="Leave out: Queue bulk").click()
     page.wait_for_url("**queue=-bulk*")
     page.locator("#j-list tbody").get_by_role("link", name="default").first.wait_for()
-    assert page.locator("#j-list tbody").get_by_role("link", name="bulk").count() == 0
+    expect(page.locator("#j-list tbody").get_by_role("link", name="bulk")).to_have_count(0)
 
     page.get_by_role("link", name="Show only: Queue bulk").click()
     page.wait_for_url("**queue=bulk*")
@@ -271,11 +271,11 @@ def test_new_jobs_wait_for_a_click(page) -> None:
 
     page.locator("#j-live").click()
     page.get_by_role("link", name="1 new job").wait_for()
-    assert page.get_by_text("the.newest").count() == 0
+    expect(page.get_by_text("the.newest")).to_have_count(0)
 
     page.get_by_role("link", name="1 new job").click()
     page.get_by_role("link", name="the.newest").wait_for()
-    assert page.get_by_role("link", name="1 new job").count() == 0
+    expect(page.get_by_role("link", name="1 new job")).to_have_count(0)
 
 
 def test_columns_and_rows_are_the_viewer_s_choice(page) -> None:
@@ -294,10 +294,10 @@ def test_columns_and_rows_are_the_viewer_s_choice(page) -> None:
 
     page.reload()
     assert page.locator("thead th", has_text="Engine").is_visible()
-    assert page.get_by_text("1 – 100").is_visible()
+    expect(page.get_by_text("1 – 100")).to_be_visible()
 
     page.get_by_role("button", name="Columns").click()
-    assert page.locator("#j-columns input:checked:disabled").count() == 2
+    expect(page.locator("#j-columns input:checked:disabled")).to_have_count(2)
     page.locator("#j-columns").evaluate("menu => menu.querySelectorAll('input:enabled').forEach(box => { box.checked = false; })")
     page.get_by_role("button", name="Show these").click()
     page.locator("thead th", has_text="Engine").wait_for(state="detached")
@@ -353,7 +353,7 @@ def test_the_usual_columns_fit_into_a_page_of_1440_px_with_longer_words_than_eng
     page.set_extra_http_headers({"Accept-Language": "de"})
     page.goto("/admin/jobs/list/")
 
-    assert page.locator("#j-list .j-badge", has_text="Fehlgeschlagen").count() == 3
+    expect(page.locator("#j-list .j-badge", has_text="Fehlgeschlagen")).to_have_count(3)
     assert page.locator("#j-list .j-scroll").evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
@@ -378,7 +378,7 @@ def test_long_texts_do_not_push_out_of_sight_how_a_job_ended(page) -> None:
         user = row.locator(f"[title*='{long}']").first
 
         assert outcome["x"] + outcome["width"] <= acts["x"], width
-        assert user.is_visible()
+        expect(user).to_be_visible()
 
 
 def test_as_much_of_an_error_as_its_row_is_tall_can_be_read(page) -> None:
@@ -429,7 +429,7 @@ def test_a_narrow_list_names_the_states_it_is_filtered_by(page) -> None:
     assert "flag" not in page.url
 
     page.set_viewport_size({"width": 1440, "height": 900})
-    assert chips.count() == 0, "its toggles tell"
+    expect(chips, "its toggles tell").to_have_count(0)
 
 
 def test_what_clears_the_filter_stands_beside_what_is_filtered_by(page) -> None:
@@ -468,7 +468,7 @@ def test_without_script_the_list_is_forms_and_links(browser, live) -> None:
     fields = page.locator(".j-field:has(input[list])")
     assert fields.count() == 3 and fields.locator(".j-i:visible").count() == 3, "the browser has an arrow of its own"
     page.get_by_role("link", name="Older").click()
-    assert page.get_by_text("51 – 60").is_visible()
+    expect(page.get_by_text("51 – 60")).to_be_visible()
     page.get_by_role("link", name="Wait").first.click()
     assert "sort=-wait_time" in page.url
     assert page.get_by_role("link", name="Remove 60").is_visible()

@@ -65,9 +65,9 @@ def test_names_and_durations_fit_into_a_page_of_1440_px_with_longer_words_than_e
     page.set_extra_http_headers({"Accept-Language": "de"})
     page.goto("/admin/jobs/?span=all")
 
-    assert page.locator("#j-names th", has_text="Fehlgeschlagen").count() == 1
+    expect(page.locator("#j-names th", has_text="Fehlgeschlagen")).to_have_count(1)
     assert page.locator("#j-names .j-scroll").evaluate("box => box.scrollWidth <= box.clientWidth")
-    assert page.get_by_title("packages.check_every_import_of_every_module").count() == 1
+    expect(page.get_by_title("packages.check_every_import_of_every_module")).to_have_count(1)
     notes = page.locator("#j-durations .j-dur__head > span")
     assert "1.200" in notes.first.inner_text()
     assert notes.evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
@@ -82,8 +82,8 @@ def test_the_overview_is_whole_within_few_requests_and_bytes(page):
     page.wait_for_load_state("networkidle")
 
     for id in ("j-tiles", "j-activity", "j-durations", "j-names", "j-errors"):
-        assert page.locator(f"#{id}").is_visible()
-    assert page.locator("#j-chart canvas").is_visible()
+        expect(page.locator(f"#{id}")).to_be_visible()
+    expect(page.locator("#j-chart canvas")).to_be_visible()
     assert len(sizes) <= 12, sizes
     assert matched(page) == 120
 
@@ -213,7 +213,7 @@ def test_escape_closes_suggestions_and_keeps_the_focus(page):
 
     field.press("Escape")
 
-    assert page.locator(".j-combo:visible").count() == 0
+    expect(page.locator(".j-combo:visible")).to_have_count(0)
     assert page.evaluate("document.activeElement.name") == "queue"
 
 
@@ -283,7 +283,7 @@ def test_dragging_over_the_chart_zooms_in_or_lists_exactly_those_jobs(page):
     assert promised == matched(page) == in_list(page.url) > 0
     page.goto(zoom)
     assert matched(page) == promised
-    assert page.locator("#j-chart canvas").is_visible()
+    expect(page.locator("#j-chart canvas")).to_be_visible()
 
 
 def test_a_span_is_selected_with_the_keys(page):
@@ -468,7 +468,7 @@ def test_with_alt_a_name_or_an_error_is_left_out_of_the_page_one_is_on(page):
     page.locator("#j-names tbody th a", has_text="mail.send").click(modifiers=["Alt"])
     page.wait_for_url(re.compile(r"/admin/jobs/\?.*name=-mail.send"))
     assert 0 < matched(page) < before
-    assert page.locator("#j-names tbody th", has_text="mail.send").count() == 0
+    expect(page.locator("#j-names tbody th", has_text="mail.send")).to_have_count(0)
 
     page.locator("#j-errors a.j-mono").first.click(modifiers=["Alt"])
     page.wait_for_url(re.compile("error=-builtins.ValueError"))
@@ -509,8 +509,8 @@ def test_a_store_that_stops_leaves_the_numbers_dimmed_and_says_so(page, other_se
     page.locator("#j-tile-failed").click()
 
     expect(page.locator("#j-alert")).to_contain_text("Redis does not answer")
-    assert page.locator("#j-main.j-stalewrap").is_visible()
-    assert page.locator("#j-tiles").is_visible()
+    expect(page.locator("#j-main.j-stalewrap")).to_be_visible()
+    expect(page.locator("#j-tiles")).to_be_visible()
 
 
 @pytest.mark.console_errors
@@ -599,8 +599,8 @@ def test_everything_works_without_script(browser, live):
     page = context.new_page()
 
     page.goto("/admin/jobs/")
-    assert page.locator(".j-chart__plot svg").is_visible()
-    assert page.locator("#j-live").is_hidden()
+    expect(page.locator(".j-chart__plot svg")).to_be_visible()
+    expect(page.locator("#j-live")).to_be_hidden()
     page.locator("label.s-failed").click()
     page.locator("#j-in-name").fill("mail.*")
     page.get_by_role("button", name="Apply").click()
@@ -610,7 +610,7 @@ def test_everything_works_without_script(browser, live):
     page.get_by_role("link", name="Remove filter Job name mail.*").click()
     assert matched(page) == 12
     page.locator("#j-mode-problems").click()
-    assert page.locator(".j-mark.s-failed").is_visible()
+    expect(page.locator(".j-mark.s-failed")).to_be_visible()
     page.locator("#j-mode-table").click()
     page.locator("#j-activity tbody a").first.click()
     assert "/list/?" in page.url

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from jobadmin.paths import job_url
 from statuses.testing import frozen_clock, make_status
@@ -34,7 +35,7 @@ def test_the_first_page_already_has_the_browsers_times(in_tokyo: Any) -> None:
         in_tokyo.get_by_text("20 Nov 2026, JST").wait_for()
         assert len(requests) <= 12, requests
         in_tokyo.reload()
-        assert in_tokyo.get_by_text("20 Nov 2026, JST").is_visible()
+        expect(in_tokyo.get_by_text("20 Nov 2026, JST")).to_be_visible()
 
 
 def test_the_list_is_written_again_in_the_browsers_zone(in_tokyo: Any) -> None:

@@ -129,11 +129,11 @@ def test_deep_nesting_is_hidden_and_does_not_break_anything(redactor: Redactor) 
     ["a" * 400_000, 'password="' * 40_000, "://a:" * 80_000, "eyJ" * 130_000, "token" * 80_000, "://" + "a" * 400_000, '\\"' * 200_000],
 )
 def test_hostile_text_costs_no_more_than_its_length(redactor: Redactor, text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
 
     redactor.text(text)
 
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_a_setting_adds_words_of_the_project(settings) -> None:

@@ -12,7 +12,7 @@ import redis
 
 from statuses import embedded
 from statuses.embedded import EmbeddedServer, ServerError
-from tests.servers import until
+from tests.servers import PATIENCE, until
 
 
 @pytest.fixture
@@ -90,6 +90,7 @@ def test_a_server_that_still_runs_is_adopted_and_ended(directory):
 def test_a_socket_that_nobody_listens_at_is_no_server(directory):
     left = EmbeddedServer(directory).start()
     os.kill(left.pid, signal.SIGKILL)
+    until(left.ended, "it has gone")
 
     with EmbeddedServer(directory) as server:
         assert not server.adopted
@@ -120,7 +121,7 @@ def test_it_ends_with_its_owner(directory):
     owner.kill()
     owner.communicate()
 
-    assert server._wait_gone(20)
+    assert server._wait_gone(PATIENCE)
 
 
 def test_a_program_that_does_not_start_says_why(directory):

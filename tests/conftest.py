@@ -158,6 +158,26 @@ def no_engines() -> Iterator[None]:
     registry._engines.update(before)
 
 
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds for which a store was waited for, each time that it was in vain; how long something takes beside that is the machine's."""
+    import redis
+
+    waited: list[float] = []
+    read = redis.connection.AbstractConnection.read_response
+
+    def read_response(connection: Any, *arguments: Any, **more: Any) -> Any:
+        try:
+            return read(connection, *arguments, **more)
+        except redis.TimeoutError:
+            waited.append(connection.socket_timeout)
+            raise
+
+    monkeypatch.setattr(redis.connection.AbstractConnection, "read_response", read_response)
+    monkeypatch.setattr("redis.retry.sleep", waited.append)
+    return waited
+
+
 def chromium_path() -> str | None:
     """The system's Chromium, or None."""
     return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 from django.urls import reverse
@@ -42,24 +41,6 @@ def lost(store: Any) -> Any:
         finally:
             server.thaw() if server.process else None
             server.stop()
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds for which a store was waited for, each time that it was in vain; how long a page takes beside that is the machine's."""
-    waited: list[float] = []
-    read = redis.connection.AbstractConnection.read_response
-
-    def read_response(connection: Any, *arguments: Any, **more: Any) -> Any:
-        try:
-            return read(connection, *arguments, **more)
-        except redis.TimeoutError:
-            waited.append(connection.socket_timeout)
-            raise
-
-    monkeypatch.setattr(redis.connection.AbstractConnection, "read_response", read_response)
-    monkeypatch.setattr("redis.retry.sleep", waited.append)
-    return waited
 
 
 PAGES = ["overview", "list", "names", "errors", "export_csv", "export_json"]

@@ -146,7 +146,7 @@ def test_escape_cancels_and_gives_the_focus_back(page) -> None:
     page.keyboard.press("Escape")
 
     expect(page.get_by_role("dialog")).to_have_count(0)
-    assert button.evaluate("button => button === document.activeElement")
+    expect(button).to_be_focused()
     assert not Operation.objects.exists()
 
 

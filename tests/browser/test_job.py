@@ -153,7 +153,7 @@ def test_a_dialog_can_be_left_with_escape_and_gives_the_focus_back(page: Any) ->
     page.keyboard.press("Escape")
 
     page.get_by_role("dialog", name="Remove this job?").wait_for(state="hidden")
-    assert page.evaluate("document.activeElement.id") == "act-remove"
+    expect(page.locator("#act-remove")).to_be_focused()
     assert statuses.find(status.id) is not None
 
 
@@ -225,7 +225,7 @@ def test_another_attempt_leaves_the_rest_of_the_page_as_it_is(page: Any, engine:
 
     page.locator("#job-timeline").get_by_text("Attempt 2 of 3").wait_for()
     assert page.evaluate("document.querySelector('#job-errors').same")
-    assert page.evaluate("document.activeElement.id") == "attempt-tab-1"
+    expect(page.locator("#attempt-tab-1")).to_be_focused()
     assert [tab.get_attribute("tabindex") for tab in tabs.all()] == ["-1", "0", "-1"]
 
 

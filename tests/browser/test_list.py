@@ -293,7 +293,7 @@ def test_columns_and_rows_are_the_viewer_s_choice(page) -> None:
     assert (newer.get_attribute("aria-disabled"), newer.get_attribute("title")) == ("true", "This is the first page")
 
     page.reload()
-    assert page.locator("thead th", has_text="Engine").is_visible()
+    expect(page.locator("thead th", has_text="Engine")).to_be_visible()
     expect(page.get_by_text("1 – 100")).to_be_visible()
 
     page.get_by_role("button", name="Columns").click()
@@ -301,7 +301,7 @@ def test_columns_and_rows_are_the_viewer_s_choice(page) -> None:
     page.locator("#j-columns").evaluate("menu => menu.querySelectorAll('input:enabled').forEach(box => { box.checked = false; })")
     page.get_by_role("button", name="Show these").click()
     page.locator("thead th", has_text="Engine").wait_for(state="detached")
-    assert page.locator("thead th", has_text="Job").is_visible()
+    expect(page.locator("thead th", has_text="Job")).to_be_visible()
 
 
 def test_nothing_serious_is_found_by_axe(page) -> None:
@@ -470,6 +470,6 @@ def test_without_script_the_list_is_forms_and_links(browser, live) -> None:
     page.get_by_role("link", name="Older").click()
     expect(page.get_by_text("51 – 60")).to_be_visible()
     page.get_by_role("link", name="Wait").first.click()
-    assert "sort=-wait_time" in page.url
-    assert page.get_by_role("link", name="Remove 60").is_visible()
+    page.wait_for_url("**sort=-wait_time*")
+    expect(page.get_by_role("link", name="Remove 60")).to_be_visible()
     context.close()

@@ -22,5 +22,5 @@ def test_a_run_of_tests_that_is_killed_leaves_no_process_behind() -> None:
 
     run.kill()
 
-    out, _ = run.communicate(timeout=20)  # until nobody holds the other end of the pipe
+    out, _ = run.communicate(timeout=60)  # until nobody holds the other end of the pipe
     assert out == ""

@@ -145,7 +145,7 @@ class TestTrack:
 
         def work(number):
             with tracked as job:
-                inside.wait(10)
+                inside.wait(60)
                 assert statuses.current() is job
                 job.save(number)
                 if number % 2:

@@ -1,6 +1,7 @@
-"""Asks what may not answer: what keeps an engine's results has the patience that somebody else gave it."""
+"""Asks what may not answer: what keeps an engine's results has the patience that somebody else gave it, and a page waits for its broker."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -11,6 +12,10 @@ T = TypeVar("T")
 
 #: Seconds that an engine has to say how a job ended.
 ANSWER_SECONDS = 5.0
+#: Seconds that a look at a broker may take, with the connecting that it needs: a page waits for it.
+TIMEOUT_SECONDS = 1.0
+#: Seconds in which a broker that did not answer is not asked again.
+AWAY_SECONDS = 10.0
 
 
 class Asker:
@@ -39,3 +44,28 @@ def _answer(question: Callable[[], T], answer: "Future[T]") -> None:
         answer.set_result(question())
     except BaseException as error:
         answer.set_exception(error)
+
+
+class Patience:
+    """When a broker is asked again that did not answer: at once, where only the line that was kept may have been cut; for a while not at
+    all, where it was waited for in vain. Safe with threads, which take turns, and after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = forks.lock()
+        self._away_until = 0.0
+
+    def ask(self, question: Callable[[], T | None], is_kept: Callable[[], bool]) -> T | None:
+        """What `question` gives, None or nothing at all where the broker is away; it waits for TIMEOUT_SECONDS at most, makes a line where
+        there is none, and drops one that is of no use. `is_kept`: whether there is one."""
+        with self._lock:
+            began = time.monotonic()
+            if began < self._away_until:
+                return None
+            was_kept = is_kept()
+            found = question()
+            # A line that was kept may have been closed since, by the broker or by what stands between: that shows at once.
+            if not found and was_kept and time.monotonic() - began < TIMEOUT_SECONDS / 2:
+                found = question()
+            if not found:
+                self._away_until = time.monotonic() + AWAY_SECONDS
+            return found

@@ -4,19 +4,17 @@ else that Celery speaks to. Never asks a worker."""
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import kombu.exceptions
 
-from ... import forks
+from ..answering import TIMEOUT_SECONDS, Patience
 
-#: Seconds that connecting and one reply may take: a page waits for it.
-TIMEOUT_SECONDS = 1.0
-#: Seconds in which a broker that did not answer is not asked again.
-AWAY_SECONDS = 10.0
+T = TypeVar("T")
+
 #: As the Redis transport calls them, and as the AMQP one does.
 _LIMITS = {
     "socket_timeout": TIMEOUT_SECONDS,
@@ -42,28 +40,20 @@ class Broker:
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self._lock = forks.lock()
+        self._patience = Patience()
         self._connection: Any = None
-        self._away_until = 0.0
 
     def lengths(self, queues: Sequence[str]) -> Lengths | None:
         """How many messages wait in each queue; None where the broker is away. Waits at most two seconds, and ten seconds long not at all
         after it waited in vain."""
-        with self._lock:
-            if time.monotonic() < self._away_until:
-                return None
-            was_kept, began = self._connection is not None, time.monotonic()
-            found = self._ask(queues)
-            # A line that was kept may have been closed since, by the broker or by what stands between: that shows at once.
-            if found is None and was_kept and time.monotonic() - began < TIMEOUT_SECONDS / 2:
-                found = self._ask(queues)
-            if found is None:
-                self._away_until = time.monotonic() + AWAY_SECONDS
-            return found
+        return self._look(lambda: self._read(queues))
 
-    def _ask(self, queues: Sequence[str]) -> Lengths | None:
+    def _look(self, read: Callable[[], T]) -> T | None:
+        return self._patience.ask(lambda: self._ask(read), lambda: self._connection is not None)
+
+    def _ask(self, read: Callable[[], T]) -> T | None:
         try:
-            return self._read(queues)
+            return read()
         except (kombu.exceptions.KombuError, OSError):
             self._close()
         except Exception as error:

@@ -10,7 +10,6 @@ import copy
 import functools
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -25,14 +24,10 @@ from pika.adapters.select_connection import IOLoop
 from pika.exceptions import AMQPChannelError, AMQPConnectionError, ChannelClosedByBroker
 
 from ... import forks
-from ..answering import ANSWER_SECONDS
+from ..answering import ANSWER_SECONDS, TIMEOUT_SECONDS, Patience
 
 _Asked = tuple[Callable[[], object], "Future[None]"]
 
-#: Seconds that a look may take, with the connecting that it needs: a page waits for it.
-TIMEOUT_SECONDS = 1.0
-#: Seconds in which a broker that did not answer is not asked again.
-AWAY_SECONDS = 10.0
 #: Seconds between two looks of a consumer that lets its messages end whether it shall take from its queue again.
 LOOK_SECONDS = 0.1
 #: What Dramatiq expects of a connection that is lost.
@@ -47,31 +42,23 @@ class Depths:
 
     def __init__(self, broker: RabbitmqBroker) -> None:
         self.broker = broker
-        self._lock = forks.lock()
+        self._patience = Patience()
         self._line: _Line | None = None
-        self._away_until = 0.0
 
     def of(self, queues: Sequence[str]) -> dict[str, int]:
         """How many messages wait in each queue that no worker has; 0 where there is no such queue. One that the broker does not tell of,
         or that there was no time to ask about, is not in it. Waits at most two seconds, and ten seconds long not at all after it
         waited in vain.  One round trip a queue, some more for the first look of a process."""
-        with self._lock:
-            began = time.monotonic()
-            if not queues or began < self._away_until:
-                return {}
-            was_kept = self._line is not None and self._line.pid == os.getpid()
-            found = self._ask(queues, anew=not was_kept)
-            # A line that was kept may have been closed since, by the broker or by what stands between: that shows at once.
-            if not found and was_kept and time.monotonic() - began < TIMEOUT_SECONDS / 2:
-                found = self._ask(queues, anew=True)
-            if not found:
-                self._away_until = time.monotonic() + AWAY_SECONDS
-            return found
+        found = self._patience.ask(lambda: self._ask(queues), self._is_kept) if queues else None
+        return found or {}
 
-    def _ask(self, queues: Sequence[str], anew: bool) -> dict[str, int]:
-        line = self._line
-        if line is None or anew:
-            line = self._line = _Line(self.broker.parameters)
+    def _is_kept(self) -> bool:
+        if self._line is not None and self._line.pid != os.getpid():
+            self._line = None  # who forked this process talks on it
+        return self._line is not None
+
+    def _ask(self, queues: Sequence[str]) -> dict[str, int]:
+        line = self._line = self._line or _Line(self.broker.parameters)
         line.ask(queues)
         if not line.is_good:
             line.close()

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from statuses.engines import answering
-from statuses.engines.answering import Asker
+from statuses.engines.answering import Asker, Patience
 
 
 def test_an_answer_and_an_error_come_through() -> None:
@@ -49,6 +49,40 @@ def test_threads_take_turns() -> None:
         thread.join()
 
     assert sorted(found) == list(range(20))
+
+
+class Broker:
+    """One that gives what it is told to, and counts how often it was asked."""
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = list(answers)
+        self.is_kept = False
+        self.asked = 0
+
+    def ask(self) -> object:
+        self.asked += 1
+        return self.answers.pop(0)
+
+
+def test_a_broker_that_was_asked_in_vain_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker, patience = Broker(None, 42), Patience()
+    away = [patience.ask(broker.ask, lambda: broker.is_kept) for _ in range(3)]
+    asked = broker.asked
+
+    monkeypatch.setattr(patience, "_away_until", time.monotonic())
+
+    assert (away, asked, patience.ask(broker.ask, lambda: broker.is_kept)) == ([None] * 3, 1, 42)
+
+
+def test_a_line_that_was_kept_and_is_cut_is_tried_anew_at_once_unless_it_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut, hangs = Broker(None, 42), Broker(None, 42)
+
+    at_once = Patience().ask(cut.ask, lambda: True)
+    monkeypatch.setattr(answering, "TIMEOUT_SECONDS", 0.0)  # whatever an answer takes is long
+    waited = Patience().ask(hangs.ask, lambda: True)
+
+    assert (at_once, cut.asked) == (42, 2)
+    assert (waited, hangs.asked) == (None, 1)
 
 
 def _raise(error: Exception) -> None:

@@ -131,6 +131,13 @@ def fail_twice(self: Task, name: str) -> str:
     return name
 
 
+@app.task(bind=True)
+def retry_elsewhere(self: Task, queue: str) -> str:
+    if not self.request.retries:
+        raise self.retry(queue=queue, countdown=3600)
+    return queue
+
+
 @app.task(autoretry_for=(OSError,), max_retries=1, default_retry_delay=0)
 def always_broken() -> NoReturn:
     raise OSError("broken for good")

@@ -212,14 +212,13 @@ def requeue(status: Status, attempt: int, error: object = None, scheduled: bool 
 
 def ended_since(status: Status) -> datetime | None:
     """The moment from which on an end that its engine keeps under the job's id there is of the present attempt: that of its start, of
-    being queued where nobody told a start. Where no attempt before had this id a clock may be behind the store's by CLOCKS_DIFFER, for
-    short jobs end sooner than that. None: it is neither.  One round trip where there are attempts before."""
+    being queued where nobody told a start, of being recorded where it was put off. Where no attempt before had this id a clock may be
+    behind the store's by CLOCKS_DIFFER, for short jobs end sooner than that. None: it was put off after an attempt that had the same id,
+    and nobody wrote down when.  One round trip where there are attempts before."""
     began = status.started_at or status.queued_at
-    if began is None or any(
-        attempt.provider_job_id == status.provider_job_id for attempt in (status.prior_attempts if status.attempt else ())
-    ):
+    if any(attempt.provider_job_id == status.provider_job_id for attempt in (status.prior_attempts if status.attempt else ())):
         return began
-    return began - CLOCKS_DIFFER
+    return (began or status.recorded_at) - CLOCKS_DIFFER
 
 
 def handed_out_before(status: Status) -> bool:

@@ -227,8 +227,10 @@ class Engine:
         return None
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
-        """Those of these queued jobs that the engine surely no longer has: it will never start them. Where it is not
-        sure it leaves a job out. Raises: EngineCannot where `can_tell_forgotten` is False."""
+        """Those of these jobs, queued ones and such for later (`unqueued`), that the engine surely no longer has: it will never start
+        them. Where it is not sure it leaves a job out; so one that was never sent, for it waits for others. A message that is in no
+        place for a moment is no mistake: who is left in is asked about once more, later. Raises: EngineCannot where
+        `can_tell_forgotten` is False."""
         raise EngineCannot("*", self.name, "say what was forgotten of", "it does not tell")
 
     def outcome(self, status: Status) -> Outcome | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import clock, pauses, presence
 from ..collection import server_time
+from ..ends import grace
 from .base import Engine, Queue, Worker
 from .guard import Guard
 
@@ -87,6 +88,12 @@ class Reporter:
         heard = presence.tell(self.engine, self.worker, facts)
         if not self.is_stopping:
             self.hear(heard)
+
+
+def may_live(engine: str) -> list[presence.Report]:
+    """The workers that may live: one that has been silent for as long as its jobs may be is dead, as they are.  Two round trips."""
+    told, now = presence.reports(engine), server_time()
+    return [report for report in told if now - report.seen_at <= grace(None)]
 
 
 def worker_of(report: presence.Report, refuses: Mapping[str, str] | None = None, details: tuple[str, ...] = ()) -> Worker:

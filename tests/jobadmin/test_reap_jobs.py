@@ -1,5 +1,6 @@
 """The command that gives up lost jobs."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -61,6 +62,28 @@ def test_the_command_says_how_many_ended_as_their_engine_says(store, at_once):
     assert said[0] == "0 jobs would be marked failed, 1 would be marked as ended, as their engine says, 0 would be marked unknown"
     assert said[1] == "0 jobs marked failed, 1 marked as ended, as their engine says, 0 marked unknown"
     assert job.reload().is_succeeded
+
+
+def test_one_command_looks_twice_at_what_its_engine_no_longer_has(store, monkeypatch):
+    monkeypatch.setattr(reap_jobs, "Reaper", lambda: Reaper(confirm_seconds=0.05))
+
+    class Lines(Engine):
+        name = "lines"
+        can_tell_forgotten = True
+
+        def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
+            return list(waiting)
+
+    registry.register(Lines())
+    with frozen_clock() as clock:
+        jobs = [make_status(state, engine="lines") for state in ("queued", "unqueued")]
+        clock.tick(timedelta(minutes=6))
+
+        said = [run("--dry-run"), run()]
+
+    registry.unregister("lines")
+    assert said == ["0 jobs would be marked failed, 2 would be marked unknown", "0 jobs marked failed, 2 marked unknown"]
+    assert [job.reload().state for job in jobs] == ["unknown"] * 2
 
 
 def test_the_command_has_nothing_to_do_when_all_is_well(store, at_once):

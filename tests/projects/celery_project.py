@@ -1,5 +1,6 @@
 """A Celery project: the same functions as tasks, and once more for each number of automatic retries."""
 
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,3 +66,18 @@ def send_expired(name: str) -> str:
 def send_unknown() -> str:
     """Send a task that no worker knows."""
     return app.send_task("no.such.task", ("Book:1",), queue="main").id
+
+
+def take_out(id: str, queue: str) -> bytes:
+    """Take the task's message out of its queue; the message."""
+    with app.connection_for_read() as connection:
+        client = connection.default_channel.client
+        found = next(message for message in client.lrange(queue, 0, -1) if json.loads(message)["headers"]["id"] == id)
+        client.lrem(queue, 1, found)
+    return found
+
+
+def put_back(id: str, queue: str, found: bytes) -> None:
+    """Put it back."""
+    with app.connection_for_read() as connection:
+        connection.default_channel.client.lpush(queue, found)

@@ -181,6 +181,19 @@ def is_over(id: str) -> bool:
     return add.get_backend().get_result(id).is_finished
 
 
+def take_out(id: str, queue: str) -> dict[str, Any]:
+    """Delete the task's row; what it held."""
+    found = apps.get_model("django_tasks_database", "DBTaskResult").objects.filter(id=id)
+    row = found.values().get()
+    found.delete()
+    return row
+
+
+def put_back(id: str, queue: str, row: dict[str, Any]) -> None:
+    """Insert it again."""
+    apps.get_model("django_tasks_database", "DBTaskResult").objects.create(**row)
+
+
 def main() -> None:
     """Its manage.py."""
     execute_from_command_line(sys.argv)

@@ -86,8 +86,8 @@ def reap(stale_seconds: float, retries: int = 0, waiting: bool = False) -> Reape
         if "statuses.engines.rq.engine" in sys.modules:
             patched.enter_context(mock.patch("statuses.engines.rq.engine.SILENT_SECONDS", 2 * stale_seconds))
         if waiting:
-            patched.enter_context(mock.patch("statuses.reaper.FORGOTTEN_AFTER", timedelta(0)))
-            patched.enter_context(mock.patch("statuses.reaper.ASKED_WAITING", 10_000))
+            patched.enter_context(mock.patch("statuses.waiting.FORGOTTEN_AFTER", timedelta(0)))
+            patched.enter_context(mock.patch("statuses.waiting.ASKED_WAITING", 10_000))
         return _reaper.look()
 
 

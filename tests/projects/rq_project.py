@@ -2,8 +2,9 @@
 
 import os
 import signal
+import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import redis
@@ -113,9 +114,9 @@ def send_repeated(task: str, *args: Any, times: int) -> str:
     return queue().enqueue(getattr(work, task), args=args, repeat=Repeat(times=times)).id
 
 
-def let_go_unheard(id: str) -> None:
+def let_go_unheard(id: str, queue_name: str = "main") -> None:
     """What a scheduler does that has another class of jobs."""
-    found = rq.Queue("main", connection=connection)
+    found = rq.Queue(queue_name, connection=connection)
     found.scheduled_job_registry.remove(id)
     found.enqueue_job(rq.job.Job.fetch(id, connection=connection))
 
@@ -176,3 +177,54 @@ def control(verb: str, name: str) -> Any:
     if verb in ("stop_worker", "restart_pool"):
         return getattr(engine, verb)(next(worker for worker in engine.workers() if worker.name == name))
     return getattr(engine, verb)(name)
+
+
+def take_out(id: str, queue_name: str) -> float:
+    """Take the job out of the registry of those that are put off, as RQ's own tools can; when it was due."""
+    registry = queue(queue_name).scheduled_job_registry
+    due = connection.zscore(registry.key, id)
+    registry.remove(id)
+    return due
+
+
+def put_back(id: str, queue_name: str, due: float) -> None:
+    """Put it back."""
+    connection.zadd(queue(queue_name).scheduled_job_registry.key, {id: due})
+
+
+def give_to_rq_scheduler(id: str, queue_name: str) -> None:
+    """Put the job off as rq-scheduler does, which has a list of its own for all queues."""
+    connection.zadd("rq:scheduler:scheduled_jobs", {id: take_out(id, queue_name)})
+
+
+def delete(id: str) -> None:
+    """Delete the job's hash, as an eviction does."""
+    connection.delete(Job.key_for(id))
+
+
+def forgotten_while_it_is_let_go(id: str, queue_name: str, times: int) -> int:
+    """How often a job was called forgotten while a scheduler let it go and put it off again, so often."""
+    engine, status, ended = registry.get("rq"), statuses.at(id), threading.Event()
+    assert engine is not None and status.provider_job_id
+    found = rq.Queue(queue_name, connection=connection)
+    mistakes = 0
+
+    def let_go() -> None:
+        while not ended.is_set():
+            job = rq.job.Job.fetch(status.provider_job_id, connection=connection)
+            with connection.pipeline() as pipe:
+                found._enqueue_job(job, pipeline=pipe)
+                found.scheduled_job_registry.remove(job.id, pipeline=pipe)
+                pipe.execute()
+            found.schedule_job(job, datetime.now(UTC) + timedelta(hours=1))
+            found.remove(job)
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    try:
+        for _ in range(times):
+            mistakes += bool(engine.forgotten([status]))
+    finally:
+        ended.set()
+        thread.join()
+    return mistakes

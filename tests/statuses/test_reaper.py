@@ -1,5 +1,6 @@
 """The reaper: what nobody runs is given up, what still runs never."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -9,10 +10,12 @@ import pytest
 
 import statuses
 from statuses import State, Status, upkeep
+from statuses.ends import ASKED_FOR, ASKING_SECONDS, grace
 from statuses.engines import registry
 from statuses.engines.base import Engine, Outcome, Worker
-from statuses.reaper import ASKED_FOR, ASKING_SECONDS, CONFIRM_SECONDS, FORGOTTEN_AFTER, Reaped, Reaper, grace
+from statuses.reaper import CONFIRM_SECONDS, Reaped, Reaper
 from statuses.testing import FrozenClock, frozen_clock, make_status
+from statuses.waiting import FORGOTTEN_AFTER
 
 SILENCE = timedelta(seconds=121)
 
@@ -454,11 +457,128 @@ def test_a_job_its_engine_has_forgotten_becomes_unknown(time, reaper, engine):
     young = make_status("queued", engine="other")
     engine.lost = {gone.id, young.id}
 
-    assert reaper.look().unknown == 0
+    early = reaper.look()
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    first = reaper.look()
+    between = gone.reload().state
+    time.pass_(CONFIRM_SECONDS)
+    second = reaper.look()
+
+    assert (early, first, between, second) == (Reaped(), Reaped(silent=1), "queued", Reaped(unknown=1))
+    assert [job.reload().state for job in (gone, waits, young)] == ["unknown", "queued", "queued"]
+
+
+@pytest.mark.parametrize("state", ["queued", "unqueued"])
+def test_a_job_that_its_engine_has_again_at_the_second_look_waits_on(time, reaper, engine, state):
+    """A message is in no place at all for moments: a worker has taken it from a queue, and has not said so."""
+    job = make_status(state, engine="lines")
     time.pass_(FORGOTTEN_AFTER.total_seconds())
 
-    assert reaper.look().unknown == 1
-    assert [job.reload().state for job in (gone, waits, young)] == ["unknown", "queued", "queued"]
+    looks = []
+    for lost in ({job.id}, set(), {job.id}, set()):
+        engine.lost = lost
+        looks.append(reaper.look())
+        time.pass_(CONFIRM_SECONDS)
+
+    assert looks == [Reaped(silent=1), Reaped()] * 2
+    assert job.reload().state == state
+
+
+@pytest.mark.parametrize("state", ["queued", "unqueued"])
+@pytest.mark.parametrize("what", ["the engine", "the store"])
+def test_a_look_that_could_not_be_had_between_two_begins_anew(time, reaper, engine, monkeypatch, what, state):
+    job = make_status(state, engine="lines")
+    engine.lost = {job.id}
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    reaper.look()
+
+    def refuse(*_: Any) -> None:
+        raise statuses.StoreUnavailable("a read", OSError("gone")) if what == "the store" else OSError("its broker is away")
+
+    with monkeypatch.context() as away, contextlib.suppress(statuses.StoreUnavailable):
+        if what == "the store":
+            away.setattr("statuses.collection.server_time", refuse)
+        else:
+            away.setattr(engine, "forgotten", refuse)
+        time.pass_(CONFIRM_SECONDS)
+        reaper.look()
+    after = reap(reaper, time)
+
+    assert (after, job.reload().state) == (Reaped(unknown=1), "unknown")
+
+
+def test_a_job_for_later_its_engine_has_forgotten_becomes_unknown_or_ends_as_that_says(time, reaper, engine):
+    gone, ended, waits = (make_status("unqueued", engine="lines") for _ in range(3))
+    engine.lost = {gone.id, ended.id}
+    young = reap(reaper, time)
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    at = statuses.server_time() - timedelta(seconds=20)
+    engine.ends = {ended.id: Outcome(state=State.succeeded, data={"result": 42}, ended_at=at)}
+
+    first, second = reaper.look(), reap(reaper, time)
+
+    assert (young, first, second) == (Reaped(), Reaped(ended=1, silent=1), Reaped(unknown=1))
+    assert [job.reload().state for job in (gone, ended, waits)] == ["unknown", "succeeded", "unqueued"]
+    assert (ended.data, ended.succeeded_at) == ({"result": 42}, at)
+
+
+def test_an_attempt_that_was_put_off_just_now_is_not_forgotten_however_old_its_job_is(time, reaper, engine):
+    failed, polls = (make_status("queued", engine="lines").started("w1", alive=True) for _ in range(2))
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    failed.requeued(attempt=0, scheduled=True, failed=True)
+    polls.heartbeat().requeued(attempt=0, scheduled=True)
+    engine.lost = {failed.id, polls.id}
+
+    early = reap(reaper, time)
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    late = reap(reaper, time)
+
+    assert (early, late) == (Reaped(), Reaped(unknown=2))
+    assert [(job.reload().state, job.attempt) for job in (failed, polls)] == [("unknown", 1)] * 2
+
+
+def test_a_job_that_is_due_in_the_moment_it_would_be_marked_waits_on(time, reaper, engine, monkeypatch):
+    due, again = make_status("unqueued", engine="lines"), make_status("queued", engine="lines")
+    engine.lost = {due.id, again.id}
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    reaper.look()
+    time.pass_(CONFIRM_SECONDS)
+
+    def outcome(status: Status) -> None:
+        if status.id == due.id:
+            statuses.at(due.id).queued(attempt=0, sources={State.unqueued})
+        else:
+            statuses.at(again.id).started("w1", alive=True).requeued(attempt=0, scheduled=True)
+
+    monkeypatch.setattr(engine, "outcome", outcome)
+
+    assert reaper.look() == Reaped()
+    assert [(job.reload().state, job.attempt) for job in (due, again)] == [("queued", 0), ("unqueued", 1)]
+
+
+def test_of_many_jobs_for_later_some_are_asked_about_in_a_look_and_the_missing_once_more_in_the_next(time, reaper, engine, monkeypatch):
+    monkeypatch.setattr("statuses.waiting.LATER", 2)
+    places = iter((0, 4))
+    monkeypatch.setattr("random.randrange", lambda total: next(places))
+    jobs = [make_status("unqueued", engine="lines") for _ in range(6)]
+    engine.lost = {jobs[1].id, jobs[5].id}
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+
+    first = reaper.look()
+    time.pass_(CONFIRM_SECONDS)
+    second = reaper.look()
+
+    assert (first, second) == (Reaped(silent=1), Reaped(silent=1, unknown=1))
+    assert (jobs[1].reload().state, jobs[5].reload().state) == ("unknown", "unqueued")
+
+
+def test_a_job_for_later_that_ran_ends_as_its_engine_says_although_that_may_still_have_it(time, reaper, engine):
+    ran, waits = (make_status("unqueued", engine="lines") for _ in range(2))
+    engine.ends = {ran.id: SUCCEEDED}
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+
+    assert reaper.look() == Reaped(ended=1)
+    assert [job.reload().state for job in (ran, waits)] == ["succeeded", "unqueued"]
 
 
 def test_of_a_job_that_its_engine_no_longer_has_it_tells_how_it_ended_though_nobody_told_that_it_began(time, reaper, engine):
@@ -471,9 +591,9 @@ def test_of_a_job_that_its_engine_no_longer_has_it_tells_how_it_ended_though_nob
         broken.id: Outcome(state=State.failed, error="it broke"),
     }
 
-    found = reaper.look()
+    found, later = reaper.look(), reap(reaper, time)
 
-    assert (found.ended, found.unknown, found.failed) == (2, 1, 0)
+    assert (found.ended, found.unknown, found.failed, later.unknown) == (2, 0, 0, 1)
     assert [each.reload().state for each in (job, broken, lost)] == ["succeeded", "failed", "unknown"]
     assert (job.succeeded_at, job.started_at, job.data) == (ended_at, None, {"result": 1})
     assert engine.vain == [broken.id]
@@ -499,7 +619,7 @@ def test_a_job_that_waits_for_long_is_asked_about_although_its_engine_may_still_
 @pytest.mark.parametrize("can_tell_forgotten", [True, False])
 def test_of_many_that_wait_for_long_each_is_asked_about_in_some_look(time, reaper, engine, monkeypatch, can_tell_forgotten):
     engine.can_tell_forgotten = can_tell_forgotten
-    monkeypatch.setattr("statuses.reaper.ASKED_WAITING", 3)
+    monkeypatch.setattr("statuses.waiting.ASKED_WAITING", 3)
     jobs = [make_status("queued", engine="lines") for _ in range(10)]
     engine.ends = {jobs[7].id: SUCCEEDED}
     time.pass_(FORGOTTEN_AFTER.total_seconds())
@@ -515,7 +635,7 @@ def test_of_many_that_wait_for_long_each_is_asked_about_in_some_look(time, reape
 
 
 def test_of_those_that_wait_for_an_engine_that_cannot_say_what_it_has_each_is_asked_about_as_often(time, reaper, engine, monkeypatch):
-    monkeypatch.setattr("statuses.reaper.ASKED_WAITING", 3)
+    monkeypatch.setattr("statuses.waiting.ASKED_WAITING", 3)
     engine.can_tell_forgotten = False
     jobs = [make_status("queued", engine="lines") for _ in range(5)]
     time.pass_(FORGOTTEN_AFTER.total_seconds())

@@ -3,6 +3,7 @@ else that Celery speaks to. Never asks a worker."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from ..answering import TIMEOUT_SECONDS, Patience
 
 T = TypeVar("T")
 
+#: Messages that workers hold, of which it is read whose they are; where there are more nobody looks.
+MOST_HELD = 10_000
 #: As the Redis transport calls them, and as the AMQP one does.
 _LIMITS = {
     "socket_timeout": TIMEOUT_SECONDS,
@@ -35,6 +38,20 @@ class Lengths:
     """In all queues together; None where the broker does not say."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    ids: frozenset[str] | None
+
+
+def _id_of(value: bytes | str) -> str | None:
+    """Celery's id of a message as kombu keeps it for who holds it, empty for one that is none of Celery's; None: it cannot be read."""
+    try:
+        message = json.loads(value)[0]
+        return str(message["headers"].get("id") or message["properties"].get("correlation_id") or "")
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None
+
+
 class Broker:
     """The broker of one app, for looking at it. Safe with threads."""
 
@@ -47,6 +64,12 @@ class Broker:
         """How many messages wait in each queue; None where the broker is away. Waits at most two seconds, and ten seconds long not at all
         after it waited in vain."""
         return self._look(lambda: self._read(queues))
+
+    def held(self) -> frozenset[str] | None:
+        """Celery's ids of the messages that workers hold and have not acknowledged, of a broker that is a Redis and counted some. None
+        where it is away, where there are too many to be read within a second, or where one cannot be read. Waits as long as `lengths`."""
+        found = self._look(self._read_held)
+        return found.ids if found is not None else None
 
     def _look(self, read: Callable[[], T]) -> T | None:
         return self._patience.ask(lambda: self._ask(read), lambda: self._connection is not None)
@@ -88,6 +111,23 @@ class Broker:
             *sizes, held = pipe.execute()
         each = [sizes[at : at + len(steps)] for at in range(0, len(sizes), len(steps))]
         return Lengths(waiting={queue: sum(part) for queue, part in zip(queues, each, strict=True)}, held=held)
+
+    def _read_held(self) -> _Held:
+        """By the commands that kombu itself reads them with: it writes its prefix of keys before no others."""
+        channel, deadline = self._connected().default_channel, time.monotonic() + TIMEOUT_SECONDS
+        client, ids = channel.client, set()
+        tags = client.zrange(channel.unacked_index_key, 0, MOST_HELD)
+        if not 0 < len(tags) <= MOST_HELD:
+            return _Held(ids=None)
+        for start in range(0, len(tags), 100):
+            with client.pipeline(transaction=False) as pipe:
+                for tag in tags[start : start + 100]:
+                    pipe.hget(channel.unacked_key, tag)
+                found = [_id_of(value) for value in pipe.execute() if value is not None]
+            if None in found or time.monotonic() > deadline:
+                return _Held(ids=None)
+            ids.update(found)
+        return _Held(ids=frozenset(ids))
 
     def _declared(self, connection: Any, queues: Sequence[str]) -> dict[str, int]:
         """As the broker answers to the declaration of a queue that makes none."""

@@ -19,8 +19,8 @@ from ... import pauses, presence
 from .. import attempts
 from ..answering import Asker
 from ..base import Engine, Outcome, Queue, Schedule, Worker
-from ..reporting import queue_of, worker_of
-from . import outcomes, planned, publishing, schedules
+from ..reporting import may_live, queue_of, worker_of
+from . import holding, outcomes, planned, publishing, schedules
 from .adapter import Adapter
 from .broker import Broker
 from .messages import USER
@@ -224,14 +224,34 @@ class Celery(Engine):
         planned.give_up_lost(self.adapter, status)
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
-        """Jobs whose queue is empty while no worker holds any message: the broker has lost them, or was purged.
-        While workers hold some nobody can tell whose; then none is, nor where the broker does not say whether they do."""
+        """Jobs whose queue is empty, whose message no worker holds as far as the broker knows, and of which no worker that may live says
+        that it has it in its memory: the broker has lost them, or was purged. Of a broker that does not say what workers hold nobody can
+        tell; nor while a worker does not answer. Jobs that were never sent, for they wait for others, have no queue.
+        Two or three round trips to the store, one or two to the broker, and where jobs are missing there one message to all workers,
+        which waits at most 2 seconds for their answers."""
         known = self._known_queues()
         names = sorted({status.queue for status in waiting if status.queue in known})
         lengths = self._broker.lengths(names) if names else None
-        if lengths is None or lengths.held != 0:
+        if lengths is None or lengths.held is None:
             return []
-        return [status for status in waiting if lengths.waiting.get(status.queue or "") == 0]
+        gone = [status for status in waiting if status.provider_job_id and lengths.waiting.get(status.queue or "") == 0]
+        held = self._broker.held() if gone and lengths.held else frozenset()
+        if held is None:
+            return []
+        return self._in_no_memory([status for status in gone if status.provider_job_id not in held][: holding.MOST_ASKED])
+
+    def _in_no_memory(self, gone: list[Status]) -> list[Status]:
+        """Those of them that no worker holds: one whose broker lost its data knows of them alone, and will run them."""
+        workers = [report.worker for report in may_live(self.name)]
+        if not gone or not workers:
+            return gone
+        ids = [status.provider_job_id or "" for status in gone]
+        try:
+            with self._broker.ordering() as line:
+                held = holding.ask(self.app, line, workers, ids, ANSWER_SECONDS)
+        except (kombu.exceptions.KombuError, OSError):
+            return []
+        return [status for status in gone if status.provider_job_id not in held] if held is not None else []
 
     def outcome(self, status: Status) -> Outcome | None:
         """What the result backend keeps of its task, if it was done after the attempt began. With `ignore_result`, or once the result

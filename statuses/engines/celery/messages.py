@@ -67,8 +67,8 @@ def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None
     retries = request.get("retries")
     delivery = request.get("delivery_info") or {}
     queue = queue or delivery.get("routing_key") or None
-    if isinstance(queue, str) and len(queue) > _DELAY_LENGTH:
-        queue = _DELAY.sub("", queue, count=1)
+    if isinstance(queue, str):
+        queue = undelayed(queue)
     return Message(
         task_id=task_id,
         name=str(name)[:200],
@@ -81,6 +81,11 @@ def read(request: Mapping[str, Any], queue: str | None = None) -> Message | None
         queue=queue,
         request=request,
     )
+
+
+def undelayed(routing_key: str) -> str:
+    """The routing key without what stands before it for a job for later."""
+    return _DELAY.sub("", routing_key, count=1) if len(routing_key) > _DELAY_LENGTH else routing_key
 
 
 def is_known(request: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from celery.worker import state
 from ... import presence
 from .. import reporting
 from . import adapter as adapters
-from . import pausing
+from . import holding, pausing
 from .messages import read
 
 #: Ids told of in one report.
@@ -90,6 +90,7 @@ def connect() -> None:
     signals.worker_shutting_down.connect(on_stopping, weak=False, dispatch_uid="statuses.presence.stopping")
     signals.worker_shutdown.connect(on_shutdown, weak=False, dispatch_uid="statuses.presence.shutdown")
     pausing.connect(look)
+    holding.connect()
 
 
 class Stopping(bootsteps.StartStopStep):

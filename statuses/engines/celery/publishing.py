@@ -22,7 +22,7 @@ from statuses import State, Status
 from .. import attempts
 from . import chords, tracing
 from .adapter import Adapter, new_header
-from .messages import HEADER, USER, Message, read
+from .messages import HEADER, USER, Message, read, undelayed
 
 
 class _Sending:
@@ -106,12 +106,14 @@ def before_publish(
     if message is None:
         return
     adapter = sending.adapter
-    attempt = adapter.guard.run(f"tracking a new {message.name}", lambda: _publish(adapter, message, headers, sending.serializer))
+    attempt = adapter.guard.run(
+        f"tracking a new {message.name}", lambda: _publish(adapter, message, headers, sending.serializer, routing_key)
+    )
     if attempt is not None:
         sending.sent = request, headers, attempt
 
 
-def _publish(adapter: Adapter, message: Message, headers: dict[str, Any], serializer: str) -> int | None:
+def _publish(adapter: Adapter, message: Message, headers: dict[str, Any], serializer: str, routing_key: Any) -> int | None:
     """Write the status, and the header that tells workers which it is; the attempt, None where nothing is tracked."""
     known = _again.get()
     if known is not None:
@@ -119,7 +121,7 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any], serial
         return known[1]
     run = tracing.current_run()
     if run is not None and run.message.task_id == message.task_id:
-        return _next_attempt(adapter, run, message, headers)
+        return _next_attempt(adapter, run, message, headers, routing_key)
     if message.known:
         return _after_a_lost_worker(adapter, message)
     tracked = adapter.tracks(message)
@@ -143,12 +145,15 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any], serial
     return 0
 
 
-def _next_attempt(adapter: Adapter, run: tracing.Run, message: Message, headers: dict[str, Any]) -> int | None:
+def _next_attempt(adapter: Adapter, run: tracing.Run, message: Message, headers: dict[str, Any], routing_key: Any) -> int | None:
     """The running job sends itself again: a Celery retry, or `replace()`."""
     with tracing.from_the_task(run.retried_for):
         run.attempt_after = attempts.requeue(run.handle(), run.attempt, run.retried_for, scheduled=is_scheduled(message.request))
     if message.name != run.message.name:
         run.handle().set_job_name(message.name)
+    # By the key: where it stays in its queue that need not be the one that Celery declares, which is the default then.
+    if message.queue and routing_key and undelayed(str(routing_key)) != run.message.queue:
+        run.handle().set_queue(message.queue)
     headers[HEADER] = new_header(run.status, message, run.attempt_after, run.message.root)
     return run.attempt_after
 

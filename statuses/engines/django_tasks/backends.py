@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.conf import settings
@@ -71,10 +73,27 @@ def database() -> str | None:
         return None
 
 
-def failed_unheard(result_id: str) -> bool:
-    """Whether a worker of the database backend gave a result up whose task is gone: it sends no signal then."""
+def is_database(backend: Any) -> bool:
+    """Whether it keeps its tasks in the database."""
     try:
-        results = apps.get_model(DATABASE_APP, "DBTaskResult").objects
-    except LookupError:
+        from django_tasks_db import DatabaseBackend
+    except Exception:  # not installed, or its app is not: then nobody has such a backend
         return False
-    return results.filter(id=result_id, status="FAILED").exists()
+    return isinstance(backend, DatabaseBackend)
+
+
+def open_results(ids: Iterable[str]) -> set[str]:
+    """Those of these results that are in the database and not over. One query for five hundred, to the database that they are written
+    to: a copy of it may lag behind."""
+    wanted, found = sorted(filter(_is_uuid, ids)), set()
+    results = apps.get_model(DATABASE_APP, "DBTaskResult").objects.using(database()).exclude(status__in=("FAILED", "SUCCESSFUL"))
+    for start in range(0, len(wanted), 500):
+        found |= {str(id) for id in results.order_by().filter(id__in=wanted[start : start + 500]).values_list("id", flat=True)}
+    return found
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False

@@ -18,7 +18,7 @@ from ..answering import Asker
 from ..base import Outcome, Queue, Worker
 from ..reporting import Ordered, queue_of, worker_of
 from .adapter import Adapter, sending_again
-from .backends import any_gives_results, backend_of, database, depths, failed_unheard, only_database, queue_names
+from .backends import any_gives_results, backend_of, database, depths, is_database, only_database, open_results, queue_names
 from .outcomes import outcome_of
 from .presence import ALL_QUEUES
 
@@ -88,17 +88,15 @@ class DjangoTasks(Ordered):
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Those whose result its backend no longer has (a transaction that was rolled back, a table that was pruned), those whose
         task the database's worker did not find, and those that are over there without a word to us: a worker without the adapter ran them.
-        One query of the backend a job; backends that cannot be asked forget nothing."""
-        return [status for status in waiting if self._is_forgotten(status)]
-
-    def _is_forgotten(self, status: Status) -> bool:
-        backend = _backend_of(status)
-        if backend is None or not backend.supports_get_result or not status.provider_job_id:
-            return False
-        try:
-            return bool(backend.get_result(status.provider_job_id).is_finished)
-        except Exception as error:
-            return type(error).__name__ == "TaskResultDoesNotExist" or failed_unheard(status.provider_job_id)
+        One query of the database for five hundred, one of another backend a job; backends that cannot be asked forget nothing."""
+        asked = [(status, _backend_of(status)) for status in waiting if status.provider_job_id]
+        mine = [status.provider_job_id or "" for status, backend in asked if is_database(backend)]
+        there = open_results(mine) if mine else set()
+        return [
+            status
+            for status, backend in asked
+            if (status.provider_job_id not in there if is_database(backend) else _is_forgotten(backend, status.provider_job_id))
+        ]
 
     def outcome(self, status: Status) -> Outcome | None:
         """What its backend keeps of its result, if that was finished after the attempt began; backends that cannot be asked know nothing.
@@ -134,6 +132,15 @@ class DjangoTasks(Ordered):
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+def _is_forgotten(backend: Any, result_id: str | None) -> bool:
+    if backend is None or not backend.supports_get_result:
+        return False
+    try:
+        return bool(backend.get_result(result_id).is_finished)
+    except Exception as error:
+        return type(error).__name__ == "TaskResultDoesNotExist"
 
 
 def _backend_of(status: Status) -> Any:

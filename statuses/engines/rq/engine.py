@@ -331,16 +331,21 @@ class RQ(Engine):
             raise self.refusal("pause_queue", queue, f"RQ's Redis does not answer: {error}") from error
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
-        """Those whose job is no longer in RQ's Redis, or is an other one by now; and those that are over in RQ, without a word to us: a
-        worker that does not run with our class took them. One round trip a thousand jobs."""
+        """Those whose job is no longer in RQ's Redis, or is an other one by now; those that are over in RQ, without a word to us: a
+        worker that does not run with our class took them; and those for later that no scheduler will find.
+        Two round trips a thousand jobs."""
         found: list[Status] = []
         for queue, jobs in itertools.groupby(sorted(waiting, key=_queue_of), key=_queue_of):
             connection = self.connection(queue or None)
-            for batch in _batches(list(jobs), 1000):
-                ids = [status.provider_job_id or "" for status in batch]
-                known = self._status_ids(ids, connection, still=True)
-                found += [status for status, id in zip(batch, ids, strict=True) if id and known.get(id) != status.id]
+            for batch in _batches([status for status in jobs if status.provider_job_id], 1000):
+                found += self._gone(batch, connection)
         return found
+
+    def _gone(self, batch: list[Status], connection: Redis) -> list[Status]:
+        ids = [status.provider_job_id or "" for status in batch]
+        known = self._status_ids(ids, connection, still=True)
+        unscheduled = schedules.missing([id for id in ids if id in known], connection)
+        return [status for status, id in zip(batch, ids, strict=True) if known.get(id) != status.id or id in unscheduled]
 
     def outcome(self, status: Status) -> Outcome | None:
         """What RQ keeps of its job, if that ended after the attempt began. Once RQ has forgotten the job (`result_ttl`, `failure_ttl`)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rq import Queue
 from rq.exceptions import DeserializationError
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.registry import ScheduledJobRegistry
 from rq.utils import as_text, decode_redis_hash, utcparse
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Where `rq cron` (RQ 2.4 and later) keeps the names of its schedulers, and what each of them does.
 _SCHEDULERS, _SCHEDULER = "rq:cron_schedulers", "rq:cron_scheduler:"
+#: Where rq-scheduler keeps the jobs of all queues that it will let go.
+_OF_RQ_SCHEDULER = "rq:scheduler:scheduled_jobs"
 #: Seconds after its last sign of life for which a scheduler is taken to be there: it gives one a minute.
 ALIVE_SECONDS = 120.0
 #: Schedulers looked at.
@@ -76,3 +78,24 @@ def _once(job: Job, moment: float, engine: str) -> Schedule:
     return Schedule(
         name=job.id, job_name=name, engine=engine, is_once=True, queue=job.origin or None, next_at=datetime.fromtimestamp(moment, UTC)
     )
+
+
+def missing(ids: Sequence[str], connection: Redis) -> set[str]:
+    """Those of these jobs that are put off, and that nobody will let go: neither RQ's own scheduler has them nor rq-scheduler.
+    Two round trips; what a job is and where it is are read in one step."""
+    with connection.pipeline(transaction=False) as pipeline:
+        for id in ids:
+            pipeline.hget(Job.key_for(id), "origin")
+        origins = [as_text(origin or b"") for origin in pipeline.execute()]
+    with connection.pipeline(transaction=True) as pipeline:
+        for id, origin in zip(ids, origins, strict=True):
+            pipeline.hmget(Job.key_for(id), "status", "origin")
+            pipeline.zscore(ScheduledJobRegistry.key_template.format(origin), id)
+            pipeline.zscore(_OF_RQ_SCHEDULER, id)
+        found = pipeline.execute()
+    told = zip(ids, origins, found[::3], found[1::3], found[2::3], strict=True)
+    return {
+        id
+        for id, origin, (state, now), own, other in told
+        if as_text(state or b"") == JobStatus.SCHEDULED and as_text(now or b"") == origin and own is None and other is None
+    }

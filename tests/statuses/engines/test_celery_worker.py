@@ -10,7 +10,7 @@ from billiard.exceptions import TimeLimitExceeded
 from celery import VERSION, Celery, chain, group
 
 import statuses
-from statuses import State, reaper, store
+from statuses import State, reaper, store, waiting
 from statuses.engines import celery as tracking
 from statuses.engines import registry
 from statuses.engines.celery import worker as in_worker
@@ -386,8 +386,8 @@ def test_an_end_that_a_worker_tells_is_none_of_the_job_that_another_one_runs_by_
 def test_a_job_whose_start_and_end_nobody_told_ends_by_its_result_while_workers_hold_other_messages(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reaper, "FORGOTTEN_AFTER", timedelta(0))
-    monkeypatch.setattr(reaper, "ASKED_WAITING", 10_000)  # others may wait here, too
+    monkeypatch.setattr(waiting, "FORGOTTEN_AFTER", timedelta(0))
+    monkeypatch.setattr(waiting, "ASKED_WAITING", 10_000)  # others may wait here, too
     ran = statuses.create(job_name="add", engine="celery", queue="celery", state="queued", provider_job_id=uuid4().hex)
     waits = statuses.create(job_name="add", engine="celery", queue="celery", state="queued", provider_job_id=uuid4().hex)
     world.ended(world.send(world.tasks.add.s(1, 2), task_id=ran.provider_job_id))

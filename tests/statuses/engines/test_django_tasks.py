@@ -120,6 +120,22 @@ class TestWithADatabase:
 
         assert project.ask("forgotten", project.name, [kept.id, lost.id]) == [lost.id]
 
+    def test_a_task_for_later_whose_row_was_deleted_is_told_as_forgotten(self, project: Project) -> None:
+        kept, lost = (project.send("add", 1, 1, to="nobody", later=3600) for _ in range(2))
+        project.ask("take_out", lost.provider_job_id, "nobody")
+        odd = statuses.create(job_name="odd", engine=project.name, provider_job_id="no id of its", call=kept.call, state="unqueued")
+
+        assert project.ask("forgotten", project.name, [kept.id, lost.id, odd.id]) == [lost.id, odd.id]
+
+    def test_a_task_for_later_that_a_worker_without_the_adapter_ran_ends_as_its_backend_says(self, project: Project) -> None:
+        job = project.send("count", "django late", to="django-late", later=project.facts.soon)
+
+        project.start_worker("late", "django-late", how="plain_worker")
+
+        until(lambda: project.forgotten(job), "its backend says that it is over")
+        outcome = project.outcome(job)
+        assert (job.reload().state, outcome and outcome.state) == (State.unqueued, State.succeeded)
+
     def test_a_task_that_a_worker_without_the_adapter_ran_is_told_as_forgotten(self, project: Project) -> None:
         ran, kept = project.send("count", "django plain", to="django-plain"), project.send("add", 1, 1, to="nobody")
 

@@ -232,6 +232,37 @@ def test_a_job_that_is_no_longer_in_rq_is_told_as_forgotten(project: Project) ->
     assert project.ask("forgotten", project.name, [kept.id, lost.id]) == [lost.id]
 
 
+def test_a_job_that_is_put_off_is_forgotten_where_no_scheduler_will_find_it(project: Project) -> None:
+    kept, dropped, gone, other = (project.send("add", 1, 1, to="nobody", later=3600) for _ in range(4))
+    waits = project.status(project.ask("send_after", "add", 1, 1, before=[kept.provider_job_id]))
+
+    project.ask("take_out", dropped.provider_job_id, "nobody")
+    project.ask("delete", gone.provider_job_id)
+    project.ask("give_to_rq_scheduler", other.provider_job_id, "nobody")
+
+    jobs = [kept, dropped, gone, other, waits]
+    assert [job.state for job in jobs] == [State.unqueued] * 5
+    assert project.ask("forgotten", project.name, [job.id for job in jobs]) == [dropped.id, gone.id]
+
+
+def test_a_job_that_goes_from_the_schedule_into_its_queue_is_never_forgotten(project: Project) -> None:
+    job = project.send("add", 1, 1, to="nobody", later=3600)
+
+    assert project.ask("forgotten_while_it_is_let_go", job.id, "nobody", 200) == 0
+
+
+def test_a_job_for_later_that_a_worker_without_our_class_ran_ends_as_rq_says(project: Project) -> None:
+    job = project.send("count", "rq late plain", to="rq-late", later=3600)
+    project.ask("let_go_unheard", job.provider_job_id, "rq-late")
+    project.start_worker("late", "rq-late", how="plain_worker")
+    until(lambda: project.ask("state_in_rq", job.provider_job_id) == "finished", "RQ says that it is over")
+    untold = job.reload().state
+
+    outcome = project.outcome(job)
+
+    assert (untold, outcome and outcome.state, project.forgotten(job)) == (State.unqueued, State.succeeded, True)
+
+
 def test_a_job_that_a_worker_without_our_class_ran_is_told_as_forgotten(project: Project) -> None:
     ran, kept = project.send("count", "rq plain", to="rq-plain"), project.send("add", 1, 1, to="nobody")
 

@@ -1,0 +1,175 @@
+"""Jobs whose messages a Redis has lost, and those that it seems to have lost: a worker has them, or may."""
+
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import chord
+
+import statuses
+from statuses import State, Status
+from statuses.engines.celery import Celery, holding
+from tests.servers import Worker, told, until
+
+
+@pytest.fixture(autouse=True)
+def soon(world: Any) -> None:
+    """Who was silent for two seconds is dead."""
+    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=1))
+
+
+@pytest.fixture
+def paused(world: Any, engine: Celery, worker: Worker) -> Iterator[Any]:
+    """A queue that its worker leaves alone; gives a job in it."""
+    names = []
+
+    def send(queue: str, **options: Any) -> Status:
+        if queue not in names:
+            engine.pause_queue(queue)
+            names.append(queue)
+        return world.send(world.tasks.count.s(queue), queue=queue, **options)
+
+    yield send
+    for name in names:
+        engine.resume_queue(name)
+
+
+def forgets(engine: Celery, *jobs: Status) -> Any:
+    """Whether it surely no longer has any of these, once no worker that was killed before is waited for."""
+    return lambda: [*engine.forgotten([job.reload() for job in jobs])] == [*jobs]
+
+
+def holds(world: Any, job: Status) -> Any:
+    """Whether a worker holds the job's message, as the broker knows."""
+    id = world.task_ids[job.id]
+    return lambda: any(id in message for message in world.broker.client().hvals("unacked"))
+
+
+def test_jobs_for_later_that_were_purged_are_forgotten(world: Any, engine: Celery, start_worker: Any, paused: Any) -> None:
+    later, now = paused("purged", countdown=3600), paused("purged")
+    started = start_worker("leaves alone", queues="purged", count=1)
+    told(engine, started.name, lambda worker: worker.held)
+
+    before = engine.forgotten([later, now])
+    with world.app.connection_for_write() as connection:
+        connection.default_channel.queue_purge("purged")
+
+    until(forgets(engine, later, now), "they are forgotten")
+    assert before == []
+
+
+def test_a_job_that_is_in_a_workers_memory_alone_is_not_forgotten_and_runs(
+    world: Any, engine: Celery, start_worker: Any, paused: Any
+) -> None:
+    """The broker has lost all its data; the worker has not."""
+    lost = paused("flushed", countdown=3600)
+    started = start_worker("remembers", queues="flushed,remembered", count=1)
+    told(engine, started.name, lambda worker: worker.held)
+    job = world.send(world.tasks.count.s("remembered"), queue="remembered", countdown=5)
+    runs = world.send(world.tasks.gated.s("remembers"), queue="remembered")
+    ahead = world.send(world.tasks.count.s("remembered ahead"), queue="remembered")
+    world.began("remembers")
+    until(holds(world, job), "the worker holds it")
+    until(holds(world, ahead), "the worker has taken it ahead")
+
+    world.broker.client().flushdb()
+    until(forgets(engine, lost), "what was lost is told")
+    in_memory = engine.forgotten([job.reload(), runs.reload(), ahead.reload(), lost])
+    waited = job.reload().state
+    world.open("remembers")
+
+    assert (in_memory, waited) == ([lost], State.unqueued)
+    assert [world.ended(each).state for each in (job, runs, ahead)] == [State.succeeded] * 3
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo", "gevent"])
+def test_a_worker_of_every_pool_says_what_it_holds(world: Any, engine: Celery, start_worker: Any, pool: str) -> None:
+    if pool == "gevent":
+        pytest.importorskip("gevent")
+    started = start_worker(f"holds-{pool}", queues=f"held-{pool}", pool=pool, count=1)
+    told(engine, started.name)
+    job = world.send(world.tasks.count.s(f"held {pool}"), queue=f"held-{pool}", countdown=3600)
+    until(holds(world, job), "the worker holds it")
+
+    def asked() -> set[str] | None:
+        with engine._broker.ordering() as line:
+            return holding.ask(world.app, line, [started.name], [world.task_ids[job.id], "another"], 2.0)
+
+    until(asked, "it hears commands")
+    world.broker.client().flushdb()
+
+    assert asked() == {world.task_ids[job.id]}
+    job.kill_now()
+
+
+def test_a_job_whose_message_a_dead_worker_held_is_not_forgotten_for_its_broker_hands_it_out_again(
+    world: Any, engine: Celery, start_worker: Any, paused: Any
+) -> None:
+    lost = paused("lost beside it")
+    started = start_worker("held it", queues="held by the dead,lost beside it", count=1)
+    told(engine, started.name, lambda worker: worker.held)
+    job = world.send(world.tasks.count.s("held by the dead"), queue="held by the dead", countdown=3600)
+    until(holds(world, job), "the worker holds it")
+
+    started.kill()
+    world.broker.client().delete("lost beside it")
+
+    until(lambda: engine.forgotten([job.reload(), lost.reload()]), "who is dead is not waited for")
+    assert engine.forgotten([job.reload(), lost.reload()]) == [lost]
+
+
+def test_nothing_is_forgotten_while_a_worker_does_not_answer(world: Any, engine: Celery, start_worker: Any, paused: Any) -> None:
+    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=30))
+    lost = paused("silent")
+    started = start_worker("silent", queues="silent", count=1)
+    told(engine, started.name, lambda worker: worker.held)
+    world.broker.client().delete("silent")
+
+    started.process.send_signal(signal.SIGSTOP)
+    try:
+        while_silent = engine.forgotten([lost])
+    finally:
+        started.process.send_signal(signal.SIGCONT)
+
+    assert while_silent == []
+
+
+def test_what_cannot_be_read_of_messages_that_are_held_may_be_any_job(world: Any, engine: Celery, start_worker: Any, paused: Any) -> None:
+    lost = paused("unread")
+    told(engine, start_worker("unread", queues="unread", count=1).name, lambda worker: worker.held)
+    client = world.broker.client()
+    client.delete("unread")
+    until(forgets(engine, lost), "it is forgotten")
+
+    client.hset("unacked", "odd", "no message")
+    client.zadd("unacked_index", {"odd": 1})
+    while_odd = engine.forgotten([lost])
+    client.hdel("unacked", "odd")
+    client.zrem("unacked_index", "odd")
+
+    assert while_odd == []
+
+
+def test_a_retry_that_is_sent_to_another_queue_is_looked_for_there(world: Any, engine: Celery, worker: Worker) -> None:
+    job = world.send(world.tasks.retry_elsewhere.s("elsewhere"))
+
+    until(lambda: job.reload().attempt == 1, "it is put off")
+
+    assert (job.state, job.queue) == (State.unqueued, "elsewhere")
+    until(lambda: world.broker.client().llen("elsewhere"), "it is there")
+    job.kill_now()
+
+
+def test_the_body_of_a_chord_is_not_forgotten_before_it_is_sent(world: Any, engine: Celery, worker: Worker) -> None:
+    members = [world.tasks.gated.s("member"), world.tasks.gated.s("member")]
+    chord(members)(world.tasks.nothing.si())
+    world.began("member")
+    body = statuses.where(state="unqueued", job_name="tests.celeryapp.nothing", engine="celery").first()
+    assert body is not None
+
+    assert engine.forgotten([body]) == []
+    world.open("member")
+    world.open("member")
+    world.ended(body)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from .. import clock, pauses, presence
@@ -94,6 +95,12 @@ def may_live(engine: str) -> list[presence.Report]:
     """The workers that may live: one that has been silent for as long as its jobs may be is dead, as they are.  Two round trips."""
     told, now = presence.reports(engine), server_time()
     return [report for report in told if now - report.seen_at <= grace(None)]
+
+
+def all_heard(workers: Iterable[presence.Report]) -> bool:
+    """Whether each of them has reported since the reaper's look before this one: what it took before that one it has told."""
+    latest = server_time() - 2 * timedelta(seconds=presence.EVERY_SECONDS)
+    return all(report.seen_at >= latest for report in workers)
 
 
 def worker_of(report: presence.Report, refuses: Mapping[str, str] | None = None, details: tuple[str, ...] = ()) -> Worker:

@@ -9,6 +9,7 @@ import redis
 from huey import CancelExecution, RedisHuey, group
 from huey.constants import EmptyData
 from huey.exceptions import RetryTask
+from huey.signals import SIGNAL_ENQUEUED
 
 import statuses
 from statuses.engines import huey as tracking
@@ -35,6 +36,8 @@ def huey_of(queue: str) -> Any:
             return made
         tracking.install(made, resources={"chapter_id": "Chapter"}, heartbeat_seconds=heartbeat_seconds)
         made.pre_execute()(closed)
+        made.pre_execute()(waits)
+        made.signal(SIGNAL_ENQUEUED)(waits_when_due)
     # One name for all of them: the last one that was used is the one that is asked.
     engine = tracking.Huey(hueys[queue], hueys[queue]._statuses_adapter.tracker)
     registry.register(engine)
@@ -45,6 +48,18 @@ def closed(task: Any) -> None:
     """A hook that lets no task run whose argument says so; made after the adapter's."""
     if task.args == ("closed",):
         raise CancelExecution("not now")
+
+
+def waits_when_due(signal: str, task: Any) -> None:
+    """A receiver of signals that holds the scheduler up."""
+    if task.args[:1] == ("let go",) and task.eta and task.eta <= datetime.utcnow():
+        work.gated(task.args[1])
+
+
+def waits(task: Any) -> None:
+    """A hook that holds a task up before anything of it begins."""
+    if task.args[:1] == ("held up",):
+        work.gated(task.args[1])
 
 
 def poll(name: str, times: int) -> str:
@@ -222,3 +237,28 @@ def depth(queue: str) -> int | None:
     engine = registry.get("huey")
     assert engine is not None
     return engine.queues()[0].depth
+
+
+def take_out(id: str, queue: str) -> bytes:
+    """Take the task out of its queue, where those for later stand, too, until a consumer has seen them; what stood there."""
+    made = huey_of(queue)
+    found = next(data for data in made.storage.enqueued_items() if made.serializer.deserialize(data).id == id)
+    made.storage.conn.lrem(made.storage.queue_key, 1, found)
+    return found
+
+
+def put_back(id: str, queue: str, found: bytes) -> None:
+    """Put it where a consumer puts it that has seen it."""
+    made = huey_of(queue)
+    made.storage.add_to_schedule(found, made.serializer.deserialize(found).eta)
+
+
+def lose_schedule(queue: str) -> None:
+    """Lose all that is put off."""
+    huey_of(queue).storage.flush_schedule()
+
+
+def put_off(queue: str) -> list[str]:
+    """The tasks that stand in the schedule."""
+    made = huey_of(queue)
+    return [made.serializer.deserialize(data).id for data in made.storage.scheduled_items()]

@@ -30,6 +30,7 @@ from ..tracker import Resources, Tracker, own_id
 from . import chords, unreadable
 from .messages import first_id, function_of, kept_call, name_of
 from .presence import Present
+from .taken import InHand, taking
 
 if TYPE_CHECKING:
     from huey.api import Task
@@ -46,20 +47,6 @@ _after: ContextVar[tuple[str, Run] | None] = ContextVar("statuses_huey_after", d
 _to_retry: ContextVar[tuple[str, BaseException | None] | None] = ContextVar("statuses_huey_to_retry", default=None)
 #: Whether the task enqueued here is told already.
 _told: ContextVar[bool] = ContextVar("statuses_huey_told", default=False)
-#: Whether a consumer takes a task here: others only look.
-_taken: ContextVar[bool] = ContextVar("statuses_huey_taken", default=False)
-
-
-def _taking(take: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(take)
-    def taking(*args: Any, **kwargs: Any) -> Any:
-        token = _taken.set(True)
-        try:
-            return take(*args, **kwargs)
-        finally:
-            _taken.reset(token)
-
-    return taking
 
 
 class Adapter:
@@ -72,6 +59,7 @@ class Adapter:
         self._refused: set[str] = set()
         self._lock = forks.lock()
         self.present = Present(huey, tracker.guard, tracker.name, self._running)
+        self._in_hand = InHand(self._id_of, self.present.runs, self.present.lets_go)
 
     def connect(self) -> None:
         """Receive what Huey tells."""
@@ -100,8 +88,8 @@ class Adapter:
 
     def _watch_what_is_taken(self) -> None:
         """Huey drops a task that its consumer does not know, or cannot read, with a line in its log: nobody else would ever hear of it."""
-        for name in ("dequeue", "read_schedule"):
-            setattr(self.huey, name, _taking(getattr(self.huey, name)))
+        self.huey.dequeue = self._in_hand.dequeuing(self.huey.dequeue)
+        self.huey.read_schedule = self._in_hand.scheduling(self.huey.read_schedule)
         original = self.huey.deserialize_task
 
         @functools.wraps(original)
@@ -109,11 +97,17 @@ class Adapter:
             try:
                 return original(data)
             except Exception as error:
-                if _taken.get():
+                if taking.get():
                     self._dropped(data, error)
                 raise
 
         self.huey.deserialize_task = deserialize_task
+
+    def _id_of(self, task: Task) -> str | None:
+        return self._first_id(task) if self.tracker.tracks(name_of(task), task.id) else None
+
+    def _first_id(self, task: Task) -> str:
+        return own_id(self.tracker.name, first_id(task.id))
 
     def _watch_what_breaks_off(self) -> None:
         """Where a task exits, or its result cannot be stored, Huey leaves it without a word. In immediate mode one execution stands
@@ -130,6 +124,7 @@ class Adapter:
                 self._broke_off(task, error)
                 raise
             finally:
+                self._in_hand.let_go()
                 _after.reset(after)
                 _to_retry.reset(to_retry)
 
@@ -237,10 +232,10 @@ class Adapter:
 
     def _status(self, task: Task) -> Status:
         """The status of a task, made here when no tracked publisher sent it. One round trip."""
-        found = statuses.find(own_id(self.tracker.name, first_id(task.id)))
+        found = statuses.find(self._first_id(task))
         if found is not None:
             return of_message(found, task.id)
-        attempts.refuse_removed(own_id(self.tracker.name, first_id(task.id)))
+        attempts.refuse_removed(self._first_id(task))
         try:
             return self.create(task)
         except StatusExists:
@@ -258,10 +253,10 @@ class Adapter:
             raise CancelExecution(str(asked)) from asked
         with self._lock:
             self._runs[task.id] = run
+        self._in_hand.begin()
         run.enter()
-        if run.tracked:
-            # Not known yet while the store is away; it is nearly always this one.
-            self.present.runs(run.status_id or own_id(self.tracker.name, first_id(task.id)))
+        # Not known yet while the store is away; it is nearly always this one.
+        self.present.runs((run.status_id or self._first_id(task)) if run.tracked else "")
 
     def _run(self, task: Task) -> Run:
         return Run(
@@ -276,9 +271,11 @@ class Adapter:
         )
 
     def _running(self) -> list[str]:
-        """Ids of the statuses that run in this process."""
+        """Ids of the statuses that this process works on: those that run, also where the store was away when they began, and those that
+        it has taken and not begun with."""
         with self._lock:
-            return sorted(run.status_id for run in self._runs.values() if run.status_id)
+            runs = {run.status_id or own_id(self.tracker.name, first_id(id)) for id, run in self._runs.items() if run.tracked}
+        return sorted(runs | self._in_hand.ids())
 
     def after_execution(self, task: Task, value: Any, error: BaseException | None) -> None:
         """Hook after a task was executed; `task.retries` says whether it will be once more."""

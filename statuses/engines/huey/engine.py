@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from huey.api import Task
@@ -15,11 +15,12 @@ from ... import pauses, presence
 from .. import attempts
 from ..answering import Asker
 from ..base import Outcome, Queue, Schedule, Worker
-from ..reporting import Ordered, queue_of, worker_of
+from ..reporting import Ordered, all_heard, may_live, queue_of, worker_of
 from ..tracker import Tracker
-from . import outcomes, schedules
+from . import kept, outcomes, schedules
 from .adapter import told_already
 from .messages import retry_id, task_of
+from .presence import MOST_RUNNING
 
 #: States a retry may leave: the job is over, or nobody knows.
 _RETRIED = frozenset({State.succeeded, State.failed, State.killed, State.unknown})
@@ -91,6 +92,33 @@ class Huey(Ordered):
         depth = self.tracker.guard.run("asking for the depth of Huey's queue", self.huey.pending_count)
         return [queue_of(self.name, self.huey.name, depth, pauses.paused(self.name))]
 
+    @property
+    def can_tell_forgotten(self) -> bool:  # ty: ignore[incompatible-property-override]
+        """Where its storage is not this process's own."""
+        return kept.is_shared(self.huey)
+
+    def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
+        """Those that stand neither in its queue nor in its schedule, and that no consumer has taken: one that was killed between taking
+        a task and its start has lost it. Consumers say what they have taken; where none that does takes from this queue, or one of them
+        has not been heard lately, or puts what is due into the queue at present, nobody can tell. Nor can anybody of what is sent once
+        others have ended, a chord's callback.  Three round trips to the store, four questions to the storage, of which two read all that
+        waits, ten thousand tasks at most."""
+        told = [report for report in presence.reports(self.name) if self.huey.name in report.facts.get("queues", ())]
+        names = {report.worker for report in told}
+        alive = [report for report in may_live(self.name) if report.worker in names]
+        if not told or not all_heard(alive) or any(map(_has_more, alive)):
+            return []
+        there = kept.task_ids(self.huey)
+        if there is None:
+            return []
+        held = {id for report in alive for id in report.facts.get("running", ())}
+        return [status for status in waiting if self._was_sent(status) and status.provider_job_id not in there and status.id not in held]
+
+    def _was_sent(self, status: Status) -> bool:
+        if status.queue != self.huey.name or not status.provider_job_id:
+            return False
+        return status.state is State.queued or status.attempt > 0 or not status.depends_on
+
     def outcome(self, status: Status) -> Outcome | None:
         """What Huey's storage keeps of its task: a final error, or a result, which it leaves there. Of a task that returned None there is
         none, unless the Huey has `store_none`; nor of a periodic one, or where somebody has taken it. Huey says no moment: where the task
@@ -111,6 +139,11 @@ def _ended_before(status: Status) -> bool:
     """Whether the task of its id had no retries left: the error of an attempt before may stand there."""
     retries = ((status.call or {}).get("options") or {}).get("retries") or 0
     return status.attempt > retries and sum(before.provider_job_id == status.provider_job_id for before in status.prior_attempts) > retries
+
+
+def _has_more(report: presence.Report) -> bool:
+    """Whether it has taken more than it told of by name."""
+    return report.facts.get("letting_go", 0) > 0 or len(report.facts.get("running", ())) >= MOST_RUNNING
 
 
 def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:

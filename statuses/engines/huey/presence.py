@@ -40,6 +40,7 @@ class Present:
         self._consumer: Any = None
         self._reporter: Reporter | None = None
         self._held: Any = None
+        self._letting_go: Any = None
         self._board: Board | None = None
         self._obeyed = False
 
@@ -66,6 +67,11 @@ class Present:
         """This worker runs the job from now on; empty: none. Told where the consumer cannot see it by itself."""
         if self._board is not None:
             self._board.write(status_id)
+
+    def lets_go(self, number: int) -> None:
+        """Its scheduler, which may be a process, has taken so many tasks that are due and puts them into the queue now."""
+        if self._letting_go is not None:
+            self._letting_go.value = number
 
     def disconnect(self) -> None:
         """Let Huey be as it was."""
@@ -101,6 +107,7 @@ class Present:
         found = self.guard.run("asking whether the queue is paused", lambda: pauses.paused(self.engine)) or {}
         # In memory that forked workers share.
         self._held = multiprocessing.RawValue("b", self.huey.name in found)
+        self._letting_go = multiprocessing.RawValue("i", 0)
         self._board = Board(consumer.workers) if consumer.worker_type == "process" else None
         self._reporter = Reporter(self.guard, self.engine, self.worker, self._facts, self._hear)
 
@@ -113,6 +120,7 @@ class Present:
             "queues": [self.huey.name],
             "held": [self.huey.name] if self._held.value else [],
             "running": (self._running() if self._board is None else self._board.read(_alive(consumer)))[:MOST_RUNNING],
+            "letting_go": self._letting_go.value,
             # It hands its own command line to Python.
             "can_restart": hasattr(signal, "SIGHUP") and os.path.exists(sys.argv[0]),
             "software": f"huey {huey_version}",

@@ -6,7 +6,7 @@ from statuses import State, Status
 from tests.projects.running import Project
 from tests.servers import until
 
-pytestmark = pytest.mark.parametrize("running", ["celery", "rq", "django-tasks"], indirect=True)
+pytestmark = pytest.mark.parametrize("running", ["celery", "rq", "django-tasks", "huey"], indirect=True)
 
 
 @pytest.fixture

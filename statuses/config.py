@@ -62,6 +62,7 @@ class Config:
                 raise ConfigurationError(f"{setting} must be an address or None, not {shown(getattr(self, setting))}")
             if (getattr(self, setting) or SCHEMES[0]).partition("//")[0] + "//" not in SCHEMES:
                 raise ConfigurationError(f"{setting} must begin with {', '.join(SCHEMES)}, not be {shown(getattr(self, setting))}")
+        self._check_client()
         if not _is_whole(self.families) or not 1 <= self.families <= 64:
             raise ConfigurationError(f"families must be 1 to 64, not {shown(self.families)}")
         if not _is_whole(self.cache_entries) or self.cache_entries < 0:
@@ -73,6 +74,10 @@ class Config:
         self._check_retention()
         self._check_tracking()
         self._check_reaping()
+
+    def _check_client(self) -> None:
+        if self.client is not None and not callable(self.client) and not hasattr(self.client, "execute_command"):
+            raise ConfigurationError(f"client must be a client of redis-py, or a function that makes one, not {shown(self.client)}")
 
     def _check_timeouts(self) -> None:
         for setting in ("timeout_seconds", "connect_timeout_seconds"):

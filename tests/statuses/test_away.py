@@ -231,6 +231,7 @@ def test_a_wrong_password_is_unavailable_and_says_why(other_server):
     ("settings", "named"),
     [
         ({"url": "http://x"}, "url"),
+        ({"client": "redis://x"}, "client must be a client of redis-py"),
         ({"urll": "redis://x"}, "did you mean 'url'"),
         ({"namespace": "a b"}, "namespace"),
         ({"namespace": ""}, "namespace"),

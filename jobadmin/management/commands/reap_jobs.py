@@ -30,8 +30,8 @@ class Command(BaseCommand):
     help = (
         "Give up jobs that nobody runs any more. A started job whose heartbeats stopped for longer than its grace (setting REAP_AFTER) is "
         "looked at again after 25 seconds; if it is as silent then, and no living worker says that it runs it, it is marked as its engine "
-        "says that it ended; where that knows of no end, failed (WorkerLost), and sent again as REAP_RETRIES allows. Queued jobs that "
-        "their engine no longer has become unknown. "
+        "says that it ended; where that knows of no end, failed (WorkerLost), and sent again as REAP_RETRIES allows. Jobs that "
+        "wait, in a queue or for their time, and that their engine no longer has at two such looks become unknown. "
         "At most once a minute it also writes down how many jobs wait in each queue, for the chart of the last 30 days."
     )
 
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         try:
             found = reaper.look(dry_run=dry_run)
             if found.silent:
-                self.stderr.write(f"{_jobs(found.silent)} silent; looking again in {reaper.confirm_seconds:g} s")
+                self.stderr.write(f"{_jobs(found.silent)} silent or missing; looking again in {reaper.confirm_seconds:g} s")
                 ending.wait(reaper.confirm_seconds)
                 again = reaper.look(dry_run=dry_run)
                 found = again if dry_run else Reaped.total([found, again])
@@ -87,7 +87,7 @@ def _words(found: Reaped, dry_run: bool) -> str:
     if found.spared:
         parts.append(f"{count(found.spared)} silent, but said to run by their worker, or their engine could not be asked")
     if found.silent:
-        parts.append(f"{count(found.silent)} silent since the last look only")
+        parts.append(f"{count(found.silent)} silent or missing since the last look only")
     return ", ".join(parts)
 
 

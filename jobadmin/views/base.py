@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
 import statuses
-from jobadmin import search
+from jobadmin import outage, search
 from jobadmin.directions import shown_in_page
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.frame import admin_site, login_url
@@ -58,15 +58,27 @@ def needs(*permissions: str) -> Callable[[View], View]:
 
 def page(view: View) -> View:
     """Decorator: a store that is away becomes 503, one that is not as expected 500, a filter nobody can read 400, what is not there 404.
+    One that answered is not away any more; the view asks it, or is a `page_without_store`.
 
     Times inside are read and written in the viewer's zone.
     """
+    return _answered(view, outage.over)
 
+
+def page_without_store(view: View) -> View:
+    """Decorator: as `page`, for a view that may be answered without a question to the store."""
+    return _answered(view, lambda: None)
+
+
+def _answered(view: View, after: Callable[[], None]) -> View:
     @wraps(view)
     def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         with viewed_by(of_request(request)), in_one_place():
             try:
-                return view(request, *args, **kwargs)
+                response = view(request, *args, **kwargs)
+                if response.status_code < 400:
+                    after()
+                return response
             except statuses.StoreUnavailable as error:
                 return _failures().unavailable(request, error)
             except (statuses.ScriptFailed, statuses.ConfigurationError) as error:

@@ -1,6 +1,7 @@
 """Pages for what went wrong: what happened, what still works, what to do. None of them asks the store anything."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 from django.http import HttpRequest, HttpResponse
@@ -10,6 +11,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from jobadmin import outage
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter
 from jobadmin.frame import admin_site, login_url
@@ -48,8 +50,14 @@ class Failure:
     """The machine's own words, shown small to those who may see jobs."""
     server: str = ""
     """Which server is meant; as the machine's words."""
+    since: datetime | None = None
+    """When it was seen first; None where that is just now."""
     headers: dict[str, str] = field(default_factory=dict)
     """Further response headers."""
+
+    @property
+    def away_seconds(self) -> float:
+        return (timezone.now() - self.since).total_seconds() if self.since else 0.0
 
 
 def bad_request(request: HttpRequest, exc: Exception) -> HttpResponse:
@@ -165,12 +173,15 @@ def not_allowed(request: HttpRequest) -> HttpResponse:
 
 def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
     """503: the store does not answer. The page's frame stands, nothing is guessed, and it tries again."""
+    since, now = outage.seen(), timezone.now()
     return _respond(
         request,
         Failure(
             status=503,
             title=_("Redis does not answer"),
-            body=_("Counts and jobs cannot be shown until it is back, and none are made up."),
+            body=_("What is shown was read before, and may be out of date.")
+            if _is_part(request)
+            else _("Counts and jobs cannot be shown until it is back, and none are made up."),
             works=(
                 _("Jobs that already run go on."),
                 _("Kill, retry and remove are off until Redis is back; nothing was changed."),
@@ -179,6 +190,7 @@ def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpRespo
             acts=_again(request),
             detail=redact_text(str(exc or "")),
             server=redact_text(", ".join(health.addresses())),
+            since=since if now - since >= timedelta(seconds=1) else None,
             headers={"Retry-After": str(RETRY_SECONDS)},
         ),
     )
@@ -210,11 +222,16 @@ def _respond(request: HttpRequest, failure: Failure) -> HttpResponse:
         "tabs": FilterBar(jobs=JobFilter(at=timezone.now()), view="overview", matched=0, total=0) if may_look else None,
         "here": getattr(request.resolver_match, "url_name", ""),
         "title": failure.title,
+        "brief": failure.status == 503 and _is_part(request),
         "retry_seconds": RETRY_SECONDS if failure.status == 503 and request.method == "GET" else None,
     }
-    part = bool(getattr(request, "htmx", False)) and not request.htmx.boosted
-    template = "jobadmin/failures/_note.html" if part else "jobadmin/failures/page.html"
+    template = "jobadmin/failures/_note.html" if _is_part(request) else "jobadmin/failures/page.html"
     return render(request, template, context, status=failure.status, headers=failure.headers)
+
+
+def _is_part(request: HttpRequest) -> bool:
+    """Whether HTMX asked, for a part of a page that stands."""
+    return bool(getattr(request, "htmx", False)) and not request.htmx.boosted
 
 
 def _may_look(request: HttpRequest) -> bool:
@@ -250,6 +267,9 @@ def _without(request: HttpRequest, parameter: str | None) -> tuple[tuple[str, st
 
 def _again(request: HttpRequest) -> tuple[tuple[str, str], ...]:
     """The same page once more; for a form, the page it was sent from, for a form is never repeated by itself."""
+    if _is_part(request) and request.method == "GET":
+        here = request.htmx.current_url_abs_path
+        return ((_("Try now"), here),) if here else tuple((_("Try now"), url) for _words, url in _back(request))
     if request.method == "GET":
         return ((_("Try now"), request.get_full_path()),)
     return _back(request)

@@ -24,7 +24,7 @@ from jobadmin.templatetags.operations import toast
 from jobadmin.verbs import ALL, BULK
 from jobadmin.viewing import present
 from jobadmin.views import failures
-from jobadmin.views.base import needs, numbered, page, render, wants_part
+from jobadmin.views.base import needs, numbered, page_without_store, render, wants_part
 from jobadmin.views.unchanged import MOST_SECONDS, entity_tag, not_modified
 
 #: Operations a page of the list.
@@ -35,7 +35,7 @@ _REFRESH_SECONDS = 5
 
 
 @needs("view_job")
-@page
+@page_without_store
 @require_safe
 def operations(request: HttpRequest) -> HttpResponse:
     """Every action, one job's or many's, newest first: who, when, from where, which jobs, how many, why, what came of it."""
@@ -79,7 +79,7 @@ def operations(request: HttpRequest) -> HttpResponse:
 
 
 @needs("view_job")
-@page
+@page_without_store
 @require_safe
 def operation(request: HttpRequest, pk: int) -> HttpResponse:
     """One operation; HTMX asks for the part that moves, until nothing can change any more."""
@@ -102,7 +102,7 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @needs("view_job")
-@page
+@page_without_store
 def stop(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask it to end after the batch it is at."""
     found, refusal = _for_acting(request, pk)
@@ -115,7 +115,7 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @needs("view_job")
-@page
+@page_without_store
 def undo(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a removal back, while that can be."""
     found, refusal = _for_acting(request, pk)
@@ -130,7 +130,7 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @needs("view_job")
-@page
+@page_without_store
 def again(request: HttpRequest, pk: int) -> HttpResponse:
     """Try what was not done once more; through the confirm page, which counts what is left."""
     found, refusal = _for_acting(request, pk)

@@ -11,12 +11,12 @@ from django.views.decorators.http import require_POST
 from jobadmin import savedviews
 from jobadmin.filters import BadFilter
 from jobadmin.viewing import KEPT_SECONDS, MODES, TIMES_COOKIE
-from jobadmin.views.base import needs, page
+from jobadmin.views.base import needs, page_without_store
 
 
 @require_POST
 @needs("view_job")
-@page
+@page_without_store
 def times(request: HttpRequest) -> HttpResponse:
     """Keep how this viewer reads times, and go back to where they were.  Raises: BadFilter."""
     mode = request.POST.get("times", "")
@@ -37,7 +37,7 @@ def came_from(request: HttpRequest) -> str:
 
 @require_POST
 @needs("view_job")
-@page
+@page_without_store
 def save_view(request: HttpRequest) -> HttpResponse:
     """Keep the filter one looks at by a name.  Raises: BadFilter."""
     given = request.POST
@@ -51,7 +51,7 @@ def save_view(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @needs("view_job")
-@page
+@page_without_store
 def remove_view(request: HttpRequest) -> HttpResponse:
     """Forget a view of one's own; anybody else's is none of ours."""
     view = savedviews.remove(request.user, request.POST.get("view", ""))

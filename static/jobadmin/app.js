@@ -218,7 +218,7 @@
       What became of an outage or of an operation is looked at at once. */
   async function feel() {
     if (!busy()) {
-      const answer = await fetch(`${frame.dataset.root}pulse/`, { headers: { "HX-Request": "true" } }).catch(() => null);
+      const answer = await fetch(`${frame.dataset.root}pulse/`, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } }).catch(() => null);
       if (answer?.ok && (missed || hasEnded(answer.headers.get("X-Operations-Ended")))) return refresh();
       if (!answer?.ok) { missed++; trouble(answer ? await answer.text() : ""); }
     }

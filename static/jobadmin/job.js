@@ -88,7 +88,7 @@
     const note = html && $(".j-note", new DOMParser().parseFromString(html, "text/html"));
     const shown = $("#job-alert .j-note");
     if (!note) shown?.remove();
-    else if (!shown) $("#job-alert").replaceChildren(note);
+    else if (shown?.outerHTML !== note.outerHTML) $("#job-alert").replaceChildren(note);
     page.classList.toggle("j-stalewrap", Boolean(note));
   }
 
@@ -162,10 +162,10 @@
   }
 
   $$("[data-retry-seconds]").forEach(comeBack);
+  setInterval(tick, 500);
   if (!page) return;
   document.addEventListener("visibilitychange", () => { if (!document.hidden && $("#job-live", page)?.dataset.seconds) look(); });
   document.addEventListener("j:zone", () => look(true));   // the times are written in another zone now
-  setInterval(tick, 500);
   /* Another attempt: what differs between the two is replaced, and what one opened elsewhere stays open. */
   document.addEventListener("click", event => {
     const tab = event.target.closest('a[role="tab"]');

@@ -5,9 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
 import statuses
+from jobadmin import outage
 from jobadmin.filters import JobFilter
 from jobadmin.models import Operation
 from statuses.testing import make_status
@@ -530,11 +532,32 @@ def test_a_page_that_looks_once_a_minute_tells_of_an_outage_within_seconds_and_o
     page.clock.fast_forward(9_000)
     expect(page.locator("#j-alert")).to_contain_text("Redis does not answer")
     expect(page.locator("#j-main")).to_have_class(re.compile("j-stalewrap"))
+    expect(page.locator("#j-alert").get_by_role("link", name="Try now")).to_have_attribute("href", "/admin/jobs/")
 
     other_server.start()
     page.clock.fast_forward(17_000)
     expect(page.locator("#j-alert")).to_be_empty()
     expect(page.locator("#j-main")).not_to_have_class(re.compile("j-stalewrap"))
+
+
+@pytest.mark.console_errors
+def test_a_page_opened_while_the_store_is_away_counts_on_and_is_there_by_itself_once_that_is_back(page, other_server, monkeypatch):
+    statuses.configure(url=other_server.url, namespace="stops")
+    load(9)
+    other_server.stop()
+    monkeypatch.setattr(outage, "_since", timezone.now() - timedelta(seconds=147))
+    page.clock.install()
+    page.goto("/admin/jobs/?span=1h")
+    expect(page.get_by_role("alert")).to_contain_text(re.compile(r"No reply from \S+ for 2 min [2-5]\d s\."))
+
+    page.clock.run_for(4_000)
+    expect(page.get_by_role("alert")).to_contain_text(re.compile(r"for 2 min [3-5]\d s\."))
+    expect(page.get_by_role("alert")).to_contain_text(re.compile(r"Next try in [1-4] s"))
+    other_server.start()
+    page.clock.run_for(5_000)
+
+    expect(page.locator("#j-main")).to_be_visible()
+    assert page.url.endswith("/admin/jobs/?span=1h")
 
 
 def test_the_live_button_says_how_often_the_page_of_this_span_looks(page):

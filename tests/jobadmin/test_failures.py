@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 import statuses
+from jobadmin import outage
 from jobadmin.paths import action_url, job_url
 from jobadmin.views import failures
 from statuses import keys
@@ -27,6 +30,12 @@ def client(browse: Any) -> Client:
     client = browse()
     client.raise_request_exception = False
     return client
+
+
+@pytest.fixture(autouse=True)
+def never_away() -> None:
+    """No page of another test has failed."""
+    outage.over()
 
 
 @pytest.fixture
@@ -112,6 +121,40 @@ def test_the_notice_names_the_server_that_is_away(client: Client, lost: Any, how
     page = client.get(job_url(status.id)).content.decode()
 
     assert f"No reply from <code>{server.url.partition('?')[0]}</code>." in page
+
+
+def test_the_notice_says_since_when_the_store_is_away(client: Client, lost: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = lost[0]
+    moment = datetime(2026, 11, 29, 14, 27, 13, tzinfo=UTC)
+
+    def get(later: int, view: str = "overview", **headers: str) -> str:
+        monkeypatch.setattr(timezone, "now", lambda: moment + timedelta(seconds=later))
+        return client.get(reverse(f"jobadmin:{view}"), headers=headers).content.decode()
+
+    server.stop()
+    first, later = get(0), get(147)
+    get(150, "operations")  # which asks the database alone
+    part = get(200, **{"HX-Request": "true"})
+    server.start()
+    get(300)
+    server.stop()
+
+    address = f"No reply from <code>{server.url.partition('?')[0]}</code>"
+    assert f"{address}." in first
+    assert f'{address} for <span data-ticks="147' in later and "2 min 27 s</span>." in later
+    assert f'{address} since <time datetime="2026-11-29T14:27:13' in part, "it stays above what was read before"
+    assert f"{address}." in get(400), "it was there in between"
+
+
+def test_a_notice_above_what_was_read_before_does_not_say_that_nothing_is_shown(client: Client, lost: Any) -> None:
+    lost[0].stop()
+
+    page = "http://testserver/admin/jobs/list/?state=failed"
+    headers = {"HX-Request": "true", "HX-Current-URL": page}
+    part = client.get(reverse("jobadmin:pulse"), headers=headers).content.decode()
+
+    assert '<a class="j-btn j-note__act" href="/admin/jobs/list/?state=failed">Try now</a>' in part, "the page, not what was asked for"
+    assert "What is shown was read before, and may be out of date." in part and "cannot be shown" not in part
 
 
 def test_neither_server_nor_tabs_are_for_somebody_who_may_see_no_job(browse: Any, lost: Any, rf: Any) -> None:

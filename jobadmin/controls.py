@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 import statuses
-from jobadmin import verbs
+from jobadmin import answers, verbs
 from statuses import EngineCannot
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Worker
@@ -108,11 +108,11 @@ def explained(control: Control, engine: Engine | None, words: Promise) -> Promis
 
 def find(control: Control, engine_name: str, name: str) -> tuple[Engine, Target] | None:
     """The engine and what it tells of its worker or queue of this name; None where there is none.
-    Raises: StoreUnavailable; what the engine raises."""
+    Raises: NoAnswer; StoreUnavailable; what the engine raises."""
     engine = registry.get(engine_name)
     if engine is None or not (engine.has_workers if control.kind == "worker" else engine.has_queues):
         return None
-    told: list[Any] = engine.workers() if control.kind == "worker" else engine.queues()
+    told = answers.of(engine, f"{control.kind}s")
     found = next((one for one in told if one.name == name), None)
     return (engine, replace(found, engine=engine.name)) if found is not None else None
 
@@ -124,6 +124,7 @@ def give(control: Control, engine: Engine, target: Target, by: str) -> Outcome:
         return Outcome(message=_("Nothing was changed. %(why)s") % {"why": why}, is_done=False, error=why)
     try:
         changed = control.order(engine, target.name, target, by)
+        answers.forget(engine)
     except EngineCannot as error:
         return Outcome(message=_("Nothing was changed: %(why)s.") % {"why": error.why}, is_done=False, error=str(error))
     except statuses.StoreUnavailable:

@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import statuses
+from jobadmin import answers
+from jobadmin.answers import LATELY, NOW, Manner
 from jobadmin.filters import JobFilter
 from jobadmin.paths import queue_url
 from jobadmin.redaction import redact_text
 from jobadmin.tokens import Token
-from statuses import State, presence
+from statuses import State
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Schedule, Worker
 
@@ -26,8 +28,6 @@ class _Named(Protocol):
 
 
 logger = logging.getLogger(__name__)
-
-Told = TypeVar("Told", Worker, Queue, Schedule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +53,30 @@ class Fleet:
         """Living workers that may have taken jobs from this queue, those that end included."""
         return [worker for worker in self.workers if worker.is_alive and queue in worker.queues]
 
-    def is_unserved(self, queue: str, engines: Iterable[str | None], moves: bool) -> bool:
+    def is_unserved(self, queue: str, engines: Iterable[str | None], moves: Callable[[], bool]) -> bool:
         """Whether it is certain that nobody takes the jobs of these engines that wait in the queue. It is not where an
         engine does not tell of its workers; nor where none of them reports, and yet the queue moves (`delivery.moves`)."""
+        return not self.serving(queue) and self.is_certain(engines, moves)
+
+    def is_certain(self, engines: Iterable[str | None], moves: Callable[[], bool]) -> bool:
+        """Whether these engines have surely no worker but those told of here. `moves` is asked where they know none at all."""
         named = set(engines)
-        if not named or not named <= self.knowing or self.serving(queue):
+        if not named or not named <= self.knowing:
             return False
-        return not moves or any(worker.engine in named for worker in self.workers)
+        return any(worker.engine in named for worker in self.workers) or not moves()
+
+    @property
+    def last_seen(self) -> datetime | None:
+        """When the last sign of life of any worker came."""
+        return max((worker.seen_at for worker in self.workers if worker.seen_at), default=None)
 
 
-def read(*, queues: bool = True, workers: bool = True) -> Fleet:
-    """Ask each engine for what it keeps; one that fails is named, the others stand.
-    Source: one or two round trips an engine, never a worker.  Raises: StoreUnavailable."""
+def read(*, queues: bool = True, workers: bool = True, manner: Manner = NOW) -> Fleet:
+    """Ask each engine for what it keeps; one that fails, or does not answer in time, is named, the others stand.
+    Source: one or two round trips an engine, never a worker; see `answers`.  Raises: StoreUnavailable."""
     engines = registry.all()
-    hands = {engine.name: _told(engine, engine.workers) for engine in engines if engine.has_workers and workers}
-    lines = {engine.name: _told(engine, engine.queues) for engine in engines if engine.has_queues and queues}
+    hands = {engine.name: _told(engine, "workers", manner) for engine in engines if engine.has_workers and workers}
+    lines = {engine.name: _told(engine, "queues", manner) for engine in engines if engine.has_queues and queues}
     return Fleet(
         workers=tuple(worker for told in hands.values() for worker in told or ()),
         queues=tuple(queue for told in lines.values() for queue in told or ()),
@@ -76,21 +85,10 @@ def read(*, queues: bool = True, workers: bool = True) -> Fleet:
     )
 
 
-def last_of_all() -> datetime | None:
-    """When the last worker was seen, where it is certain that none is alive; None where one is, and where workers of an engine report
-    nothing to the store: an overview does not wait for what an engine keeps elsewhere, as RQ does.
-    Source: one round trip an engine.  Raises: StoreUnavailable."""
-    reports = [presence.reports(engine.name) for engine in registry.all()]
-    seen = [report for told in reports for report in told]
-    if not all(reports) or any(report.is_alive for report in seen):
-        return None
-    return max((report.seen_at for report in seen), default=None)
-
-
-def of(jobs: JobFilter, *, workers: bool = True) -> Fleet:
+def of(jobs: JobFilter, *, workers: bool = True, manner: Manner = LATELY) -> Fleet:
     """What the engines tell where a filter asks for queues by name, for a page about these. Source: nothing where it asks for none,
     else as `read`.  Raises: StoreUnavailable."""
-    return read(workers=workers) if any(not token.negative for token in jobs.tokens("queue")) else Fleet()
+    return read(workers=workers, manner=manner) if any(not token.negative for token in jobs.tokens("queue")) else Fleet()
 
 
 def paused(jobs: JobFilter, told: Fleet) -> list[Queue]:
@@ -112,12 +110,24 @@ class Suspended:
     """Those it holds, without secrets."""
 
 
-def suspended() -> list[Suspended]:
+def suspended(manner: Manner = NOW) -> list[Suspended]:
     """Engines that know no pause of a single queue, as RQ, and hold theirs back, whoever asked for it and wherever.
     Source: what those engines tell of their queues; nothing of others.  Raises: StoreUnavailable."""
+    held: dict[str, list[str]] = {}
+    for engine, queue in sorted(_suspended(manner)):
+        held.setdefault(engine, []).append(queue)
+    return [Suspended(engine=name, queues=[redact_text(queue) for queue in queues]) for name, queues in held.items()]
+
+
+def _suspended(manner: Manner) -> set[tuple[str, str]]:
     together = [engine for engine in registry.all() if engine.pauses_all_queues and engine.has_queues]
-    held = {engine.name: [queue.name for queue in _told(engine, engine.queues) or () if queue.is_paused] for engine in together}
-    return [Suspended(engine=name, queues=[redact_text(queue) for queue in sorted(queues)]) for name, queues in held.items() if queues]
+    return {(engine.name, queue.name) for engine in together for queue in _told(engine, "queues", manner) or () if queue.is_paused}
+
+
+def pauses(kept: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Engine and queue of all that is paused: of `statuses.version().paused` those whose engines this project has, and what an engine
+    keeps elsewhere, as RQ does.  Source: as `suspended`.  Raises: StoreUnavailable."""
+    return {(engine, queue) for engine, queue in kept if registry.get(engine)} | _suspended(LATELY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +142,10 @@ class Held:
     """Those jobs; empty as `url`."""
 
 
-def held(paused: Iterable[tuple[str, str]]) -> list[Held]:
-    """The queues of `statuses.version().paused` whose engines this project has, those in which most jobs wait first. What an engine
-    keeps elsewhere, as RQ does, is told where the engine is asked.  Source: where a queue is paused one count by queue."""
-    named = sorted({queue for engine, queue in paused if registry.get(engine)})
+def held(kept: Iterable[tuple[str, str]]) -> list[Held]:
+    """The paused queues, those in which most jobs wait first; `kept`: `statuses.version().paused`.
+    Source: as `pauses`; where a queue is paused one count by queue.  Raises: StoreUnavailable."""
+    named = sorted({queue for _, queue in pauses(kept)})
     if not named:
         return []
     waiting = {found.value: found.total for found in statuses.where(state=State.queued, queue=named).counts_by("queue", None)}
@@ -155,7 +165,7 @@ def _means(token: Token, name: str) -> bool:
 def schedules() -> tuple[list[Schedule], list[str]]:
     """The periodic jobs of every engine, and the engines that could not tell. Source: one or two round trips an engine.
     Raises: StoreUnavailable."""
-    told = {engine.name: _told(engine, engine.schedules) for engine in registry.all() if engine.has_schedules}
+    told = {engine.name: _told(engine, "schedules", NOW) for engine in registry.all() if engine.has_schedules}
     return [schedule for found in told.values() for schedule in found or ()], [name for name, found in told.items() if found is None]
 
 
@@ -168,12 +178,15 @@ def without_secrets(row: Row) -> Row:
     return replace(row, name=shown, buttons=[], **closed)
 
 
-def _told(engine: Engine, ask: Callable[[], list[Told]]) -> list[Told] | None:
+def _told(engine: Engine, what: str, manner: Manner) -> list[Any] | None:
     """What an engine tells, with its name on it; None where it could not."""
     try:
-        return [replace(found, engine=engine.name) for found in ask()]
+        return [replace(found, engine=engine.name) for found in answers.of(engine, what, manner)]
     except statuses.StoreUnavailable:
         raise
+    except answers.NoAnswer as error:
+        logger.warning("engine %s: %s", engine.name, error)
+        return None
     except Exception:
         logger.exception("engine %s could not tell of its workers and queues", engine.name)
         return None

@@ -109,7 +109,7 @@ def queues() -> Rows:
             "not_in_broker": row.missing,
             "oldest_at": row.oldest_at,
             "running": row.running,
-            "workers": row.workers,
+            "workers": row.workers if row.workers or row.knows_workers else None,
             "paused_at": row.paused_at,
             "per_minute": round(row.per_minute, 2),
             "started": row.started,

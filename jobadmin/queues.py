@@ -46,6 +46,8 @@ class QueueRow:
     running: int
     running_url: str
     workers: int
+    knows_workers: bool
+    """Whether that is all: an engine that does not say now may have others."""
     workers_url: str
     is_unserved: bool
     """Jobs wait, and it is certain that no living worker takes them."""
@@ -153,7 +155,11 @@ def unserved(jobs: JobFilter, told: Fleet) -> list[Unserved]:
     asked = JobFilter(at=jobs.now).with_(queue=jobs.tokens("queue"), state="queued", span="all").query
     waits = asked.report(counts_by={"queue": None}, earliest_by={"queue": "queued_at"})
     found = [one for one in waits.counts_by["queue"] if not told.serving(one.value) and fleet.is_meant(jobs, one.value)]
-    stuck = [one for one in found if told.is_unserved(one.value, _engines_of(one.value), _moves(one.value, JobFilter(at=jobs.now)))]
+    stuck = [
+        one
+        for one in found
+        if told.is_unserved(one.value, _engines_of(one.value), lambda one=one: moves(one.value, JobFilter(at=jobs.now)))
+    ]
     rows = [
         Unserved(name=one.value, url=queue_url(one.value), waiting=one.total, oldest_at=waits.earliest_by["queue"].get(one.value))
         for one in stuck[:MOST_NOTICES]
@@ -161,11 +167,11 @@ def unserved(jobs: JobFilter, told: Fleet) -> list[Unserved]:
     return [replace(row, name=redact_text(row.name), url="") if redact_text(row.name) != row.name else row for row in rows]
 
 
-def _moves(name: str, jobs: JobFilter) -> bool:
+def moves(name: str, jobs: JobFilter) -> bool:
     """Whether somebody takes from a queue, as far as its jobs show."""
     there = statuses.where(queue=name)
     settled = there.where(state=State.queued, queued_at=(None, jobs.now - delivery.SETTLED)).count()
-    return delivery.moves(_lately(jobs.with_(queue=name)).query.count(), there.where(state=State.started).count(), settled)
+    return delivery.moves(lately(jobs.with_(queue=name)).query.count(), there.where(state=State.started).count(), settled)
 
 
 def is_known(name: str) -> bool:
@@ -183,7 +189,7 @@ def _count(jobs: JobFilter) -> _Counts:
         since=queued.earliest_by["queue"],
         settled=_by_value(now.where(state=State.queued, queued_at=(None, jobs.now - delivery.SETTLED)).counts_by("queue", None)),
         started=_by_value(now.where(state=State.started).counts_by("queue", None)),
-        lately=_by_value(_lately(jobs).query.counts_by("queue", None)),
+        lately=_by_value(lately(jobs).query.counts_by("queue", None)),
         hour=_by_value(hour.counts_by["queue"]),
         waits=hour.durations_by["queue"],
         seen=seen(timedelta(minutes=SPEED_MINUTES), jobs.now),
@@ -202,18 +208,19 @@ def _hour(jobs: JobFilter) -> JobFilter:
     return jobs.with_(by="started_at", span="1h")
 
 
-def _lately(jobs: JobFilter) -> JobFilter:
+def lately(jobs: JobFilter) -> JobFilter:
+    """Those that started in the time over which the speed is measured."""
     return jobs.with_(by="started_at", span=f"{SPEED_MINUTES}m")
 
 
 def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, drawn: tuple[str, str]) -> QueueRow:
     listed, hour = jobs.with_(queue=name, span="all"), _hour(jobs).with_(queue=name)
     waiting, started, serving = _total(counts.queued, name), counts.hour.get(name), told.serving(name)
-    lately, running, settled = (_total(number, name) for number in (counts.lately, counts.started, counts.settled))
+    recent, running, settled = (_total(number, name) for number in (counts.lately, counts.started, counts.settled))
     queues = [queue for queue in told.queues if queue.name == name]
     paused = [queue for queue in queues if queue.is_paused]
     pausing = {queue.engine for queue in paused}
-    found = delivery.of(name, told, waiting=waiting, settled=settled, is_moving=bool(lately))
+    found = delivery.of(name, told, waiting=waiting, settled=settled, is_moving=bool(recent))
     return QueueRow(
         name=name,
         url=queue_url(name),
@@ -229,15 +236,17 @@ def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, drawn: tuple[
         running=running,
         running_url=listed.url("list", state="started"),
         workers=len(serving),
+        knows_workers=not told.silent,
         workers_url=jobs.url("workers", queue=name),
-        is_unserved=bool(waiting and not serving) and told.is_unserved(name, _engines_of(name), delivery.moves(lately, running, settled)),
+        is_unserved=bool(waiting and not serving)
+        and told.is_unserved(name, _engines_of(name), lambda: delivery.moves(recent, running, settled)),
         is_paused=bool(paused),
         paused_at=next((queue.paused_at for queue in paused if queue.paused_at), None),
         paused_by=next((queue.paused_by for queue in paused if queue.paused_by), None),
         still_taking=sum(worker.engine in pausing for worker in told.taking(name)),
         buttons=[button for queue in queues for button in buttons(queue)],
-        per_minute=lately / (counts.seen / timedelta(minutes=1)),
-        speed_url=_lately(jobs).with_(queue=name).url("list"),
+        per_minute=recent / (counts.seen / timedelta(minutes=1)),
+        speed_url=lately(jobs).with_(queue=name).url("list"),
         started=started.total if started else 0,
         started_url=hour.url("list"),
         failed=started.by_state[State.failed] if started else 0,

@@ -3,6 +3,7 @@
 import logging
 import time
 
+from jobadmin import answers
 from statuses import Query, Status, StoreUnavailable
 from statuses.engines import registry
 from statuses.engines.base import Engine
@@ -52,9 +53,13 @@ def _refusals(engine: Engine) -> dict[str, str]:
 
 def _ask(engine: Engine) -> dict[str, str] | None:
     try:
-        return {worker.name: worker.refuses["kill"] for worker in engine.workers() if "kill" in worker.refuses}
+        told = answers.of(engine, "workers", answers.LATELY)
+        return {worker.name: worker.refuses["kill"] for worker in told if "kill" in worker.refuses}
     except StoreUnavailable:
         raise
+    except answers.NoAnswer as error:
+        logger.warning("engine %s: %s", engine.name, error)
+        return None
     except Exception:
         logger.exception("engine %s could not tell of its workers", engine.name)
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -23,6 +23,7 @@ from jobadmin.places import places
 from jobadmin.plans import applies
 from jobadmin.redaction import redact_text
 from jobadmin.remembered import piece, viewer
+from jobadmin.standstill import Holds, holds
 from jobadmin.tokens import Token
 from jobadmin.tracebacks import shortened
 from jobadmin.verbs import Verb
@@ -233,9 +234,7 @@ class OutcomeColumn(JobColumn):
         if job.state == State.started and job.progress is not None:
             return cells.progress(job, table.now)
         text, bad = cells.outcome(job, table.now)
-        place = table.places.get(job.id) if not text else None
-        if place:
-            text = _("next in line") if place == 1 else _("place %(n)s in line") % {"n": count(place)}
+        text = text or table.waits(job)
         if not text:
             return cells.nothing()
         whole = cells.cut(redact_text(text), 200)
@@ -303,7 +302,10 @@ class JobTable(tables.Table):
         verbs: Sequence[Verb] = (),
         columns: Sequence[str] = USUAL,
         picked: frozenset[str] = frozenset(),
+        paused: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
+        """`paused`: asks for `statuses.version().paused`, where a row is queued."""
+        self._paused = paused
         self.selection, self.now, self.verbs, self.picked = selection, now, verbs, picked
         self._links = lru_cache(lambda parameter: selection.links("list", parameter))
         self.menus = cells.Menus(verbs)
@@ -363,6 +365,25 @@ class JobTable(tables.Table):
     def places(self) -> dict[str, int]:
         """Places in line of the rows that are queued; asked for where the column is shown."""
         return places(self.data)
+
+    @cached_property
+    def holds(self) -> Holds:
+        """What holds up rows that are queued; asked for where the column is shown."""
+        return holds(self.data, self._paused, self.now)
+
+    def waits(self, job: Status) -> str:
+        """What a job that is queued waits for; empty where nobody knows."""
+        if job.state != State.queued:
+            return ""
+        line = (job.engine, job.queue)
+        if line in self.holds.paused:
+            return _("its queue is paused")
+        if line in self.holds.unserved:
+            return _("no worker takes from its queue")
+        place = self.places.get(job.id)
+        if not place:
+            return ""
+        return _("next in line") if place == 1 and job.engine not in self.holds.silent else _("place %(n)s in line") % {"n": count(place)}
 
     @property
     def headings(self) -> tuple[str, ...]:

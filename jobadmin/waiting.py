@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 import statuses
 from jobadmin import delivery, fleet
+from jobadmin.answers import LATELY
 from jobadmin.filters import JobFilter
 from jobadmin.redaction import redact_text
 from jobadmin.seen import seen
@@ -48,6 +49,13 @@ class Waiting:
     """Whether its engine holds the queue."""
     paused_at: datetime | None = None
     paused_by: str | None = None
+    is_silent: bool = False
+    """Whether its engine could not tell now who takes from its queue."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is not its turn alone that it waits for, or may not be."""
+        return self.is_paused or self.is_unserved or self.is_silent
 
     @property
     def seconds(self) -> float | None:
@@ -82,7 +90,7 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
     started = in_queue.where(started_at=(now - DRAIN_SPAN, None)).count()
     measured = seen(DRAIN_SPAN, now).total_seconds()
     is_open = redact_text(status.queue) == status.queue  # a secret stands in no address
-    told = fleet.read() if status.is_queued else fleet.Fleet()
+    told = fleet.read(manner=LATELY) if status.is_queued else fleet.Fleet()
     missing = _missing(status.queue, in_queue.where(state="queued"), told, started, now)
     paused = next((queue for queue in told.queues if queue.is_paused and (queue.name, queue.engine) == (status.queue, status.engine)), None)
     moves = delivery.moves(started, running.total or 0, bool(status.queued_at and status.queued_at <= now - delivery.SETTLED))
@@ -98,10 +106,11 @@ def why(status: Status, awaited: Sequence[Status], now: datetime) -> Waiting | N
         measured=measured,
         missing=missing,
         missing_url=listed.url("list", state="queued", sort="queued_at") if missing and is_open else "",
-        is_unserved=status.is_queued and told.is_unserved(status.queue, [status.engine], moves),
+        is_unserved=status.is_queued and told.is_unserved(status.queue, [status.engine], lambda: moves),
         is_paused=paused is not None,
         paused_at=paused.paused_at if paused else None,
         paused_by=paused.paused_by if paused else None,
+        is_silent=status.engine in told.silent,
     )
 
 

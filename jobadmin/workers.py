@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import statuses
-from jobadmin import fleet
+from jobadmin import fleet, standstill
 from jobadmin import upkeep as chores
 from jobadmin.controls import Button, buttons
 from jobadmin.filters import JobFilter
 from jobadmin.fleet import Fleet
 from jobadmin.models import Operation
 from jobadmin.redaction import redact_text
+from jobadmin.standstill import Nobody
 from jobadmin.upkeep import Upkeep
 from statuses import FacetCount, Query, State, Status
 from statuses.engines import registry
@@ -104,6 +105,8 @@ class Workers:
     """Those that were stopped from here and did not come back, the last first."""
     upkeep: Upkeep
     """Who keeps the store in order."""
+    nobody: Nobody | None
+    """That none is alive while jobs wait."""
 
     @property
     def tells_upkeep(self) -> bool:
@@ -146,7 +149,8 @@ def read(jobs: JobFilter, queue: str = "") -> Workers:
     rows = [fleet.without_secrets(row) for row in rows]
     stopped = [] if queue else _stopped({worker.name for worker in told.workers if worker.is_alive}, jobs.now)
     upkeep = chores.read(seen.upkeep, seen.at)
-    return Workers(rows=rows, total=len(found), fleet=told, queue=queue, stopped=stopped, upkeep=upkeep)
+    nobody = None if queue else standstill.nobody(told, jobs.now)
+    return Workers(rows=rows, total=len(found), fleet=told, queue=queue, stopped=stopped, upkeep=upkeep, nobody=nobody)
 
 
 def _stopped(alive: set[str], now: datetime) -> list[Stopped]:

@@ -17,6 +17,7 @@ from jobadmin import controls, depths, fleet, operations
 from jobadmin import queues as queues_page
 from jobadmin import schedules as schedules_page
 from jobadmin import workers as workers_page
+from jobadmin.answers import NOW, NoAnswer
 from jobadmin.controls import CONTROLS, Control, Target
 from jobadmin.filterbar import FilterBar, every
 from jobadmin.filters import BadFilter, JobFilter
@@ -24,7 +25,7 @@ from jobadmin.paths import queue_url, quote, safe_next, unquote
 from jobadmin.queues import QueueRow
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
-from jobadmin.views.base import needs, page, render, wants_part
+from jobadmin.views.base import needs, page, page_without_store, render, wants_part
 from statuses.engines import registry
 from statuses.engines.base import Worker
 
@@ -84,7 +85,11 @@ def workers(request: HttpRequest) -> HttpResponse:
     tokens = JobFilter.from_request(request).tokens("queue")
     queue = tokens[0].value if len(tokens) == 1 and not tokens[0].negative and not tokens[0].prefix else ""
     jobs = JobFilter().with_(queue=queue or None)
-    context = {"title": _("Workers"), "shown": workers_page.read(jobs, queue), "paused": fleet.paused(jobs, fleet.of(jobs, workers=False))}
+    context = {
+        "title": _("Workers"),
+        "shown": workers_page.read(jobs, queue),
+        "paused": fleet.paused(jobs, fleet.of(jobs, workers=False, manner=NOW)),
+    }
     if not queue:
         context["suspended"] = fleet.suspended()
     return _render(request, "workers", jobs, context)
@@ -101,7 +106,7 @@ def schedules(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @needs("view_job", "control_workers")
-@page
+@page_without_store
 def control(request: HttpRequest, verb: str) -> HttpResponse:
     """Give one order to a worker or a queue, say what happened, and go back to where it was asked for.
 
@@ -112,7 +117,11 @@ def control(request: HttpRequest, verb: str) -> HttpResponse:
     chosen = CONTROLS[verb]
     engine_name, name = request.POST.get("engine", ""), request.POST.get("name", "")
     back = safe_next(request, reverse(f"jobadmin:{chosen.kind}s"))
-    found = controls.find(chosen, engine_name, name)
+    try:
+        found = controls.find(chosen, engine_name, name)
+    except NoAnswer:
+        messages.warning(request, _("The engine %(engine)s does not answer. Nothing was changed.") % {"engine": engine_name})
+        return redirect(back)
     if found is None:
         messages.warning(request, _("Not there any more: %(name)s. Nothing was changed.") % {"name": name[:100]})
         return redirect(back)

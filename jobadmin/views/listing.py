@@ -20,7 +20,7 @@ from jobadmin.strip import strip
 from jobadmin.tables import BEFORE, ROWS, USUAL, JobData, JobTable, always, choosable
 from jobadmin.verbs import BULK, Verb
 from jobadmin.views.base import needs, page, render_filtered
-from jobadmin.views.unchanged import unless_unchanged
+from jobadmin.views.unchanged import unless_unchanged, version_of
 from statuses import Query
 
 #: Where a viewer's choice of columns and rows is kept between pages.
@@ -41,7 +41,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
     held = Held.of(request, jobs, total)
     data = JobData(held.query, total=total, rows=view.rows, cursor=jobs.cursor)
     told = fleet.of(jobs)
-    table = JobTable(data, selection=jobs, now=jobs.now, verbs=verbs, columns=view.columns)
+    table = JobTable(data, selection=jobs, now=jobs.now, verbs=verbs, columns=view.columns, paused=lambda: version_of(request).paused)
     context = {
         "title": _("Jobs"),
         "table": table,
@@ -52,6 +52,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "rows": ROWS,
         "hold": held.parameter,
         "arrived": held.arrived,
+        "silent": told.silent,
         "paused": fleet.paused(jobs, told),
         "unserved": queues.unserved(jobs, told),
         "caption": _caption(jobs, total),

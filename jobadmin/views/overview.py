@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from jobadmin import fleet, health, panels, queues
+from jobadmin import fleet, health, panels, queues, standstill
+from jobadmin.answers import LATELY
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter, page_value
 from jobadmin.resolver import resolver
@@ -24,8 +25,8 @@ from statuses import State
 @unless_unchanged(lists_jobs=False)
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    """The jobs of the filter in numbers.  Source: one report, and one about the period before; while jobs wait, what workers
-    told last."""
+    """The jobs of the filter in numbers.  Source: one report, and one about the period before; while jobs wait, what
+    workers told last; what queues told that hold back together."""
     jobs = JobFilter.from_request(request)
     seen = version_of(request)
     jobs = replace(jobs, at=seen.at)
@@ -36,8 +37,9 @@ def overview(request: HttpRequest) -> HttpResponse:
         return one_panel(request, jobs, part, mode, rank)
     reading = panels.Reading(jobs=jobs, seen=seen, **panels.needed(rank))
     matched, total = reading.totals
-    told, paused = fleet.of(jobs), held(jobs, reading)
-    waiting = reading.tiles.counts[State.queued]
+    paused, waiting = held(jobs, reading), reading.tiles.counts[State.queued]
+    of_all = waiting and is_everything(jobs)
+    told = fleet.read(queues=False, manner=LATELY) if of_all else fleet.of(jobs)
     context = {
         "title": _("Jobs"),
         "panels": {name: panels.guarded(name, make) for name, make in makers(reading, mode, rank).items()},
@@ -49,7 +51,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         "held": paused,
         "held_waiting": sum(queue.waiting for queue in paused),
         "waiting": waiting,
-        "last_of_all": fleet.last_of_all() if waiting and is_everything(jobs) else None,
+        "nobody": standstill.nobody(told, jobs.now) if of_all else None,
+        "silent": told.silent,
         "policy_notice": health.wrong_policy(),
     }
     return render_filtered(request, "overview", jobs, context, matched=matched, total=total)
@@ -57,7 +60,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 def held(jobs: JobFilter, reading: panels.Reading) -> list[fleet.Held]:
     """The paused queues, on the overview of everything; about one queue `paused` says more.
-    Source: the version of the store, which the panels of such a page read too; where a queue is paused one count."""
+    Source: the version of the store, which the panels of such a page read too; see `fleet.held`."""
     return fleet.held(reading.version.paused) if is_everything(jobs) else []
 
 

@@ -155,6 +155,9 @@ class Engine:
     """Whether `restart_pool` lets a worker end its jobs, take no more, and begin anew; else its processes are replaced one by one."""
     pauses_all_queues: bool = False
     """Whether a pause of one queue is one of all the engine's queues."""
+    asks_elsewhere: ClassVar[frozenset[str]] = frozenset()
+    """Of `workers`, `queues` and `schedules` those that ask a server with a patience that is not ours: a page asks them in a thread, and
+    does not wait for long. The others read the status store, or wait a second or two."""
     reasons: ClassVar[Mapping[str, str]] = {}
     """Why it cannot what the flags deny, by verb."""
 

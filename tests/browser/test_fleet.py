@@ -105,6 +105,18 @@ def test_the_list_of_a_queue_that_is_held_up_can_be_read(page, engine):
     assert button["y"] >= body["y"] + body["height"] and abs(button["x"] - body["x"]) < 1
 
 
+@pytest.mark.parametrize("words", ["No worker is alive, and 4 jobs wait.", "The engine lines could not tell of its workers and queues."])
+def test_an_overview_where_nobody_runs_what_waits_can_be_read(page, engine, monkeypatch, words):
+    engine.there = [replace(worker, is_alive=False) for worker in engine.there]
+    if "could not tell" in words:
+        monkeypatch.setattr(Lines, "workers", lambda self: 1 / 0)
+
+    page.goto("/admin/jobs/")
+
+    expect(page.locator(".j-note").filter(has_text=words)).to_be_visible()
+    reads_at_every_size(page, "nobody")
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_what_a_worker_takes_from_keeps_to_its_cell(page, engine, width):
     queues = ("held", "imports", "mail", "reports", "nightly")

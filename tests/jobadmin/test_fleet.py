@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -11,13 +12,14 @@ import pytest
 from django.urls import reverse
 
 import statuses
+from jobadmin import fleetrows
 from jobadmin import queues as queues_page
 from jobadmin import waiting as waiting_words
 from jobadmin import workers as workers_page
 from jobadmin.filters import JobFilter
 from jobadmin.paths import job_url, queue_url, quote
 from jobadmin.redaction import redact_text
-from statuses import pauses, presence, sampling
+from statuses import pauses, sampling
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Worker
 from statuses.store import Store
@@ -41,8 +43,10 @@ class Lines(Engine):
         self.there: list[Worker] = []
         self.lines: list[Queue] = []
         self.broken = False
+        self.asked = 0
 
     def workers(self) -> list[Worker]:
+        self.asked += 1
         if self.broken:
             raise OSError("the engine is away")
         return self.there
@@ -283,14 +287,65 @@ def test_a_job_that_waits_in_a_paused_queue_says_so_and_gives_no_time(engine, br
 
     assert "Paused: mail. No job of it starts until it is resumed." in page
     assert "At that speed" not in page
-    title, body = page.index('<span class="j-note__title">Paused: mail.'), page.index("It is the next one in mail.")
+    title, body = page.index('<span class="j-note__title">Paused: mail.'), page.index("No job stands before it in mail.")
     assert title < body, "what holds it comes before what stands before it"
     assert re.search(r'<span class="j-note__body">By marta, <time [^>]*>[^<]*</time>\.', page)
     assert f'<a class="j-btn j-note__act" href="{queue_url("mail")}">Show the queue</a>' in page
 
     engine.lines = [Queue(name="mail")]
     page = client.get(job_url(waits.id)).content.decode()
-    assert "Paused: " not in page and "At that speed" in page
+    assert "Paused: " not in page and "At that speed" in page and "It is the next one in mail" in page
+
+
+def outcomes(page: str) -> list[str]:
+    """What the rows of a list say of how each job stands, from the top."""
+    return re.findall(r'<span class="j-outcome j-cut" title="([^"]*)">', page)
+
+
+def test_a_row_says_what_its_job_waits_for(engine, browse):
+    engine.there = [worker("w1", queues=("mail", "held")), worker("w2", queues=("gone",), is_alive=False)]
+    pauses.pause("lines", "held")
+    for queue in ("mail", "mail", "gone", "held"):
+        make_status("queued", queue=queue, engine="lines")
+    make_status("queued", queue="gone", engine="unheard")
+    client = browse()
+
+    said = outcomes(client.get(reverse("jobadmin:list")).content.decode())
+    engine.broken = True
+    unknown = outcomes(client.get(reverse("jobadmin:list")).content.decode())
+
+    assert said == ["place 2 in line", "its queue is paused", "no worker takes from its queue", "place 2 in line", "next in line"]
+    assert unknown[1:3] == ["its queue is paused", "place 1 in line"], "nobody knows who takes from it"
+
+
+def test_a_row_says_that_its_queue_is_paused_where_the_engine_alone_knows(engine, browse, monkeypatch):
+    monkeypatch.setattr(type(engine), "pauses_all_queues", True)
+    engine.there, engine.lines = [worker()], [Queue(name="mail", is_paused=True)]
+    make_status("queued", queue="mail", engine="lines")
+
+    assert outcomes(browse().get(reverse("jobadmin:list")).content.decode()) == ["its queue is paused"]
+
+
+def test_rows_of_no_queue_and_of_what_is_not_queued_cost_no_question(engine, browse):
+    make_status("queued", engine="lines")
+    make_status("queued", queue="mail")
+    make_status("unqueued", queue="mail", engine="lines")
+    engine.broken = True
+
+    with_nobody_asked = browse().get(reverse("jobadmin:list")).content.decode()
+
+    assert outcomes(with_nobody_asked) == ["next in line"]
+    assert engine.asked == 0
+
+
+def test_a_job_whose_engine_does_not_say_who_takes_it_is_not_called_the_next_one(engine, browse):
+    engine.broken = True
+    waits = make_status("queued", queue="mail", engine="lines")
+
+    page = browse().get(job_url(waits.id)).content.decode()
+
+    assert "No job stands before it in mail" in page and "the next one" not in page
+    assert "The engine lines could not tell of its workers and queues: whether anybody takes from this queue is not known." in page
 
 
 def test_a_job_that_no_living_worker_takes_says_so_first_and_is_promised_no_time(engine, browse):
@@ -302,7 +357,7 @@ def test_a_job_that_no_living_worker_takes_says_so_first_and_is_promised_no_time
     page = browse().get(job_url(waits.id)).content.decode()
 
     assert '<span class="j-note__title">No living worker takes from mail.</span>' in page
-    assert re.search(r'j-note__body"><a [^>]*>1 job</a> stand before it in mail\.', page)
+    assert re.search(r'j-note__body"><a [^>]*>1 job</a> stands before it in mail\.', page)
     assert "At that speed" not in page
 
 
@@ -315,21 +370,76 @@ def test_the_overview_says_when_jobs_wait_and_no_worker_is_alive(engine, browse)
 
     with frozen_clock() as clock:
         make_status("queued", queue="mail", engine="lines")
-        silent = said()
-        presence.tell("lines", "w1", {})
+        engine.there = [worker("w1")]
         alive = said()
         clock.tick(3600)
+        engine.there = [replace(engine.there[0], is_alive=False)]
 
-        assert (silent, alive, said(), said(state="failed")) == (False, False, True, False)
-        make_status("queued").started(worker="w1").heartbeat()
+        assert (alive, said(), said(state="failed")) == (False, True, False)
+        make_status("queued", engine="lines").started(worker="w1").heartbeat()
         clock.tick(120)
         page = client.get(reverse("jobadmin:overview"), {"span": "all"}).content.decode()
         assert page.index("No worker is alive") < page.index("has shown no sign of life"), "the worse comes first"
-        presence.tell("lines", "w2", {})
+        assert re.search(r"The last one was seen <time [^>]*>", page)
+        engine.there.append(worker("w2"))
         assert not said(), "another one is alive"
-        presence.leave("lines", "w2")
+        engine.there.pop()
         statuses.all().request_kill_all(end_queued=True)
         assert not said(), "nothing waits"
+
+
+def test_the_overview_says_so_of_workers_that_left_in_order_once_a_job_has_waited(engine, browse):
+    client, said = browse(), "No worker is alive, and 1 job waits."
+
+    def page() -> str:
+        return client.get(reverse("jobadmin:overview"), {"span": "all"}).content.decode()
+
+    with frozen_clock() as clock:
+        make_status("queued", queue="mail", engine="lines")
+        at_once = page()
+        clock.tick(16)
+
+        assert said not in at_once
+        assert said in page() and '<span class="j-note__body">Nothing starts until a worker does.</span>' in page()
+        assert said in client.get(reverse("jobadmin:workers")).content.decode()
+        running = make_status("started", queue="mail", engine="lines")
+        assert said not in page(), "somebody takes jobs who does not report"
+        running.succeeded()
+        assert said in page()
+
+
+@pytest.mark.parametrize("unknown", ["an engine that fails", "another engine that fails", "a job of no engine"])
+def test_the_overview_does_not_say_so_where_nobody_knows(engine, browse, unknown):
+    engine.there = [worker("w1", is_alive=False)]
+    make_status("queued", queue="mail", engine="lines")
+    client, said = browse(), "No worker is alive"
+    before = client.get(reverse("jobadmin:overview")).content.decode()
+
+    if unknown == "an engine that fails":
+        engine.broken = True
+        page = client.get(reverse("jobadmin:overview")).content.decode()
+        assert "The engine lines could not tell" in page and "Whether anybody takes the jobs that wait is not known." in page
+    elif unknown == "another engine that fails":
+        other = registry.register(Lines())
+        other.name, other.broken = "others", True
+        registry.register(other)
+        registry.register(engine)
+    else:
+        make_status("queued", queue="mail")
+
+    assert said in before
+    assert said not in client.get(reverse("jobadmin:overview")).content.decode()
+    registry.unregister("others")
+
+
+def test_the_overview_tells_of_queues_that_their_engine_holds_back_by_itself(engine, browse, monkeypatch):
+    monkeypatch.setattr(type(engine), "pauses_all_queues", True)
+    engine.lines = [Queue(name="mail", is_paused=True), Queue(name="other", is_paused=True)]
+    make_status("queued", queue="mail", engine="lines")
+
+    page = browse().get(reverse("jobadmin:overview")).content.decode()
+
+    assert "Paused: 1 job waits until its queue is resumed." in page
 
 
 @pytest.mark.parametrize("name", ["overview", "list", "workers"])
@@ -486,6 +596,23 @@ def test_an_engine_that_fails_leaves_the_pages_standing(engine, browse):
         assert page.status_code == 200
         assert "The engine lines could not tell" in page.content.decode()
     assert not rows()["mail"].is_unserved
+
+
+def test_workers_that_nobody_can_tell_of_are_not_said_to_be_none(engine, browse):
+    engine.broken = True
+    make_status("queued", queue="mail", engine="lines")
+    client = browse()
+
+    queues, workers, of_queue = (
+        client.get(reverse(f"jobadmin:{name}"), query).content.decode()
+        for name, query in (("queues", {}), ("workers", {}), ("workers", {"queue": "mail"}))
+    )
+
+    assert '<span class="is-nil" title="Not known now">–</span>' in queues
+    assert fleetrows.queues().rows[0]["workers"] is None
+    for page in (workers, of_queue):
+        assert "Which workers there are is not known now" in page and "0 are known to be alive" in page
+        assert "No worker is known" not in page and "No living worker" not in page
 
 
 def test_a_worker_tells_what_it_runs_and_did(engine):

@@ -38,6 +38,7 @@ class Dramatiq(Ordered):
     can_restart_pool = True
     restarts_anew = True
     can_pause_queue = True
+    asks_elsewhere = frozenset({"queues"})
     acts_on_siblings = True
     reasons: ClassVar = {"tell_outcome": "its broker has no Results middleware"}
 

@@ -40,6 +40,7 @@ class Huey(Ordered):
     can_restart_pool = True
     restarts_anew = True
     can_pause_queue = True
+    asks_elsewhere = frozenset({"queues", "schedules"})
     reasons: ClassVar = {"tell_outcome": "this Huey keeps no results (results=False)"}
 
     def __init__(self, huey: Any, tracker: Tracker) -> None:

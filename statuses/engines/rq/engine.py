@@ -60,6 +60,7 @@ class RQ(Engine):
     can_stop_worker = True
     can_pause_queue = True
     pauses_all_queues = True
+    asks_elsewhere = frozenset({"workers", "queues", "schedules"})
     reasons: ClassVar = {"restart_pool": "RQ has no pool: its worker starts a process for each job"}
 
     def __init__(self, tracker: Tracker, connection: Redis | None) -> None:

@@ -1,0 +1,177 @@
+"""Engines that answer from elsewhere are asked with the page's patience, and not more often than they have to be."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import statuses
+from jobadmin import answers, controls
+from jobadmin.answers import Manner, NoAnswer
+from statuses.engines import registry
+from statuses.engines.base import Engine, Queue, Worker
+from tests.servers import until
+
+#: A page that waits as long as it takes, and sees this moment; one that takes what there is; one that hardly waits.
+PATIENT, TRUSTING, HASTY = Manner(30, 0), Manner(30, 30), Manner(0.01, 0)
+
+
+class Elsewhere(Engine):
+    """An engine whose list of workers lies on a server that answers when a test lets it."""
+
+    name = "elsewhere"
+    has_workers = has_queues = can_pause_queue = True
+    asks_elsewhere = frozenset({"workers", "queues"})
+
+    def __init__(self) -> None:
+        self.answers, self.asked, self.asking = threading.Event(), 0, set[str]()
+        self.answers.set()
+        self.error: Exception | None = None
+        self.lines: list[Queue] = []
+
+    def workers(self) -> list[Worker]:
+        self.asked += 1
+        self.asking.add(threading.current_thread().name)
+        self.answers.wait(10)
+        if self.error is not None:
+            raise self.error
+        return [Worker(name=f"w{self.asked}")]
+
+    def queues(self) -> list[Queue]:
+        self.answers.wait(10)
+        return self.lines
+
+    def pause_queue(self, queue: str, by: str | None = None) -> bool:
+        return True
+
+
+@pytest.fixture
+def engine() -> Iterator[Elsewhere]:
+    engine = Elsewhere()
+    registry.register(engine)
+    yield engine
+    engine.answers.set()
+    registry.unregister(engine.name)
+    until(lambda: not asking(), "no thread asks any more")
+
+
+def asking() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("jobadmin-asks")]
+
+
+def names(engine: Engine, manner: Manner) -> list[str]:
+    return [worker.name for worker in answers.of(engine, "workers", manner)]
+
+
+def test_an_answer_is_kept_for_those_who_believe_it_and_asked_for_anew_by_those_who_do_not(engine: Elsewhere) -> None:
+    assert [names(engine, manner) for manner in (TRUSTING, TRUSTING, PATIENT, TRUSTING)] == [["w1"], ["w1"], ["w2"], ["w2"]]
+
+
+def test_many_who_look_at_once_share_one_question(engine: Elsewhere) -> None:
+    engine.answers.clear()
+    found: list[list[str]] = []
+    threads = [threading.Thread(target=lambda: found.append(names(engine, TRUSTING))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+
+    engine.answers.set()
+    for thread in threads:
+        thread.join()
+
+    assert found == [["w1"]] * 20 and engine.asked == 1
+
+
+def test_an_engine_that_hangs_is_asked_by_one_thread_and_waited_for_by_nobody(engine: Elsewhere) -> None:
+    engine.answers.clear()
+
+    for what in ("workers", "queues") * 50:
+        with pytest.raises(NoAnswer, match=f"did not tell of its {what} in time"):
+            answers.of(engine, what, HASTY)
+
+    assert len(asking()) == engine.asked == 1
+
+
+def test_whoever_comes_when_it_has_hung_for_long_does_not_wait_at_all(engine: Elsewhere) -> None:
+    engine.answers.clear()
+    with pytest.raises(NoAnswer):
+        names(engine, HASTY)
+    hanging = answers._line(engine)._open
+    assert hanging is not None
+    hanging.began -= PATIENT.patience_seconds
+
+    with pytest.raises(NoAnswer):  # who waited would be given this very answer in the end
+        names(engine, Manner(PATIENT.patience_seconds, 2 * PATIENT.patience_seconds))
+
+
+def test_an_engine_that_answers_again_is_believed_again(engine: Elsewhere) -> None:
+    engine.answers.clear()
+    with pytest.raises(NoAnswer):
+        names(engine, HASTY)
+
+    engine.answers.set()
+    until(lambda: not asking(), "the question that hung has its answer")
+
+    assert names(engine, TRUSTING) == ["w1"]
+    assert names(engine, PATIENT) == ["w2"]
+
+
+def test_what_was_answered_a_moment_ago_stands_for_what_does_not_come(engine: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names(engine, PATIENT) == ["w1"]
+    engine.answers.clear()
+
+    kept = names(engine, HASTY)
+    monkeypatch.setattr(answers, "KEPT_SECONDS", 0.0)
+
+    assert kept == ["w1"]
+    with pytest.raises(NoAnswer):
+        names(engine, HASTY)
+
+
+@pytest.mark.parametrize("error", [OSError("refused"), statuses.StoreUnavailable("a read", "away")])
+def test_an_error_is_an_answer_too(engine: Elsewhere, error: Exception) -> None:
+    engine.error = error
+
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            names(engine, TRUSTING)
+
+    assert engine.asked == 1
+    engine.error = None
+    assert names(engine, PATIENT) == ["w2"]
+
+
+def test_after_an_order_nothing_is_believed_that_was_asked_before(engine: Elsewhere) -> None:
+    assert names(engine, TRUSTING) == ["w1"]
+
+    controls.give(controls.PAUSE, engine, Queue(name="mail", engine=engine.name), "marta")
+
+    assert names(engine, TRUSTING) == ["w2"]
+
+
+def test_an_engine_that_reads_the_store_is_asked_by_who_looks(engine: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Elsewhere, "asks_elsewhere", frozenset())
+
+    assert [names(engine, TRUSTING), names(engine, TRUSTING)] == [["w1"], ["w2"]]
+    assert engine.asking == {threading.current_thread().name}
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # it has a thread that asks: that is the point
+def test_a_forked_process_asks_by_itself(engine: Elsewhere) -> None:
+    engine.answers.clear()
+    with pytest.raises(NoAnswer):
+        names(engine, HASTY)
+
+    assert in_child(lambda: (engine.answers.set(), names(engine, PATIENT))[1] == ["w2"])
+
+
+def in_child(true: Callable[[], Any]) -> bool:
+    """What `true` gives in a forked process."""
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(0 if true() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,6 +1,5 @@
 """What stands in the cells of the list: badges, progress, outcome, actions; every text a job carries is escaped and cut."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -11,8 +10,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from jobadmin.actions import ACTIONS
-from jobadmin.formats import NOTHING, count, cut, duration
-from jobadmin.paths import HERE, page_url, quote, segment
+from jobadmin.formats import NOTHING, cut, duration, out_of
+from jobadmin.paths import HERE, anchor, page_url, segment
 from jobadmin.redaction import redact, redact_text
 from jobadmin.templatetags.jobadmin import flag_badge, icon, state_badge
 from jobadmin.verbs import KILL, RETRY, Verb
@@ -46,19 +45,12 @@ def progress(job: Status, now: datetime) -> SafeString:
     if is_stale(job, now):
         note = _("no sign for %(time)s") % {"time": duration((now - job.heartbeat_at).total_seconds())}
     else:
-        note = cut(redact_text(job.progress_message or _out_of(job)), 120)
+        note = cut(redact_text(job.progress_message or out_of(job.progress_at, job.progress_out_of)), 120)
     return format_html(
         '<span class="j-prog"><b>{} %</b><svg class="j-bar s-started" viewBox="0 0 100 6" preserveAspectRatio="none" '
         'aria-hidden="true"><rect width="{}" height="6"/></svg><span class="j-cut j-quiet">{}</span></span>',
         percent, percent, note,
     )  # fmt: skip
-
-
-def _out_of(job: Status) -> str:
-    """ "744 of 1,200", where the job counts something."""
-    if job.progress_out_of in (None, 1):
-        return ""
-    return _("%(at)s of %(out_of)s") % {"at": _number(job.progress_at), "out_of": _number(job.progress_out_of)}
 
 
 def outcome(job: Status, now: datetime) -> tuple[str, bool]:
@@ -90,10 +82,6 @@ def nothing() -> SafeString:
 
 
 _NOTHING = format_html('<span class="is-nil">{}</span>', NOTHING)
-
-
-def _number(value: float) -> str:
-    return count(int(value)) if float(value).is_integer() else f"{value:g}"
 
 
 def flat(values: Iterable[Any]) -> Iterator[str]:
@@ -181,11 +169,3 @@ def _button(slug: str, why_not: str, *, small: bool = False) -> SafeString:
     # In the menu the reason stands below the words: a tooltip is nothing for the keyboard.
     words = "" if small else format_html("<span>{}<small>{}</small></span>", label, why_not) if why_not else label
     return format_html('<button {} class="{}"{}>{}{}</button>', where, css, spoken if small else "", icon(action.verb.icon), words)
-
-
-_BLANK = re.compile(r"\s")
-
-
-def anchor(job_id: str) -> str:
-    """The job's id as part of an element's id: no blank in it, nothing that needs escaping, never the same for two jobs."""
-    return _BLANK.sub(lambda blank: f"_{ord(blank[0]):02X}", quote(job_id))

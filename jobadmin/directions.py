@@ -58,7 +58,7 @@ _MOVING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _PIECE = re.compile(r"""<textarea\b.*?</textarea>|<[a-z/!](?:"[^"]*"|'[^']*'|[^'">])*>|[^<]+|<""", re.IGNORECASE | re.DOTALL)
 _ATTRIBUTE = re.compile(r"""(\s)([\w:-]+)=("[^"]*"|'[^']*')""")
 #: Attributes that are read out or shown; all others are values.
-_SAID = frozenset({"title", "aria-label", "aria-description", "alt", "placeholder", "label"})
+_SAID = frozenset({"title", "aria-label", "aria-description", "aria-valuetext", "alt", "placeholder", "label"})
 
 
 def shown(text: str) -> str:

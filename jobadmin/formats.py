@@ -96,6 +96,17 @@ def number(value: float) -> str:
     return number_format(Decimal(repr(value)), force_grouping=True) if math.isfinite(value) else str(value)
 
 
+def out_of(at: float | None, whole: float | None) -> str:
+    """``744 of 1,200``: where a job is that counts something; nothing where it does not."""
+    if at is None or whole in (None, 1):
+        return ""
+    return _("%(at)s of %(out_of)s") % {"at": _counted(at), "out_of": _counted(whole)}
+
+
+def _counted(value: float) -> str:
+    return count(int(value)) if float(value).is_integer() else f"{value:g}"
+
+
 def size(size_bytes: int) -> str:
     """999 -> ``999 B``, 1234567 -> ``1.2 MB``: powers of a thousand."""
     for power, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):

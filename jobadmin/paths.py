@@ -30,6 +30,7 @@ HERE = "-text-goes-here-"
 #: Characters that stand in a path as they are (RFC 3986), as `reverse` has it.
 _SAFE = "!$&'()*+,;=~:@"
 _ATTEMPT = re.compile(r"(.+):(\d{1,9})", re.DOTALL)
+_BLANK = re.compile(r"\s")
 _ESCAPED = re.compile(r"_([0-9A-F]{2})")
 
 
@@ -126,6 +127,11 @@ def _with_segment(name: str, text: str, *more: str) -> str:
 def segment(text: str) -> str:
     """An id or resource as it stands in an address."""
     return percent_quote(quote(text), safe=_SAFE)
+
+
+def anchor(job_id: str) -> str:
+    """The job's id as part of an element's id: no blank in it, nothing that needs escaping, never the same for two jobs."""
+    return _BLANK.sub(lambda blank: f"_{ord(blank[0]):02X}", quote(job_id))
 
 
 def queue_url(queue: str) -> str:

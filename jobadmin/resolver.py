@@ -1,4 +1,4 @@
-"""What the host project has a say in: who may do what, what is hidden, where a resource lives.
+"""What the host project has a say in: who may do what, what is hidden, where a resource lives, what end users are told.
 
 JOBADMIN = {"RESOLVER": "planning.jobs.PlanningResolver", "REDACT": ["iban", "patient"]}
 
@@ -13,8 +13,10 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from jobadmin.redaction import Redactor
+from jobadmin.titles import titled
 
 
 class Resolver:
@@ -51,6 +53,14 @@ class Resolver:
     def resource_url(self, resource: str) -> str | None:
         """Where the thing itself lives (``Book:53`` → its page in the product), if it has an address."""
         return None
+
+    def job_title(self, status: Any) -> str:
+        """What a job is called for the person who started it: ``reports.monthly_summary`` → ``Monthly summary``."""
+        return titled(self.redact_text(status.job_name or ""))  # in pieces a secret would not be known for one
+
+    def failure_text(self, status: Any) -> str:
+        """What that person is told of a job that failed. The dashboard tells why; they are no part of it."""
+        return _("It could not be finished.")
 
     def address_of(self, request: HttpRequest) -> str:
         """The address an action came from, for the record; a project behind a proxy knows better."""

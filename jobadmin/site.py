@@ -11,5 +11,6 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=static("jobadmin/icon.svg"))),
     # Before the admin, whose last pattern catches everything below it.
     path("admin/jobs/", include("jobadmin.urls")),
+    path("jobs/", include("jobadmin.user_urls")),
     path("admin/", admin.site.urls),
 ]

@@ -26,6 +26,18 @@ def audit(status: Status) -> list[Part]:
     return [Table(columns=("Check", "State", "Found"), rows=rows), Text(text=words)]
 
 
+@register("search.rebuild")
+def rebuild(status: Status) -> list[Part]:
+    """How much there is to search in, and the words that come most often."""
+    found = status.data.get("result") if isinstance(status.data, dict) else None
+    if not isinstance(found, dict):
+        return []
+    return [
+        Text(text=f"{found['words']:,} words in {found['packages']:,} packages"),
+        Table(columns=("Most frequent",), rows=[(word,) for word in found["most"]]),
+    ]
+
+
 def _found(child: Status, fields: tuple[str, ...]) -> str:
     """The data of a check in a few words, or why it has none."""
     if child.is_failed:

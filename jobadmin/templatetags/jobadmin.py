@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from jobadmin import formats, paths
+from jobadmin import embedding, formats, paths
 from jobadmin.filterbar import FilterBar, Toggle
 from jobadmin.filters import JobFilter
 from jobadmin.namerows import bar_markup, name_rows
@@ -23,6 +23,7 @@ from jobadmin.panels.ranking import NameTable
 from jobadmin.tokens import Token
 from jobadmin.viewing import Viewing, present
 from jobadmin.words import language
+from statuses import Status
 
 register = template.Library()
 
@@ -35,6 +36,26 @@ ICONS = {"kill_requested": "killreq"}
 def icon(name: str) -> SafeString:
     """``{% icon "failed" %}``: a drawing of the sprite; says nothing to a screen reader."""
     return format_html('<svg class="j-i" aria-hidden="true"><use href="#j-{}"/></svg>', ICONS.get(str(name), name))
+
+
+@register.simple_tag
+def drawing(name: str) -> SafeString:
+    """``{% drawing "failed" %}``: the same drawing where no sprite stands on the page."""
+    return embedding.drawing(ICONS.get(str(name), str(name)))
+
+
+@register.simple_tag(takes_context=True)
+def job_progress(context: template.Context, job: Status | str | None) -> SafeString:
+    """``{% job_progress status %}``, a Status or an id: how far the job is, kept up to date, in any page of the project. Nothing for
+    None, for a job that is gone, and for a viewer who may not see it.  Source: nothing for a Status that was read, else its record."""
+    return embedding.progress(context, job)
+
+
+@register.simple_tag(takes_context=True)
+def job_progress_assets(context: template.Context) -> SafeString:
+    """``{% job_progress_assets %}``: style and script of the bars, for the head of a page. The first bar of a page brings them along
+    where nothing else did."""
+    return embedding.assets(context)
 
 
 class Words(template.Node):

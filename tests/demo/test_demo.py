@@ -56,7 +56,7 @@ def test_its_jobs_are_of_many_kinds_soon(demo):
     resources = [facet.value for facet in statuses.all().counts_by("job_arg", limit=200)]
 
     assert {"packages.hash_file", "packages.audit", "search.rebuild", "packages.verify_all", "reports.sizes"} <= names
-    assert users == {"deploy", "nightly", "reports"}
+    assert users == {"admin", "deploy", "nightly", "reports"}
     assert queues == {"default", "bulk", "reports"}
     assert any(text.startswith("Package:") for text in resources)
     assert any(text.startswith("Module:") for text in resources)

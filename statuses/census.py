@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,16 +17,23 @@ from .store import Store
 
 #: Microseconds that never come.
 FOR_EVER = 1 << 62
+#: Columns that `expiry` goes by.
+DECIDING = ("state", "job_name", "recorded_at", "succeeded_at", "failed_at", "killed_at", "loaded_at", "keep_for")
 #: Columns a cleaner looks at.
-COLUMNS = (
-    *("state", "random", *DICTIONARIES),
-    *("recorded_at", "succeeded_at", "failed_at", "killed_at", "loaded_at", "keep_for", "gone_at", "attempts"),
-)
+COLUMNS = tuple(dict.fromkeys(("random", *DICTIONARIES, *DECIDING, "gone_at", "attempts")))
 #: Archived attempts read in one round trip.
 ATTEMPTS = 1_000
 
 
-def ended_at(found: Snapshot) -> Array:
+class Columns(Protocol):
+    """Columns of a segment, however they were read."""
+
+    def column(self, name: str, /) -> Array:
+        """The cells of one."""
+        raise NotImplementedError
+
+
+def ended_at(found: Columns) -> Array:
     """When each job ended; when it was recorded, where it has not."""
     moments = found.column("recorded_at").copy()
     for state in ENDED:
@@ -35,12 +42,12 @@ def ended_at(found: Snapshot) -> Array:
     return moments
 
 
-def expiry(found: Snapshot, retention: Mapping[str, timedelta | None], names: Mapping[str, int]) -> Array:
+def expiry(found: Columns, retention: Mapping[str, timedelta | None], names: Mapping[str, int]) -> Array:
     """From when on the policy lets each job go, microseconds. names: job name -> code, of those the policy speaks of."""
     since = ended_at(found)
     loaded = found.column("loaded_at")
     since = np.where(loaded > 0, loaded, since)
-    states, kept = found.column("state"), np.full(found.cells, span_us(retention.get("*")), "<i8")
+    states, kept = found.column("state"), np.full(len(since), span_us(retention.get("*")), "<i8")
     for key, time in retention.items():
         if key in set(State):
             kept[states == State(key).code] = span_us(time)

@@ -50,6 +50,14 @@ class Cluster:
 
     def replies(self, commands: Iterable[Sequence[Any]]) -> list[Any]:
         """The replies to commands, in one round trip to each node that is asked. Waits for a slot that moves."""
+        replies = self.said(commands)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def said(self, commands: Iterable[Sequence[Any]]) -> list[Any]:
+        """The same, an error in its place."""
         asked = list(commands)
         replies: list[Any] = [None] * len(asked)
         left = list(range(len(asked)))
@@ -63,10 +71,18 @@ class Cluster:
             left = [at for at in left if isinstance(replies[at], _MOVING) and time.monotonic() < deadline]
             if left:
                 time.sleep(_PAUSE_SECONDS)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
         return replies
+
+    def primaries(self) -> list[Any]:
+        """The nodes that are written to, by their address. Source: what is known of the cluster, nothing is asked."""
+        return sorted(self.client.get_primaries(), key=lambda node: (node.host, node.port))
+
+    def said_by(self, node: Any, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """The replies of one node, an error in its place; one round trip."""
+        pipe = self.client.get_redis_connection(node).pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        return pipe.execute(raise_on_error=False)
 
     def transaction(self, commands: Iterable[Sequence[Any]]) -> list[Any]:
         """The replies to commands on keys of one family, all of one moment."""
@@ -108,11 +124,14 @@ class Cluster:
                 time.sleep(_PAUSE_SECONDS)
 
     def _target(self, command: Sequence[Any]) -> dict[str, Any]:
-        """Where a command without keys goes: a SCAN to the node of the family it looks for, others to that of the first."""
+        """Where a command goes of which the client does not know: a SCAN to the node of the family it looks for, MEMORY to that of its
+        key, others without keys to that of the first."""
         if command[0] == "SCAN":
             tag = str(command[list(command).index("MATCH") + 1]).rstrip("*")
         elif command[0] in ("TIME", "INFO", "PING", "DBSIZE"):
             tag = self._tags[0]
+        elif command[0] == "MEMORY":
+            tag = str(command[2])
         else:
             return {}
         return {"target_nodes": self.client.get_node_from_key(tag)}

@@ -72,6 +72,12 @@ def depth(tag: str, day: int) -> str:
     return f"{tag}depth:{day}"
 
 
+def depths(tag: str, last_us: int) -> list[str]:
+    """`depth_at`, and `depth` of every day that may still be kept: those up to the last sample's."""
+    day = last_us // 86_400_000_000
+    return [depth_at(tag), *(depth(tag, number) for number in range(max(day - 31, 0), day + 1))]
+
+
 def seals(tag: str, dictionary: str) -> str:
     """string: 4 bytes a code, those of the write that made it: a reader whose last code has other ones was before a failover."""
     return f"{texts(tag, dictionary)}:seals"

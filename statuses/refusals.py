@@ -46,6 +46,7 @@ _REFUSALS = re.compile(
     r"(?:^|[\s:-])(?:OOM|READONLY|LOADING|MASTERDOWN|NOAUTH|NOPERM|WRONGPASS|DENIED|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|TRYAGAIN)\s"
     r"|ACL failure|DB index|Script killed"
 )
+_UNKNOWN = re.compile(r"^(?:ERR )?unknown (?:sub)?command|(?:^|: )NOPERM ", re.IGNORECASE)
 _REFUSING = (
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ReadOnlyError,
@@ -64,6 +65,13 @@ def is_fault(error: Exception) -> bool:
         return False
     # A pipeline puts the command before what the server said to it, with texts of whoever called.
     return _REFUSALS.search(str(error).rpartition("caused error: ")[2]) is None
+
+
+def is_forbidden(reply: object) -> bool:
+    """Whether Redis answers, and lets this command not be given: by its user, or by anybody."""
+    return isinstance(reply, redis.exceptions.NoPermissionError) or (
+        isinstance(reply, redis.ResponseError) and _UNKNOWN.search(str(reply)) is not None
+    )
 
 
 class translated:

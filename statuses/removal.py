@@ -113,9 +113,7 @@ def erase(store: Store) -> None:
 
 def _depths(store: Store, tag: str) -> list[str]:
     """Every day of which depths of queues may be kept."""
-    last = int(store.read("GET", keys.depth_at(tag)) or 0)
-    day = last // 86_400_000_000
-    return [keys.depth_at(tag), *(keys.depth(tag, number) for number in range(max(day - 31, 0), day + 1))]
+    return keys.depths(tag, int(store.read("GET", keys.depth_at(tag)) or 0))
 
 
 def drop_segment(store: Store, family: int, segment: int) -> None:

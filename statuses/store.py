@@ -20,12 +20,15 @@ from .config import Config
 from .errors import ConfigurationError, StoreFormat
 from .lines import Lines
 from .lua import source
-from .refusals import ELSEWHERE, RAISED, is_fault, translated
+from .refusals import ELSEWHERE, RAISED, is_fault, is_forbidden, translated
 
 #: The layout of the keys; a store that says a higher one is refused.
 FORMAT = 1
 #: Bytes read from the socket at once: replies of readers are hundreds of kilobytes.
 READ_SIZE = 1 << 20
+
+#: Stands for the reply to a command that may not be given.
+FORBIDDEN: Any = object()
 
 Command = Sequence[Any]
 #: Keys and arguments of a script.
@@ -124,6 +127,20 @@ class Store:
             if isinstance(client, Cluster):
                 return client.replies(commands)
             return _raised(self._lines(primary).calls([*commands], again=True))
+
+    def permitted(self, commands: Sequence[Command], *, primary: bool = True) -> list[Any]:
+        """The replies to reading commands, in one round trip; `FORBIDDEN` for one that this user may not give, or that the server does
+        not know, as some who run one for others have taken INFO, CONFIG and MEMORY away."""
+        with translated("a read"):
+            client = self.writer if primary else self.reader
+            replies = client.said(commands) if isinstance(client, Cluster) else self._lines(primary).calls([*commands], again=True)
+            return _permitted(replies)
+
+    def permitted_by(self, node: Any, commands: Sequence[Command]) -> list[Any]:
+        """The same from one node of a cluster."""
+        assert isinstance(self.writer, Cluster)
+        with translated("a read"):
+            return _permitted(self.writer.said_by(node, commands))
 
     def transaction(self, commands: Iterable[Command]) -> list[Any]:
         """The replies to reading commands on keys of one family, from the primary, all of one moment; one round trip."""
@@ -322,6 +339,10 @@ _CONNECTED = ("_writing", "_reading", "writer", "reader")
 
 #: Eight bytes that name one write.
 token: Callable[[], bytes] = partial(os.urandom, 8)
+
+
+def _permitted(replies: list[Any]) -> list[Any]:
+    return _raised([FORBIDDEN if is_forbidden(reply) else reply for reply in replies])
 
 
 def _raised(replies: list[Any]) -> list[Any]:

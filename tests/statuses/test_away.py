@@ -11,6 +11,7 @@ import pytest
 import redis
 
 import statuses
+from statuses import health
 from statuses.embedded import EmbeddedServer, temporary_server
 from statuses.testing import make_status
 
@@ -85,6 +86,7 @@ QUESTIONS = {
     "release": lambda status: statuses.release("Shelf:1"),
     "server_time": lambda status: statuses.server_time(),
     "ping": lambda status: statuses.ping(),
+    "examine": lambda status: health.examine(),
 }
 ACTIONS = {**WRITES, **QUESTIONS}
 

@@ -199,6 +199,7 @@ def test_sentinels_are_asked_where_the_primary_is(watched):
     with use("redis://jobs/2", **options):
         everything_works()
         assert health.addresses() == ["jobs (Sentinel)"]
+        assert [(told.address, told.role, told.replicas) for told in health.examine().servers] == [("jobs (Sentinel)", "primary", 1)]
         status = make_status("started")
         told = primary.client().info("replication")["master_repl_offset"]
         until(lambda: replica.client().info("replication")["slave_repl_offset"] >= told, "the replica has everything")

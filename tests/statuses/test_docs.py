@@ -22,7 +22,7 @@ KEYS = {
     "numbers": "P rows", "job": "P j<row>", "long": "P l<row>", "data": "P d<row>", "call": "P k<row>", "errors": "P e<row>", "attempt": "P a<row>:<n>",
 }  # fmt: skip
 #: Those that make a part of other keys, or many at once: columns and postings are compared one by one below.
-PARTS = {"family", "segment", "column", "posting", "frame", "of_rows"}
+PARTS = {"family", "segment", "column", "posting", "frame", "of_rows", "depths"}
 
 
 def words(name: str) -> set[str]:

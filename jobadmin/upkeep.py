@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from jobadmin import formats
 from jobadmin.redaction import redact_text
-from statuses.upkeep import CLEAN, REAP, RETRY, SAMPLE, Chore
+from statuses.upkeep import CHECK, CLEAN, REAP, RETRY, SAMPLE, Chore
 
 #: How to have a reaper.
 COMMAND = "manage.py reap_jobs --every 30"
@@ -49,6 +49,11 @@ DUTIES = {
         gettext_lazy("writes down how deep queues are"),
         gettext_lazy("Meanwhile the charts of queues have a gap."),
     ),
+    CHECK: Duty(
+        gettext_lazy("Check"),
+        gettext_lazy("looks whether all that is kept agrees"),
+        gettext_lazy("Meanwhile nobody notices what does not agree."),
+    ),
 }
 #: What a round did -> the words for it.
 RESULTS = {
@@ -58,6 +63,9 @@ RESULTS = {
     "retried": ngettext_lazy("%(n)s sent again", "%(n)s sent again", "count"),
     "cannot": ngettext_lazy("%(n)s cannot be sent again", "%(n)s cannot be sent again", "count"),
     "removed": ngettext_lazy("%(n)s removed", "%(n)s removed", "count"),
+    "checked": ngettext_lazy("%(n)s job looked at", "%(n)s jobs looked at", "count"),
+    "wrong": ngettext_lazy("%(n)s thing wrong", "%(n)s things wrong", "count"),
+    "repaired": ngettext_lazy("%(n)s mended", "%(n)s mended", "count"),
     "queues": ngettext_lazy("%(n)s queue", "%(n)s queues", "count"),
 }
 

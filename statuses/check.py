@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import upkeep
 from .store import current
 
 if TYPE_CHECKING:
@@ -83,7 +84,15 @@ def check(*, repair: bool = False, progress: Progress | None = None) -> Checked:
     with `repair` mend what can be mended (`KINDS` says how).
 
     Source: all of a segment as of one version, the hashes of its jobs in pipelines, SCAN over the database. About five
-    seconds of Redis' time a million jobs, in calls of a few milliseconds. Raises: StoreUnavailable, StoreFormat."""
+    seconds of Redis' time a million jobs, in calls of a few milliseconds; one round trip at the end, that says so (`upkeep`).
+    Raises: StoreUnavailable, StoreFormat."""
+    with upkeep.doing(upkeep.CHECK) as did:
+        checked = _check(repair, progress)
+        did |= {"checked": checked.jobs, "wrong": checked.found, "repaired": checked.repaired}
+    return checked
+
+
+def _check(repair: bool, progress: Progress | None) -> Checked:
     from . import inspection, keycheck, segmentcheck, textcheck
 
     here, tally = current(), Tally()

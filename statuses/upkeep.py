@@ -22,8 +22,8 @@ from .store import current
 
 logger = logging.getLogger(__name__)
 
-#: The chores of this library: `Reaper.look()`, `clean()`, `retry_failed()`, `sampling.sample()`.
-REAP, CLEAN, RETRY, SAMPLE = "reap", "clean", "retry", "sample"
+#: The chores of this library: `Reaper.look()`, `clean()`, `retry_failed()`, `sampling.sample()`, `check()`.
+REAP, CLEAN, RETRY, SAMPLE, CHECK = "reap", "clean", "retry", "sample", "check"
 #: How long one that tells nothing more is still told of.
 KEPT_FOR = timedelta(days=30)
 #: Entries kept.
@@ -39,7 +39,7 @@ class Chore:
     """What one process did of one chore."""
 
     chore: str
-    """`reap`, `clean`, `retry`, `sample`, or what somebody else calls theirs."""
+    """`reap`, `clean`, `retry`, `sample`, `check`, or what somebody else calls theirs."""
     about: str = ""
     """What it is narrowed to; empty where it is not."""
     host: str

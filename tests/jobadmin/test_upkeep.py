@@ -287,6 +287,17 @@ def test_a_shell_tells_the_same_in_words_and_as_json(engine, clock):  # noqa: F8
     assert (row["chore"], row["condition"], row["pid"], row["every_seconds"], row["did"]) == ("reap", "overdue", 11, 30, {"failed": 2})
 
 
+def test_the_last_check_stands_there_with_what_it_found(client, store):
+    make_status("failed")
+    call_command("check_jobs")
+    nothing = panel(client)
+    store.set(f"{{{statuses.collection.store.current().config.namespace}:0}}0:j9", "nobody's")
+    call_command("check_jobs", repair=True)
+
+    assert re.search(r"Check looks whether all that is kept agrees .* – .* 1 job looked at$", nothing)
+    assert panel(client).endswith("1 job looked at, 1 thing wrong, 1 mended")
+
+
 def test_a_check_of_the_store_warns_of_what_is_overdue_and_does_not_fail_for_it(clock, capsys):
     died("clean", 60)
     clock.tick(3600)

@@ -87,7 +87,8 @@ def test_a_sound_store_has_no_problems(store):
 
     assert checked.problems == ()
     assert (checked.segments, checked.jobs) == (1, 709)
-    assert {key: store.dump(key) for key in store.keys("*")} == before
+    own = keys.upkeep(stores.current().families[0]).encode()  # that it ran
+    assert {key: store.dump(key) for key in store.keys("*") if key != own} == before
 
 
 def test_an_empty_store_has_no_problems():

@@ -245,3 +245,19 @@ def test_a_check_takes_it_for_what_it_is_and_names_what_is_none(store):
 
     assert clean == ()
     assert statuses.check().problems != ()
+
+
+def test_a_check_tells_how_much_it_looked_at_what_was_wrong_and_what_is_mended(store):
+    make_status("failed"), make_status("succeeded")
+    store.set(f"{stores.current().families[0]}0:j9", "nobody's")
+
+    statuses.check()
+    looked = told()["check"]
+    statuses.check(repair=True)
+    mended = told()["check"]
+    statuses.check()
+    after = told()["check"]
+
+    assert (looked.did, looked.every_seconds) == ({"checked": 2, "wrong": 1}, None)
+    assert mended.did == {"checked": 2, "wrong": 1, "repaired": 1}
+    assert after.did == {"checked": 2}

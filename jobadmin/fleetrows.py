@@ -73,11 +73,12 @@ def workers() -> Rows:
         silent=list(found.fleet.silent),
         warnings=[*warnings, *_of_silent(found.fleet), *found.upkeep.warnings, *without],
         about=gettext("Started and failed: in the last hour."),
-        upkeep=[_of_upkeep(row) for row in found.upkeep.rows],
+        upkeep=[of_upkeep(row) for row in found.upkeep.rows],
     )
 
 
-def _of_upkeep(row: UpkeepRow) -> dict[str, Any]:
+def of_upkeep(row: UpkeepRow) -> dict[str, Any]:
+    """A chore of one process, as plain values."""
     about = row.about
     return {
         "chore": about.chore,

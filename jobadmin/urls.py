@@ -18,6 +18,7 @@ urlpatterns = [
     path(f"queues/<{TEXT}:queue>/", fleet.queue, name="queue"),
     path("workers/", fleet.workers, name="workers"),
     path("schedules/", fleet.schedules, name="schedules"),
+    path("redis/", fleet.redis, name="redis"),
     path("control/<slug:verb>/", fleet.control, name="control"),
     path(f"resources/<{TEXT}:resource>/", facets.resource, name="resource"),
     path("suggest/<slug:field>/", facets.suggest, name="suggest"),

@@ -60,21 +60,22 @@ class Footprint:
 
 
 _lock = forks.lock()
-_known: "weakref.WeakKeyDictionary[Store, tuple[float, Footprint | None]]" = weakref.WeakKeyDictionary()
+#: Store -> when its footprint was estimated, of how many cells, and what was found.
+_known: "weakref.WeakKeyDictionary[Store, tuple[float, int, Footprint | None]]" = weakref.WeakKeyDictionary()
 
 
 def estimate(store: Store, segments: Sequence[Segment], believed_seconds: float) -> Footprint | None:
     """The footprint of these segments, those of the store, and of what stands beside them; None where MEMORY is forbidden. One that
-    this process made within the last `believed_seconds` is given again.
+    this process made within the last `believed_seconds` is given again, unless there are a tenth more rows by now, or less.
     Source: MEMORY USAGE of at most 2,500 keys, a microsecond of Redis each, HMGET of 200; six to nine round trips."""
-    now = time.monotonic()
+    now, cells = time.monotonic(), sum(segment.rows for segment in segments)
     with _lock:
-        made_at, found = _known.get(store, (0.0, None))
-        if made_at and now - made_at < believed_seconds:
-            return found
+        made_at, of_cells, found = _known.get(store, (-believed_seconds, 0, None))
+    if now - made_at < believed_seconds and abs(cells - of_cells) * 10 <= of_cells:
+        return found
     found = _Estimate(store, segments).made()
     with _lock:
-        _known[store] = (now, found)
+        _known[store] = (now, cells, found)
     return found
 
 

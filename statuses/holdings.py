@@ -21,6 +21,8 @@ from .store import Command, Store
 AHEAD = timedelta(days=1)
 #: Moments at which jobs are due are told apart by so many microseconds.
 STEP_US = 300_000_000
+#: From so many jobs on it is told what one of them takes: a segment is laid out for 65,520 at once.
+ENOUGH_JOBS = 10_000
 #: A dictionary this full is to be told loudly.
 NEARLY_FULL = 0.9
 
@@ -84,8 +86,8 @@ class Holdings:
 
     @property
     def bytes_a_job(self) -> float | None:
-        """What a job takes, everything included; None without jobs, or without an estimate."""
-        return self.footprint.total_bytes / self.jobs if self.footprint is not None and self.jobs else None
+        """What a job takes, everything included; None with few of them (`ENOUGH_JOBS`), or without an estimate."""
+        return self.footprint.total_bytes / self.jobs if self.footprint is not None and self.jobs >= ENOUGH_JOBS else None
 
 
 def read(store: Store, believed: timedelta) -> Holdings:

@@ -1,4 +1,4 @@
-"""The pages of queues and workers: what stands and runs now, whatever the filter; and the orders given there."""
+"""The pages of queues, workers and the store: what stands and runs now, whatever the filter; and the orders given there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from jobadmin import controls, depths, fleet, operations
+from jobadmin import controls, depths, fleet, operations, storage
 from jobadmin import queues as queues_page
 from jobadmin import schedules as schedules_page
 from jobadmin import workers as workers_page
@@ -102,6 +102,15 @@ def schedules(request: HttpRequest) -> HttpResponse:
     """Every periodic job: its rule, when it comes next, what became of the last."""
     jobs = _unfiltered(request)
     return _render(request, "schedules", jobs, {"title": _("Schedules"), "shown": schedules_page.read(jobs)})
+
+
+@needs("view_job")
+@page
+@require_safe
+def redis(request: HttpRequest) -> HttpResponse:
+    """The store of the statuses: how its servers are, what the statuses take, who keeps it in order."""
+    jobs = _unfiltered(request)
+    return _render(request, "redis", jobs, {"title": _("Redis"), "shown": storage.read()})
 
 
 @require_POST

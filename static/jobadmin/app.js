@@ -335,7 +335,7 @@
     keysOn.addEventListener("change", () => stored("j-keys", keysOn.checked ? "on" : "off"));
   }
   let chord = 0;
-  const pages = { o: "", l: "list", q: "queues", w: "workers" };      // after g
+  const pages = { o: "", l: "list", q: "queues", w: "workers", r: "redis" };      // after g
   const keys = {
     "/": () => $("#j-in-q"),
     f: () => { if (form && !form.classList.contains("is-open") && $("#j-all-filters")?.offsetParent) $("#j-all-filters").click(); return $("#j-in-name"); },

@@ -51,7 +51,7 @@ def busy() -> Iterator[str]:
 
 
 def starts(job_id: str) -> list[str]:
-    pages = [reverse(f"jobadmin:{name}") for name in ("overview", "list", "names", "errors", "queues", "workers", "operations")]
+    pages = [reverse(f"jobadmin:{name}") for name in ("overview", "list", "names", "errors", "queues", "workers", "redis", "operations")]
     return [*pages, job_url(job_id), reverse("jobadmin:list") + "?span=15m&name=nothing", reverse("jobadmin:errors") + "?error=ValueError"]
 
 

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
 #: Action of the address -> the right it needs.
 RIGHTS = {"kill": "kill_job", "kill-now": "kill_job", "retry": "retry_job", "remove": "remove_job"}
 #: Addresses without an argument.
-PLAIN = ("overview", "list", "names", "errors", "queues", "workers", "schedules", "operations", "export_csv", "export_json")
+PLAIN = ("overview", "list", "names", "errors", "queues", "workers", "schedules", "redis", "operations", "export_csv", "export_json")
 EVERY = ("view_job", "kill_job", "retry_job", "remove_job", "submit_job", "control_workers")
 
 

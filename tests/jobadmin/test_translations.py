@@ -24,11 +24,11 @@ LANGUAGES = sorted(folder.name for folder in messages.LOCALE.iterdir() if folder
 PLACEHOLDER = re.compile(r"%%|%\(\w+\)[sd]|%[sd]|<[^>]+>")
 #: What is the same in both languages: units, figures, names of things, and what the jobs of the test carry.
 SAME = re.compile(
-    r"(?:job|jobs|live|worker|engine|name|id|utc|min|max|avg|p50|p95|csv|json|ms|µs|s|h|d|kb|mb|b|traceback|redis|django|toy|alt|esc|enter|pid|a|in"
+    r"(?:job|jobs|live|worker|engines?|server|name|id|utc|min|max|avg|p50|p95|csv|json|ms|µs|s|h|d|kb|mb|b|traceback|redis|django|toy|alt|esc|enter|pid|a|in"
     r"|15m|1h|24h|7d|30d|file|line|module|book|admin|administration|status|export)"
 )
 DATA = re.compile(
-    r"mail\.\S*|planning\.\S*|marta\S*|no route|Book:\S*|\b(?:send|nightly|mail|planning|ValueError)\b|default\b|worker-\d+|01\S{20,}|sendet|\d[\d:.,]*\S*|What failed|state=failed\S*|recalculate\S*"
+    r"mail\.\S*|planning\.\S*|marta\S*|no route|Book:\S*|\b(?:send|nightly|mail|planning|ValueError)\b|default\b|worker-\d+|01\S{20,}|sendet|\d[\d:.,]*\S*|What failed|state=failed\S*|recalculate\S*|unix:\S*|maxmemory-policy|noeviction"
 )
 
 
@@ -164,7 +164,7 @@ def busy(store: Any, admin_user: Any) -> dict[str, str]:
     Operation.objects.create(action="kill", username="marta", state="done", announced=3, changed=2, skipped=1, reason="no route")
     operation = Operation.objects.create(action="remove", username="marta", state="running", announced=3)
     SavedView.objects.create(name="What failed", owner=admin_user, page="list", querystring="state=failed")
-    plain = ("overview", "list", "names", "errors", "operations", "queues", "workers")
+    plain = ("overview", "list", "names", "errors", "operations", "queues", "workers", "redis")
     return {
         **{name: reverse(f"jobadmin:{name}") for name in plain},
         "empty": reverse("jobadmin:list") + "?name=mail.none",
@@ -179,7 +179,7 @@ def busy(store: Any, admin_user: Any) -> dict[str, str]:
     }
 
 
-PAGES = ("overview", "list", "names", "errors", "operations", "queues", "workers", "empty", "resource", "bulk", "operation", "job", "parent",
+PAGES = ("overview", "list", "names", "errors", "operations", "queues", "workers", "redis", "empty", "resource", "bulk", "operation", "job", "parent",
          "workflow", "wrong filter", "no such job")  # fmt: skip
 
 

@@ -1,7 +1,9 @@
 """How the store is: what its servers say of themselves, what the statuses take, and what may not be asked."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,9 +15,9 @@ from statuses import health, keys, segmentscripts
 from statuses import store as stores
 from statuses.columns import DICTIONARY_LIMITS, SEGMENT_ROWS
 from statuses.embedded import EmbeddedServer, ServerError, find_binary
-from statuses.footprint import ROWS, _places
+from statuses.footprint import KEY_BYTES, ROWS, _places
 from statuses.health import Examined
-from statuses.holdings import Holdings
+from statuses.holdings import ENOUGH_JOBS, Holdings
 from statuses.testing import frozen_clock, make_status
 from tests.statuses.instances import Instance, instances, until
 from tests.statuses.test_clients import use
@@ -254,7 +256,8 @@ def test_the_estimate_is_near_what_the_memory_grew_by(either):
     found = holdings()
 
     assert found.footprint.total_bytes == pytest.approx(grown, rel=0.04)
-    assert found.bytes_a_job == found.footprint.total_bytes / 5000
+    assert found.bytes_a_job is None
+    assert replace(found, jobs=ENOUGH_JOBS).bytes_a_job == found.footprint.total_bytes / ENOUGH_JOBS
     assert (found.footprint.rows, found.footprint.segments) == (ROWS, 1)
     parts = [getattr(found.footprint, f"{part}_bytes") for part in ("columns", "tags", "jobs", "texts", "other")]
     assert sum(parts) == found.footprint.total_bytes and min(parts) > 0
@@ -269,11 +272,14 @@ def test_the_estimate_of_a_packed_segment_and_of_attempts_is_near_the_truth_too(
     make_status("queued")
     statuses.clean()
     names = list(either.scan_iter(f"{stores.current().families[0]}*", count=1000))
-    truth = sum(either.memory_usage(name) or 0 for name in names)
+    taken = {name.decode().partition("}")[2]: either.memory_usage(name) + KEY_BYTES for name in names}
+    truth = sum(taken.values())
 
     found = holdings()
 
     assert (found.segments, found.packed, found.jobs, found.cells) == (2, 1, 81, 81)
+    of_jobs = sum(size for name, size in taken.items() if re.match(r"\d+:[jldkea]\d|x:", name))
+    assert found.footprint.jobs_bytes == pytest.approx(of_jobs, rel=0.001)
     assert found.footprint.total_bytes == pytest.approx(truth, rel=0.04)
 
 
@@ -285,13 +291,16 @@ def test_places_are_spread_over_the_whole_and_the_same_each_time():
     assert _places(3, 200) == [0, 1, 2]
 
 
-def test_an_estimate_is_believed_for_a_minute(either):
-    make_status("succeeded")
+def test_an_estimate_is_believed_for_a_minute_as_long_as_there_are_about_as_many_rows(either):
+    run_jobs(20)
     before = health.examine().holdings.footprint
-    make_status("succeeded", data={"long": "x" * 9000})
+    for _ in range(2):
+        make_status("succeeded", data={"long": "x" * 9000})
 
     assert health.examine().holdings.footprint is before
-    assert examine().holdings.footprint.jobs_bytes > before.jobs_bytes + 9000
+    assert examine().holdings.footprint.jobs_bytes > before.jobs_bytes + 18_000
+    statuses.load({"state": "succeeded", "job_name": "loaded"} for _ in range(30))
+    assert health.examine().holdings.footprint.rows == 52
 
 
 @pytest.mark.parametrize("texts", [58_499, 58_500])

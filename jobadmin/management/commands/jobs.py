@@ -1,4 +1,4 @@
-"""``jobs``: counts, list, show, workers, queues, kill, retry and remove from a shell, with the words of the page's URL."""
+"""``jobs``: counts, list, show, workers, queues, redis, kill, retry and remove from a shell, with the words of the page's URL."""
 
 import getpass
 import json
@@ -14,7 +14,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 import statuses
-from jobadmin import exports, fleetrows, formats, plans, search, verbs
+from jobadmin import exports, fleetrows, formats, plans, search, storagerows, verbs
 from jobadmin.directions import shown_in_terminal
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
 from jobadmin.models import Operation
@@ -28,6 +28,12 @@ _COLUMNS = (("state", 9), ("recorded_at", 23), ("run_time", 12), ("job_name", 40
 
 #: What ``jobs show`` tells beside the columns of an export.
 _OF_ONE = ("ended_at", "heartbeat_at", "expires_at", "depends_on")
+#: What is told of beside jobs, each with what its page shows.
+_TOLD = {
+    "workers": "who runs jobs, and on what",
+    "queues": "what waits, since when, and who takes it",
+    "redis": "how the store is, and what the statuses take of it",
+}
 
 _FILTER_HELP = (
     "filter as in the page's address, NAME=VALUE: state=failed name=planning.* queue=-mail span=24h resource=Book:53; "
@@ -45,17 +51,19 @@ def _number(text: str) -> int:
 class Command(BaseCommand):
     """Looks at jobs and acts on them without a browser."""
 
-    help = "Count, list, show, kill, retry or remove jobs, with the filter words of the page's address; tell of workers and queues."
+    help = (
+        "Count, list, show, kill, retry or remove jobs, with the filter words of the page's address; tell of workers, queues and the store."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        modes = parser.add_subparsers(dest="mode", required=True, metavar="counts|list|show|workers|queues|kill|retry|remove")
+        modes = parser.add_subparsers(dest="mode", required=True, metavar="counts|list|show|workers|queues|redis|kill|retry|remove")
         self._add(modes, "counts", "how many, by state")
         listing = self._add(modes, "list", "the newest ones (sort=-run_time for others)")
         listing.add_argument("--limit", type=_number, default=50, metavar="N", help="at most this many (50)")
         show = modes.add_parser("show", help="everything about one job")
         show.add_argument("id", help="id of the job, or of an earlier attempt: <id>:<n>, the first one <id>:0")
         show.add_argument("--json", action="store_true", dest="as_json", help="as JSON")
-        for mode, does in (("workers", "who runs jobs, and on what"), ("queues", "what waits, since when, and who takes it")):
+        for mode, does in _TOLD.items():
             modes.add_parser(mode, help=does).add_argument("--json", action="store_true", dest="as_json", help="as JSON")
         for mode, does in (("kill", "ask to stop; what waits is killed"), ("retry", "send again"), ("remove", "remove what has ended")):
             acting = self._add(modes, mode, does)
@@ -79,7 +87,7 @@ class Command(BaseCommand):
         except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             raise CommandError(str(error)) from error
         except BrokenPipeError:
-            if mode not in ("counts", "list", "show", "workers", "queues"):
+            if mode not in ("counts", "list", "show", *_TOLD):
                 raise
             # Whoever reads has seen enough (`| head`); nothing is to be flushed to it at the end either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -143,9 +151,24 @@ class Command(BaseCommand):
         self._tell(found, ("condition", "worker", "queues", "running", "started", "failed"))
         if found.upkeep:
             self._say("")
-            self._table(found.upkeep, ("condition", "chore", "about", "host", "pid", "ran_at", "result"))
+            self._upkeep(found.upkeep)
         for warning in found.warnings:
             self._warn(warning)
+
+    def _redis(self, *, as_json: bool, **_: Any) -> None:
+        found = storagerows.read()
+        if as_json:
+            return self._json(found.plain)
+        for rows in filter(None, (found.servers, found.facts, found.dictionaries)):
+            self._table(rows, [*rows[0]])
+            self._say("")
+        if found.upkeep:
+            self._upkeep(found.upkeep)
+        for warning in found.warnings:
+            self._warn(warning)
+
+    def _upkeep(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._table(rows, ("condition", "chore", "about", "host", "pid", "ran_at", "result"))
 
     def _queues(self, *, as_json: bool, **_: Any) -> None:
         found = fleetrows.queues()

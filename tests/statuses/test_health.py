@@ -346,6 +346,16 @@ def test_one_command_that_is_forbidden_is_named_and_the_rest_is_told(make, comma
     assert "pw" not in about.address
 
 
+def test_a_store_whose_server_may_not_be_asked_about_itself_is_there(make):
+    server = make()
+    server.client().execute_command("ACL", "SETUSER", "jobs", "on", ">pw", *RIGHTS)
+    with use(f"redis://127.0.0.1:{server.port}/0", USERNAME="jobs", PASSWORD="pw"):
+        told = statuses.ping()
+
+    assert told["latency_ms"] > 0
+    assert {name: value for name, value in told.items() if value and name != "latency_ms"} == {}
+
+
 def test_nobody_is_said_to_lose_statuses_where_that_is_not_known(make):
     server = make()
     server.client().execute_command("ACL", "SETUSER", "jobs", "on", ">pw", *RIGHTS)

@@ -10,8 +10,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from jobadmin import formats, upkeep
+from jobadmin import formats, troubles, upkeep
 from jobadmin.paths import page_url
+from jobadmin.troubles import Trouble
 from jobadmin.upkeep import Upkeep
 from statuses import health
 from statuses.columns import SEGMENT_ROWS
@@ -20,8 +21,6 @@ from statuses.holdings import ENOUGH_JOBS, Dictionary, Holdings
 from statuses.servers import Server
 from statuses.upkeep import CLEAN, Chore
 
-#: Memory this full is to be told loudly.
-NEARLY_FULL = 0.9
 #: How to have a cleaner.
 CLEANER = "manage.py clean_jobs --every 3600"
 #: Field of a dictionary -> what its texts are called, and the page that lists them.
@@ -33,46 +32,12 @@ FIELDS: dict[str, tuple[Promise, str]] = {
     "engine": (gettext_lazy("Engines"), ""),
     "error": (gettext_lazy("Errors"), "errors"),
 }
-#: What could not be written to disk -> what that means, and what comes of it.
-BROKEN_WRITES: dict[str, tuple[Promise, Promise]] = {
-    "snapshot": (
-        gettext_lazy("The server could not write its last snapshot to disk."),
-        gettext_lazy(
-            "After a restart it would have what the one before had; as a rule it takes no more writes until it can, and no job is tracked."
-        ),
-    ),
-    "append-only file": (
-        gettext_lazy("The server cannot write its append-only file to disk."),
-        gettext_lazy("It takes no more writes until it can, and no job is tracked."),
-    ),
-    "rewrite": (
-        gettext_lazy("The server could not rewrite its append-only file."),
-        gettext_lazy("What it wrote is whole; the file grows until it can."),
-    ),
-}
 #: appendfsync -> how much a crash of the machine takes along.
 APPENDS_EVERY = {
     "always": gettext_lazy("each write at once"),
     "everysec": gettext_lazy("every second"),
     "no": gettext_lazy("when the system likes"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trouble:
-    """What somebody has to look after."""
-
-    state: str
-    """Whose colour it has: `failed`, or `unknown` where it is no harm yet."""
-    title: str
-    body: str
-    where: str = ""
-    """The server, where there are several."""
-
-    @property
-    def sentence(self) -> str:
-        """For a shell."""
-        return " ".join(filter(None, (self.title, self.where, self.body)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,8 +183,8 @@ class Storage:
     def troubles(self) -> list[Trouble]:
         """What somebody has to look after, beside the chores."""
         several = len(self.examined.servers) > 1
-        found = [trouble for server in self.examined.servers for trouble in _of_server(server, server.address if several else "")]
-        return [*found, *(_full(row) for row in self.dictionaries if row.about.is_nearly_full)]
+        found = [trouble for server in self.examined.servers for trouble in troubles.of_server(server, server.address if several else "")]
+        return [*found, *(troubles.of_dictionary(row.name, row.about) for row in self.dictionaries if row.about.is_nearly_full)]
 
     @cached_property
     def facts(self) -> list[Fact]:
@@ -233,59 +198,6 @@ def read() -> Storage:
     examined = health.examine()
     now = examined.holdings.now if examined.holdings is not None else timezone.now()
     return Storage(examined=examined, upkeep=upkeep.read(examined.chores, now))
-
-
-def _of_server(about: Server, where: str) -> Iterator[Trouble]:
-    if about.away:
-        body = _("Pages about jobs cannot be shown until it does. What workers write goes on.")
-        yield Trouble(state="failed", title=_("The replica that answers queries is away."), body=body, where=where)
-    if about.is_linked is False:
-        title, body = (
-            _("The replica that answers queries does not hear its primary."),
-            _("What pages show is as old as what it heard last."),
-        )
-        if not about.is_reader:
-            title = _("The server that is written to is a replica, and does not hear its primary.")
-            body = _("It takes no writes, and no job is tracked.")
-        yield Trouble(state="unknown" if about.is_reader else "failed", title=title, body=body, where=where)
-    elif about.role == "replica" and not about.is_reader:
-        body = _("It takes no writes, and no job is tracked.")
-        yield Trouble(state="failed", title=_("The server that is written to is a replica."), body=body, where=where)
-    for what in about.broken_writes:
-        title, body = map(str, BROKEN_WRITES[what])
-        yield Trouble(state="failed", title=title, body=body, where=where)
-    yield from _of_memory(about, where)
-
-
-def _of_memory(about: Server, where: str) -> Iterator[Trouble]:
-    evicted = ""
-    if about.evicted:
-        evicted = ngettext("It dropped %(n)s key since it started.", "It dropped %(n)s keys since it started.", about.evicted)
-        evicted %= {"n": formats.count(about.evicted)}
-    if about.may_evict:  # in the words of the system checks
-        title = _("The statuses' server has maxmemory-policy %(policy)s: when its memory is full it drops statuses, and parts of them.")
-        body = _("Set maxmemory-policy noeviction, or give the statuses a server of their own.")
-        state = "failed" if about.maxmemory_bytes else "unknown"
-        yield Trouble(state=state, title=title % {"policy": about.policy}, body=f"{evicted} {body}".strip(), where=where)
-    elif evicted and about.policy == "noeviction":
-        body = _("Its maxmemory-policy was another one then. Statuses may be among them, or parts: manage.py check_jobs tells.")
-        yield Trouble(state="unknown", title=evicted, body=body, where=where)
-    if about.fill is not None and about.fill >= NEARLY_FULL and not about.may_evict:
-        title = _("Of the memory that the server may take, %(share)s is taken.")
-        share = formats.share(about.memory_bytes or 0, about.maxmemory_bytes or 0)
-        body = _("When it is full every write is refused, and no job is tracked. Raise maxmemory, or keep jobs less long.")
-        yield Trouble(state="unknown", title=title % {"share": share}, body=body, where=where)
-
-
-def _full(row: DictionaryRow) -> Trouble:
-    about = row.about
-    words = {"field": row.name, "share": formats.share(about.texts, about.most), "most": formats.count(about.most)}
-    body = _("A name that holds a number or a date makes a new text for every job: put that into an argument.")
-    if about.fill >= 1:
-        title = _("%(field)s: all %(most)s different texts are taken, and every new one counts as (other).") % words
-        return Trouble(state="failed", title=title, body=body)
-    title = _("%(field)s: %(share)s of the %(most)s different texts are taken. Then every new one counts as (other).") % words
-    return Trouble(state="unknown", title=title, body=body)
 
 
 def _held(held: Holdings, chores: Iterable[Chore]) -> Iterator[Fact]:

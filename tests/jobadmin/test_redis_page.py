@@ -13,7 +13,8 @@ from django.test import Client
 from django.urls import reverse
 
 import statuses
-from jobadmin import formats, storage
+from jobadmin import formats
+from jobadmin.troubles import BROKEN_WRITES
 from statuses import checks, health, keys, upkeep
 from statuses import store as stores
 from statuses.embedded import EmbeddedServer
@@ -176,11 +177,11 @@ def test_the_same_stands_in_german(client, other):
     assert "Der Server der Status hat die maxmemory-policy allkeys-lru: Ist sein Speicher voll" in said
 
 
-@pytest.mark.parametrize("what", storage.BROKEN_WRITES)
+@pytest.mark.parametrize("what", BROKEN_WRITES)
 def test_a_write_to_disk_that_failed_is_said_loudly(client, seen, what):
     seen(broken_writes=(what,))
 
-    assert notes(client) == [" ".join(map(str, storage.BROKEN_WRITES[what]))]
+    assert notes(client) == [" ".join(map(str, BROKEN_WRITES[what]))]
     assert "Failed" in rows(page(client), "j-servers")[0]
 
 

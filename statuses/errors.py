@@ -126,6 +126,10 @@ class EngineCannot(StatusesError):
         self.why = why
 
 
+class NotRegistered(EngineCannot):
+    """Raised when an engine knows no job of the name that is to be submitted."""
+
+
 class TooManyPauses(StatusesError):
     """Raised when one more queue is to be paused than can be."""
 

@@ -6,7 +6,9 @@ to see why: an older attempt is left alone, a requeue that was missed is caught 
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -51,12 +53,34 @@ def create(guard: Guard, **as_create: Any) -> Status:
     new = collection.prepare(**as_create)
     since_us = clock.frozen_us() or time.time_ns() // 1000
     try:
-        return collection.insert(new)
+        return _caught(collection.insert(new))
     except StoreUnavailable:
         if not new.own_id:
             state, name = as_create.get("state", State.unqueued), as_create.get("job_name")
             guard.later(f"taking back {name}", lambda: unanswered.take_back(new.random, state, name, since_us))
         raise
+
+
+#: Where the statuses are put that `create` makes, for who sends the jobs.
+_made: ContextVar[list[Status] | None] = ContextVar("statuses_made", default=None)
+
+
+@contextmanager
+def catching() -> Generator[list[Status]]:
+    """The statuses that `create` makes inside the block, in this order."""
+    made: list[Status] = []
+    token = _made.set(made)
+    try:
+        yield made
+    finally:
+        _made.reset(token)
+
+
+def _caught(status: Status) -> Status:
+    made = _made.get()
+    if made is not None:
+        made.append(status)
+    return status
 
 
 def refuse_removed(id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import EngineCannot
 from ..states import State
@@ -131,6 +131,8 @@ class Engine:
     """Whether the adapter refuses to start a job that was killed while it waited."""
     can_retry: bool = False
     """Whether a job's call can be sent again (`retry`)."""
+    can_submit: bool = False
+    """Whether a job can be sent by its name alone (`submit`)."""
     renews_id: bool = False
     """Whether `retry` gives a job another id of the engine (`Status.provider_job_id`), and the engine's own retries keep it."""
     has_workers: bool = False
@@ -174,6 +176,25 @@ class Engine:
         """Send the job's call again, as a new attempt of the same status; gives that status.
         Raises: EngineCannot with the reason."""
         raise EngineCannot(status.id, self.name, "retry", "it cannot send a call again")
+
+    def knows(self, job_name: str) -> bool:
+        """Whether `submit` can send a job of this name: one that the project declared to the engine, in this process. Asks nobody."""
+        return False
+
+    def submit(
+        self,
+        job_name: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        queue: str | None = None,
+        user: str | None = None,
+    ) -> Status | None:
+        """Send a job by its name, as the project's own code would; gives its status, None where its jobs are not tracked.
+        `queue`: None for its own. `user`: whose job it is.
+        Raises: NotRegistered for a name that the engine does not know; EngineCannot with the reason where it could not be sent;
+        TypeError for arguments that the job does not take."""
+        raise EngineCannot(job_name, self.name, "submit", self.reasons.get("submit", "it cannot send a job by its name"))
 
     def workers(self) -> list[Worker]:
         """Who runs jobs now, and who fell silent lately (`is_alive` is False). Called while a page is made: it reads what is

@@ -31,6 +31,17 @@ def kill_now(id: str) -> None:
     statuses.at(id).kill_now(by="anna", reason="not needed")
 
 
+def submit(name: str, *args: Any, queue: str | None = None, user: str | None = None, **kwargs: Any) -> str | None:
+    """What the API does for who asks for a job by its name; the id of its status."""
+    made = registry.all()[0].submit(name, args, kwargs, queue=queue, user=user)
+    return made.id if made is not None else None
+
+
+def knows(name: str) -> bool:
+    """Whether it could."""
+    return registry.all()[0].knows(name)
+
+
 def ready_text() -> str:
     """What a worker's log says once it works."""
     return sys.modules[sys.argv[1]].READY

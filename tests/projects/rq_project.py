@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 import rq
+from rq.decorators import job
 from rq.job import Dependency
 from rq.repeat import Repeat
 
@@ -37,6 +38,12 @@ def worker(name: str, queue: str) -> list[str]:
 def plain_worker(name: str, queue: str) -> list[str]:
     """The command line of a worker that knows nothing of tracking."""
     return ["-m", "rq.cli", "worker", "--url", f"unix://{os.environ['TEST_BROKER']}?db=3", "--name", name, queue]
+
+
+@job("main", connection=connection, timeout=77)
+def add(x: int, y: int) -> int:
+    """A function that RQ knows by its name."""
+    return work.add(x, y)
 
 
 #: What a worker's log says once it works.

@@ -16,11 +16,12 @@ import statuses
 from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
-from .. import attempts
+from .. import attempts, submitting
 from ..answering import Asker
 from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..reporting import may_live, queue_of, worker_of
 from . import holding, outcomes, planned, publishing, schedules
+from . import submitting as tasks
 from .adapter import Adapter
 from .broker import Broker
 from .messages import USER
@@ -40,6 +41,7 @@ class Celery(Engine):
     can_kill = True
     can_kill_queued = True
     can_retry = True
+    can_submit = True
     renews_id = True
     has_workers = True
     has_queues = True
@@ -55,6 +57,8 @@ class Celery(Engine):
         self.app = adapter.app
         self.name = adapter.engine_name
         self._silent: dict[str, float] = {}
+        self.has_imported = False
+        """Whether the modules with tasks were imported for a name that was not known."""
         self._broker = Broker(adapter.app)
         self._asker = Asker()
 
@@ -139,6 +143,25 @@ class Celery(Engine):
         # Celery's own JSON gives dates, UUIDs and decimals back as they were sent.
         args, kwargs = kombu_loads(json.dumps([call["args"], call["kwargs"]]))
         return args, kwargs, _sendable(kombu_loads(json.dumps(call["options"])), status)
+
+    def knows(self, job_name: str) -> bool:
+        return tasks.find(self.app, job_name, self) is not None
+
+    def submit(
+        self,
+        job_name: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        queue: str | None = None,
+        user: str | None = None,
+    ) -> Status | None:
+        """`apply_async` of the task. A queue that the app does not name is made, or refused, as `task_create_missing_queues` says."""
+        task = tasks.find(self.app, job_name, self)
+        if task is None:
+            raise submitting.not_registered(self, job_name, tasks.names(self.app), "the app has no task of this name")
+        options = {"queue": queue} if queue else {}
+        return submitting.send(self, job_name, lambda: task.apply_async(list(args), dict(kwargs or {}), **options), user)
 
     def workers(self) -> list[Worker]:
         """As they reported themselves, at most 10 s ago; the lost ones of the last day too.  One round trip."""

@@ -89,7 +89,7 @@ class Adapter:
                 args=result.args,
                 kwargs=result.kwargs,
                 call=calls.keep(result.args, result.kwargs, _options(task), self.tracker.encode),
-                function=_parameters(task),
+                function=parameters(task),
                 queue=task.queue_name,
                 state=State.unqueued if later else State.queued,
             )
@@ -173,7 +173,7 @@ def was_killed(result: Any) -> bool:
     return bool(result.errors) and result.errors[-1].exception_class_path == _KILLED
 
 
-def _parameters(task: Any) -> Callable[..., Any]:
+def parameters(task: Any) -> Callable[..., Any]:
     """The task's function as it is called by those who enqueue it: without the context."""
     return functools.partial(task.func, None) if task.takes_context else task.func
 

@@ -13,11 +13,12 @@ from django.utils.module_loading import import_string
 from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
-from .. import attempts
+from .. import attempts, submitting
 from ..answering import Asker
 from ..base import Outcome, Queue, Worker
 from ..reporting import Ordered, queue_of, worker_of
-from .adapter import Adapter, sending_again
+from . import submitting as tasks
+from .adapter import Adapter, parameters, sending_again
 from .backends import any_gives_results, backend_of, database, depths, is_database, only_database, open_results, queue_names
 from .outcomes import outcome_of
 from .presence import ALL_QUEUES
@@ -33,6 +34,7 @@ class DjangoTasks(Ordered):
     can_kill = False
     can_kill_queued = True
     can_retry = True
+    can_submit = True
     renews_id = True
     can_tell_forgotten = True
     reasons: ClassVar = {
@@ -84,6 +86,27 @@ class DjangoTasks(Ordered):
         except Exception as error:
             raise self._cannot(status, "retry", f"this process cannot enqueue {options['task']}: {error}") from error
         return task, call["args"], call["kwargs"]
+
+    def knows(self, job_name: str) -> bool:
+        return tasks.find(job_name) is not None
+
+    def submit(
+        self,
+        job_name: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        queue: str | None = None,
+        user: str | None = None,
+    ) -> Status | None:
+        """`enqueue` of the task. A queue that its backend does not have is refused."""
+        task = tasks.find(job_name)
+        if task is None:
+            raise submitting.not_registered(
+                self, job_name, tasks.names(), "no module that this process has imported has a task of this name"
+            )
+        submitting.check_arguments(parameters(task), args, kwargs or {})
+        return submitting.send(self, job_name, lambda: _in(task, queue).enqueue(*args, **(kwargs or {})), user)
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Those whose result its backend no longer has (a transaction that was rolled back, a table that was pruned), those whose
@@ -141,6 +164,10 @@ def _is_forgotten(backend: Any, result_id: str | None) -> bool:
         return bool(backend.get_result(result_id).is_finished)
     except Exception as error:
         return type(error).__name__ == "TaskResultDoesNotExist"
+
+
+def _in(task: Any, queue: str | None) -> Any:
+    return task.using(queue_name=queue) if queue else task
 
 
 def _backend_of(status: Status) -> Any:

@@ -12,7 +12,7 @@ from dramatiq.message import Message, generate_unique_id
 from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
-from .. import attempts
+from .. import attempts, submitting
 from ..answering import Asker
 from ..base import Outcome, Queue, Worker
 from ..reporting import Ordered, queue_of, worker_of
@@ -31,6 +31,7 @@ class Dramatiq(Ordered):
     can_kill = False
     can_kill_queued = True
     can_retry = True
+    can_submit = True
     renews_id = True
     has_workers = True
     has_queues = True
@@ -93,6 +94,29 @@ class Dramatiq(Ordered):
             options=options,
             message_id=generate_unique_id(),
         )
+
+    def knows(self, job_name: str) -> bool:
+        return job_name in self.broker.get_declared_actors()
+
+    def submit(
+        self,
+        job_name: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        queue: str | None = None,
+        user: str | None = None,
+    ) -> Status | None:
+        """`send` of the actor. A queue that no actor here declares is refused: nobody would take from it."""
+        if not self.knows(job_name):
+            raise submitting.not_registered(self, job_name, self.broker.get_declared_actors(), "the broker has no actor of this name")
+        actor = self.broker.get_actor(job_name)
+        submitting.check_arguments(actor.fn, args, kwargs or {})
+        if queue and queue not in self.broker.get_declared_queues():
+            raise EngineCannot(job_name, self.name, submitting.ACTION, f"no actor of this process declares the queue {queue}")
+        message = actor.message_with_options(args=tuple(args), kwargs=dict(kwargs or {}))
+        message = message.copy(queue_name=queue) if queue else message
+        return submitting.send(self, job_name, lambda: self._send(message), user)
 
     def workers(self) -> list[Worker]:
         """Its processes, as they reported themselves, at most 10 s ago; the lost ones of the last day too.  One round trip."""

@@ -12,14 +12,15 @@ from huey.exceptions import HueyException
 from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
-from .. import attempts
+from .. import attempts, submitting
 from ..answering import Asker
 from ..base import Outcome, Queue, Schedule, Worker
 from ..reporting import Ordered, all_heard, may_live, queue_of, worker_of
 from ..tracker import Tracker
 from . import kept, outcomes, schedules
+from . import submitting as tasks
 from .adapter import told_already
-from .messages import retry_id, task_of
+from .messages import function_of, retry_id, task_of
 from .presence import MOST_RUNNING
 
 #: States a retry may leave: the job is over, or nobody knows.
@@ -32,6 +33,7 @@ class Huey(Ordered):
     can_kill = False
     can_kill_queued = True
     can_retry = True
+    can_submit = True
     renews_id = True
     has_workers = True
     has_queues = True
@@ -79,6 +81,29 @@ class Huey(Ordered):
             return task_of(self.huey._registry, json.loads(json.dumps(call)), retry_id(status.id, status.attempt + 1))
         except (HueyException, ValueError) as error:
             raise self._cannot(status, "retry", str(error)) from error
+
+    def knows(self, job_name: str) -> bool:
+        return tasks.find(self.huey, job_name) is not None
+
+    def submit(
+        self,
+        job_name: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        queue: str | None = None,
+        user: str | None = None,
+    ) -> Status | None:
+        """Enqueue a task with the options it was declared with. A Huey has one queue: any other is refused."""
+        kind = tasks.find(self.huey, job_name)
+        if kind is None:
+            raise submitting.not_registered(self, job_name, tasks.names(self.huey), "this process declares no task of this name")
+        if queue and queue != self.huey.name:
+            raise EngineCannot(job_name, self.name, submitting.ACTION, f"this Huey has one queue, {self.huey.name}")
+        task = kind(tuple(args), dict(kwargs or {}))
+        if not kind.context:  # such a task is given itself beside its arguments
+            submitting.check_arguments(function_of(task), args, kwargs or {})
+        return submitting.send(self, job_name, lambda: self.huey.enqueue(task), user)
 
     def schedules(self) -> list[Schedule]:
         """Its periodic tasks, those that this process has imported. One question a task to its storage; none of one that is away."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -20,11 +20,12 @@ from rq.utils import as_text, decode_redis_hash, utcparse
 
 from statuses import EngineCannot, State, Status
 
-from .. import attempts
+from .. import attempts, submitting
 from ..answering import Asker
 from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..tracker import Tracker
 from . import outcomes, schedules
+from . import submitting as functions
 from .job import Job
 from .marks import FIELD, PID_FIELD, Mark, read
 
@@ -52,6 +53,7 @@ class RQ(Engine):
     can_kill = True
     can_kill_queued = True
     can_retry = True
+    can_submit = True
     has_workers = True
     has_queues = True
     can_tell_forgotten = True
@@ -132,6 +134,28 @@ class RQ(Engine):
             attempts.end(status, State.failed, mark.attempt, error)
             raise self._cannot(status, "retry", f"queueing it failed: {error}") from error
         return status
+
+    def knows(self, job_name: str) -> bool:
+        return functions.find(job_name) is not None
+
+    def submit(
+        self,
+        job_name: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        queue: str | None = None,
+        user: str | None = None,
+    ) -> Status | None:
+        """What the `delay` of a function with RQ's `@job` does."""
+        found = functions.find(job_name)
+        if found is None:
+            why = "no module that this process has imported declares a function of this name with RQ's @job"
+            raise submitting.not_registered(self, job_name, functions.names(), why)
+        function, declared = found
+        submitting.check_arguments(function, args, kwargs or {})
+        enqueue = functions.enqueue
+        return submitting.send(self, job_name, lambda: enqueue(function, declared, args, kwargs or {}, queue, self.connection), user)
 
     def _settled(self, status: Status) -> Job | None:
         """The RQ job once RQ has written down its end, too: it does so some milliseconds after ours. One that still

@@ -35,7 +35,9 @@ _SPECIAL = re.compile(r'[,"\r\n]').search
 
 
 #: Columns with texts of people and programs, in which a secret may stand.
-HIDDEN = frozenset({"job_name", "queue", "user", "worker", "kill_requested_by", "kill_reason", "progress_message", "error"})
+HIDDEN = frozenset(
+    {"job_name", "queue", "user", "worker", "kill_requested_by", "kill_reason", "progress_message", "error", "error_summary", "error_group"}
+)
 _MOMENTS = frozenset({"recorded_at", "queued_at", "started_at", "succeeded_at", "failed_at", "killed_at", "kill_requested_at"})
 _NUMBERS = frozenset({"attempt", "wait_time", "run_time", "progress"})
 #: Columns that a status has under another name.
@@ -50,10 +52,10 @@ FIELDS = (
 
 def row(job: Status) -> dict[str, Any]:
     """One job as plain values, by name of the column."""
-    return {name: _shown(name, getattr(job, _COLUMNS.get(name, name))) for name in FIELDS}
+    return {name: shown(name, getattr(job, _COLUMNS.get(name, name))) for name in FIELDS}
 
 
-def _shown(name: str, value: Any) -> Any:
+def shown(name: str, value: Any) -> Any:
     """What a status holds, without secrets."""
     if name == "state":
         return value.value

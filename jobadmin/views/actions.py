@@ -4,19 +4,18 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-import statuses
 from jobadmin import operations
-from jobadmin.actions import ACTIONS, Action, Outcome, refused, sent_before
+from jobadmin.acting import act, job_itself
+from jobadmin.actions import ACTIONS, Action, Outcome
 from jobadmin.formats import cut
-from jobadmin.paths import RESERVED, action_url, job_url, safe_next, split_attempt, unquote
+from jobadmin.paths import RESERVED, action_url, job_url, safe_next, unquote
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
 from jobadmin.views.base import needs, page, render
-from statuses import Status, StatusNotFound
+from statuses import Status
 
 #: Marks the sentence that somebody asked a job to end: once it has ended, that is told by its timeline alone.
 ASKED = "j-asked"
@@ -34,38 +33,17 @@ def job_action(request: HttpRequest, quoted: str, action: str) -> HttpResponse:
     if request.method != "POST":
         return failures.not_allowed(request)
     chosen = ACTIONS[action]
-    status = _find(unquote(quoted))
+    status = job_itself(unquote(quoted))
     if not resolver().may(request.user, chosen.verb.permission, status):
         return failures.forbidden(request, right=chosen.verb.permission)
-    why_not = chosen.why_not(status)
-    if chosen.confirms and not why_not and "confirmed" not in request.POST:
+    if chosen.confirms and "confirmed" not in request.POST and not chosen.why_not(status):
         return _confirm(request, chosen, status)
     reason = request.POST.get("reason", "").strip()
-    begun = timezone.now()
-    outcome = sent_before(chosen, status, request.POST.get("attempt")) or (
-        refused(chosen, status, why_not) if why_not else chosen.perform(status, request.user.get_username(), reason)
-    )
-    operation = operations.record(
-        request=request,
-        action=chosen.slug,
-        job_id=status.id,
-        changed=outcome.changed,
-        reason=reason,
-        error=outcome.error,
-        begun=begun,
-    )
+    outcome, operation = act(chosen, status, request=request, reason=reason, attempt=request.POST.get("attempt"))
     gone = chosen.slug == "remove" and outcome.is_done
     there = _way_back(request, status, gone)
     _say(request, outcome, operation.pk, "" if there.split("?")[0] == job_url(status.id) else _named(status, gone))
     return redirect(there)
-
-
-def _find(job_id: str) -> Status:
-    """The job itself: an earlier attempt is history, nothing can be done to it."""
-    status = statuses.find(job_id) if split_attempt(job_id)[1] is None else None
-    if status is None:
-        raise StatusNotFound(job_id)
-    return status
 
 
 def _confirm(request: HttpRequest, action: Action, status: Status) -> HttpResponse:

@@ -26,6 +26,8 @@ _RIGHTS = {
     "kill_job": gettext_lazy("Can kill jobs"),
     "retry_job": gettext_lazy("Can retry jobs"),
     "remove_job": gettext_lazy("Can remove jobs"),
+    "submit_job": gettext_lazy("Can submit jobs"),
+    "control_workers": gettext_lazy("Can control workers"),
 }
 
 #: Seconds after which a page that could not be answered tries again by itself.
@@ -63,32 +65,39 @@ class Failure:
 def bad_request(request: HttpRequest, exc: Exception) -> HttpResponse:
     """400: a parameter that nobody can read. ``exc`` is a BadFilter (parameter, value, expected) or says it in words."""
     parameter = getattr(exc, "parameter", None)
-    if parameter is None:
-        body = str(exc) or _("The address holds something this page cannot read.")
-    else:
-        body = _("%(parameter)s cannot be “%(value)s”. Expected: %(expected)s.") % {
-            "parameter": parameter,
-            "value": _short(getattr(exc, "value", "")),
-            "expected": getattr(exc, "expected", ""),
-        }
     return _respond(
         request,
         Failure(
             status=400,
             title=_("This filter cannot be read"),
-            body=body,
+            body=unreadable_words(exc),
             works=(_("Nothing was counted, changed or guessed."),),
             acts=_without(request, parameter) + _ways(request),
         ),
     )
 
 
+def unreadable_words(exc: Exception) -> str:
+    """Which parameter cannot be what it was, and what was expected: a BadFilter's, or what else says it in words."""
+    if getattr(exc, "parameter", None) is None:
+        return str(exc) or _("The address holds something this page cannot read.")
+    return _("%(parameter)s cannot be “%(value)s”. Expected: %(expected)s.") % {
+        "parameter": exc.parameter,
+        "value": _short(getattr(exc, "value", "")),
+        "expected": getattr(exc, "expected", ""),
+    }
+
+
+def forbidden_words(right: str) -> str:
+    """Which right an account lacks, by its codename; empty: no right would help."""
+    if not right:
+        return _("Your account may not do this.")
+    return _("Your account lacks the right “%(right)s”.") % {"right": _RIGHTS.get(right, right)}
+
+
 def forbidden(request: HttpRequest, exc: Exception | None = None, *, right: str = "") -> HttpResponse:
     """403: signed in, but without the right, whose codename may be given."""
-    right = str(_RIGHTS.get(right, right)) or (str(exc) if exc else "")
-    body = _("Your account may not do this.")
-    if right:
-        body = _("Your account lacks the right “%(right)s”.") % {"right": right}
+    body = forbidden_words(right or (str(exc) if exc else ""))
     return _respond(
         request,
         Failure(
@@ -136,24 +145,25 @@ def not_confirmed(request: HttpRequest, why: str) -> HttpResponse:
 def not_found(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
     """404: no such job. ``exc`` is StatusNotFound (``id``) or nothing."""
     job_id = getattr(exc, "id", None)
-    body = _("There is nothing at this address.")
-    title = _("Not found")
-    if job_id is not None:
-        title = _("This job does not exist")
-        body = _(
-            "No job has the id “%(id)s”. It was removed, by someone or because its time to be kept was over, "
-            "or the address is not complete."
-        ) % {"id": _short(job_id)}
     return _respond(
         request,
         Failure(
             status=404,
-            title=title,
-            body=body,
+            title=_("Not found") if job_id is None else _("This job does not exist"),
+            body=not_found_words(job_id),
             works=(_("Removed jobs stay in the record of operations: who, when and why."),) if job_id is not None else (),
             acts=_ways(request) + (((_("Operations"), reverse("jobadmin:operations")),) if job_id is not None else ()),
         ),
     )
+
+
+def not_found_words(job_id: str | None) -> str:
+    """That there is no such job, or nothing at all."""
+    if job_id is None:
+        return _("There is nothing at this address.")
+    return _(
+        "No job has the id “%(id)s”. It was removed, by someone or because its time to be kept was over, or the address is not complete."
+    ) % {"id": _short(job_id)}
 
 
 def not_allowed(request: HttpRequest) -> HttpResponse:
@@ -194,6 +204,11 @@ def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpRespo
             headers={"Retry-After": str(RETRY_SECONDS)},
         ),
     )
+
+
+def unavailable_words() -> str:
+    """That the store does not answer, in one sentence."""
+    return _("Redis does not answer") + "."
 
 
 def unreadable(request: HttpRequest, exc: Exception) -> HttpResponse:

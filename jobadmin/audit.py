@@ -132,6 +132,7 @@ _DEEDS = {
     "kill-now": (lambda: _("killed the job at once"), "bolt", "killed"),
     "retry": (lambda: _("retried the job"), "retry", "unqueued"),
     "remove": (lambda: _("removed the job"), "trash", ""),
+    "submit": (lambda: _("submitted the job"), "add", ""),
     "restore": (lambda: _("took the removal back"), "retry", ""),
 }
 

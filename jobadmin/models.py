@@ -47,6 +47,7 @@ class Operation(models.Model):
         RESTART_POOL = "restart-pool", _("Restart pool")
         PAUSE_QUEUE = "pause-queue", _("Pause queue")
         RESUME_QUEUE = "resume-queue", _("Resume queue")
+        SUBMIT = "submit", _("Submit job")
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")

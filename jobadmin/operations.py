@@ -183,14 +183,16 @@ def record(
     reason: str = "",
     error: str = "",
     begun: datetime | None = None,
+    is_id: bool = True,
 ) -> Operation:
-    """Write down what was done to one job: the same trail as for many. `changed` holds what came of it, `begun` when it began."""
+    """Write down what was done to one job: the same trail as for many. `changed` holds what came of it, `begun` when it began.
+    Without `is_id` there is no such job, and `job_id` is what it would be called."""
     now = timezone.now()
     operation = Operation.objects.create(
         **_who(request),
         action=action,
         reason=reason[:REASON_LENGTH],
-        ids=[job_id],
+        ids=[job_id] if is_id else [],
         description=job_id,
         announced=1,
         state=Operation.State.FAILED if error else Operation.State.DONE,

@@ -109,6 +109,16 @@ def action_url(job_id: str, action: str) -> str:
     return _with_segment("job_action", job_id, action)
 
 
+def api_job_url(job_id: str) -> str:
+    """Address of one job, or one attempt, in the API."""
+    return _with_segment("api_job", job_id)
+
+
+def api_action_url(job_id: str, action: str) -> str:
+    """Where a program posts a job's action to."""
+    return _with_segment("api_job_action", job_id, action)
+
+
 def workflow_url(job_id: str) -> str:
     """Address of the page with the workflow that a job belongs to."""
     return _with_segment("workflow", job_id)

@@ -31,6 +31,8 @@ class Resolver:
     #: Rows of a job's children, and of each list of related jobs, on its page.
     shown_children = 20
     shown_related = 5
+    #: What an answer 401 of the API says of how to sign in (`WWW-Authenticate`).
+    api_challenge = "Session"
 
     def __init__(self) -> None:
         self.redactor = Redactor(_setting("REDACT", ()))
@@ -61,6 +63,14 @@ class Resolver:
     def failure_text(self, status: Any) -> str:
         """What that person is told of a job that failed. The dashboard tells why; they are no part of it."""
         return _("It could not be finished.")
+
+    def api_user(self, request: HttpRequest) -> Any:
+        """The account that a program acts as which calls the API, or None: then the session of the admin site counts.
+
+        A project that has tokens looks one up here, by a header that no browser sends by itself: such a request needs no CSRF
+        token. The account needs the same as a person's: it may enter the admin site, and has rights. A token that is wrong is
+        refused by `django.core.exceptions.PermissionDenied`."""
+        return None
 
     def address_of(self, request: HttpRequest) -> str:
         """The address an action came from, for the record; a project behind a proxy knows better."""

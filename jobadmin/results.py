@@ -19,7 +19,7 @@ from jobadmin.plans import Line
 from jobadmin.redaction import redact_text
 from jobadmin.spans import ALL as ALL_TIME
 from jobadmin.targets import list_url, query_of, words_of
-from jobadmin.verbs import ALL, CONTROLS, KILL, KILL_NOW, REMOVE, Verb
+from jobadmin.verbs import ALL, BULK, CONTROLS, KILL, KILL_NOW, REMOVE, Verb
 from statuses import State, StoreUnavailable
 
 #: Outcome -> symbol (empty: the job was skipped) and words, in the order they are shown.
@@ -27,6 +27,7 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
     "killed": ("killed", gettext_lazy("Killed before start")),
     "requested": ("killreq", gettext_lazy("Asked to stop")),
     "retried": ("queued", gettext_lazy("Sent again")),
+    "submitted": ("queued", gettext_lazy("Sent")),
     "ordered": ("succeeded", gettext_lazy("Ordered")),
     "removed": ("trash", gettext_lazy("Removed")),
     "restored": ("succeeded", gettext_lazy("Brought back")),
@@ -122,7 +123,7 @@ class Result:
     @property
     def again(self) -> int:
         """Jobs that were not done and might be at another try."""
-        if self.is_control:
+        if self.operation.action not in BULK:
             return 0
         return sum(self.operation.by_reason.get(name, 0) for name in _AGAIN)
 
@@ -169,7 +170,7 @@ class Result:
     def job_url(self) -> str:
         """The page of the one job that it was about; empty where several were, where it removed that, or where the id holds a secret."""
         operation, job_id = self.operation, self.operation.description
-        if operation.filter or operation.announced != 1 or self.is_control or self.verb is REMOVE:
+        if operation.filter or operation.announced != 1 or not operation.ids or self.is_control or self.verb is REMOVE:
             return ""
         return job_url(job_id) if job_id and redact_text(job_id) == job_id else ""
 

@@ -1,6 +1,6 @@
 """URLs of the dashboard, to be included below any project's admin."""
 
-from django.urls import path
+from django.urls import include, path
 
 from jobadmin.paths import TEXT
 from jobadmin.views import actions, bulk, export, facets, fleet, job, listing, operations, overview, preferences, unchanged, workflow
@@ -32,6 +32,7 @@ urlpatterns = [
     path("times/", preferences.times, name="times"),
     path("views/", preferences.save_view, name="view_save"),
     path("views/remove/", preferences.remove_view, name="view_remove"),
+    path("api/", include("jobadmin.api.urls")),
     # Last: an id may look like anything that stands above (see `paths.job_url`).
     path("<str:quoted>/", job.job, name="job"),
     path("<str:quoted>/workflow/", workflow.workflow, name="workflow"),

@@ -230,6 +230,22 @@ RESTORE = Verb(
 )
 
 
+SUBMIT = Verb(
+    slug="submit",
+    permission="submit_job",
+    icon="add",
+    label=_("Submit job"),
+    short=_("Submit job"),
+    states=(),
+    explanation=_("A job is sent to its engine by its name."),
+    question=_("Submit this job?"),
+    question_some=_("Submit this job?"),
+    button=_("Submit job"),
+    doing=_("Submitting a job"),
+    did=_("Job submitted"),
+)
+
+
 def _control(slug: str, icon: str, label: Promise, explanation: Promise, question: Promise, doing: Promise, did: Promise) -> Verb:
     """An order to a worker or a queue: about one, and no job's."""
     words = {"question": question, "question_some": question, "button": label, "doing": doing, "did": did}
@@ -286,4 +302,4 @@ CONTROLS: dict[str, Verb] = {verb.slug: verb for verb in (STOP_WORKER, RESTART_P
 BULK: dict[str, Verb] = {verb.slug: verb for verb in (KILL, KILL_NOW, RETRY, REMOVE)}
 
 #: Everything an operation can be.
-ALL: dict[str, Verb] = {**BULK, RESTORE.slug: RESTORE, **CONTROLS}
+ALL: dict[str, Verb] = {**BULK, RESTORE.slug: RESTORE, SUBMIT.slug: SUBMIT, **CONTROLS}

@@ -1,10 +1,12 @@
 """An engine for pages: does what it is told and remembers it."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import statuses
 from statuses import EngineCannot, Status
-from statuses.engines import registry
+from statuses.engines import registry, submitting
 from statuses.engines.base import Engine, Worker
 
 
@@ -49,3 +51,36 @@ def toy_engine() -> Generator[Toy]:
         yield engine
     finally:
         registry.unregister(engine.name)
+
+
+class Sender(Toy):
+    """Also sends jobs by their names: those it was told of."""
+
+    can_submit = True
+
+    def __init__(self, name: str = "toy", names: tuple[str, ...] = ("mail.send",)) -> None:
+        super().__init__()
+        self.name, self.names = name, names
+        self.tracks = True
+
+    def knows(self, job_name: str) -> bool:
+        return job_name in self.names
+
+    def submit(
+        self,
+        job_name: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        queue: str | None = None,
+        user: str | None = None,
+    ) -> Status | None:
+        if not self.knows(job_name):
+            raise submitting.not_registered(self, job_name, self.names, "it knows no job of this name")
+        submitting.check_arguments(lambda to, subject="": None, args, kwargs or {})
+        if self.refuses:
+            raise EngineCannot(job_name, self.name, "submit", self.refuses)
+        if not self.tracks:
+            return None
+        call = {"args": list(args), "kwargs": dict(kwargs or {})}
+        return statuses.create(job_name=job_name, queue=queue or "mail", user=user, engine=self.name, call=call, state="queued")

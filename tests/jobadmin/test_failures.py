@@ -273,7 +273,7 @@ def test_the_page_of_a_job_that_is_gone_leads_to_the_record_it_speaks_of(client:
 
 
 @pytest.mark.parametrize(
-    "path", ["redis/", "api/", "operations/abc/", "operations/abc/stop/x/", "queues/workflow/x/y/z/", "control/", "bulk/abc/def/"]
+    "path", ["redis/", "operations/abc/", "operations/abc/stop/x/", "queues/workflow/x/y/z/", "control/", "bulk/abc/def/"]
 )
 def test_what_cannot_be_a_job_is_not_called_one(client: Client, store: Any, path: str) -> None:
     response = client.get(reverse("jobadmin:overview") + path)

@@ -50,6 +50,11 @@ def busy() -> Iterator[str]:
         yield job.id
 
 
+def pages() -> set[str]:
+    """Names of the URLs that links lead to; the API is no page."""
+    return {pattern.name for pattern in get_resolver("jobadmin.urls").url_patterns if hasattr(pattern, "name")} - NOT_PAGES
+
+
 def starts(job_id: str) -> list[str]:
     pages = [reverse(f"jobadmin:{name}") for name in ("overview", "list", "names", "errors", "queues", "workers", "redis", "operations")]
     return [*pages, job_url(job_id), reverse("jobadmin:list") + "?span=15m&name=nothing", reverse("jobadmin:errors") + "?error=ValueError"]
@@ -63,7 +68,7 @@ def test_no_link_in_djangos_own_admin_leads_nowhere(admin_client: Client, busy: 
     found = walk(admin_client, busy)
 
     assert found.broken == []
-    assert found.kinds >= {pattern.name for pattern in get_resolver("jobadmin.urls").url_patterns} - NOT_PAGES
+    assert found.kinds >= pages()
 
 
 @pytest.fixture
@@ -87,7 +92,7 @@ def test_no_link_in_a_site_of_its_own_below_a_path_leads_nowhere(backoffice: Cli
 
     assert found.broken == []
     assert [address for address in found.visited if not address.startswith("/mill/x/y/backoffice/")] == []
-    assert found.kinds >= {pattern.name for pattern in get_resolver("jobadmin.urls").url_patterns} - NOT_PAGES
+    assert found.kinds >= pages()
 
 
 def test_a_site_of_its_own_gives_the_pages_their_frame(backoffice: Client, busy: str) -> None:

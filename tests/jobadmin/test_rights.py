@@ -103,7 +103,8 @@ def ask(job) -> Callable[[Client, Row], Any]:
 
 
 def test_every_address_has_its_row():
-    routed = {pattern.name for pattern in get_resolver("jobadmin.urls").url_patterns}
+    # Those of the API have theirs in test_api_rights.
+    routed = {pattern.name for pattern in get_resolver("jobadmin.urls").url_patterns if hasattr(pattern, "name")}
 
     assert {row.url for row in ROWS} == routed
 

@@ -30,6 +30,8 @@ KEYS = {
     "SAMPLED": "sampled",
     "READ_URL": "read_url",
     "CACHE_ENTRIES": "cache_entries",
+    "METRICS": "metrics",
+    "METRICS_ROLES": "metrics_roles",
     "URL": "url",
 }
 

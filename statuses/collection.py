@@ -91,7 +91,11 @@ def configure(**settings: Any) -> config.Config:
     """Say where the statuses are: `url` or `client`, `namespace`, `retention` and what else `Config` has.
     Connects at the first use. Raises: ConfigurationError naming the setting."""
     made = config.make(**settings)
-    store.use(made)
+    here = store.use(made)
+    if made.metrics:
+        from .metrics import Recorder
+
+        here.recorder = Recorder(here)
     return made
 
 
@@ -216,6 +220,8 @@ def insert(new: scripts.NewRow) -> Status:
                 raise StatusExists(new.own_id) from None
             dead_alias = taken.at
             continue
+        if here.recorder is not None and new.state is State.started:
+            here.recorder.started(place)
         return Status(new.own_id or ids.encode(recorded_us, place), here, place)
 
 

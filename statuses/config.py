@@ -50,6 +50,10 @@ class Config:
     """A replica that answers queries; None: the same server."""
     cache_entries: int = 20_000
     """Partial results a reading process keeps."""
+    metrics: bool = False
+    """Whether starts, retries and ends of jobs are counted (see `statuses.metrics`)."""
+    metrics_roles: Mapping[str, str] | Callable[[str], str | None] = field(default_factory=dict)
+    """A worker's name, or its part before "@", -> its role in metrics; or a function of the name. That part unless it says one."""
     resolver: Callable[..., Any] | None = None
     """The host project's say (see `jobadmin.resolver`)."""
 
@@ -74,6 +78,7 @@ class Config:
         self._check_retention()
         self._check_tracking()
         self._check_reaping()
+        self._check_metrics()
 
     def _check_client(self) -> None:
         if self.client is not None and not callable(self.client) and not hasattr(self.client, "execute_command"):
@@ -112,6 +117,14 @@ class Config:
         for name, times in self.reap_retries.items():
             if isinstance(times, bool) or not isinstance(times, int) or times < 0:
                 raise ConfigurationError(f"reap_retries[{name!r}] must be a whole number from 0, not {times!r}")
+
+    def _check_metrics(self) -> None:
+        if not isinstance(self.metrics, bool):
+            raise ConfigurationError(f"metrics must be True or False, not {shown(self.metrics)}")
+        roles = self.metrics_roles
+        texts = not isinstance(roles, Mapping) or all(isinstance(text, str) for pair in roles.items() for text in pair)
+        if not (isinstance(roles, Mapping) or callable(roles)) or not texts:
+            raise ConfigurationError(f"metrics_roles must be a mapping of worker name to role, or a function, not {shown(roles)}")
 
 
 def _nearest_kept(key: object) -> str:

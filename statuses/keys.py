@@ -57,6 +57,11 @@ def upkeep(tag: str) -> str:
     return f"{tag}upkeep"
 
 
+def metrics(tag: str) -> str:
+    """hash: series -> cells of 8 bytes (u64): how often, then sums of microseconds and counts a bucket; see `statuses.metrics`."""
+    return f"{tag}metrics"
+
+
 #: Those of family 0 alone, without the samples of queues.
 SINGLE = (presence, presence_order, orders, paused, upkeep)
 

@@ -19,7 +19,7 @@ _ATTEMPT = re.compile(r"a(\d{1,5}):(\d{1,9})[de]?")
 _WHOLE = frozenset({"n", "v", "z", "w", "b", "rows", *(column.key for column in COLUMNS), *POSTINGS})
 _DEPTH = re.compile(r"depth:(at|\d{1,6})")
 _TEXTS = tuple(key("", name) for name in DICTIONARIES.values() for key in (keys.texts, keys.seals))
-_OF_FAMILY = frozenset({"meta", *(make("") for make in keys.SINGLE), *DICTIONARIES.values(), *_TEXTS})
+_OF_FAMILY = frozenset({"meta", keys.metrics(""), *(make("") for make in keys.SINGLE), *DICTIONARIES.values(), *_TEXTS})
 assert len(POSTINGS) == TAG_BUCKETS * len(TAGS)
 
 

@@ -24,6 +24,7 @@ KNOWN_AS = {
     "label": "a change of names",
     "load": "load()",
     "mend": "clean() or check()",
+    "meter": "a count for the metrics",
     "move": "a change of state",
     "note": "progress, data or a heartbeat",
     "order": "an order to a worker",

@@ -108,7 +108,7 @@ def erase(store: Store) -> None:
             drop_segment(store, family, segment)
         names = [make(tag, dictionary) for dictionary in DICTIONARIES.values() for make in (keys.codes, keys.texts, keys.seals)]
         single = [make(tag) for make in keys.SINGLE]
-        store.pipeline([("UNLINK", keys.meta(tag), *single, *_depths(store, tag), *names)], primary=True)
+        store.pipeline([("UNLINK", keys.meta(tag), keys.metrics(tag), *single, *_depths(store, tag), *names)], primary=True)
 
 
 def _depths(store: Store, tag: str) -> list[str]:

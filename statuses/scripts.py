@@ -305,6 +305,20 @@ def note(
     _changed(store.script("note", _names(store, place), arguments), id)
 
 
+def meter(
+    store: Store, place: Place, kind: str, state: State | None, role: str, bounds: bytes, most: int
+) -> tuple[tuple[str, str, str], list[int | None]] | None:
+    """Count an event of a job in the metrics, see `lua/meter.lua`: the texts it counts under and its spans in microseconds, None for
+    those not known; None where it does not count. Sent a second time when the connection was lost, it may count twice."""
+    names = _names(store, place, ("job_name", "queue", "engine"), (keys.metrics(store.families[place.family]),))
+    code = "" if state is None else CODE_TEXTS[state]
+    reply = store.script("meter", names, [*_row(place, b""), kind, code, role, bounds, str(most)])
+    if not isinstance(reply, list):
+        return None
+    task, queue, label = (text.decode(errors="replace") for text in reply[:3])
+    return (task, queue, label), [span - 1 if span else None for span in reply[3:]]
+
+
 def heartbeats(store: Store, places: Sequence[Place]) -> list[bool]:
     """A heartbeat for each place, in one round trip; False where no such job is."""
     calls = [(_names(store, p), [*_row(p, token()), "1", "", ""]) for p in places]

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -21,6 +21,9 @@ from .errors import ConfigurationError, StoreFormat
 from .lines import Lines
 from .lua import source
 from .refusals import ELSEWHERE, RAISED, is_fault, is_forbidden, translated
+
+if TYPE_CHECKING:
+    from .metrics import Recorder
 
 #: The layout of the keys; a store that says a higher one is refused.
 FORMAT = 1
@@ -45,6 +48,8 @@ class Store:
         self.config = config
         _stores.add(self)
         self._is_checked = False
+        self.recorder: Recorder | None = None
+        """What counts what jobs do; None where nobody wants that."""
         self.current: dict[int, int] = {}
         """Family -> the segment that took the last new row: a hint, every script checks it."""
 

@@ -245,18 +245,21 @@ class Tracked(Status):
             raise StatusNotFound(self.id)
         self._take_back()
         made = self._as_record()
-        rest = _fold_all(made, self._missed)
+        rest, is_new = _fold_all(made, self._missed), True
         try:
             load_one(made)
         except StatusExists:
             # Told by a try whose reply was lost, unless it is somebody else's.
             if self._as_create.get("id") is not None and (self._random is None or not self._is_mine()):
                 raise
-            rest = list(self._missed)
+            rest, is_new = list(self._missed), False
         found = collection.find(self.id)
         if found is None:
             raise StatusNotFound(self.id)
         self._where = found._where
+        if self._store.recorder is not None:
+            began = State(self._as_create.get("state", State.started))
+            self._store.recorder.loaded(found._place(), began, State(made["state"]) if is_new else began)
         self._missed = deque(rest, maxlen=REMEMBERED)
 
     def _as_record(self) -> dict[str, Any]:

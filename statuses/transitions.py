@@ -49,11 +49,15 @@ class Transitions:
 
     def _act(self, action: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
         try:
-            return action(self._store, self._place(), self.id, *arguments, **more)
+            result = action(self._store, self._place(), self.id, *arguments, **more)
         except StatusNotFound:
             if not self._is_elsewhere():
                 raise
-            return action(self._store, self._place(), self.id, *arguments, **more)
+            result = action(self._store, self._place(), self.id, *arguments, **more)
+        recorder = self._store.recorder
+        if recorder is not None:
+            recorder.told(self._place(), action, arguments, result)
+        return result
 
     def _enter(self, state: State, attempt: int | None, sources: Collection[str] | None) -> Self:
         self._write(scripts.move, state, _guard(attempt, sources))

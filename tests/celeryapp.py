@@ -42,7 +42,9 @@ def connect(broker_socket: str, store_url: str) -> Celery:
         result_expires=600,
         worker_pool_restarts=os.environ.get("TEST_POOL_RESTARTS") == "1",
     )
-    statuses.configure(url=store_url, namespace="engines", timeout_seconds=soon.SECONDS, connect_timeout_seconds=soon.SECONDS)
+    counts = os.environ.get("TEST_METRICS") == "1"
+    limits = {"timeout_seconds": soon.SECONDS, "connect_timeout_seconds": soon.SECONDS}
+    statuses.configure(url=store_url, namespace="engines", metrics=counts, **limits)
     return app
 
 

@@ -10,7 +10,7 @@ import redis
 from redis.cluster import RedisCluster
 
 import statuses
-from statuses import clock, health, keys, resourcetexts
+from statuses import clock, health, keys, metrics, resourcetexts
 from statuses.store import current
 from statuses.testing import frozen_clock, make_status
 from tests.servers import until
@@ -208,3 +208,17 @@ def test_a_node_that_is_gone_is_unavailable_in_bounded_time(cluster):
         statuses.create()
     with pytest.raises(statuses.StoreUnavailable):
         statuses.all().count()
+
+
+def test_jobs_are_counted_over_all_nodes(cluster):
+    config = current().config
+    statuses.configure(url=config.url, cluster=True, namespace=config.namespace, families=16, metrics=True)
+    for _ in range(20):
+        make_status("succeeded", job_name="a", queue="q", engine="rq").requeued()
+
+    counted = [line for line in metrics.exposition().splitlines() if line.startswith("tasks_")]
+    assert counted == [
+        'tasks_selected_total{task="a",queue="q",role="rq"} 20',
+        'tasks_processed_total{task="a",queue="q",status="succeeded"} 20',
+        'tasks_retried_total{task="a",queue="q"} 20',
+    ]

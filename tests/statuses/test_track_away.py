@@ -16,7 +16,7 @@ import pytest
 import redis
 
 import statuses
-from statuses import store, tracked
+from statuses import metrics, store, tracked
 from statuses.embedded import EmbeddedServer
 from statuses.engines import guard
 from statuses.testing import assert_failed, assert_one, assert_succeeded, make_status
@@ -406,3 +406,26 @@ def test_what_is_kept_for_later_is_bounded(server):
     wait_for(ended)
 
     assert assert_succeeded(job).errors[-1] == "error 2999"
+
+
+def test_what_a_block_did_while_its_store_was_away_is_counted_once(server):
+    statuses.configure(url=server.url, namespace="away", timeout_seconds=0.5, metrics=True)
+    with statuses.track("ended meanwhile") as other:
+        server.stop()
+    with pytest.raises(KeyError), statuses.track("made later"):
+        raise KeyError("own")
+    server.start()
+    wait_for(lambda: ended() and not other._missed and statuses.where(state="ended").count() == 2)
+
+    def counted(text: str) -> list[str]:
+        return [line for line in metrics.exposition().splitlines() if line.startswith("tasks_") and text in line]
+
+    wait_for(lambda: all(len(counted(text)) == 2 for text in ("ended meanwhile", "made later")))
+    assert counted("ended meanwhile") == [
+        'tasks_selected_total{task="ended meanwhile",queue="",role=""} 1',
+        'tasks_processed_total{task="ended meanwhile",queue="",status="succeeded"} 1',
+    ]
+    assert counted("made later") == [
+        'tasks_selected_total{task="made later",queue="",role=""} 1',
+        'tasks_processed_total{task="made later",queue="",status="failed"} 1',
+    ]

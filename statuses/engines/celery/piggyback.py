@@ -46,8 +46,10 @@ class End:
 
     def heard(self, reply: Any) -> None:
         """What the store said to it, or the error where it did not."""
-        run, data = self._run, self.data
+        run, data, store = self._run, self.data, self.store
         self.store = self._run = self.data = None  # arguments and results may be large
+        if reply == 1 and run is not None and store is not None and store.recorder is not None:
+            store.recorder.ended(run.handle()._place(), State.succeeded)
         if reply == 1 or run is None:
             return
         guard, what, since = run.adapter.guard, f"telling the end of {run.message.name}", self._since

@@ -53,12 +53,16 @@ def create(guard: Guard, **as_create: Any) -> Status:
     new = collection.prepare(**as_create)
     since_us = clock.frozen_us() or time.time_ns() // 1000
     try:
-        return _caught(collection.insert(new))
+        status = collection.insert(new)
     except StoreUnavailable:
         if not new.own_id:
             state, name = as_create.get("state", State.unqueued), as_create.get("job_name")
             guard.later(f"taking back {name}", lambda: unanswered.take_back(new.random, state, name, since_us))
         raise
+    made = _made.get()
+    if made is not None:
+        made.append(status)
+    return status
 
 
 #: Where the statuses are put that `create` makes, for who sends the jobs.
@@ -74,13 +78,6 @@ def catching() -> Generator[list[Status]]:
         yield made
     finally:
         _made.reset(token)
-
-
-def _caught(status: Status) -> Status:
-    made = _made.get()
-    if made is not None:
-        made.append(status)
-    return status
 
 
 def refuse_removed(id: str) -> None:

@@ -6,6 +6,7 @@ together and outlive each of them; where the OpenTelemetry API is installed the 
 """
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
@@ -131,17 +132,19 @@ def is_on() -> bool:
     return current().config.metrics
 
 
-def exposition() -> str:
-    """All that was counted, by any process, and how many jobs there are now, in Prometheus' text format 0.0.4.
+def exposition(shown: Callable[[str], str] = str) -> str:
+    """All that was counted, by any process, and how many jobs there are now, in Prometheus' text format 0.0.4. shown: what names of
+    tasks and queues become on their way out; those that become the same are added up.
 
     Raises: StoreUnavailable.  Source: per family one hash, 500 series in a round trip; two queries over all jobs."""
     found: dict[str, dict[Labels, list[int]]] = {kind: {} for kind in INSTRUMENTS}
     for family in range(len(current().families)):
-        for kind, labels, cells in _kept(current(), family):
+        for kind, (task, queue, third), cells in _kept(current(), family):
+            labels = shown(task), shown(queue), third
             before = found[kind].get(labels)
             found[kind][labels] = cells if before is None else [a + b for a, b in zip(before, cells, strict=True)]
     lines = [line for kind, series in found.items() for line in _lines(kind, series)]
-    return "\n".join([*lines, *_gauges()]) + "\n"
+    return "\n".join([*lines, *_gauges(shown)]) + "\n"
 
 
 def _kept(store: Store, family: int) -> Iterator[tuple[str, Labels, list[int]]]:
@@ -188,13 +191,16 @@ def _lines(kind: str, series: Mapping[Labels, list[int]]) -> Iterator[str]:
             yield f"{name}_seconds_count{{{pairs}}} {counts[-1]}"
 
 
-def _gauges() -> Iterator[str]:
+def _gauges(shown: Callable[[str], str]) -> Iterator[str]:
     yield from _head("jobs", "Jobs that are kept, by the state they are in.", "gauge")
     for state, count in collection.all().counts().items():
         yield f'jobs{{state="{state}"}} {count}'
     yield from _head("jobs_waiting", "Queued jobs of the thousand fullest queues.", "gauge")
+    waiting: Counter[str] = Counter()
     for found in collection.where(state=State.queued).counts_by("queue", limit=1000):
-        yield f'jobs_waiting{{queue="{_escaped(found.value)}"}} {found.total}'
+        waiting[shown(found.value)] += found.total
+    for queue, count in waiting.items():
+        yield f'jobs_waiting{{queue="{_escaped(queue)}"}} {count}'
 
 
 def _head(name: str, text: str, kind: str) -> tuple[str, str]:

@@ -65,6 +65,8 @@ class Call:
     """None where no body is read."""
     answers: Mapping[int, tuple[str, str]]
     """Status of what went well -> words, and the name of the schema."""
+    media: str = "application/json"
+    """What those are."""
     refuses: Sequence[int] = ()
     """Further statuses of errors, beside those that every call has."""
 
@@ -107,6 +109,11 @@ CALLS: tuple[Call, ...] = (
     Call(
         method="GET", path="openapi.json", name="api_openapi", summary="This document", handler="openapi.answer",
         answers={200: ("OpenAPI 3.1.", "Document")},
+    ),
+    Call(
+        method="GET", path="metrics", name="api_metrics", summary="What was counted of all jobs, for Prometheus", handler="metrics.answer",
+        answers={200: ("Prometheus' text format, 0.0.4.", "Metrics")}, media="text/plain", refuses=(404,),
+        says="The sums of every process that counts, with times, and how many jobs there are. 404 where nobody counts.",
     ),
     Call(
         method="GET", path="jobs/", name="api_jobs", summary="The jobs of a filter, a page at a time", handler="reading.jobs",

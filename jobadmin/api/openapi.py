@@ -90,7 +90,7 @@ def _operation(call: Call) -> dict[str, Any]:
         found["requestBody"] = _body(call)
     errors = sorted({*_EVERYWHERE, *call.refuses})
     found["responses"] = {
-        **{str(status): _response(words, schema) for status, (words, schema) in call.answers.items()},
+        **{str(status): _response(words, schema, call.media) for status, (words, schema) in call.answers.items()},
         **{str(status): _response(_ERRORS[status], "Error") for status in errors},
     }
     return found
@@ -124,5 +124,5 @@ def _member(field: Field) -> dict[str, Any]:
     return schema if field.required else {**schema, "type": [field.schema["type"], "null"]}
 
 
-def _response(words: str, schema: str) -> dict[str, Any]:
-    return {"description": words, "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
+def _response(words: str, schema: str, media: str = "application/json") -> dict[str, Any]:
+    return {"description": words, "content": {media: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}

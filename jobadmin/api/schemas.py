@@ -75,6 +75,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "now": {**MOMENT, "type": "string", "description": "By the clock of the store."},
     }),
     "Document": {"type": "object"},
+    "Metrics": {"type": "string"},
     "States": {**_STATES, "description": "All seven, zeros included."},
     "Span": {**_SPAN, "description": "In absolute times, both ends included; null is open. Given as from and to the set stays the same."},
     "Row": thing({**ROW, **_PLACES}),

@@ -20,12 +20,14 @@ local spans = {}
 if KIND == 'E' then
   local ends, told, ended_at = { [4] = SUCCEEDED, [5] = FAILED, [6] = KILLED }, 0, 0
   if tostring(state) ~= ARGV[7] then return 0 end
-  for _, column in pairs(ends) do
-    if number(column, ROW, 8) > 0 then told = told + 1 end
+  for code, column in pairs(ends) do
+    local moment = number(column, ROW, 8)
+    if moment > 0 then told = told + 1 end
+    if code == state then ended_at = moment end
   end
   -- Whoever corrects an end, as that of a worker that was taken for lost, ends nothing.
   if told ~= 1 or state == 6 and number(STARTED, ROW, 8) == 0 then return 0 end
-  local whole = number(ends[state], ROW, 8) - number(RECORDED, ROW, 8) + 1
+  local whole = ended_at - number(RECORDED, ROW, 8) + 1
   LABEL, spans = ARGV[7], { number(RUN, ROW, 8), whole > 0 and whole or 0 }
 elseif KIND == 'S' then
   if LABEL == '' then LABEL = text(EN, 'engines') end
@@ -50,19 +52,26 @@ end
 
 -- Cells: events; then of each span the sum of microseconds and a count a bucket, the last one without a bound.
 local width = #BOUNDS / 8 + 2
-local cells = kept or string.rep('\0', 8 * (1 + #spans * width))
+local cells, parts, copied = kept or string.rep('\0', 8 * (1 + #spans * width)), {}, 0
+-- From left to right: what lies between two cells that change is copied in one piece.
 local function add(cell, amount)
-  local before = struct.unpack('<I8', cells, cell * 8 + 1)
-  cells = string.sub(cells, 1, cell * 8) .. pack('<I8', before + amount) .. string.sub(cells, cell * 8 + 9)
+  parts[#parts + 1] = string.sub(cells, copied + 1, cell * 8)
+  parts[#parts + 1] = pack('<I8', struct.unpack('<I8', cells, cell * 8 + 1) + amount)
+  copied = cell * 8 + 8
 end
 add(0, 1)
 for i, span in ipairs(spans) do
   if span > 0 then
-    local bucket, first = 0, 1 + (i - 1) * width
-    while bucket < width - 2 and struct.unpack('<I8', BOUNDS, bucket * 8 + 1) < span - 1 do bucket = bucket + 1 end
+    local bucket, high, first = 0, width - 2, 1 + (i - 1) * width
+    while bucket < high do
+      local middle = math.floor((bucket + high) / 2)
+      if struct.unpack('<I8', BOUNDS, middle * 8 + 1) < span - 1 then bucket = middle + 1 else high = middle end
+    end
     add(first, span - 1)
     add(first + 1 + bucket, 1)
   end
 end
+parts[#parts + 1] = string.sub(cells, copied + 1)
+cells = table.concat(parts)
 call('HSET', METRICS, field, cells)
 return { task, queue, LABEL, spans[1] or 0, spans[2] or 0 }

@@ -13,6 +13,8 @@ from jobadmin.spans import NAMES
 from statuses.testing import make_status
 
 API = "/admin/jobs/api/"
+#: What answers with something else than JSON.
+TEXTS = {"api_metrics": "text/plain"}
 #: A value that each parameter of an address may have, where its schema does not say one.
 EXAMPLES = {
     "id": "j1", "name": "mail.*", "queue": "-mail", "user": "anna", "worker": "w", "engine": "e", "resource": "Book:53", "error": "ValueError",
@@ -102,6 +104,13 @@ def test_the_document_is_served_as_it_is_made(browse: Any) -> None:
 
     assert response.json() == document()
     assert response["Content-Type"] == "application/json"
+
+
+def test_every_answer_is_of_the_kind_that_is_described() -> None:
+    for call in CALLS:
+        for status, response in document()["paths"][path_of(call)][call.method.lower()]["responses"].items():
+            went_well = int(status) < 300
+            assert [*response["content"]] == [TEXTS.get(call.name, "application/json") if went_well else "application/json"]
 
 
 def test_what_stands_in_a_path_is_described() -> None:

@@ -26,7 +26,10 @@ EVERY = ("view_job", "kill_job", "retry_job", "remove_job", "submit_job", "contr
 _OF = {"kill": "kill_job", "kill-now": "kill_job", "retry": "retry_job", "remove": "remove_job"}
 #: Method, address, the right it takes beside `view_job`.
 ROWS = (
-    *(("GET", path, "") for path in ("", "openapi.json", "jobs/", "jobs/{job}/", "counts/", "durations/", "operations/{operation}/")),
+    *(
+        ("GET", path, "")
+        for path in ("", "openapi.json", "metrics", "jobs/", "jobs/{job}/", "counts/", "durations/", "operations/{operation}/")
+    ),
     *(("POST", f"jobs/{{job}}/{action}/", right) for action, right in _OF.items()),
     *((method, f"{action}/", right) for action, right in _OF.items() for method in ("GET", "POST")),
     *(("POST", f"operations/{{operation}}/{verb}/", "remove_job") for verb in ("stop", "undo")),
@@ -54,7 +57,8 @@ def job() -> statuses.Status:
 
 
 @pytest.fixture
-def ask(job: statuses.Status) -> Iterator[Any]:
+def ask(job: statuses.Status, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr("statuses.metrics.is_on", lambda: True)
     operation = Operation.objects.create(action="remove", username="marta", state="done", ids=[job.id])
     engine = registry.register(Sender())
 

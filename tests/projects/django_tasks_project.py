@@ -26,7 +26,13 @@ settings.configure(
         }
     },
     INSTALLED_APPS=[*_BACKPORT, "django_tasks_db", "statuses", "statuses.engines.django_tasks.TrackDjangoTasks"],
-    JOBADMIN={"URL": os.environ["TEST_STORE"], "NAMESPACE": "contract", "TIMEOUT": soon.SECONDS, "CONNECT_TIMEOUT": soon.SECONDS},
+    JOBADMIN={
+        "URL": os.environ["TEST_STORE"],
+        "NAMESPACE": "contract",
+        "METRICS": soon.COUNTS,
+        "TIMEOUT": soon.SECONDS,
+        "CONNECT_TIMEOUT": soon.SECONDS,
+    },
     TASKS={"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": []}},
 )
 django.setup()

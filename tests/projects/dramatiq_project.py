@@ -45,7 +45,13 @@ broker.add_middleware(GroupCallbacks(RedisBackend(client=client)))
 results = ResultsBackend(client=client)
 broker.add_middleware(Results(backend=results, store_results=True))
 dramatiq.set_broker(broker)
-statuses.configure(url=os.environ["TEST_STORE"], namespace="contract", timeout_seconds=soon.SECONDS, connect_timeout_seconds=soon.SECONDS)
+statuses.configure(
+    url=os.environ["TEST_STORE"],
+    namespace="contract",
+    metrics=soon.COUNTS,
+    timeout_seconds=soon.SECONDS,
+    connect_timeout_seconds=soon.SECONDS,
+)
 if not os.environ.get("TEST_WITHOUT_ADAPTER"):
     tracking.install(broker, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "0.5")))
 

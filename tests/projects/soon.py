@@ -8,5 +8,7 @@ from statuses.engines import guard
 
 #: Seconds that a project waits for its store: a busy machine is not taken for one that hangs.
 SECONDS = float(os.environ.get("TEST_TIMEOUT", "0.5"))
+#: Whether a project counts what its jobs do.
+COUNTS = os.environ.get("TEST_METRICS") == "1"
 
 guard.FIRST_LOOK_SECONDS, guard.LONGEST_LOOK_SECONDS = 0.1, 0.5

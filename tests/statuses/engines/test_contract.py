@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import statuses
-from statuses import EngineCannot, State
+from statuses import EngineCannot, State, metrics
 from statuses.engines.base import Engine
 from tests.projects.running import Process, Project
 from tests.servers import until
@@ -366,6 +367,45 @@ def test_a_job_killed_while_it_waits_does_not_start_when_its_record_was_removed(
     assert removed.changed == 2
     assert project.noted(name) == 0
     assert [statuses.find(job.id) for job in jobs] == [None, None]
+
+
+def test_what_jobs_do_is_counted_alike_whichever_engine_runs_them(project: Project) -> None:
+    queue = f"counted-{project.name}"
+    project.start_worker(queue, queue, TEST_METRICS="1")
+    jobs = [project.send("add", 1, number, to=queue) for number in range(5)] + [project.send("fail", "counted", to=queue)]
+    wanted = {
+        ("tasks_selected", "add"): 5, ("tasks_processed", "add", "succeeded"): 5,
+        ("tasks_selected", "fail"): 1, ("tasks_processed", "fail", "failed"): 1,
+    }  # fmt: skip
+    if project.facts.retries:
+        jobs.append(project.send("fail_first", f"{project.name} counted", 2, retries=3, to=queue))
+        wanted |= {
+            ("tasks_selected", "fail_first"): 3,
+            ("tasks_retried", "fail_first"): 2,
+            ("tasks_processed", "fail_first", "succeeded"): 1,
+        }
+
+    for job in jobs:
+        project.ended(job)
+
+    until(lambda: sum(counted(queue)[0].values()) >= sum(wanted.values()), f"everything is counted, it is {counted(queue)}")
+    found, roles = counted(queue)
+    assert found == wanted
+    # A worker of Celery's has a name before the "@".
+    assert all(role.startswith(queue) if project.name == "celery" else role == project.name for role in roles)
+
+
+def counted(queue: str) -> tuple[dict[tuple[str, ...], int], set[str]]:
+    """Counter, task and status -> how often, in one queue; and the roles of the workers that were met."""
+    found: dict[tuple[str, ...], int] = {}
+    roles = set()
+    for family in text_string_to_metric_families(metrics.exposition()):
+        for sample in family.samples if family.type == "counter" else ():
+            if sample.labels["queue"] == queue:
+                task, status = sample.labels["task"].rpartition(".")[2], sample.labels.get("status")
+                found[(family.name, task, status) if status else (family.name, task)] = int(sample.value)
+                roles |= {sample.labels["role"]} if "role" in sample.labels else set()
+    return found, roles
 
 
 def test_a_job_that_was_killed_while_it_waited_runs_once_when_it_is_retried(project: Project) -> None:

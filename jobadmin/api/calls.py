@@ -85,7 +85,7 @@ _FOR_ONE = (
 _FOR_MANY = (
     Field(
         name="promise",
-        schema=text(100_000),
+        schema=text(100_000, minLength=1),
         says="What the GET of the same address announced; in place of a filter. The same one sent again begins nothing new.",
     ),
     Field(name="count", schema=number(0, 10**12), says="How many jobs change, as announced: needed where `asks_count` says so."),
@@ -118,7 +118,7 @@ CALLS: tuple[Call, ...] = (
     Call(
         method="GET", path="jobs/", name="api_jobs", summary="The jobs of a filter, a page at a time", handler="reading.jobs",
         query=(*FILTER, _LIMIT), answers={200: ("A page of jobs; `next` leads to the one after it.", "Jobs")},
-        says="For all of very many at once there is `export`, which is streamed.",
+        says="`export` has all of them in one file, streamed, for who is signed in in a browser; programs follow `next`.",
     ),
     Call(
         method="GET", path="jobs/<str:id>/", name="api_job", summary="One job, or one earlier attempt of it (`<id>:<n>`)",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.http import Http404
 
-import statuses
 from jobadmin import operations
 from jobadmin.acting import act, job_itself
 from jobadmin.actions import ACTIONS
@@ -17,7 +16,6 @@ from jobadmin.models import Operation
 from jobadmin.operations import NotConfirmed, Promise
 from jobadmin.paths import unquote
 from jobadmin.verbs import ALL, BULK, Verb
-from statuses import Status
 
 
 def one(asked: Asked) -> Answer:
@@ -26,6 +24,7 @@ def one(asked: Asked) -> Answer:
     if action is None:
         raise Http404
     status = job_itself(unquote(asked.path["id"]))
+    demand(request, "view_job", status)
     demand(request, action.verb.permission, status)
     attempt = asked.body["attempt"]
     outcome, operation = act(
@@ -35,13 +34,7 @@ def one(asked: Asked) -> Answer:
     if not outcome.is_done:
         code = "engine_cannot" if outcome.error else "not_possible"
         raise Refused(409, code, rows.redact_text(outcome.message), more={"operation": told})
-    return Answer({"message": outcome.message, "operation": told, "job": _present(status)})
-
-
-def _present(status: Status) -> dict[str, object] | None:
-    """The job as it is now, None when it was removed."""
-    found = statuses.find(status.id)
-    return rows.row(found) if found is not None else None
+    return Answer({"message": outcome.message, "operation": told, "job": rows.present(status.id)})
 
 
 def announce(asked: Asked) -> Answer:
@@ -52,13 +45,24 @@ def announce(asked: Asked) -> Answer:
 def many(asked: Asked) -> Answer:
     """Begin an operation over everything that matches, or over what was announced."""
     verb, body, given = _verb(asked), asked.body, asked.query["filter"]
-    promise = _promised(verb, body["promise"], given) if body["promise"] else operations.announce(verb, given)[1]
+    promise = _counted_now(asked, verb, given) if body["promise"] is None else _promised(verb, body["promise"], given)
     typed = "" if body["count"] is None else str(body["count"])
     try:
         operation = operations.confirm(promise, request=asked.request, typed=typed, reason=body["reason"] or "")
     except NotConfirmed as error:
         raise _not_confirmed(verb, error, promise.filter) from error
     return _begun(asked, operation)
+
+
+def _counted_now(asked: Asked, verb: Verb, given: JobFilter) -> Promise:
+    """What the filter of the address matches in this moment.  Raises: BadFilter where it holds none, or an empty value: whatever a
+    program forgot to fill in, everything would match."""
+    if not asked.request.GET:
+        raise BadFilter("promise", "", "a promise, or a filter in the address: span=all or span=7d where everything is meant")
+    for name, values in asked.request.GET.lists():
+        if not all(values):
+            raise BadFilter(name, "", "a value: without one it would match everything")
+    return operations.announce(verb, given)[1]
 
 
 def _promised(verb: Verb, signed: str, given: JobFilter) -> Promise:

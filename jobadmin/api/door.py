@@ -100,6 +100,7 @@ class _Check(CsrfViewMiddleware):
 
 def _forged(request: HttpRequest) -> str:
     """Why a request with a session may be another site's, in Django's words; empty when it is not."""
+    _ = request.body  # Django looks for the token in a form, and what it reads there is not to be had a second time
     check = _Check(lambda request: HttpResponse())
     check.process_request(request)
     return str(check.process_view(request, None, (), {}) or "")  # ty: ignore

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -175,7 +176,7 @@ def _expected(schema: Mapping[str, Any]) -> str:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known := list(known), n=1)
+    near = difflib.get_close_matches(name[:_SHOWN], known := list(known), n=1)
     if near:
         return f"the name {near[0]}"
     return f"one of the names {', '.join(known)}" if known else "nothing: none is taken here"
@@ -183,11 +184,15 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 def _parsed(body: bytes) -> Any:
     try:
-        found = json.loads(body, parse_constant=_refuse, object_pairs_hook=_once)
+        found = json.loads(body, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
     except RecursionError:
         raise BadBody("The body is nested too deeply.") from None
     except ValueError as error:  # also bytes that are no UTF-8
         raise BadBody(f"The body is no JSON: {error}"[:300]) from error
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:  # nothing could write it down
+        raise BadBody("The body holds half a character, a surrogate by itself.") from error
     if _depth(found) > _DEEPEST:
         raise BadBody(f"The body is nested too deeply: at most {_DEEPEST} levels.")
     return found
@@ -203,6 +208,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    if math.isinf(value := float(digits)):
+        raise ValueError(f"{digits[:20]} is more than a number can be")
+    return value
 
 
 def _depth(value: Any) -> int:

@@ -9,9 +9,10 @@ from django.urls import reverse
 import statuses
 from jobadmin.api import rows
 from jobadmin.api.calls import Answer, Asked
+from jobadmin.api.door import demand
 from jobadmin.filters import JobFilter
 from jobadmin.models import Job
-from jobadmin.paths import unquote
+from jobadmin.paths import split_attempt, unquote
 from jobadmin.resolver import resolver
 from jobadmin.tables import JobData
 from jobadmin.verbs import BULK
@@ -68,8 +69,12 @@ def jobs(asked: Asked) -> Answer:
 
 
 def job(asked: Asked) -> Answer:
-    """One job.  Source: see `rows.full`."""
-    return Answer(rows.full(_find(unquote(asked.path["id"])), asked.request.user))
+    """One job, or an earlier attempt of one.  Source: its record; see `rows.full`."""
+    id = unquote(asked.path["id"])
+    job_id, number = split_attempt(id)
+    status = _find(job_id)
+    demand(asked.request, "view_job", status)
+    return Answer(rows.full(status if number is None else _find(id), asked.request.user))
 
 
 def counts(asked: Asked) -> Answer:

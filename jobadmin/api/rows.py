@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.urls import reverse
 
+import statuses
 from jobadmin import operations
 from jobadmin.actions import ACTIONS
 from jobadmin.api.schemas import ROW
@@ -60,6 +61,16 @@ def full(job: Status, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
         "prior_attempts": [{**_attributes(attempt), "errors": redact(attempt.errors)} for attempt in earlier],
         "actions": {} if job.archived else _actions(job, user),
     }
+
+
+def present(job_id: str) -> dict[str, Any] | None:
+    """A job as it is now that something was done to; None where it is gone, or the store is: what was done is done, and a program that
+    is told to come again would do it once more.  Source: its record."""
+    try:
+        found = statuses.find(job_id)
+        return row(found) if found is not None else None
+    except (statuses.StoreUnavailable, statuses.StatusNotFound):
+        return None
 
 
 def _actions(job: Status, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def submit(asked: Asked) -> Answer:
         begun=begun,
         is_id=job is not None,
     )
-    told = rows.row(job.reload()) if job is not None else None
+    told = rows.present(job.id) if job is not None else None
     message = "Sent." if told else "Sent. Its jobs are not tracked here, or it is not seen yet."
     answer = {"message": message, "operation": rows.operation(made, request.user), "job": told}
     return Answer(answer, 201, {"Location": told["url"]}) if told else Answer(answer, 202)

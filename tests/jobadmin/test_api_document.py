@@ -79,7 +79,7 @@ def test_an_operation_and_a_position_are_taken_as_answers_give_them(browse: Any)
     client = browse()
     for _ in range(3):
         make_status("queued")
-    begun = client.post(API + "kill/", "{}", content_type="application/json").json()
+    begun = client.post(API + "kill/?span=7d", "{}", content_type="application/json").json()
 
     following = client.get(API + "jobs/?limit=1").json()["next"]
 

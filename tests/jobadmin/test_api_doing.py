@@ -188,21 +188,21 @@ def test_more_than_a_page_lets_pass_without_the_number_needs_it_here_too(client:
     for _ in range(101):
         make_status("queued")
 
-    found = refused(post(client, "kill/"), 409, "not_confirmed")
+    found = refused(post(client, "kill/?span=7d"), 409, "not_confirmed")
     assert found["plan"]["asks_count"] and found["plan"]["changes"] == 101
     assert found["error"]["message"] == "The number typed is not the number announced. Nothing was changed."
-    refused(post(client, "kill/", {"count": 100}), 409, "not_confirmed")
+    refused(post(client, "kill/?span=7d", {"count": 100}), 409, "not_confirmed")
     assert not Operation.objects.exists()
 
-    did(post(client, "kill/", {"count": 101}), 202)
+    did(post(client, "kill/?span=7d", {"count": 101}), 202)
 
 
 @pytest.mark.parametrize("action", ["remove", "kill-now"])
 def test_a_removal_and_an_instant_kill_always_need_the_number(client: Client, engine: Any, action: str) -> None:
     make_status("failed" if action == "remove" else "queued")
 
-    refused(post(client, f"{action}/"), 409, "not_confirmed")
-    did(post(client, f"{action}/", {"count": 1}), 202)
+    refused(post(client, f"{action}/?span=7d"), 409, "not_confirmed")
+    did(post(client, f"{action}/?span=7d", {"count": 1}), 202)
 
 
 def test_a_promise_holds_the_set_that_was_announced_and_is_kept_once(client: Client) -> None:
@@ -244,17 +244,35 @@ def test_chosen_jobs_are_named_by_their_ids(client: Client) -> None:
     assert Operation.objects.get().ids == [jobs[0].id, jobs[2].id]
 
 
+@pytest.mark.parametrize(
+    ("address", "body", "parameter"),
+    [
+        ("kill/", None, "promise"),
+        ("kill/", {"promise": ""}, "promise"),
+        ("kill/?name=", None, "name"),
+        ("kill/?state=queued&name=", None, "name"),
+    ],
+)
+def test_what_a_program_forgot_to_fill_in_is_not_everything(client: Client, address: str, body: Any, parameter: str) -> None:
+    job = make_status("queued", job_name="mail.send")
+
+    error = refused(post(client, address, body), 400, "bad_parameter")["error"]
+
+    assert error["parameter"] == parameter
+    assert job.reload().is_queued and not Operation.objects.exists()
+
+
 def test_nothing_to_do_is_said(client: Client) -> None:
     make_status("succeeded")
 
-    found = refused(post(client, "kill/"), 409, "not_confirmed")
+    found = refused(post(client, "kill/?span=7d"), 409, "not_confirmed")
 
     assert found["error"]["message"].startswith("Nothing is left to do")
 
 
 def test_an_operation_that_waits_can_be_stopped_once(client: Client) -> None:
     make_status("queued")
-    begun = did(post(client, "kill/"), 202)
+    begun = did(post(client, "kill/?span=7d"), 202)
 
     assert did(post(client, begun["url"] + "stop/"))["state"] == "stopped"
     assert refused(post(client, begun["url"] + "stop/"), 409, "over")["operation"]["state"] == "stopped"
@@ -369,12 +387,14 @@ def test_without_an_engine_that_can_nothing_is_sent(client: Client, engine: Any)
         ("7", "application/json", 400),
         ('{"reason": NaN}', "application/json", 400),
         ('{"reason": "a", "reason": "b"}', "application/json", 400),
+        ('{"reason": "\\ud800"}', "application/json", 400),
+        ('{"attempt": 1e400}', "application/json", 400),
         ("[" * 100_000, "application/json", 400),
         (b"\xff", "application/json", 400),
         ("reason=x", "application/x-www-form-urlencoded", 415),
         ("x" * 3_000_000, "application/json", 413),
     ],
-    ids=["broken", "a list", "a number", "NaN", "twice", "deep", "no UTF-8", "a form", "huge"],
+    ids=["broken", "a list", "a number", "NaN", "twice", "half a character", "infinite", "deep", "no UTF-8", "a form", "huge"],
 )
 def test_a_body_that_is_no_object_in_json_does_nothing(client: Client, body: Any, kind: str, status: int) -> None:
     job = make_status("queued")
@@ -401,3 +421,29 @@ def test_a_reason_is_cut_nowhere_but_refused_where_it_is_too_long(client: Client
 
     assert error["parameter"] == "reason" and job.reload().is_queued
     assert not Operation.objects.exists()
+
+
+@pytest.mark.parametrize("how", ["away", "gone"])
+def test_what_was_done_is_told_as_done_where_its_job_cannot_be_read_after_it(
+    client: Client, sender: Sender, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    job, submit = make_status("queued"), sender.submit
+
+    def find_nothing(id: str) -> None:
+        if how == "away":
+            raise statuses.StoreUnavailable("find", "it went away")
+
+    def submitted(*arguments: Any, **more: Any) -> Any:
+        sent = submit(*arguments, **more)
+        monkeypatch.setattr("jobadmin.api.rows.statuses.find", find_nothing)
+        return sent
+
+    monkeypatch.setattr(sender, "submit", submitted)
+    sent = did(post(client, "submit/", {"job_name": "mail.send", "args": ["anna"]}), 202)
+    monkeypatch.undo()
+    monkeypatch.setattr("jobadmin.api.doing.rows.present", lambda id: None)
+    killed = did(post(client, f"jobs/{job.id}/kill/"))
+
+    assert (sent["job"], killed["job"]) == (None, None)
+    assert statuses.where(job_name="mail.send").count() == 1 and job.reload().is_killed
+    assert [operation.changed for operation in Operation.objects.order_by("pk")] == [1, 1]

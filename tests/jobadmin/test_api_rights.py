@@ -127,6 +127,40 @@ def test_every_right_lets_its_calls_through(person: Any, ask: Any) -> None:
         assert ask(client, method, path).status_code not in (401, 403, 404, 405, 500), path
 
 
+class OneTeam(Resolver):
+    """A project where jobs of others may not be looked at."""
+
+    def may(self, user: Any, right: str, status: Any = None) -> bool:
+        return super().may(user, right, status) and (status is None or status.queue == "ours")
+
+
+def test_a_job_that_may_not_be_looked_at_is_neither_shown_nor_changed(person: Any) -> None:
+    theirs, ours = make_status("failed", queue="theirs", error="secret").started(), make_status("failed", queue="ours")
+    theirs.add_error("secret").failed()
+    client = signed_in(person(*EVERY))
+
+    with override_settings(JOBADMIN={"CACHE": "jobs", "NAMESPACE": "jobs", "RESOLVER": OneTeam}):
+        for id in (theirs.id, f"{theirs.id}:0"):
+            response = client.get(f"{API}jobs/{id}/")
+            assert response.status_code == 403 and "secret" not in response.content.decode()
+        for action in _OF:
+            response = client.post(f"{API}jobs/{theirs.id}/{action}/", "{}", content_type="application/json")
+            assert response.status_code == 403 and theirs.id not in response.content.decode()
+        assert client.get(f"{API}jobs/{ours.id}/").status_code == 200
+    assert theirs.reload().is_failed and theirs.attempt == 1 and not Operation.objects.exists()
+
+
+def test_a_form_with_a_session_is_refused_as_such(person: Any, job: statuses.Status) -> None:
+    client = signed_in(person(*EVERY), enforce_csrf_checks=True)
+    client.get(reverse("jobadmin:list"))
+    token = client.cookies["csrftoken"].value
+
+    response = client.post(f"{API}jobs/{job.id}/retry/", {"reason": "x", "csrfmiddlewaretoken": token})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (415, "bad_body")
+    assert not Operation.objects.exists()
+
+
 def test_a_session_needs_the_csrf_token_to_change_anything(person: Any, ask: Any, job: statuses.Status) -> None:
     client = signed_in(person(*EVERY), enforce_csrf_checks=True)
 

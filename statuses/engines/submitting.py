@@ -23,7 +23,7 @@ ACTION = "submit"
 
 def send(engine: Engine, job_name: str, call: Callable[[], object], user: str | None) -> Status | None:
     """What `call` sends, for `user`; None where it was sent and is not tracked.
-    Raises: EngineCannot where it could not be sent; TypeError or ValueError for arguments that the job does not take."""
+    Raises: EngineCannot where it could not be sent; TypeError for arguments that the job does not take."""
     with as_user(user), attempts.catching() as made:
         try:
             call()

@@ -156,12 +156,18 @@ class Celery(Engine):
         queue: str | None = None,
         user: str | None = None,
     ) -> Status | None:
-        """`apply_async` of the task. A queue that the app does not name is made, or refused, as `task_create_missing_queues` says."""
+        """`apply_async` of the task, by a connection that does not wait for a broker that is away. A queue that the app does not name is
+        made, or refused, as `task_create_missing_queues` says."""
         task = tasks.find(self.app, job_name, self)
         if task is None:
             raise submitting.not_registered(self, job_name, tasks.names(self.app), "the app has no task of this name")
         options = {"queue": queue} if queue else {}
-        return submitting.send(self, job_name, lambda: task.apply_async(list(args), dict(kwargs or {}), **options), user)
+
+        def send() -> None:
+            with self._broker.ordering() as line:
+                task.apply_async(list(args), dict(kwargs or {}), connection=line, retry=False, **options)
+
+        return submitting.send(self, job_name, send, user)
 
     def workers(self) -> list[Worker]:
         """As they reported themselves, at most 10 s ago; the lost ones of the last day too.  One round trip."""

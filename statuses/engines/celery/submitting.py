@@ -6,8 +6,11 @@ from typing import Any
 
 from statuses import EngineCannot
 
+from ... import forks
 from .. import submitting
 
+#: One at a time: who asks meanwhile waits for what is found.
+_importing = forks.lock()
 #: Celery's own tasks (`celery.map`, `celery.chord_unlock`) are no jobs of the project's.
 _OWN = "celery."
 
@@ -23,9 +26,16 @@ def find(app: Any, name: str, engine: Any) -> Any:
     if name.startswith(_OWN):
         return None
     if name not in app.tasks and not engine.has_imported:
-        engine.has_imported = True
-        try:
-            app.loader.import_default_modules()
-        except Exception as error:  # whatever a module of the project raises
-            raise EngineCannot(name, engine.name, submitting.ACTION, f"its modules cannot be imported here: {error}") from error
+        with _importing:
+            _import(app, name, engine)
     return app.tasks.get(name)
+
+
+def _import(app: Any, name: str, engine: Any) -> None:
+    if engine.has_imported:
+        return
+    try:
+        app.loader.import_default_modules()
+    except Exception as error:  # whatever a module of the project raises
+        raise EngineCannot(name, engine.name, submitting.ACTION, f"its modules cannot be imported here: {error}") from error
+    engine.has_imported = True

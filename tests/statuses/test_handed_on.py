@@ -23,6 +23,7 @@ ERRORS = [
     statuses.ReadOnlyAttempt("x:0"),
     statuses.KillRequested("x", "ann", "why"),
     statuses.EngineCannot("x", "celery", "kill", "no"),
+    statuses.NotRegistered("x", "celery", "submit", "no"),
     statuses.StoreCleared(),
     statuses.TooManyPauses("q", 100),
     statuses.LimitedQuery("counts"),

@@ -15,8 +15,9 @@ from tests.servers import Worker, told, until
 
 
 @pytest.fixture(autouse=True)
-def soon(world: Any) -> None:
-    """Who was silent for two seconds is dead."""
+def soon(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was silent for two seconds is dead; who was killed is waited for until then, and not as long as a test waits for others."""
+    monkeypatch.setattr("statuses.engines.celery.engine.ANSWER_SECONDS", 2.0)
     statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=1))
 
 

@@ -220,9 +220,10 @@ def insert(new: scripts.NewRow) -> Status:
                 raise StatusExists(new.own_id) from None
             dead_alias = taken.at
             continue
+        status = Status(new.own_id or ids.encode(recorded_us, place), here, place)
         if here.recorder is not None and new.state is State.started:
-            here.recorder.started(place)
-        return Status(new.own_id or ids.encode(recorded_us, place), here, place)
+            here.recorder.started(status)
+        return status
 
 
 def _make_final(here: store.Store, place: ids.Place) -> None:

@@ -6,16 +6,18 @@ together and outlive each of them; where the OpenTelemetry API is installed the 
 """
 
 import struct
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import collection, keys, scripts
 from .engines.guard import Guard
-from .ids import Place
 from .states import ENDED, State
 from .store import Store, current
+
+if TYPE_CHECKING:
+    from .transitions import Transitions
 
 #: Upper bounds of the buckets, seconds: from jobs of milliseconds to those that run for days.
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 21_600.0, 86_400.0)
@@ -41,43 +43,63 @@ Labels = tuple[str, str, str]
 
 
 class Recorder:
-    """Counts what one process tells one store. Never raises: what cannot be counted is not, and is said once a minute."""
+    """Counts what one process tells one store. What cannot be counted is not, and is said once a minute: nothing is raised but what
+    interrupts a process."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._roles = store.config.metrics_roles
         self._guard = Guard()
         self._instruments = _instruments()
+        self._noted: deque[tuple[Transitions, State]] = deque()
 
-    def told(self, place: Place, action: Callable[..., Any], arguments: tuple[Any, ...], result: Any) -> None:
-        """Something was said of a job, and this came of it. One round trip where that counts."""
+    def told(self, status: "Transitions", action: Callable[..., Any], arguments: tuple[Any, ...], result: Any) -> None:
+        """Something was said of a job, and this came of it. One round trip where that counts, and one for each end noted before."""
+        self.count_noted()
         changed = result[0] if isinstance(result, tuple) else result
         if not changed:
             return
         if action is scripts.start:
-            self.started(place, arguments[0])
+            self.started(status, arguments[0])
         elif action is scripts.requeue:
             # One that had neither started nor ended only waits in another state from now on.
             spoken_of = arguments[0][0]
             if result[1] > (spoken_of or 0):
-                self._count(place, RETRIED)
+                self._count(status, RETRIED)
         elif action in (scripts.move, scripts.finish) and arguments[0] in ENDED:
-            self.ended(place, arguments[0])
+            self._ended(status, arguments[0])
 
-    def started(self, place: Place, worker: str | None = None) -> None:
+    def started(self, status: "Transitions", worker: str | None = None) -> None:
         """A job began to run. One round trip."""
-        self._count(place, STARTED, role=self._role(worker))
+        self._count(status, STARTED, role=self._role(worker))
 
-    def ended(self, place: Place, state: State) -> None:
-        """A job ended. One round trip."""
-        self._count(place, FINISHED, state)
-
-    def loaded(self, place: Place, began: State, now: State) -> None:
+    def loaded(self, status: "Transitions", began: State, now: State) -> None:
         """A job is there that could not be told of when it began. One round trip for each thing it did."""
         if began is State.started:
-            self.started(place)
+            self.started(status)
         if now in ENDED:
-            self.ended(place, now)
+            self._ended(status, now)
+
+    def note(self, status: "Transitions", state: State) -> None:
+        """A job ended, heard of by whoever has a reply in his hand that is for another: he waits for nothing. It is counted with what is
+        told next, or by `count_noted`. No round trip."""
+        self._noted.append((status, state))
+
+    def count_noted(self) -> None:
+        """Count the ends that were only noted. One round trip each."""
+        while self._noted:
+            try:
+                status, state = self._noted.popleft()
+            except IndexError:  # another thread counts it
+                return
+            self._ended(status, state)
+
+    def leave(self) -> None:
+        """In a forked child: its parent counts what it has noted."""
+        self._noted.clear()
+
+    def _ended(self, status: "Transitions", state: State) -> None:
+        self._count(status, FINISHED, state)
 
     def _role(self, worker: str | None) -> str:
         """What the project calls it, else the part of its name before "@"; '': its engine's name."""
@@ -92,9 +114,9 @@ class Recorder:
             self._guard.say("roles", f"metrics_roles did not say what worker {worker} is: {type(error).__name__}: {error}")
             return kind
 
-    def _count(self, place: Place, kind: str, state: State | None = None, role: str = "") -> None:
+    def _count(self, status: "Transitions", kind: str, state: State | None = None, role: str = "") -> None:
         try:
-            counted = scripts.meter(self._store, place, kind, state, role, _BOUNDS, MOST)
+            counted = scripts.meter(self._store, status._place(), kind, state, role, _BOUNDS, MOST)
             if counted is not None and self._instruments:
                 self._record(kind, counted[0], counted[1])
         except Exception as error:

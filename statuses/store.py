@@ -213,9 +213,12 @@ class Store:
         self._writing.piggyback(Along(self, name, script_keys, arguments, then))
 
     def tell(self) -> None:
-        """Say now what waits to be said with something else. Never raises. One round trip where anything waits."""
+        """Say now what waits to be said with something else, and count what became of it where that is wanted. Never raises. One round
+        trip where anything waits, one for each that counts."""
         while self._writing.tell():
             pass
+        if self.recorder is not None:
+            self.recorder.count_noted()
 
     def _once_more(self, error: Exception, name: str, script_keys: Sequence[str], arguments: Sequence[Any], retry_flag: int) -> Any:
         with translated(name):
@@ -325,6 +328,8 @@ class Store:
         """Leave the connections to the parent of this process, untouched: to close a pool takes locks of its own, which a thread of
         the parent may have held at the fork."""
         _left.extend(self.__dict__.pop(name) for name in _CONNECTED if name in self.__dict__)
+        if self.recorder is not None:
+            self.recorder.leave()
 
     def close(self) -> None:
         """Give the connections back."""

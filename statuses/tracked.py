@@ -259,7 +259,7 @@ class Tracked(Status):
         self._where = found._where
         if self._store.recorder is not None:
             began = State(self._as_create.get("state", State.started))
-            self._store.recorder.loaded(found._place(), began, State(made["state"]) if is_new else began)
+            self._store.recorder.loaded(found, began, State(made["state"]) if is_new else began)
         self._missed = deque(rest, maxlen=REMEMBERED)
 
     def _as_record(self) -> dict[str, Any]:

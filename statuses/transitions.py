@@ -56,7 +56,7 @@ class Transitions:
             result = action(self._store, self._place(), self.id, *arguments, **more)
         recorder = self._store.recorder
         if recorder is not None:
-            recorder.told(self._place(), action, arguments, result)
+            recorder.told(self, action, arguments, result)
         return result
 
     def _enter(self, state: State, attempt: int | None, sources: Collection[str] | None) -> Self:

@@ -1,5 +1,6 @@
 """What jobs do is counted once each, with the figures of their own records, whoever tells it."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -340,6 +341,54 @@ class TestNoHarm:
         erase(stores.current())
 
         assert store.keys() == []
+
+    def test_a_job_that_cannot_be_found_to_be_counted_goes_on(self, counting, monkeypatch, caplog):
+        job = make_status("queued")
+        real = [job._place]
+
+        def found_once():
+            return real.pop()()
+
+        monkeypatch.setattr(job, "_place", found_once)
+
+        assert job.started().changed
+        assert "missing in the metrics" in caplog.text
+
+
+class TestNoted:
+    """The end of another job, of which one hears while one tells something else."""
+
+    pytestmark = pytest.mark.usefixtures("counting")
+
+    @pytest.fixture
+    def noted(self):
+        status = make_status("succeeded", job_name="b")
+        stores.current().recorder.note(status, State.succeeded)
+        return status
+
+    def test_it_is_counted_with_what_is_told_next(self, noted):
+        assert figures()["tasks_processed_total", "b", "", "succeeded"] == 1
+
+        make_status("unqueued").queued()
+
+        assert figures()["tasks_processed_total", "b", "", "succeeded"] == 2
+
+    def test_it_is_counted_when_the_store_is_left(self, noted, server_url):
+        count(server_url)
+
+        assert figures()["tasks_processed_total", "b", "", "succeeded"] == 2
+
+    def test_a_forked_child_leaves_it_to_its_parent(self, noted):
+        child = os.fork()
+        if not child:
+            stores.current().tell()
+            os._exit(len(stores.current().recorder._noted))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert figures()["tasks_processed_total", "b", "", "succeeded"] == 1
+
+        stores.current().tell()
+
+        assert figures()["tasks_processed_total", "b", "", "succeeded"] == 2
 
 
 class TestOpenTelemetry:

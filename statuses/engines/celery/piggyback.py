@@ -38,7 +38,7 @@ class End:
 
     def __init__(self, run: Run) -> None:
         self.store: Store | None = None
-        """Where it is told; None once that has been."""
+        """Where it is told; None once that has been, where nobody counts it."""
         self.data: dict[str, Any] | None = None
         """What is kept of its result."""
         self._run: Run | None = run
@@ -49,7 +49,9 @@ class End:
         run, data, store = self._run, self.data, self.store
         self.store = self._run = self.data = None  # arguments and results may be large
         if reply == 1 and run is not None and store is not None and store.recorder is not None:
-            store.recorder.ended(run.handle()._place(), State.succeeded)
+            # Whoever sent this still has to be given his own reply: an interrupt in another round trip would take it from him.
+            store.recorder.note(run.handle(), State.succeeded)
+            self.store = store
         if reply == 1 or run is None:
             return
         guard, what, since = run.adapter.guard, f"telling the end of {run.message.name}", self._since

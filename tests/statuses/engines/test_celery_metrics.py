@@ -3,12 +3,17 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from statuses import State, metrics
+import statuses
+from statuses import State, Status, metrics, scripts
 from statuses.engines.celery import adapter as adapters
+from statuses.engines.celery.messages import read
+from statuses.engines.celery.piggyback import Held
+from statuses.engines.celery.tracing import Run
 from tests.servers import PATIENCE, Worker, until
 
 COUNTS = {"TEST_METRICS": "1"}
@@ -87,6 +92,58 @@ def test_an_end_that_is_told_with_the_next_start_is_counted_once(counting: Any, 
         ("tasks_selected", "add", role): 10, ("tasks_processed", "add", "succeeded"): 10,
         ("tasks_selected", "fail", role): 1, ("tasks_processed", "fail", "failed"): 1,
     })  # fmt: skip
+
+
+def _held(world: Any) -> tuple[Held, Status]:
+    """A job whose end this process holds back, of a name of its own."""
+    statuses.create().succeeded(data=1)  # the server has the script: the end comes with what is told next, not with the one after
+    held, status = Held(), statuses.create(job_name=f"held {uuid4()}", queue="counted-here").started()
+    held.is_possible = True
+    message = read({"id": status.id, "task": status.job_name})
+    assert message is not None
+    run = Run(adapter=adapters.of(world.app), message=message, attempt=0, told=True)
+    run._known = status
+    assert held.hold(run, 1)
+    return held, status
+
+
+def ends(status: Status) -> int:
+    return counted("counted-here")["tasks_processed", status.job_name, "succeeded"]
+
+
+def test_whoever_tells_a_held_end_has_his_own_reply_before_it_is_counted(counting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupt(BaseException):
+        """As of Ctrl-C."""
+
+    def interrupted(*_: Any) -> None:
+        raise Interrupt
+
+    held, status = _held(counting)
+    heard: list[Any] = []
+    status._store.piggyback("move", ["no such segment:v"], [b"0" * 30, "", "", ""], heard.append)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scripts, "meter", interrupted)
+        created = statuses.create(job_name="tells of the held end")
+
+    assert (created.state, len(heard)) == (State.unqueued, 1)
+    held.tell()
+    assert ends(status) == 1
+
+
+@pytest.mark.parametrize("looks", [Held.tell, lambda held: held.before_waiting(lambda _: False)], ids=["it ends", "it waits"])
+@pytest.mark.parametrize("went_along", [True, False], ids=["with a reply for another", "by itself"])
+def test_a_held_end_is_counted_though_no_other_job_comes(counting: Any, looks: Callable[[Held], None], went_along: bool) -> None:
+    held, status = _held(counting)
+    if went_along:
+        statuses.create(job_name="tells of the held end")
+        before = ends(status)
+
+    looks(held)
+    looks(held)
+
+    assert ends(status) == 1
+    assert not went_along or before == 0
 
 
 def test_an_end_that_is_told_after_an_outage_is_counted_once(counting: Any, start_worker: Callable[..., Worker]) -> None:

@@ -40,6 +40,15 @@ def interrupted(tried: str, by: BaseException) -> StoreUnavailable:
     return StoreUnavailable(tried, f"it was interrupted by {type(by).__name__}")
 
 
+#: What engines break off a job with that runs for too long, wherever it is at that moment, although it is an Exception: Celery's, RQ's.
+_LIMITS = frozenset({"billiard.exceptions.SoftTimeLimitExceeded", "rq.timeouts.BaseTimeoutException"})
+
+
+def is_limit(error: BaseException) -> bool:
+    """Whether it is a limit of time of the job's engine: it is for the job, whoever was at work. Told by name: no engine is imported."""
+    return any(f"{kind.__module__}.{kind.__qualname__}" in _LIMITS for kind in type(error).__mro__)
+
+
 class ScriptFailed(StatusesError):
     """Raised when Redis is there and refuses what it was sent as wrong: a fault of a script, a key that something else wrote. It will
     refuse it again; `tried` says what was attempted."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import collection, keys, scripts
 from .engines.guard import Guard
+from .errors import is_limit
 from .states import ENDED, State
 from .store import Store, current
 
@@ -44,7 +45,7 @@ Labels = tuple[str, str, str]
 
 class Recorder:
     """Counts what one process tells one store. What cannot be counted is not, and is said once a minute: nothing is raised but what
-    interrupts a process."""
+    interrupts a process or its job, limits of time among it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -111,6 +112,8 @@ class Recorder:
             said = roles(worker) if callable(roles) else roles.get(worker, roles.get(kind))
             return str(said)[:200] if said else kind
         except Exception as error:
+            if is_limit(error):
+                raise
             self._guard.say("roles", f"metrics_roles did not say what worker {worker} is: {type(error).__name__}: {error}")
             return kind
 
@@ -120,6 +123,8 @@ class Recorder:
             if counted is not None and self._instruments:
                 self._record(kind, counted[0], counted[1])
         except Exception as error:
+            if is_limit(error):
+                raise
             self._guard.say("metrics", f"what a job did is missing in the metrics: {type(error).__name__}: {error}")
 
     def _record(self, kind: str, labels: Labels, spans: Iterable[int | None]) -> None:

@@ -13,7 +13,7 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 import statuses
-from statuses import KillRequested, State, keys, metrics, segmentscripts
+from statuses import KillRequested, State, keys, metrics, scripts, segmentscripts
 from statuses import store as stores
 from statuses.metrics import BOUNDS
 from statuses.testing import FrozenClock, frozen_clock, make_status
@@ -353,6 +353,25 @@ class TestNoHarm:
 
         assert job.started().changed
         assert "missing in the metrics" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("module", "name", "arguments"),
+        [("billiard.exceptions", "SoftTimeLimitExceeded", ()), ("rq.timeouts", "JobTimeoutException", ("too long",))],
+        ids=["Celery's", "RQ's"],
+    )
+    @pytest.mark.parametrize("at", ["the count", "the role"])
+    def test_a_limit_of_time_reaches_the_job_that_it_is_for(self, server_url, monkeypatch, at, module, name, arguments):
+        limit = getattr(pytest.importorskip(module), name)
+
+        def over(*_):
+            raise limit(*arguments)
+
+        count(server_url, metrics_roles=over if at == "the role" else {})
+        if at == "the count":
+            monkeypatch.setattr(scripts, "meter", over)
+
+        with pytest.raises(limit):
+            make_status("queued").started("w@h1")
 
 
 class TestNoted:

@@ -161,13 +161,13 @@ def is_on() -> bool:
 
 def exposition(shown: Callable[[str], str] = str) -> str:
     """All that was counted, by any process, and how many jobs there are now, in Prometheus' text format 0.0.4. shown: what names of
-    tasks and queues become on their way out; those that become the same are added up.
+    tasks, queues and roles become on their way out; those that become the same are added up.
 
     Raises: StoreUnavailable.  Source: per family one hash, 500 series in a round trip; two queries over all jobs."""
     found: dict[str, dict[Labels, list[int]]] = {kind: {} for kind in INSTRUMENTS}
     for family in range(len(current().families)):
         for kind, (task, queue, third), cells in _kept(current(), family):
-            labels = shown(task), shown(queue), third
+            labels = shown(task), shown(queue), shown(third) if kind == STARTED else third
             before = found[kind].get(labels)
             found[kind][labels] = cells if before is None else [a + b for a, b in zip(before, cells, strict=True)]
     lines = [line for kind, series in found.items() for line in _lines(kind, series)]

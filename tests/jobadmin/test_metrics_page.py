@@ -71,6 +71,17 @@ def test_a_secret_in_a_name_stays_out_of_sight_and_what_looks_the_same_is_one_se
     assert [value for key, value in found.items() if key[0] == "jobs_waiting"] == [2]
 
 
+@pytest.mark.usefixtures("counting")
+def test_a_secret_in_the_name_of_a_worker_stays_out_of_sight(browse: Callable) -> None:
+    for secret in ("hunter2hunter2", "swordfish0swordfish"):
+        make_status("queued", job_name="a").started(f"password={secret}@host")
+
+    response = browse("view_job").get(METRICS)
+
+    assert "hunter2" not in response.content.decode() and "swordfish" not in response.content.decode()
+    assert [value for key, value in samples(response).items() if key[0] == "tasks_selected_total"] == [2]
+
+
 def test_where_nobody_counts_it_says_so(browse: Callable) -> None:
     assert not metrics.is_on()
 

@@ -16,7 +16,7 @@ from jobadmin.paths import split_attempt, unquote
 from jobadmin.resolver import resolver
 from jobadmin.tables import JobData
 from jobadmin.verbs import BULK
-from statuses import State, Status, StatusNotFound
+from statuses import State, Status, StatusNotFound, metrics
 from statuses.engines import registry
 
 _SPANS = ("run_time", "wait_time")
@@ -28,7 +28,8 @@ def index(asked: Asked) -> Answer:
     """Where everything is.  Source: the clock of the store."""
     user = asked.request.user
     rights = ("view_job", *(name for name, _words in Job._meta.permissions))
-    links = {name: reverse(f"jobadmin:api_{name}") for name in ("jobs", "counts", "durations", "submit")}
+    counted = ("metrics",) if metrics.is_on() else ()
+    links = {name: reverse(f"jobadmin:api_{name}") for name in ("jobs", "counts", "durations", "submit", *counted)}
     return Answer(
         {
             "version": _version(),

@@ -67,7 +67,7 @@ _LINE = thing({"number": COUNT, "title": TEXT, "note": TEXT, "changes": FLAG})
 SCHEMAS: Mapping[str, Schema] = {
     "Index": thing({
         "version": TEXT,
-        "links": by_name(ADDRESS),
+        "links": {**by_name(ADDRESS), "description": "`metrics` is there where they are counted."},
         "export": by_name(ADDRESS),
         "engines": many(thing({"name": TEXT, "can_kill": FLAG, "can_retry": FLAG, "can_submit": FLAG})),
         "rights": {**many(TEXT), "description": "Yours."},

@@ -14,6 +14,7 @@ from jobadmin.resolver import Resolver
 from statuses import metrics
 from statuses import store as stores
 from statuses.testing import make_status
+from tests.jobadmin.schemas import fits
 
 pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
 
@@ -80,6 +81,20 @@ def test_a_secret_in_the_name_of_a_worker_stays_out_of_sight(browse: Callable) -
 
     assert "hunter2" not in response.content.decode() and "swordfish" not in response.content.decode()
     assert [value for key, value in samples(response).items() if key[0] == "tasks_selected_total"] == [2]
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_the_index_leads_there_where_it_is_counted(browse: Callable, request: pytest.FixtureRequest, counts: bool) -> None:
+    if counts:
+        request.getfixturevalue("counting")
+    client = browse("view_job")
+
+    response = client.get("/admin/jobs/api/")
+
+    fits(response, "GET")
+    links = response.json()["links"]
+    assert links.get("metrics") == (METRICS if counts else None)
+    assert client.get(METRICS).status_code == (200 if counts else 404)
 
 
 def test_where_nobody_counts_it_says_so(browse: Callable) -> None:

@@ -2,7 +2,8 @@
 patience, not their own.
 
 Such an engine is asked in a thread of its own, one question at a time, whoever looks: while a question hangs no other is asked, and
-nobody waits for it any more. What was answered is shared by all requests of the process, and kept for a few seconds.
+nobody waits for it any more. One that hangs for a minute may hang for ever, on a line whose other end died without a word, and is given
+up: a few threads of an engine may hang so. What was answered is shared by all requests of the process, and kept for a few seconds.
 """
 
 import os
@@ -19,6 +20,10 @@ from statuses.engines.base import Engine
 KEPT_SECONDS = 5.0
 #: Seconds that an engine is waited for which did not answer in time before: it may be back.
 SLOW_SECONDS = 0.1
+#: Seconds after which a question without an answer is asked anew: a client without a read timeout never sees that its server's host died.
+GIVEN_UP_SECONDS = 60.0
+#: Questions to one engine that may be without an answer at once, those that were given up and the present one.
+MOST_ASKING = 3
 
 
 class Manner(NamedTuple):
@@ -80,6 +85,8 @@ class _Line:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: _Question | None = None
+        self._asking: set[_Question] = set()
+        """Those whose threads live: the open one, and those that were given up."""
         self._last: dict[str, _Question] = {}
         """The last questions that came to an end."""
         self._took = 0.0
@@ -92,6 +99,7 @@ class _Line:
             with self._lock:
                 if self._is_believed(what, asked_at - manner.believed_seconds):
                     return self._last[what].result()
+                self._give_up()
                 question = self._open or self._begin(what, ask)
                 patience = manner.patience_seconds if self._took <= manner.patience_seconds else SLOW_SECONDS
             # One that hangs for as long already is not waited for.
@@ -114,18 +122,29 @@ class _Line:
                 return self._last[what].answer
         raise NoAnswer(f"it did not tell of its {what} in time")
 
+    def _give_up(self) -> None:
+        """Let another question take the place of one that hangs, while not too many do."""
+        if self._open is None or len(self._asking) >= MOST_ASKING:
+            return
+        hung = time.monotonic() - self._open.began
+        if hung > GIVEN_UP_SECONDS:
+            self._open, self._took = None, hung
+
     def _begin(self, what: str, ask: Callable[[], list[Any]]) -> _Question:
         question = _Question(what=what)
         # A daemon: one that hangs does not hold up the end of its process.
         threading.Thread(target=self._put, args=(question, ask), name=f"jobadmin-asks-{what}", daemon=True).start()
         self._open = question
+        self._asking.add(question)
         return question
 
     def _put(self, question: _Question, ask: Callable[[], list[Any]]) -> None:
         question.put(ask)
         with self._lock:
-            self._open, self._last[question.what] = None, question
-            self._took = time.monotonic() - question.began
+            self._asking.discard(question)
+            if self._open is question:  # else it was given up: what came since is newer
+                self._open, self._last[question.what] = None, question
+                self._took = time.monotonic() - question.began
         question.done.set()
 
 

@@ -32,9 +32,10 @@ class Elsewhere(Engine):
         self.lines: list[Queue] = []
 
     def workers(self) -> list[Worker]:
+        answers = self.answers
         self.asked += 1
         self.asking.add(threading.current_thread().name)
-        self.answers.wait(10)
+        answers.wait(10)
         if self.error is not None:
             raise self.error
         return [Worker(name=f"w{self.asked}")]
@@ -103,6 +104,59 @@ def test_whoever_comes_when_it_has_hung_for_long_does_not_wait_at_all(engine: El
 
     with pytest.raises(NoAnswer):  # who waited would be given this very answer in the end
         names(engine, Manner(PATIENT.patience_seconds, 2 * PATIENT.patience_seconds))
+
+
+def hang(engine: Elsewhere) -> threading.Event:
+    """Let a question hang for so long that it is given up, until the event that comes back."""
+    asked, hangs = engine.asked, threading.Event()
+    engine.answers = hangs
+    with pytest.raises(NoAnswer):
+        names(engine, HASTY)
+    until(lambda: engine.asked == asked + 1, "it is asked")
+    hanging = answers._line(engine)._open
+    assert hanging is not None
+    hanging.began -= answers.GIVEN_UP_SECONDS
+    return hangs
+
+
+def test_a_question_that_never_has_an_answer_is_given_up_and_asked_anew(engine: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "SLOW_SECONDS", 30.0)
+    lost = hang(engine)
+    engine.answers = threading.Event()
+    engine.answers.set()
+
+    assert names(engine, PATIENT) == ["w2"]
+    lost.set()
+    until(lambda: not asking(), "the one that was given up has its answer after all")
+    assert names(engine, TRUSTING) == ["w2"]
+
+
+def test_what_a_question_that_was_given_up_brings_leaves_the_one_that_is_asked_now_alone(engine: Elsewhere) -> None:
+    lost, present = hang(engine), hang(engine)
+
+    lost.set()
+    until(lambda: len(asking()) == 1, "the first has its answer")
+    question = answers._line(engine)._open
+    present.set()
+
+    assert question is not None and question.what == "workers"
+    until(lambda: answers._line(engine)._open is None, "the second has its answer")
+
+
+def test_no_more_than_three_questions_of_an_engine_hang_at_once(engine: Elsewhere) -> None:
+    hanging = [hang(engine) for _ in range(3)]
+
+    for _ in range(10):
+        with pytest.raises(NoAnswer):
+            names(engine, HASTY)
+    asked = engine.asked
+    hanging[0].set()
+    until(lambda: len(asking()) == 2, "one has its answer")
+    hanging.append(hang(engine))
+
+    assert (asked, engine.asked, len(asking())) == (3, 4, 3)
+    for each in hanging:
+        each.set()
 
 
 def test_an_engine_that_answers_again_is_believed_again(engine: Elsewhere) -> None:

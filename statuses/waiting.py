@@ -105,7 +105,7 @@ class Waiting:
         if doubted - put_off.keys():  # whichever come now, these are looked at once more
             put_off |= {status.id: status for status in later.where(id=sorted(doubted - put_off.keys()))}
         found = [*waits, *put_off.values()]
-        gone = [status for status in engine.forgotten(found) if _waits_since(status) <= before] if found else []
+        gone = [status for status in engine.forgotten(found) if _waited(status, before)] if found else []
         lost = {status.id for status in gone}
         others = [[status for status in some if status.id not in lost] for some in (waits, [*put_off.values()])]
         return gone, [status for some in others for status in random.sample(some, min(len(some), ASKED_WAITING))]
@@ -115,14 +115,16 @@ def _key(status: Status) -> _Key:
     return status.id, status.attempt, status.state, status.provider_job_id
 
 
-def _waits_since(status: Status) -> datetime:
-    """Since when it waits. Nobody writes down when a later attempt was put off: at the earliest when the one before was last heard of.
-    One round trip for such a one."""
-    moment = status.queued_at or status.recorded_at
+def _waited(status: Status, before: datetime) -> bool:
+    """Whether it has waited since `before`; not one that was removed meanwhile. Nobody writes down when a later attempt was put off: at the
+    earliest when the one before was last heard of.  Up to four round trips for such a one, however many attempts it has had."""
     if status.queued_at is not None or not status.attempt:
-        return moment
-    before = status.prior_attempts[-1]
-    return max(filter(None, (moment, before.ended_at, before.heartbeat_at, before.started_at, before.queued_at)))
+        return (status.queued_at or status.recorded_at) <= before
+    last = collection.find(f"{status.id}:{status.attempt - 1}")
+    if last is None:
+        return False
+    moments = (status.recorded_at, last.ended_at, last.heartbeat_at, last.started_at, last.queued_at)
+    return max(filter(None, moments)) <= before
 
 
 def _some(waiting: Query, most: int) -> list[Status]:

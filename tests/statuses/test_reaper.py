@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import statuses
-from statuses import State, Status, upkeep
+from statuses import State, Status, record, upkeep
 from statuses.ends import ASKED_FOR, ASKING_SECONDS, grace
 from statuses.engines import registry
 from statuses.engines.base import Engine, Outcome, Worker
@@ -535,6 +535,39 @@ def test_an_attempt_that_was_put_off_just_now_is_not_forgotten_however_old_its_j
 
     assert (early, late) == (Reaped(), Reaped(unknown=2))
     assert [(job.reload().state, job.attempt) for job in (failed, polls)] == [("unknown", 1)] * 2
+
+
+def test_of_an_attempt_that_was_put_off_the_one_before_is_read_and_no_other(time, reaper, engine, monkeypatch):
+    job = make_status("queued", engine="lines")
+    for attempt in range(5):
+        job.started("w1", attempt=attempt, alive=True).requeued(attempt=attempt, scheduled=True, failed=True)
+    engine.lost = {job.id}
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    read: list[int] = []
+    reading = record.read_attempt
+    monkeypatch.setattr(record, "read_attempt", lambda store, present, number: read.append(number) or reading(store, present, number))
+
+    assert reaper.look() == Reaped(silent=1)
+    assert read == [4]
+
+
+def test_a_job_that_is_removed_while_its_engine_is_asked_holds_up_none_of_the_others(time, reaper, engine, monkeypatch):
+    gone, removed = (make_status("queued", engine="lines").started("w1", alive=True) for _ in range(2))
+    for job in (gone, removed):
+        job.requeued(attempt=0, scheduled=True, failed=True)
+    engine.lost = {gone.id, removed.id}
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    first = reaper.look()
+    time.pass_(CONFIRM_SECONDS)
+
+    def forgotten(waiting: Sequence[Status]) -> list[Status]:
+        statuses.at(removed.id).delete(force=True)
+        return [*waiting]
+
+    monkeypatch.setattr(engine, "forgotten", forgotten)
+
+    assert (first, reaper.look()) == (Reaped(silent=2), Reaped(unknown=1))
+    assert gone.reload().state is State.unknown
 
 
 def test_a_job_that_is_due_in_the_moment_it_would_be_marked_waits_on(time, reaper, engine, monkeypatch):

@@ -235,9 +235,11 @@ def ended_since(status: Status) -> datetime | None:
     """The moment from which on an end that its engine keeps under the job's id there is of the present attempt: that of its start, of
     being queued where nobody told a start, of being recorded where it was put off. Where no attempt before had this id a clock may be
     behind the store's by CLOCKS_DIFFER, for short jobs end sooner than that. None: it was put off after an attempt that had the same id,
-    and nobody wrote down when.  One round trip where there are attempts before."""
+    and nobody wrote down when.  A few round trips for each attempt before, from the last on until one had the same id: that of an engine's
+    own retry has."""
     began = status.started_at or status.queued_at
-    if any(attempt.provider_job_id == status.provider_job_id for attempt in (status.prior_attempts if status.attempt else ())):
+    before = (statuses.find(f"{status.id}:{number}") for number in reversed(range(status.attempt)))
+    if any(attempt is not None and attempt.provider_job_id == status.provider_job_id for attempt in before):
         return began
     return (began or status.recorded_at) - CLOCKS_DIFFER
 

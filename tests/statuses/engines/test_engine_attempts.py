@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import KillRequested, State, Status, scripts
+from statuses import KillRequested, State, Status, record, scripts
 from statuses import store as stores
 from statuses.engines import attempts
 from statuses.errors import Superseded
@@ -318,6 +318,26 @@ def test_an_end_whose_reply_was_lost_is_sent_again_and_applied_once(
     assert end_of(job) == (state.value, 0)
     assert len(job.errors) == (1 if error else 0)
     assert len(token()) == 8
+
+
+def test_of_many_attempts_that_an_engine_retried_itself_the_last_alone_is_asked_whose_id_it_had(
+    job: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.set_provider_job_id("by hand")
+    job.requeued(attempt=0, ran=True, scheduled=True)
+    job.set_provider_job_id("retried")
+    for attempt in range(1, 5):
+        job.started("w1", attempt=attempt).requeued(attempt=attempt, scheduled=True)
+    read: list[int] = []
+    reading = record.read_attempt
+    monkeypatch.setattr(record, "read_attempt", lambda store, present, number: read.append(number) or reading(store, present, number))
+
+    again = attempts.ended_since(job)
+    job.set_provider_job_id("by hand once more")
+    anew = attempts.ended_since(job)
+
+    assert (again, anew) == (None, job.recorded_at - attempts.CLOCKS_DIFFER)
+    assert read == [4, *(4, 3, 2, 1, 0)]
 
 
 def test_untracked_and_sampled_names_are_left_out(server_url: str) -> None:

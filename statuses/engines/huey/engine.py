@@ -126,9 +126,9 @@ class Huey(Ordered):
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Those that stand neither in its queue nor in its schedule, and that no consumer has taken: one that was killed between taking
         a task and its start has lost it. Consumers say what they have taken; where none that does takes from this queue, or one of them
-        has not been heard lately, or puts what is due into the queue at present, nobody can tell. Nor can anybody of what is sent once
-        others have ended, a chord's callback.  Three round trips to the store, four questions to the storage, of which two read all that
-        waits, ten thousand tasks at most."""
+        has not been heard lately, or puts what is due into the queue at present, or does not say whether it does, nobody can tell. Nor can
+        anybody of what is sent once others have ended, a chord's callback.  Three round trips to the store, four questions to the storage,
+        of which two read all that waits, ten thousand tasks at most."""
         told = [report for report in presence.reports(self.name) if self.huey.name in report.facts.get("queues", ())]
         names = {report.worker for report in told}
         alive = [report for report in may_live(self.name) if report.worker in names]
@@ -168,8 +168,8 @@ def _ended_before(status: Status) -> bool:
 
 
 def _has_more(report: presence.Report) -> bool:
-    """Whether it has taken more than it told of by name."""
-    return report.facts.get("letting_go", 0) > 0 or len(report.facts.get("running", ())) >= MOST_RUNNING
+    """Whether it may have taken more than it told of by name; one of an older version does not say."""
+    return report.facts.get("letting_go") != 0 or len(report.facts.get("running", ())) >= MOST_RUNNING
 
 
 def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:

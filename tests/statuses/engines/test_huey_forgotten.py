@@ -111,9 +111,14 @@ def tracked(made: Any) -> Iterator[tuple[Any, tracking.Huey, Status]]:
     engine = tracking.install(made, name="kept")
     made.task()(add)
     job = statuses.create(job_name="add", engine="kept", provider_job_id="lost", queue=made.name, state="queued")
-    presence.tell("kept", "c1", {"queues": [made.name], "running": []})
+    tell("c1")
     yield made, engine, job
     tracking.uninstall(made)
+
+
+def tell(consumer: str, **facts: Any) -> None:
+    """A report of a consumer that has nothing in hand but what is said."""
+    presence.tell("kept", consumer, {"queues": ["kept"], "running": [], "letting_go": 0, **facts})
 
 
 def add(x: int, y: int) -> int:
@@ -128,7 +133,7 @@ def kept(store: Any, tmp_path: Any) -> Iterator[tuple[Any, tracking.Huey, Status
 def test_a_consumer_that_was_not_heard_lately_may_have_taken_it(kept: Any) -> None:
     _, engine, job = kept
     with frozen_clock() as clock:
-        presence.tell("kept", "c1", {"queues": ["kept"], "running": []})
+        tell("c1")
         heard = engine.forgotten([job])
         clock.tick(2 * presence.EVERY_SECONDS + 1)
         late = engine.forgotten([job])
@@ -141,17 +146,26 @@ def test_a_consumer_that_was_not_heard_lately_may_have_taken_it(kept: Any) -> No
 @pytest.mark.parametrize("facts", [{"letting_go": 3}, {"running": [f"job-{number}" for number in range(1000)]}])
 def test_what_it_has_taken_without_saying_its_name_may_be_any(kept: Any, facts: Any) -> None:
     _, engine, job = kept
-    presence.tell("kept", "c1", {"queues": ["kept"], "running": [], **facts})
+    tell("c1", **facts)
     with_more = engine.forgotten([job])
-    presence.tell("kept", "c1", {"queues": ["kept"], "running": [], "letting_go": 0})
+    tell("c1")
 
     assert (with_more, engine.forgotten([job])) == ([], [job])
+
+
+def test_while_a_consumer_of_an_older_version_lives_that_does_not_say_all_nobody_can_tell(kept: Any) -> None:
+    _, engine, job = kept
+    presence.tell("kept", "older", {"queues": ["kept"], "running": []})
+    with_older = engine.forgotten([job])
+    presence.leave("kept", "older")
+
+    assert (with_older, engine.forgotten([job])) == ([], [job])
 
 
 def test_of_what_it_said_before_it_fell_silent_nothing_is_held_for_ever(kept: Any) -> None:
     _, engine, job = kept
     with frozen_clock() as clock:
-        presence.tell("kept", "c1", {"queues": ["kept"], "running": [job.id]})
+        tell("c1", running=[job.id])
         held = engine.forgotten([job])
         clock.tick(121)
 
@@ -162,7 +176,7 @@ def test_where_no_consumer_tells_of_itself_nobody_can_tell(kept: Any) -> None:
     _, engine, job = kept
     presence.leave("kept", "c1")
     without = engine.forgotten([job])
-    presence.tell("kept", "c2", {"queues": ["another"], "running": []})
+    tell("c2", queues=["another"])
 
     assert without == engine.forgotten([job]) == []
 

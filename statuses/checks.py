@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core import checks
 from django.utils.module_loading import import_string
 
-from . import health
+from . import health, servers
 from .errors import ConfigurationError, StoreUnavailable
 from .store import current
 
@@ -149,7 +149,7 @@ def _policy(facts: Mapping[str, Any]) -> list[checks.CheckMessage]:
     if policy.startswith("volatile-"):
         message = f"The statuses' server has maxmemory-policy {policy}: it drops what expires. No status does, but others' keys."
         return [checks.Info(message, hint="noeviction says what is meant.", id="statuses.I001")]
-    if policy in ("", "noeviction"):
+    if not servers.may_evict(policy):
         return []
     kind = checks.Error if facts["maxmemory_bytes"] else checks.Warning
     number = "E005" if facts["maxmemory_bytes"] else "W002"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import redis
 
 from .following import following
+from .refusals import named
 
 try:
     from hiredis import pack_command as _packed
@@ -225,4 +226,4 @@ def _reply(line: Any) -> Any:
     try:
         return line.read_response()
     except redis.ResponseError as error:
-        return error
+        return named(error)

@@ -47,6 +47,8 @@ _REFUSALS = re.compile(
     r"(?:^|[\s:-])(?:OOM|READONLY|LOADING|MASTERDOWN|NOAUTH|NOPERM|WRONGPASS|DENIED|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|TRYAGAIN)\s"
     r"|ACL failure|DB index|Script killed"
 )
+#: As which Redis 6.2 says, inside a script, that it became a replica.
+_READ_ONLY = re.compile(r"^(?:ERR )?Error running script .*: -READONLY ")
 _UNKNOWN = re.compile(r"^(?:ERR )?unknown (?:sub)?command|(?:^|: )NOPERM ", re.IGNORECASE)
 _REFUSING = (
     redis.exceptions.OutOfMemoryError,
@@ -58,6 +60,13 @@ _REFUSING = (
     redis.exceptions.TryAgainError,
     redis.exceptions.ClusterDownError,
 )
+
+
+def named(error: redis.ResponseError) -> redis.ResponseError:
+    """The error, of the class that it belongs to: in Redis 6.2 one inside a script is a sentence that the client does not know."""
+    if type(error) is redis.ResponseError and _READ_ONLY.match(str(error)):
+        return redis.exceptions.ReadOnlyError(str(error))
+    return error
 
 
 def is_fault(error: Exception) -> bool:

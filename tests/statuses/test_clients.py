@@ -176,7 +176,7 @@ def watched(make, tmp_path):
     """A primary, its replica, their sentinel, and the options of a cache that asks it."""
     # Nobody can make a replica of it: the sentinel would, some seconds after the other one took over.
     primary = make(*(word for command in ("SLAVEOF", "REPLICAOF") for word in ("--rename-command", command, f"NOT-{command}")))
-    replica = make("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0")
+    replica = make("--replicaof", "127.0.0.1", str(primary.port), "--repl-diskless-sync-delay", "0")
     until(lambda: replica.client().info("replication")["master_link_status"] == "up", "the replica follows")
     config = tmp_path / "sentinel.conf"
     config.write_text(

@@ -21,7 +21,7 @@ def pair(tmp_path):
     """A primary behind a line that can be turned, and its replica."""
     with instances() as make:
         primary = make("--repl-diskless-sync-delay", "0")
-        replica = make("--replicaof", f"127.0.0.1 {primary.port}")
+        replica = make("--replicaof", "127.0.0.1", str(primary.port))
         with Proxy(tmp_path, primary.socket) as line:
             statuses.configure(url=line.url, namespace="pair")
             yield Pair(primary, replica, line)

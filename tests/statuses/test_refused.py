@@ -74,6 +74,17 @@ def test_a_server_that_cannot_now_is_unavailable(error: Exception) -> None:
         raise error
 
 
+@pytest.mark.parametrize("what", ["a replica", "a replica, in a script of 6.2"])
+def test_a_primary_that_became_a_replica_is_known_as_one(what: str) -> None:
+    assert isinstance(refusals.named(OUTAGES[what]), redis.exceptions.ReadOnlyError)
+
+
+def test_a_text_of_a_job_that_speaks_of_a_replica_makes_no_error_one() -> None:
+    said = redis.ResponseError("WRONGTYPE Operation: -READONLY ")
+
+    assert refusals.named(said) is said
+
+
 @pytest.mark.parametrize("error", FAULTS.values(), ids=FAULTS)
 def test_a_command_that_is_wrong_failed_and_the_store_is_not_away(error: Exception) -> None:
     with pytest.raises(statuses.ScriptFailed) as failed, refusals.translated("move"):

@@ -28,7 +28,7 @@ class Replicas:
 
     def replica(self) -> Instance:
         """One more, which has heard everything up to here."""
-        made = self._make("--replicaof", f"127.0.0.1 {self.primary.port}")
+        made = self._make("--replicaof", "127.0.0.1", str(self.primary.port))
         self.hear(made)
         return made
 

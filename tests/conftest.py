@@ -56,6 +56,8 @@ def pytest_configure() -> None:
     gc.disable()  # until everything is imported and collected
     # Every second story makes somebody with a password: one that is safe takes half a second each time.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Each client of a test is a server that begins: to list all static files first is as much work as the page it asks for.
+    settings.WHITENOISE_AUTOREFRESH = True
     django.setup()
 
 

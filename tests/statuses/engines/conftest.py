@@ -1,5 +1,6 @@
 """Real servers and a real worker for the adapters: one broker, one store, so that either can go away alone."""
 
+import contextlib
 import gc
 import os
 import sys
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
 import statuses  # noqa: E402
-from statuses import Status, clock  # noqa: E402
+from statuses import Status, clock, presence  # noqa: E402
 from statuses.engines import registry  # noqa: E402
 from statuses.engines.celery import Celery  # noqa: E402
 from statuses.engines.celery import engine as celery_engine  # noqa: E402
@@ -127,6 +128,7 @@ def world(servers: tuple[Server, Server], environment: dict[str, str], monkeypat
     world = World(*servers, environment)
     clock.freeze(None)
     world.tasks.connect(environment["TEST_BROKER"], environment["TEST_STORE"])
+    _leave_killed()
 
     def remember(headers: Any = None, **_: Any) -> None:
         said = headers.get(HEADER) or {}
@@ -166,6 +168,7 @@ def project(running: Project) -> Iterator[Project]:
     """The project, and its store to look into."""
     clock.freeze(None)
     _look_into(running.store)
+    _leave_killed()
     shared = len(running.workers)
     yield running
     # Shown with a test that failed.
@@ -173,6 +176,20 @@ def project(running: Project) -> Iterator[Project]:
         print(worker.text()[-6000:])
     # What nobody needs any more takes no time of the others, and no turn at their database.
     running.end_workers(kept=shared)
+
+
+def _leave_killed() -> None:
+    """Tell of no Celery worker that another test has killed: until it is certainly dead its answer would be waited for, as long as for any."""
+    for report in presence.reports("celery"):
+        if not _lives(report.facts.get("pid")):
+            presence.leave("celery", report.worker)
+
+
+def _lives(pid: int | None) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid or 0, 0)
+        return pid is not None
+    return False
 
 
 def _look_into(store: Server) -> None:

@@ -282,7 +282,8 @@ def as_before() -> Iterator[None]:
     presence.ALIVE_FOR = before
 
 
-def test_jobs_whose_messages_the_broker_lost_are_forgotten(world, engine):
+def test_jobs_whose_messages_the_broker_lost_are_forgotten(world, engine, monkeypatch):
+    monkeypatch.setattr("statuses.engines.celery.engine.ANSWER_SECONDS", 0.5)  # nobody is there who could answer
     client = world.broker.client()
     lost, kept = world.send(world.tasks.nothing.s(), queue="main2"), world.send(world.tasks.nothing.s(), queue="kept")
     message = client.lpop("main2")

@@ -101,6 +101,8 @@ def test_what_is_written_to_disk_is_what_the_settings_say(either):
         assert (server.snapshots, server.appends) == expected
         assert server.is_kept is any(expected)
     assert server.appends_every == "everysec"
+    # Until then it does not end when it is told to.
+    until(lambda: not either.info("persistence")["aof_rewrite_in_progress"], "what it has is in its file")
 
 
 def test_a_server_that_only_started_has_no_snapshot_and_one_that_wrote_one_says_when(either):

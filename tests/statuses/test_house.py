@@ -1,6 +1,7 @@
 """The rooms of the house: which may know of which."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LEVEL_0 = {"arguments", "states", "errors", "keys", "columns", "ids", "clock", "encoding", "config"}
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Every module a file imports at its top or inside functions; relative ones as `statuses.x`; not those for types only."""
     found: set[str] = set()

@@ -30,10 +30,11 @@ from jobadmin.parameters import (
     TIMES,
     TIMES_WITHIN,
     BadFilter,
+    UnknownParameter,
+    check_nothing_is_left_aside,
     check_once,
     check_one_span,
     is_foreign,
-    nearest,
     normal,
     page_value,
 )
@@ -84,6 +85,14 @@ class JobFilter:
         return cls.from_querydict(request.GET)
 
     @classmethod
+    def to_act_on(cls, request: HttpRequest) -> JobFilter:
+        """The filter in the URL of `request`, for what does something to its jobs or hands them out: nothing is left aside that
+        would mean fewer.  Raises: BadFilter."""
+        for parameter in request.GET.keys() & (PAGE_PARAMETERS - {"next"}):
+            raise UnknownParameter(parameter, request.GET[parameter])
+        return cls.from_querydict(request.GET, strict=True)
+
+    @classmethod
     def from_querystring(cls, text: str) -> JobFilter:
         """The filter that `frozen` or a link wrote.  Raises: BadFilter."""
         try:
@@ -92,11 +101,14 @@ class JobFilter:
             raise BadFilter("query", text[:100], _("text in UTF-8")) from error
 
     @classmethod
-    def from_querydict(cls, query: QueryDict) -> JobFilter:
-        """The filter in `query`; a parameter nobody knows is refused, as it would silently widen the set."""
+    def from_querydict(cls, query: QueryDict, *, strict: bool = False) -> JobFilter:
+        """The filter in `query`; a parameter nobody knows is refused, as it would silently widen the set. `strict`: so is what a form
+        of the pages sends for fields that are left empty.  Raises: BadFilter."""
         for parameter in query:
             if parameter not in PARAMETERS and parameter not in PAGE_PARAMETERS and not is_foreign(parameter):
-                raise BadFilter(parameter[:100], query[parameter][:100], nearest(parameter))
+                raise UnknownParameter(parameter, query[parameter])
+        if strict:
+            check_nothing_is_left_aside(query)
         check_once(query, SINGLE)
         given = {name: tuple(dict.fromkeys(v for v in query.getlist(name) if v)) for name in PARAMETERS}
         check_one_span(given)
@@ -242,6 +254,8 @@ class JobFilter:
         given = {name: values for name, values in self.given.items() if name != "after"}
         if changes.keys() & {"span"}:
             given = {name: values for name, values in given.items() if name not in ("from", "to")}
+        if "workflow" in changes and not changes["workflow"]:
+            given.pop("step", None)  # which is one of a workflow
         for name, value in changes.items():
             if name not in PARAMETERS:
                 raise TypeError(f"no parameter {name!r} in a filter")
@@ -288,6 +302,8 @@ class JobFilter:
     def url(self, viewname: str = "list", *args: str, **changes: Any) -> str:
         """Link to a page of the dashboard about these jobs, with parameters changed (see `with_`)."""
         extra = {name: changes.pop(name) for name in list(changes) if name in PAGE_PARAMETERS}
+        if viewname in STRICT and self.span == spans.ALL:
+            changes.setdefault("by", None)
         changed = self.with_(**changes) if changes or "after" in self.given else self
         query = changed.querystring(**extra)
         return page_url(viewname, *args) + (f"?{query}" if query else "")
@@ -405,6 +421,9 @@ class JobFilter:
 
 #: Parameters that ask for less than everything, the span left aside.
 _NARROWING = (*REPEATED, "operation", "q")
+
+#: Views that leave nothing aside: see `JobFilter.to_act_on`.
+STRICT = frozenset({"bulk", "export_csv", "export_json"})
 
 #: Stands for a value in an address that is made once for many.
 _ANY = "any-value"

@@ -54,6 +54,8 @@ REPEATED = ("id", "state", "flag", "name", "queue", "user", "worker", "engine", 
 SINGLE = ("step", "operation", "q", "span", "from", "to", "by", "sort", "after")
 PARAMETERS = (*REPEATED, *SINGLE)
 DEFAULTS = {"span": spans.DEFAULT, "by": "recorded_at", "sort": "-recorded_at"}
+#: Parameters that name no jobs by themselves: which moment a span is about, and what is shown first.
+NAMING_NONE = frozenset({"by", "sort", "after"})
 #: Parameters of single pages, which change how something is shown and never which jobs: see `page_value`.
 PAGE_PARAMETERS = frozenset({"chart", "rank", "part", "prefix", "columns", "page", "per", "tab", "next", "live", "upto"})
 
@@ -76,6 +78,8 @@ LABELS = {
 
 #: Values one parameter may repeat; as many rows can be selected by id.
 MOST_VALUES = 200
+#: Characters of a refused name or value that are told.
+SHOWN = 100
 #: Characters one value may have: the longest text a job can have, and the marks that may stand around it (``-``, ``\\``, ``*``).
 LONGEST_VALUE = 1_000 + 4
 
@@ -96,6 +100,19 @@ class BadFilter(Exception):
         self.parameter = parameter
         self.value = value
         self.expected = expected
+
+
+class UnknownParameter(BadFilter):
+    """Raised for a parameter that there is not; `near` is the one that was meant, as far as one can tell."""
+
+    def __init__(self, parameter: str, value: str, known: Iterable[str] = PARAMETERS) -> None:
+        known = list(known)
+        self.near = next(iter(difflib.get_close_matches(parameter[:SHOWN], known, n=1)), "")
+        if self.near:
+            expected = _("the parameter %s") % self.near
+        else:
+            expected = _("one of the parameters %s") % ", ".join(known) if known else _("nothing: none is taken here")
+        super().__init__(parameter[:SHOWN], value[:SHOWN], expected)
 
 
 def page_value(request: HttpRequest, name: str, allowed: Iterable[str], default: str) -> str:
@@ -127,6 +144,17 @@ def check_one_span(given: Mapping[str, tuple[str, ...]]) -> None:
         raise BadFilter("span", given["span"][-1][:100], _("no span beside %(bounds)s: one of the two says the time") % words)
 
 
+def check_nothing_is_left_aside(query: QueryDict) -> None:
+    """Where something is done to the jobs, or made of them: what a page may leave aside would mean more jobs than were asked for.
+    Raises: BadFilter for a parameter without its value, and for a moment without a span."""
+    for name in PARAMETERS:
+        if name not in ("sort", "after") and not all(query.getlist(name)):
+            raise BadFilter(name, "", _("a value: without one it would match everything"))
+    by = query.get("by", DEFAULTS["by"])
+    if by != DEFAULTS["by"] and query.get("span") == spans.ALL:
+        raise BadFilter("by", by[:SHOWN], _("no moment beside span=%s, which asks for every job whatever the moment") % spans.ALL)
+
+
 def normal(given: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """`given`, checked, single parameters cut to their last value, defaults left out.  Raises: BadFilter."""
     normal = {}
@@ -138,6 +166,8 @@ def normal(given: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
             _check(name, value)
         if DEFAULTS.get(name) != values[0]:
             normal[name] = values
+    if "step" in normal and "workflow" not in normal:
+        raise BadFilter("step", normal["step"][0], _("the parameter workflow beside it: a step is one of a workflow"))
     _normalise_span(normal)
     return normal
 
@@ -184,8 +214,3 @@ def _check_moment(name: str, value: str) -> None:
 
 def _one_of(allowed: Iterable[str]) -> str:
     return _("one of %s") % ", ".join(allowed)
-
-
-def nearest(parameter: str) -> str:
-    near = difflib.get_close_matches(parameter, PARAMETERS, n=1)
-    return _("the parameter %s") % near[0] if near else _("one of the parameters %s") % ", ".join(PARAMETERS)

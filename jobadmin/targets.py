@@ -8,6 +8,7 @@ import statuses
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.formats import count
 from jobadmin.models import Operation
+from jobadmin.paths import page_url
 from jobadmin.redaction import redact_text
 from statuses import Query
 
@@ -28,8 +29,11 @@ def selection_of(operation: Operation) -> JobFilter:
 
 
 def list_url(operation: Operation, **changes: object) -> str:
-    """Link to the list of the jobs an operation is about."""
-    return selection_of(operation).url("list", **changes)
+    """Link to the list of the jobs an operation is about; to the operation where nobody can read any more which those are."""
+    try:
+        return selection_of(operation).url("list", **changes)
+    except BadFilter:
+        return page_url("operation", str(operation.pk))
 
 
 def which(selection: JobFilter) -> str:

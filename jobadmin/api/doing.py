@@ -14,6 +14,7 @@ from jobadmin.api.errors import Refused
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import Operation
 from jobadmin.operations import NotConfirmed, Promise
+from jobadmin.parameters import NAMING_NONE
 from jobadmin.paths import unquote
 from jobadmin.verbs import ALL, BULK, Verb
 
@@ -55,13 +56,9 @@ def many(asked: Asked) -> Answer:
 
 
 def _counted_now(asked: Asked, verb: Verb, given: JobFilter) -> Promise:
-    """What the filter of the address matches in this moment.  Raises: BadFilter where it holds none, or an empty value: whatever a
-    program forgot to fill in, everything would match."""
-    if not asked.request.GET:
+    """What the filter of the address matches in this moment.  Raises: BadFilter where it holds none."""
+    if not asked.request.GET.keys() - NAMING_NONE:
         raise BadFilter("promise", "", "a promise, or a filter in the address: span=all or span=7d where everything is meant")
-    for name, values in asked.request.GET.lists():
-        if not all(values):
-            raise BadFilter(name, "", "a value: without one it would match everything")
     return operations.announce(verb, given)[1]
 
 

@@ -3,7 +3,6 @@ read, refused and documented."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,20 @@ from django.http import HttpRequest, QueryDict
 
 from jobadmin import spans
 from jobadmin.filters import JobFilter
-from jobadmin.parameters import FLAGS, LONGEST_VALUE, MOST_VALUES, PARAMETERS, REPEATED, SORTS, STATES, TIMES, BadFilter, check_once, whole
+from jobadmin.parameters import (
+    FLAGS,
+    LONGEST_VALUE,
+    MOST_VALUES,
+    PARAMETERS,
+    REPEATED,
+    SORTS,
+    STATES,
+    TIMES,
+    BadFilter,
+    UnknownParameter,
+    check_once,
+    whole,
+)
 
 #: Characters of a refused value that are told.
 _SHOWN = 100
@@ -102,11 +114,12 @@ FILTER: tuple[Field, ...] = tuple(
 
 def read_query(query: QueryDict, fields: Sequence[Field]) -> dict[str, Any]:
     """The values of an address by name, those of the filter as `JobFilter` under `filter` where `fields` has them.
-    Raises: BadFilter for a parameter that is not among them, and for what one cannot be."""
+    Raises: BadFilter for a parameter that is not among them, for what one cannot be, and for one of the filter without a value: whatever
+    a program forgot to fill in, everything would match."""
     known = {field.name: field for field in fields}
     for name in query:
         if name not in known:
-            raise BadFilter(name[:_SHOWN], query[name][:_SHOWN], _nearest(name, known))
+            raise UnknownParameter(name, query[name], known)
     own = [field for field in fields if field not in FILTER]
     check_once(query, [field.name for field in own])
     found: dict[str, Any] = {field.name: _read(field, query[field.name]) for field in own if query.get(field.name)}
@@ -114,7 +127,7 @@ def read_query(query: QueryDict, fields: Sequence[Field]) -> dict[str, Any]:
         asked = QueryDict(mutable=True)
         for name in query.keys() & set(PARAMETERS):
             asked.setlist(name, query.getlist(name))
-        found["filter"] = JobFilter.from_querydict(asked)
+        found["filter"] = JobFilter.from_querydict(asked, strict=True)
     return {field.name: field.schema.get("default") for field in own} | found
 
 
@@ -132,9 +145,9 @@ def read_body(request: HttpRequest, fields: Sequence[Field]) -> dict[str, Any]:
     known = {field.name: field for field in fields}
     for name, value in found.items():
         if name not in known:
-            raise BadFilter(name[:_SHOWN], _written(value), _nearest(name, known))
+            raise UnknownParameter(name, written(value), known)
         if value is not None and (expected := _misfit(known[name].schema, value)):
-            raise BadFilter(name, _written(value), expected)
+            raise BadFilter(name, written(value), expected)
     for field in fields:
         if field.required and found.get(field.name) is None:
             raise BadFilter(field.name, "", _expected(field.schema))
@@ -173,13 +186,6 @@ def _expected(schema: Mapping[str, Any]) -> str:
     if schema["type"] == "string":
         return f"text of at most {schema['maxLength']} characters"
     return {"array": "a list", "object": "an object"}[schema["type"]]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name[:_SHOWN], known := list(known), n=1)
-    if near:
-        return f"the name {near[0]}"
-    return f"one of the names {', '.join(known)}" if known else "nothing: none is taken here"
 
 
 def _parsed(body: bytes) -> Any:
@@ -225,5 +231,6 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A member of a body, as much of it as is told."""
     return (value if isinstance(value, str) else json.dumps(value))[:_SHOWN]

@@ -34,7 +34,7 @@ def bulk(request: HttpRequest, action: str) -> HttpResponse:
     if not resolver().may(request.user, verb.permission):
         return failures.forbidden(request, right=verb.permission)
     if request.method != "POST":
-        return _ask(request, verb, JobFilter.from_request(request))
+        return _ask(request, verb, JobFilter.to_act_on(request))
     return _confirm(request, verb) if "promise" in request.POST else _ask_selected(request, verb)
 
 

@@ -33,7 +33,7 @@ def export_json(request: HttpRequest) -> StreamingHttpResponse:
 
 def _file(request: HttpRequest, write: Callable[[Query], Iterator[str]], suffix: str, content_type: str) -> StreamingHttpResponse:
     """The filter as it stands now, so a file that takes a while holds one moment's set."""
-    selection = JobFilter.from_request(request)
+    selection = JobFilter.to_act_on(request)
     frozen = JobFilter.from_querystring(selection.frozen()).with_(sort=selection.sort)
     pieces = write(frozen.query)
     # The first piece reads the store: a failure is a page that says so, not half a file.

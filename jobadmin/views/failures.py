@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy
 
 from jobadmin import outage
 from jobadmin.filterbar import FilterBar
-from jobadmin.filters import JobFilter
+from jobadmin.filters import STRICT, JobFilter
 from jobadmin.frame import admin_site, login_url
+from jobadmin.parameters import UnknownParameter
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.views.base import render
@@ -80,7 +81,12 @@ def bad_request(request: HttpRequest, exc: Exception) -> HttpResponse:
 def unreadable_words(exc: Exception) -> str:
     """Which parameter cannot be what it was, and what was expected: a BadFilter's, or what else says it in words."""
     if getattr(exc, "parameter", None) is None:
-        return str(exc) or _("The address holds something this page cannot read.")
+        return str(exc) or _("The address holds something that cannot be read.")
+    if isinstance(exc, UnknownParameter):
+        words = {"parameter": exc.parameter, "expected": exc.expected}
+        if exc.near:
+            return _("There is no parameter “%(parameter)s”. Did you mean %(expected)s?") % words
+        return _("There is no parameter “%(parameter)s”. Expected: %(expected)s.") % words
     return _("%(parameter)s cannot be “%(value)s”. Expected: %(expected)s.") % {
         "parameter": exc.parameter,
         "value": _short(getattr(exc, "value", "")),
@@ -271,8 +277,8 @@ def _ways_for(request: HttpRequest) -> tuple[tuple[str, str], ...]:
 
 
 def _without(request: HttpRequest, parameter: str | None) -> tuple[tuple[str, str], ...]:
-    """The same page without the parameter that could not be read."""
-    if parameter is None or parameter not in request.GET:
+    """The same page without the parameter that could not be read; not where that would ask for something to be done to more jobs."""
+    if parameter is None or parameter not in request.GET or getattr(request.resolver_match, "url_name", "") in STRICT:
         return ()
     rest = request.GET.copy()
     del rest[parameter]

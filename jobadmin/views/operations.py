@@ -16,7 +16,7 @@ from jobadmin import operations as service
 from jobadmin.filterbar import FilterBar, every
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import Operation
-from jobadmin.parameters import check_once, is_foreign, whole
+from jobadmin.parameters import UnknownParameter, check_once, is_foreign, whole
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
 from jobadmin.targets import selection_of
@@ -154,7 +154,7 @@ def _refuse_unknown(request: HttpRequest) -> None:
     """Raises: BadFilter for a parameter that this page does not have, or two values of one."""
     for name in request.GET:
         if name not in _PARAMETERS and not (name == "live" and wants_part(request)) and not is_foreign(name):
-            raise BadFilter(name[:100], request.GET[name][:100], _("one of the parameters %s") % ", ".join(_PARAMETERS))
+            raise UnknownParameter(name, request.GET[name], _PARAMETERS)
     check_once(request.GET, _PARAMETERS)
 
 

@@ -184,7 +184,7 @@ def test_counts_agree_with_the_library_and_with_the_page(client: Client) -> None
             make_status(state, job_name="mail.send" if at else "other", queue="mail")
     make_status("started").request_kill()
 
-    for query in ("", "state=failed", "name=mail.*&state=-failed", "flag=kill_requested", "queue=mail&span=1h", "span=all&by=failed_at"):
+    for query in ("", "state=failed", "name=mail.*&state=-failed", "flag=kill_requested", "queue=mail&span=1h", "span=all", "by=failed_at"):
         found = got(client, f"{API}counts/?{query}")
         jobs = JobFilter.from_querystring(query)
         assert found["counts"] == {str(state): n for state, n in jobs.query.counts().items()}, query
@@ -259,12 +259,12 @@ def test_a_relative_span_is_the_one_of_the_pages_and_can_be_held(client: Client)
     ("path", "parameter", "expected"),
     [
         ("jobs/?state=lost", "state", "one of"),
-        ("jobs/?stat=failed", "stat", "the name state"),
+        ("jobs/?stat=failed", "stat", "the parameter state"),
         ("jobs/?limit=0", "limit", "a whole number from 1 to 200"),
         ("jobs/?limit=201", "limit", "a whole number from 1 to 200"),
         ("jobs/?limit=9999999999999", "limit", "a whole number from 1 to 200"),
         ("jobs/?limit=1&limit=2", "limit", "one value"),
-        ("jobs/?chart=table", "chart", "one of the names"),
+        ("jobs/?chart=table", "chart", "one of the parameters"),
         ("jobs/?after=nonsense", "after", "the position"),
         ("jobs/?from=yesterday", "from", "ISO 8601"),
         ("jobs/?from=2026-01-01&span=1h", "span", "no span beside"),
@@ -273,8 +273,15 @@ def test_a_relative_span_is_the_one_of_the_pages_and_can_be_held(client: Client)
         ("counts/?facet=name", "facet", "one of job_name"),
         ("counts/?facet=job_name&limit=x", "limit", "a whole number"),
         ("durations/?facet=job_arg", "facet", "one of job_name"),
-        ("kill/?limit=3", "limit", "one of the names"),
+        ("kill/?limit=3", "limit", "one of the parameters"),
         ("?state=failed", "state", "nothing"),
+        ("jobs/?step=3", "step", "the parameter workflow beside it"),
+        ("counts/?step=3&workflow=", "workflow", "a value"),
+        ("jobs/?name=", "name", "a value"),
+        ("counts/?state=failed&state=", "state", "a value"),
+        ("durations/?operation=", "operation", "a value"),
+        ("kill/?q=", "q", "a value"),
+        ("counts/?by=failed_at&span=all", "by", "no moment beside span=all"),
         ("openapi.json?x=", "x", "nothing"),
     ],
 )

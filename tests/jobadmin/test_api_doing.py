@@ -251,6 +251,12 @@ def test_chosen_jobs_are_named_by_their_ids(client: Client) -> None:
         ("kill/", {"promise": ""}, "promise"),
         ("kill/?name=", None, "name"),
         ("kill/?state=queued&name=", None, "name"),
+        ("kill/?step=3", None, "step"),
+        ("kill/?workflow=&step=3", None, "workflow"),
+        ("kill/?operation=", None, "operation"),
+        ("kill/?by=failed_at&span=all", None, "by"),
+        ("kill/?sort=-run_time", None, "promise"),
+        ("kill/?by=failed_at", None, "promise"),
     ],
 )
 def test_what_a_program_forgot_to_fill_in_is_not_everything(client: Client, address: str, body: Any, parameter: str) -> None:
@@ -337,7 +343,7 @@ def test_a_job_that_is_not_tracked_is_sent_and_said_so(client: Client, sender: S
         ({"job_name": "mail.send", "args": ["anna"], "kwargs": {"cc": 1}}, "args", "unexpected keyword argument"),
         ({"job_name": "mail.send", "args": ["anna"], "engine": "celery"}, "engine", "one of toy"),
         ({"job_name": "mail.send", "args": ["anna"], "queue": 7}, "queue", "text"),
-        ({"job_name": "mail.send", "args": ["anna"], "que": "slow"}, "que", "the name queue"),
+        ({"job_name": "mail.send", "args": ["anna"], "que": "slow"}, "que", "the parameter queue"),
         ({"job_name": "a\x00b"}, "job_name", "text"),
         ({"job_name": "x" * 201}, "job_name", "at most 200"),
     ],

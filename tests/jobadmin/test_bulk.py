@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 from django.urls import reverse
@@ -46,6 +47,39 @@ def test_looking_changes_nothing(browse) -> None:
     assert page.status_code == 200
     assert statuses.all().counts()["queued"] == 2
     assert not Operation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("step=3", "step cannot be “3”. Expected: the parameter workflow beside it"),
+        ("workflow=&step=3", "workflow cannot be “”. Expected: a value: without one it would match everything"),
+        ("name=", "name cannot be “”. Expected: a value"),
+        ("state=queued&operation=", "operation cannot be “”. Expected: a value"),
+        ("by=failed_at&span=all", "by cannot be “failed_at”. Expected: no moment beside span=all"),
+        ("upto=2026-01-01T00:00:00Z", "There is no parameter “upto”."),
+        ("sate=failed", "There is no parameter “sate”. Did you mean the parameter state?"),
+    ],
+)
+def test_what_would_be_left_aside_asks_about_no_job(browse, query: str, said: str) -> None:
+    some(queued=2)
+
+    page = browse().get(url("kill", query))
+
+    assert page.status_code == 400 and said in unescape(page.content.decode())
+    assert "promise" not in page.content.decode() and reverse("jobadmin:bulk", args=["kill"]) not in page.content.decode()
+
+
+def test_all_jobs_of_a_list_that_tells_another_moment_can_be_asked_about(browse) -> None:
+    some(queued=2)
+    client = browse()
+
+    listed = client.get(reverse("jobadmin:list") + "?by=started_at&span=all").content.decode()
+    addresses = [unescape(address) for address in re.findall(r'(?:href|data-all-url)="([^"]*/(?:bulk/kill/|export\.csv)[^"]*)"', listed)]
+
+    assert len(addresses) == 3
+    for address in addresses:
+        assert client.get(address).status_code == 200
 
 
 def test_the_plan_says_the_effect_by_state_and_adds_up(browse) -> None:

@@ -137,6 +137,17 @@ def test_a_filter_nobody_can_read_is_a_page_not_a_file(browse) -> None:
     assert browse().get(reverse("jobadmin:export_csv") + "?state=broken").status_code == 400
 
 
+@pytest.mark.parametrize("query", ["step=3", "name=", "state=failed&queue=", "by=failed_at&span=all", "prefix=mail", "upto=2026-01-01"])
+def test_what_would_be_left_aside_makes_no_file_of_everything(browse, query: str) -> None:
+    make_status("queued", job_name="mail.send")
+    client = browse()
+
+    for name in ("export_csv", "export_json"):
+        page = client.get(f"{reverse(f'jobadmin:{name}')}?{query}")
+
+        assert page.status_code == 400 and "mail.send" not in page.content.decode()
+
+
 def test_a_store_that_is_away_is_said_before_the_file_begins(browse, other_server) -> None:
     client = browse()
     statuses.configure(url=other_server.url, namespace="away")

@@ -103,7 +103,13 @@ def test_a_job_that_is_not_there_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "why"), [("state=broken", "expected one of"), ("colour=red", "expected"), ("failed", "NAME=VALUE"), ("from=soon", "ISO 8601")]
+    ("word", "why"),
+    [
+        ("state=broken", "expected one of"),
+        ("colour=red", "Expected: one of the parameters id"),
+        ("failed", "NAME=VALUE"),
+        ("from=soon", "ISO 8601"),
+    ],
 )
 def test_a_word_nobody_can_read_is_said(word: str, why: str) -> None:
     with pytest.raises(CommandError, match=why):
@@ -162,6 +168,45 @@ def test_nothing_is_done_to_everything_by_leaving_words_out() -> None:
     with pytest.raises(CommandError, match="say which jobs"):
         run("jobs", "remove", "--yes")
     assert statuses.find(status.id) is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["step=3"], "step cannot be '3': expected the parameter workflow beside it"),
+        (["name="], "name cannot be '': expected a value"),
+        (["state=queued", "name="], "name cannot be '': expected a value"),
+        (["operation="], "operation cannot be '': expected a value"),
+        (["by=failed_at", "span=all"], "by cannot be 'failed_at': expected no moment beside span=all"),
+        (["page=2"], "There is no parameter 'page'"),
+        (["utm_source=mail"], "There is no parameter 'utm_source'"),
+        (["sort=-run_time"], "say which jobs"),
+        (["by=queued_at"], "say which jobs"),
+    ],
+)
+def test_a_word_that_cannot_narrow_does_nothing_to_everything(words: list[str], why: str) -> None:
+    jobs = [make_status("queued", job_name="a") for _ in range(2)]
+
+    with pytest.raises(CommandError, match=why):
+        run("jobs", "kill", *words, "--yes")
+    assert all(job.reload().is_queued for job in jobs)
+
+
+@pytest.mark.parametrize("command", [("jobs", "counts"), ("jobs", "list"), ("jobs", "retry"), ("jobs", "remove"), ("retry_jobs",)])
+def test_no_command_takes_an_empty_value(command: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match="queue cannot be '': expected a value: without one it would match everything"):
+        run(*command, "state=failed", "queue=")
+
+
+def test_a_mistyped_word_is_told_the_nearest_one() -> None:
+    with pytest.raises(CommandError, match=r"There is no parameter 'sate'\. Did you mean the parameter state\?"):
+        run("jobs", "counts", "sate=failed")
+
+
+def test_an_id_with_a_last_moment_is_looked_for_until_then() -> None:
+    job = make_status("failed")
+
+    assert run_json("jobs", "counts", f"id={job.id}", "to=2100-01-01")["total"] == 1
 
 
 def test_what_has_not_ended_is_not_removed() -> None:

@@ -687,3 +687,13 @@ def test_an_operation_nobody_made_is_not_found(browse) -> None:
 
     assert answer.status_code == 404
     assert "There is nothing at this address" in answer.content.decode()
+
+
+def test_an_operation_whose_filter_nobody_can_read_any_more_is_still_shown(browse) -> None:
+    kept = Operation.objects.create(
+        action="kill", username="ines", filter="step=3&span=all", description="step 3", announced=1, state="done"
+    )
+
+    page = browse().get(reverse("jobadmin:operation", args=[kept.pk]))
+
+    assert page.status_code == 200 and "step 3" in page.content.decode()

@@ -18,7 +18,7 @@ from jobadmin import exports, fleetrows, formats, plans, search, storagerows, ve
 from jobadmin.directions import shown_in_terminal
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
 from jobadmin.models import Operation
-from jobadmin.parameters import whole
+from jobadmin.parameters import NAMING_NONE, UnknownParameter, whole
 from jobadmin.paths import split_attempt
 from jobadmin.redaction import redact, redact_text
 from statuses import Changed, State, Status
@@ -83,7 +83,7 @@ class Command(BaseCommand):
         try:
             getattr(self, f"_{mode}", self._act)(mode=mode, **options)
         except BadFilter as error:
-            raise CommandError(f"{error.parameter} cannot be {error.value!r}: expected {error.expected}") from error
+            raise CommandError(_refused(error)) from error
         except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             raise CommandError(str(error)) from error
         except BrokenPipeError:
@@ -271,18 +271,28 @@ class Command(BaseCommand):
 
 
 def _filter(words: Sequence[str], *, acting: bool = False) -> JobFilter:
-    """The filter the words make. Acting needs at least one: nothing is ever done to everything by leaving words out."""
-    if acting and not words:
-        raise CommandError("say which jobs: id=… or another filter; span=all for every one there is")
+    """The filter the words make, every one of which counts. Acting needs one that says which jobs: nothing is ever done to everything
+    by leaving words out.  Raises: BadFilter, CommandError."""
     query = QueryDict(mutable=True)
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
             raise CommandError(f"{word!r} is no filter: expected NAME=VALUE with one of {', '.join(PARAMETERS)}")
+        if name not in PARAMETERS:
+            raise UnknownParameter(name, value)
         query.appendlist(name, value)
-    if "id" in query and "span" not in query and "from" not in query:
+    if acting and not query.keys() - NAMING_NONE:
+        raise CommandError("say which jobs: id=… or another filter; span=all for every one there is")
+    if "id" in query and not query.keys() & {"span", "from", "to"}:
         query["span"] = "all"
-    return JobFilter.from_querydict(query)
+    return JobFilter.from_querydict(query, strict=True)
+
+
+def _refused(error: BadFilter) -> str:
+    if isinstance(error, UnknownParameter):
+        words = f"Did you mean {error.expected}?" if error.near else f"Expected: {error.expected}."
+        return f"There is no parameter {error.parameter!r}. {words}"
+    return f"{error.parameter} cannot be {error.value!r}: expected {error.expected}"
 
 
 def _carry_out(verb: verbs.Verb, chosen: JobFilter, at: Any, **how: Any) -> Changed:

@@ -12,7 +12,7 @@ from jobadmin.ending import Ending
 from jobadmin.filters import BadFilter
 from jobadmin.formats import count
 from jobadmin.management.commands.clean_jobs import age
-from jobadmin.management.commands.jobs import _FILTER_HELP, _filter
+from jobadmin.management.commands.jobs import _FILTER_HELP, _filter, _refused
 from jobadmin.management.commands.reap_jobs import seconds
 from jobadmin.parameters import whole
 from statuses import upkeep
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         try:
             found = retry_failed(_filter(words, acting=True).query, by="retry_jobs", **how)
         except BadFilter as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(_refused(error)) from error
         except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             if raises:
                 raise CommandError(str(error)) from error

@@ -128,7 +128,7 @@ class Cluster:
         key, others without keys to that of the first."""
         if command[0] == "SCAN":
             tag = str(command[list(command).index("MATCH") + 1]).rstrip("*")
-        elif command[0] in ("TIME", "INFO", "PING", "DBSIZE"):
+        elif command[0] in ("TIME", "INFO", "CONFIG", "PING", "DBSIZE"):
             tag = self._tags[0]
         elif command[0] == "MEMORY":
             tag = str(command[2])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import clock, pauses, servers
 from .errors import StatusesError
 from .servers import Server
-from .store import FORBIDDEN, current
+from .store import current
 from .upkeep import Chore, chores, parsed
 
 if TYPE_CHECKING:
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 def ping() -> dict[str, Any]:
-    """version, server, memory_bytes, policy (maxmemory-policy), persistence, cluster (whether it is a node of one), latency_ms. Where INFO
-    is forbidden latency_ms alone, the rest empty or 0: it is there all the same. One round trip. Raises: StoreUnavailable."""
+    """version, server, memory_bytes, policy (maxmemory-policy), persistence (`append-only file`, `snapshots`, `none`; empty where it is not
+    known: without a file where CONFIG is forbidden, whoever runs it may take snapshots), cluster (whether it is a node of one), latency_ms.
+    Where INFO is forbidden latency_ms alone, the rest empty or 0: it is there all the same. One round trip. Raises: StoreUnavailable."""
     began = time.perf_counter()
-    [info] = current().permitted([("INFO",)])
+    replies = current().permitted(servers.ASKED)
     latency_ms = (time.perf_counter() - began) * 1000
-    facts = {} if info is FORBIDDEN else servers.facts(info)
-    appends, saves = facts.get("aof_enabled") == "1", facts.get("rdb_last_save_time", "0") != "0"
+    about = servers.said("", replies)
     return {
-        "server": servers.product(facts) if facts else "",
-        "version": facts.get("valkey_version") or facts.get("redis_version", ""),
-        "memory_bytes": int(facts.get("used_memory", 0)),
-        "policy": facts.get("maxmemory_policy", ""),
-        "maxmemory_bytes": int(facts.get("maxmemory", 0)),
-        "persistence": "append-only file" if appends else "snapshots" if saves else "none" if facts else "",
-        "cluster": facts.get("cluster_enabled") == "1",
-        "role": facts.get("role", ""),
+        "server": about.product or "",
+        "version": about.version or "",
+        "memory_bytes": about.memory_bytes or 0,
+        "policy": about.policy or "",
+        "maxmemory_bytes": about.maxmemory_bytes or 0,
+        "persistence": "" if "INFO" in about.forbidden else about.persistence,
+        "cluster": about.is_node,
+        "role": {"primary": "master", "replica": "slave"}.get(about.role or "", about.role or ""),
         "latency_ms": latency_ms,
     }
 

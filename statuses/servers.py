@@ -15,7 +15,7 @@ from .store import FORBIDDEN, Command, Store
 #: Asks one server: its replies to some commands, in one round trip.
 Ask = Callable[[Sequence[Command]], list[Any]]
 #: What a server is asked for: INFO once; the two settings that it does not tell of there, one pattern each, as Redis 6.2 wants it.
-_ASKED: tuple[Command, ...] = (("INFO",), ("CONFIG", "GET", "save"), ("CONFIG", "GET", "appendfsync"))
+ASKED: tuple[Command, ...] = (("INFO",), ("CONFIG", "GET", "save"), ("CONFIG", "GET", "appendfsync"))
 #: Value of INFO that says that a write to disk failed -> what was to be written.
 _WRITES = {"rdb_last_bgsave_status": "snapshot", "aof_last_write_status": "append-only file", "aof_last_bgrewrite_status": "rewrite"}
 
@@ -90,6 +90,13 @@ class Server:
         """Whether anything survives a restart of the server; None where that is not known."""
         return True if self.appends or self.snapshots else None if self.appends is None or self.snapshots is None else False
 
+    @property
+    def persistence(self) -> str:
+        """`append-only file`, beside which there may be snapshots; `snapshots`; `none`; empty where it is not known."""
+        if self.appends or self.snapshots:
+            return "append-only file" if self.appends else "snapshots"
+        return "none" if self.is_kept is False else ""
+
 
 def may_evict(policy: str) -> bool:
     """Whether a maxmemory-policy drops keys that do not expire, as no status does."""
@@ -136,21 +143,26 @@ def read(store: Store) -> list[Server]:
 
 
 def _server(address: str, ask: Ask, *, is_reader: bool = False) -> Server:
-    info, *settings = ask(_ASKED)  # connects, too, so that the next one is a round trip and nothing else
+    replies = ask(ASKED)  # connects, too, so that the next one is a round trip and nothing else
     began = time.perf_counter()
     [echo] = ask([("PING",)])
     latency = None if echo is FORBIDDEN else (time.perf_counter() - began) * 1000
-    told = {} if info is FORBIDDEN else facts(info)
+    return said(address, replies, is_reader=is_reader, latency_ms=latency)
+
+
+def said(address: str, replies: Sequence[Any], *, is_reader: bool = False, latency_ms: float | None = None) -> Server:
+    """What a server says of itself: `replies` to what it is `ASKED`."""
+    info, *settings = replies
     save, sync = (None if reply is FORBIDDEN else setting(reply) for reply in settings)
     forbidden = [name for name, reply in (("INFO", info), ("CONFIG", settings[0])) if reply is FORBIDDEN]
     return Server(
         address=address,
         is_reader=is_reader,
         forbidden=tuple(forbidden),
-        latency_ms=latency,
+        latency_ms=latency_ms,
         appends_every=sync or None,
         snapshots=None if save is None else bool(save.strip()),
-        **_told(told),
+        **_told({} if info is FORBIDDEN else facts(info)),
     )
 
 

@@ -56,9 +56,9 @@ def make() -> Iterator[Callable[..., Instance]]:
         yield made
 
 
-def run_jobs(number: int) -> None:
+def run_jobs(number: int, first: int = 0) -> None:
     """Jobs as engines make them: every tenth fails."""
-    for n in range(number):
+    for n in range(first, first + number):
         job = statuses.create(
             job_name=f"shop.task{n % 17}", queue="mail", user=f"u{n % 90}", engine="celery", provider_job_id=f"0123-4567-89ab-{n}",
             job_args={"book": f"Book:{n % 900}"}, call={"args": [n], "kwargs": {"address": "somebody@example.org"}},
@@ -66,6 +66,12 @@ def run_jobs(number: int) -> None:
         )  # fmt: skip
         job.queued().started(worker="w1")
         job.failed(error=ValueError("it broke " * 9)) if n % 10 == 0 else job.succeeded()
+
+
+def all_keys(client: redis.Redis) -> dict[str, int]:
+    """What every key of the store takes, by its name without the family."""
+    names = client.scan_iter(f"{stores.current().families[0]}*", count=1000)
+    return {name.decode().partition("}")[2]: client.memory_usage(name) + KEY_BYTES for name in names}
 
 
 # What servers say
@@ -100,6 +106,8 @@ def test_what_is_written_to_disk_is_what_the_settings_say(either):
 
         assert (server.snapshots, server.appends) == expected
         assert server.is_kept is any(expected)
+        persistence = {(False, False): "none", (True, False): "snapshots", (False, True): "append-only file"}[expected]
+        assert server.persistence == persistence == statuses.ping()["persistence"]
     assert server.appends_every == "everysec"
     # Until then it does not end when it is told to.
     until(lambda: not either.info("persistence")["aof_rewrite_in_progress"], "what it has is in its file")
@@ -273,8 +281,7 @@ def test_the_estimate_of_a_packed_segment_and_of_attempts_is_near_the_truth_too(
     segmentscripts.open_segment(stores.current(), 0, 1)
     make_status("queued")
     statuses.clean()
-    names = list(either.scan_iter(f"{stores.current().families[0]}*", count=1000))
-    taken = {name.decode().partition("}")[2]: either.memory_usage(name) + KEY_BYTES for name in names}
+    taken = all_keys(either)
     truth = sum(taken.values())
 
     found = holdings()
@@ -365,6 +372,17 @@ def test_nobody_is_said_to_lose_statuses_where_that_is_not_known(make):
         [about] = examine().servers
 
     assert (about.may_evict, about.is_kept, about.fill, about.broken_writes, about.evicted) == (False, None, None, (), None)
+
+
+@pytest.mark.parametrize(("appends", "expected"), [("no", ""), ("yes", "append-only file")])
+def test_whether_snapshots_are_written_is_not_guessed_where_the_settings_may_not_be_read(make, appends, expected):
+    server = make("--rename-command", "CONFIG", "", "--save", "", "--appendonly", appends)
+    statuses.configure(url=server.url, namespace="h")
+
+    [about] = examine().servers
+
+    assert statuses.ping()["persistence"] == expected == about.persistence
+    assert about.is_kept is (True if expected else None)
 
 
 def test_a_command_that_the_server_does_not_have_is_forbidden_as_well(make):

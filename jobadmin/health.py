@@ -7,7 +7,10 @@ from datetime import timedelta
 
 from django.conf import settings
 
-import statuses
+from jobadmin import troubles
+from jobadmin.troubles import Trouble
+from statuses import health
+from statuses.servers import Server
 
 #: How long an answer is believed, seconds.
 BELIEVED_SECONDS = 60
@@ -22,17 +25,17 @@ def stale_after() -> timedelta:
     return given if isinstance(given, timedelta) else timedelta(seconds=given)
 
 
-_policy: tuple[float, str] = (0.0, "")
+_primaries: tuple[float, list[Server]] = (0.0, [])
 
 
-def wrong_policy() -> str:
-    """The store's maxmemory-policy where it may drop statuses, else nothing.
+def dropping() -> list[Trouble]:
+    """What the page of the store says where a server may drop statuses.
 
-    Raises: StoreUnavailable.  Source: one `ping` a minute and process.
+    Raises: StoreUnavailable.  Source: `health.primaries`, once a minute and process.
     """
-    global _policy
-    asked_at, policy = _policy
+    global _primaries
+    asked_at, found = _primaries
     if not asked_at or time.monotonic() - asked_at > BELIEVED_SECONDS:
-        policy = str(statuses.ping().get("policy") or "")
-        _policy = (time.monotonic(), policy)
-    return policy if policy not in ("", "noeviction") else ""
+        found = health.primaries()
+        _primaries = (time.monotonic(), found)
+    return [trouble for server in found for trouble in troubles.of_policy(server, server.address if len(found) > 1 else "")]

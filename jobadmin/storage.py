@@ -18,7 +18,7 @@ from statuses import health
 from statuses.columns import SEGMENT_ROWS
 from statuses.health import Examined
 from statuses.holdings import ENOUGH_JOBS, Dictionary, Holdings
-from statuses.servers import Server
+from statuses.servers import OTHERS, Server, dropped
 from statuses.upkeep import CLEAN, Chore
 
 #: How to have a cleaner.
@@ -81,7 +81,7 @@ class ServerRow:
         if not about.maxmemory_bytes:
             return _("no limit")
         return _("%(share)s of %(size)s") % {
-            "share": formats.share(about.memory_bytes or 0, about.maxmemory_bytes),
+            "share": formats.share(about.counted_bytes or 0, about.maxmemory_bytes),
             "size": formats.size(about.maxmemory_bytes),
         }
 
@@ -101,9 +101,14 @@ class ServerRow:
         return "; ".join(said)
 
     @property
-    def drops(self) -> bool:
+    def spared(self) -> str:
+        """What becomes of statuses where it drops keys, but none of them."""
+        return _("drops what expires, as no status does") if self.about.drops == OTHERS else ""
+
+    @property
+    def may_have_dropped(self) -> bool:
         """Whether statuses may be among the keys that it dropped: others' alone expire."""
-        return bool(self.about.evicted) and not (self.about.policy or "").startswith("volatile-")
+        return bool(self.about.evicted) and dropped(self.about.policy or "") != OTHERS
 
     @property
     def clients(self) -> str:

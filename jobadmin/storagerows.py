@@ -52,7 +52,7 @@ def _of_server(row: storage.ServerRow) -> dict[str, Any]:
         "role": row.role or None,
         "round_trip": row.latency or None,
         "memory": ", ".join(filter(None, (row.memory, row.room))) or None,
-        "when_full": about.policy,
+        "when_full": ": ".join(filter(None, (about.policy, row.spared))) or None,
         "on_disk": gettext("Nothing") if about.is_kept is False else row.disk or None,
         "clients": row.clients or None,
         "per_second": about.operations_per_second,

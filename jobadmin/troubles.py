@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from jobadmin import formats
 from statuses.holdings import Dictionary
-from statuses.servers import Server
+from statuses.servers import OTHERS, Server
 
 #: Memory this full is to be told loudly.
 NEARLY_FULL = 0.9
@@ -72,23 +72,37 @@ def of_server(about: Server, where: str) -> Iterator[Trouble]:
     yield from _of_memory(about, where)
 
 
-def _of_memory(about: Server, where: str) -> Iterator[Trouble]:
-    evicted = ""
-    if about.evicted:
-        evicted = ngettext("It dropped %(n)s key since it started.", "It dropped %(n)s keys since it started.", about.evicted)
-        evicted %= {"n": formats.count(about.evicted)}
-    if about.may_evict:  # in the words of the system checks
+def of_policy(about: Server, where: str) -> Iterator[Trouble]:
+    """That it may drop statuses, in the words of the system checks: what the overview says of it, too.  Source: nothing."""
+    if about.may_evict:
         title = _("The statuses' server has maxmemory-policy %(policy)s: when its memory is full it drops statuses, and parts of them.")
         body = _("Set maxmemory-policy noeviction, or give the statuses a server of their own.")
         state = "failed" if about.maxmemory_bytes else "unknown"
-        yield Trouble(state=state, title=title % {"policy": about.policy}, body=f"{evicted} {body}".strip(), where=where)
-    elif evicted and about.policy == "noeviction":
+        yield Trouble(state=state, title=title % {"policy": about.policy}, body=f"{_evicted(about)} {body}".strip(), where=where)
+
+
+def _evicted(about: Server) -> str:
+    if not about.evicted:
+        return ""
+    said = ngettext("It dropped %(n)s key since it started.", "It dropped %(n)s keys since it started.", about.evicted)
+    return said % {"n": formats.count(about.evicted)}
+
+
+def _of_memory(about: Server, where: str) -> Iterator[Trouble]:
+    yield from of_policy(about, where)
+    if about.evicted and about.policy == "noeviction":
         body = _("Its maxmemory-policy was another one then. Statuses may be among them, or parts: manage.py check_jobs tells.")
-        yield Trouble(state="unknown", title=evicted, body=body, where=where)
-    if about.fill is not None and about.fill >= NEARLY_FULL and not about.may_evict:
+        yield Trouble(state="unknown", title=_evicted(about), body=body, where=where)
+    # A replica takes what its primary tells it, however full it is.
+    if about.fill is not None and about.fill >= NEARLY_FULL and not about.may_evict and about.role != "replica":
         title = _("Of the memory that the server may take, %(share)s is taken.")
-        share = formats.share(about.memory_bytes or 0, about.maxmemory_bytes or 0)
+        share = formats.share(about.counted_bytes or 0, about.maxmemory_bytes or 0)
         body = _("When it is full every write is refused, and no job is tracked. Raise maxmemory, or keep jobs less long.")
+        if about.drops == OTHERS:
+            body = _(
+                "When it is full it drops what expires, as no status does; when nothing is left that does, every write is refused, and no "
+                "job is tracked. Raise maxmemory, or keep jobs less long."
+            )
         yield Trouble(state="unknown", title=title % {"share": share}, body=body, where=where)
 
 

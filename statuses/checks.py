@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,8 +10,9 @@ from django.conf import settings
 from django.core import checks
 from django.utils.module_loading import import_string
 
-from . import health, servers
+from . import health
 from .errors import ConfigurationError, StoreUnavailable
+from .servers import OTHERS, Server
 from .store import current
 
 #: Keys of `settings.JOBADMIN` that the dashboard reads.
@@ -130,28 +132,28 @@ def check_policy() -> list[checks.CheckMessage]:
     if not given.get("URL") and any(found.id in _NO_HOME for found in _home(given.get("CACHE", "default"), settings.CACHES)):
         return []
     try:
-        facts = health.ping()
+        found = health.primaries()
         current().check_layout()
     except StoreUnavailable:
         return []
     except ConfigurationError as error:
         return [checks.Error(f"JOBADMIN: {error}", id="statuses.E009")]
-    if facts["cluster"] and not current().is_cluster:
+    policies = list({str(told): told for told in chain.from_iterable(map(_policy, found))}.values())  # nodes of a cluster say the same
+    if any(server.is_node for server in found) and not current().is_cluster:
         message = (
             "The statuses' server is a node of a Redis Cluster, spoken to as one server: while a slot moves writes break off half way."
         )
-        return [*_policy(facts), checks.Warning(message, hint="Set CLUSTER to True, and FAMILIES for a new store.", id="statuses.W003")]
-    return _policy(facts)
+        return [*policies, checks.Warning(message, hint="Set CLUSTER to True, and FAMILIES for a new store.", id="statuses.W003")]
+    return policies
 
 
-def _policy(facts: Mapping[str, Any]) -> list[checks.CheckMessage]:
-    policy = facts["policy"]
-    if policy.startswith("volatile-"):
-        message = f"The statuses' server has maxmemory-policy {policy}: it drops what expires. No status does, but others' keys."
+def _policy(server: Server) -> list[checks.CheckMessage]:
+    """What the page of the store says of it, too (`jobadmin.troubles`), in the same words."""
+    if server.drops == OTHERS:
+        message = f"The statuses' server has maxmemory-policy {server.policy}: it drops what expires. No status does, but others' keys."
         return [checks.Info(message, hint="noeviction says what is meant.", id="statuses.I001")]
-    if not servers.may_evict(policy):
+    if not server.may_evict:
         return []
-    kind = checks.Error if facts["maxmemory_bytes"] else checks.Warning
-    number = "E005" if facts["maxmemory_bytes"] else "W002"
-    message = f"The statuses' server has maxmemory-policy {policy}: when its memory is full it drops statuses, and parts of them."
+    kind, number = (checks.Error, "E005") if server.maxmemory_bytes else (checks.Warning, "W002")
+    message = f"The statuses' server has maxmemory-policy {server.policy}: when its memory is full it drops statuses, and parts of them."
     return [kind(message, hint="Set maxmemory-policy noeviction, or give the statuses a server of their own.", id=f"statuses.{number}")]

@@ -39,6 +39,12 @@ def ping() -> dict[str, Any]:
     }
 
 
+def primaries() -> list[Server]:
+    """The server that is written to, or each primary of a cluster, as it tells of itself.
+    Raises: StoreUnavailable where one is away.  Source: two round trips each: INFO, CONFIG GET; PING."""
+    return servers.primaries(current())
+
+
 def addresses() -> list[str]:
     """Where the store is, for people to read: `redis://host:port/db`, `unix:///path`, without user, password or options; a service of
     Sentinel by its name, a cluster by its nodes. A second one where a replica answers queries. Empty before anything was asked.

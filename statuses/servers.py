@@ -49,6 +49,8 @@ class Server:
     """Of a replica: since when it heard nothing."""
     memory_bytes: int | None = None
     """What all data and buffers of the server take, whoever's they are."""
+    uncounted_bytes: int | None = None
+    """What of that is buffers of replicas and of the append-only file: it does not count towards `maxmemory_bytes`."""
     peak_bytes: int | None = None
     """The most that ever was."""
     maxmemory_bytes: int | None = None
@@ -76,14 +78,24 @@ class Server:
     started_at: datetime | None = None
 
     @property
+    def drops(self) -> str:
+        """What it drops when its memory is full, see `dropped`. A replica drops nothing by itself."""
+        return "" if self.role == "replica" else dropped(self.policy or "")
+
+    @property
     def may_evict(self) -> bool:
         """Whether its policy lets it drop statuses when its memory is full."""
-        return may_evict(self.policy or "")
+        return self.drops == STATUSES
+
+    @property
+    def counted_bytes(self) -> int | None:
+        """What of its memory counts towards what it may take."""
+        return None if self.memory_bytes is None else max(self.memory_bytes - (self.uncounted_bytes or 0), 0)
 
     @property
     def fill(self) -> float | None:
         """Which part of what it may take is taken; None without a limit."""
-        return self.memory_bytes / self.maxmemory_bytes if self.memory_bytes is not None and self.maxmemory_bytes else None
+        return self.counted_bytes / self.maxmemory_bytes if self.counted_bytes is not None and self.maxmemory_bytes else None
 
     @property
     def is_kept(self) -> bool | None:
@@ -98,9 +110,16 @@ class Server:
         return "none" if self.is_kept is False else ""
 
 
-def may_evict(policy: str) -> bool:
-    """Whether a maxmemory-policy drops keys that do not expire, as no status does."""
-    return policy not in ("", "noeviction") and not policy.startswith("volatile-")
+#: What a server drops whose memory is full: any key, so that statuses are among them; those of others alone.
+STATUSES, OTHERS = "statuses", "others"
+
+
+def dropped(policy: str) -> str:
+    """What a maxmemory-policy drops: `STATUSES` (any key), `OTHERS` (what expires, as no key of this library does; when nothing is left
+    that does, writes are refused as with noeviction), or nothing: empty, as where the policy is not known. The one place that says so."""
+    if policy in ("", "noeviction"):
+        return ""
+    return OTHERS if policy.startswith("volatile-") else STATUSES
 
 
 def addresses(client: Any) -> list[str]:
@@ -127,13 +146,19 @@ def _host(name: str) -> str:
     return f"[{name}]" if ":" in name else name
 
 
-def read(store: Store) -> list[Server]:
-    """The server that is written to, or each primary node of a cluster; then the replica that answers queries, where there is one.
-    Raises: StoreUnavailable where one that is written to is away.  Source: two round trips each: INFO, CONFIG GET; PING."""
+def primaries(store: Store) -> list[Server]:
+    """The server that is written to, or each primary node of a cluster.
+    Raises: StoreUnavailable where one is away.  Source: two round trips each: INFO, CONFIG GET; PING."""
     if isinstance(writer := store.writer, Cluster):
         return [_server(_of_node(node), partial(store.permitted_by, node)) for node in writer.primaries()]
-    found = [_server(addresses(writer)[0], store.permitted)]
-    if store.config.read_url:
+    return [_server(addresses(writer)[0], store.permitted)]
+
+
+def read(store: Store) -> list[Server]:
+    """The primaries; then the replica that answers queries, where there is one.
+    Raises: StoreUnavailable where one that is written to is away.  Source: see `primaries`, the same of the replica."""
+    found = primaries(store)
+    if store.config.read_url and not store.is_cluster:
         [address] = addresses(store.reader)
         try:
             found.append(_server(address, partial(store.permitted, primary=False), is_reader=True))
@@ -188,6 +213,7 @@ def _told(told: Mapping[str, str]) -> dict[str, Any]:
         "is_linked": told.get("master_link_status") == "up" if role == "slave" else None,
         "heard": timedelta(seconds=silent) if role == "slave" and silent is not None and silent >= 0 else None,
         "memory_bytes": number("used_memory"),
+        "uncounted_bytes": number("mem_not_counted_for_evict"),
         "peak_bytes": number("used_memory_peak"),
         "maxmemory_bytes": number("maxmemory"),
         "policy": told.get("maxmemory_policy"),

@@ -53,7 +53,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "waiting": waiting,
         "nobody": standstill.nobody(told, jobs.now) if of_all else None,
         "silent": told.silent,
-        "policy_notice": health.wrong_policy(),
+        "dropping": health.dropping(),
     }
     return render_filtered(request, "overview", jobs, context, matched=matched, total=total)
 

@@ -19,7 +19,6 @@ from jobadmin.panels import Reading, causes
 from jobadmin.paths import job_url, quote
 from jobadmin.tokens import Token
 from jobadmin.views import facets
-from jobadmin.views import overview as overview_view
 from statuses import State, resource, resourcetexts
 from statuses.testing import frozen_clock, make_status
 from tests.jobadmin.engines import toy_engine
@@ -375,12 +374,6 @@ def test_stale_heartbeats_are_told_and_listed(browse, some):
     assert "1 started job has shown no sign of life for 1 min or more." in page
     assert "Its worker may have died." in page and "It ran on" in page and "of them" not in page
     assert listed(re.search(r'j-note__act" href="([^"]*)"', page)[1]) == 1
-
-
-def test_a_store_that_may_drop_jobs_is_told(browse, some, monkeypatch):
-    monkeypatch.setattr(overview_view.health, "wrong_policy", lambda: "allkeys-lru")
-
-    assert "maxmemory-policy is allkeys-lru" in browse("view_job").get(reverse("jobadmin:overview")).content.decode()
 
 
 @pytest.mark.parametrize("name", panels.PANELS)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.core.checks import ERROR, WARNING
 from django.test import Client
 from django.urls import reverse
 
@@ -77,6 +78,12 @@ def rows(markup: str, panel: str) -> list[str]:
 
 def notes(client: Client) -> list[str]:
     return [text(found) for found in re.findall(r'id="j-store-\d+">(.*?)</div>', page(client), re.S)]
+
+
+def policies(markup: str) -> list[tuple[str, str]]:
+    """Colour and words of the notes about a maxmemory-policy."""
+    found = re.findall(r'<div class="j-note (\S+)"[^>]*>(.*?)(?:<a |</div>)', markup, re.S)
+    return [(colour, text(note)) for colour, note in found if "maxmemory-policy" in note]
 
 
 def fact(markup: str, key: str) -> str:
@@ -154,7 +161,7 @@ def test_the_panel_about_upkeep_is_that_of_the_workers_and_leads_here(client):
 def test_a_server_that_may_drop_statuses_is_said_loudly_in_the_words_of_the_system_check(client, other, maxmemory, colour):
     other.config_set("maxmemory-policy", "allkeys-lru")
     other.config_set("maxmemory", maxmemory)
-    [message] = checks._policy(health.ping())
+    [message] = checks.check_policy()
 
     assert notes(client) == [f"{message.msg} {message.hint}"]
     assert f'class="j-note {colour}" id="j-store-1"' in page(client)
@@ -166,7 +173,24 @@ def test_a_policy_that_drops_only_what_expires_is_no_trouble(client, other):
     other.config_set("maxmemory", "1gb")
 
     assert notes(client) == []
-    assert "of 1.1 GB" in rows(page(client), "j-servers")[0] and "volatile-lru" in rows(page(client), "j-servers")[0]
+    assert "of 1.1 GB volatile-lru drops what expires, as no status does Nothing" in rows(page(client), "j-servers")[0]
+    assert "  volatile-lru: drops what expires, as no status does  " in run("jobs", "redis")
+
+
+@pytest.mark.parametrize(
+    ("policy", "maxmemory"), [("allkeys-lru", "1gb"), ("allkeys-lfu", "0"), ("volatile-lru", "1gb"), ("noeviction", "0")]
+)
+def test_overview_page_shell_and_system_check_say_the_same_of_a_policy_and_as_loudly(client, other, monkeypatch, policy, maxmemory):
+    monkeypatch.setattr("jobadmin.health._primaries", (0.0, []))
+    other.config_set("maxmemory-policy", policy)
+    other.config_set("maxmemory", maxmemory)
+    checked = [(message.level, f"{message.msg} {message.hint}") for message in checks.check_policy() if message.level >= WARNING]
+
+    said = [policies(client.get(reverse(f"jobadmin:{name}")).content.decode()) for name in ("overview", "redis")]
+
+    assert said[0] == said[1] == [({ERROR: "s-failed", WARNING: "s-unknown"}[level], words) for level, words in checked]
+    assert run_json("jobs", "redis")["warnings"] == [words for _, words in checked]
+    assert len(checked) == policy.startswith("allkeys")
 
 
 def test_the_same_stands_in_german(client, other):
@@ -192,6 +216,13 @@ def test_a_memory_that_is_nearly_full_is_said_before_writes_are_refused(client, 
 
     assert before == []
     assert notes(client)[0].startswith("Of the memory that the server may take, 90.0 % is taken. When it is full every write is refused")
+    seen(policy="volatile-ttl")
+    assert (
+        "When it is full it drops what expires, as no status does; when nothing is left that does, every write is refused"
+        in notes(client)[0]
+    )
+    seen(uncounted_bytes=1)
+    assert notes(client) == []
 
 
 def test_keys_that_were_dropped_before_the_policy_was_mended_are_told(client, seen):
@@ -251,13 +282,13 @@ def test_what_may_not_be_asked_is_named_and_the_rest_is_shown(client, make):
 def test_the_other_pages_stand_where_the_server_may_not_be_asked_about_itself(client, make, monkeypatch):
     server = make()
     server.client().execute_command("ACL", "SETUSER", "jobs", "on", ">hush", *RIGHTS)
-    monkeypatch.setattr("jobadmin.health._policy", (0.0, ""))
+    monkeypatch.setattr("jobadmin.health._primaries", (0.0, []))
     with use(f"redis://127.0.0.1:{server.port}/0", USERNAME="jobs", PASSWORD="hush"):
         make_status("succeeded")
         pages = {name: client.get(reverse(f"jobadmin:{name}")) for name in ("overview", "list", "queues", "workers")}
 
     assert {name: answer.status_code for name, answer in pages.items()} == dict.fromkeys(pages, 200)
-    assert "may drop jobs" not in pages["overview"].content.decode()
+    assert policies(pages["overview"].content.decode()) == []
 
 
 def test_a_store_that_is_away_is_said_as_on_every_page(client, other, other_server):
@@ -315,7 +346,7 @@ def test_a_shell_tells_the_same_in_words_and_as_json(client, store):
 
 def test_a_shell_warns_of_what_the_page_says_loudly(other):
     other.config_set("maxmemory-policy", "allkeys-lru")
-    [message] = checks._policy(health.ping())
+    [message] = checks.check_policy()
 
     assert f"{message.msg} {message.hint}" in run("jobs", "redis")
     assert run_json("jobs", "redis")["warnings"] == [f"{message.msg} {message.hint}"]

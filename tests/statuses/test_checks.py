@@ -18,7 +18,7 @@ from statuses import store as stores
 from statuses.apps import KEYS, configure
 from tests.servers import until
 from tests.statuses.instances import instances
-from tests.statuses.test_cluster import info
+from tests.statuses.test_cluster import cluster, info, nodes  # noqa: F401
 
 REDIS = "django_redis.cache.RedisCache"
 LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
@@ -139,8 +139,15 @@ def test_a_server_that_may_drop_statuses_is_refused(other_server, policy, memory
     assert statuses.ping()["policy"] == policy
 
 
+def test_a_node_of_a_cluster_that_may_drop_statuses_is_told_once_whichever_it_is(cluster):  # noqa: F811
+    for node, policy in zip(cluster, ("noeviction", "allkeys-lru", "allkeys-lru"), strict=True):
+        node.client().config_set("maxmemory-policy", policy)
+
+    assert ids(checks.check_policy()) == ["statuses.W002"]
+
+
 @pytest.mark.parametrize(("cluster", "expected"), [(False, ["statuses.W003"]), (True, [])])
-def test_a_node_of_a_cluster_that_is_spoken_to_as_one_server_is_warned_of(cluster, expected):
+def test_a_node_of_a_cluster_that_is_spoken_to_as_one_server_is_warned_of(cluster, expected):  # noqa: F811
     with instances() as make:
         node = make("--cluster-enabled", "yes")
         node.client().execute_command("CLUSTER", "ADDSLOTS", *range(16384))

@@ -18,6 +18,7 @@ from statuses.embedded import EmbeddedServer, ServerError, find_binary
 from statuses.footprint import KEY_BYTES, ROWS, _places
 from statuses.health import Examined
 from statuses.holdings import ENOUGH_JOBS, Holdings
+from statuses.servers import OTHERS, STATUSES, Server, dropped
 from statuses.testing import frozen_clock, make_status
 from tests.statuses.instances import Instance, instances, until
 from tests.statuses.test_clients import use
@@ -145,6 +146,29 @@ def test_a_policy_that_may_drop_statuses_is_known_from_one_that_may_not(either, 
     assert (server.policy, server.may_evict) == (policy, expected)
     assert server.maxmemory_bytes == 1 << 30
     assert server.fill == pytest.approx(server.memory_bytes / (1 << 30))
+
+
+def test_every_policy_is_known_by_what_it_drops():
+    policies = {
+        "noeviction": "", "": "",
+        "allkeys-lru": STATUSES, "allkeys-lfu": STATUSES, "allkeys-random": STATUSES,
+        "volatile-lru": OTHERS, "volatile-lfu": OTHERS, "volatile-random": OTHERS, "volatile-ttl": OTHERS,
+    }  # fmt: skip
+
+    assert {policy: dropped(policy) for policy in policies} == policies
+
+
+def test_no_key_of_ours_expires_so_that_a_full_server_that_drops_what_expires_refuses_writes(either):
+    run_jobs(30)
+    either.set("another's", "x", ex=900)
+    either.config_set("maxmemory-policy", "volatile-lru")
+    either.config_set("maxmemory", either.info("memory")["used_memory"] // 2)
+
+    with pytest.raises(statuses.StoreUnavailable, match="used memory > 'maxmemory'"):
+        make_status("succeeded")
+
+    assert not either.exists("another's") and either.info("stats")["evicted_keys"] == 1
+    assert statuses.all().count() == 30
 
 
 def test_keys_that_were_dropped_are_counted(either):
@@ -393,6 +417,26 @@ def test_a_command_that_the_server_does_not_have_is_forbidden_as_well(make):
 
 
 # Away, replicas, clusters
+
+
+def test_a_replica_drops_nothing_by_itself(replicas):  # noqa: F811
+    make_status("succeeded")
+    replica = replicas.replica()
+    replicas.ask(replica)
+    replica.client().config_set("maxmemory-policy", "allkeys-lru")
+
+    primary, reader = examine().servers
+
+    assert (reader.role, reader.policy, reader.may_evict) == ("replica", "allkeys-lru", False)
+    assert [about.address for about in health.primaries()] == [primary.address]
+
+
+def test_buffers_of_replicas_do_not_fill_the_memory():
+    about = Server(address="a", memory_bytes=950, uncounted_bytes=100, maxmemory_bytes=1000)
+
+    assert (about.counted_bytes, about.fill) == (850, 0.85)
+    assert replace(about, uncounted_bytes=None).fill == 0.95
+    assert replace(about, maxmemory_bytes=0).fill is None
 
 
 def test_a_server_that_is_away_is_unavailable(make):

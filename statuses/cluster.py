@@ -77,6 +77,10 @@ class Cluster:
         """The nodes that are written to, by their address. Source: what is known of the cluster, nothing is asked."""
         return sorted(self.client.get_primaries(), key=lambda node: (node.host, node.port))
 
+    def look_again(self) -> None:
+        """Ask the nodes who they are now."""
+        self.client.nodes_manager.initialize()
+
     def said_by(self, node: Any, commands: Sequence[Sequence[Any]]) -> list[Any]:
         """The replies of one node, an error in its place; one round trip."""
         pipe = self.client.get_redis_connection(node).pipeline(transaction=False)
@@ -96,7 +100,7 @@ class Cluster:
             try:
                 return pipe.execute()
             except _MOVING:
-                self.client.nodes_manager.initialize()
+                self.look_again()
                 raise
 
         return self._patiently(run)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 from . import clock
 from .cluster import Cluster
 from .errors import StoreUnavailable
+from .refusals import translated
 from .store import FORBIDDEN, Command, Store
 
 #: Asks one server: its replies to some commands, in one round trip.
@@ -149,9 +151,19 @@ def _host(name: str) -> str:
 def primaries(store: Store) -> list[Server]:
     """The server that is written to, or each primary node of a cluster.
     Raises: StoreUnavailable where one is away.  Source: two round trips each: INFO, CONFIG GET; PING."""
-    if isinstance(writer := store.writer, Cluster):
-        return [_server(_of_node(node), partial(store.permitted_by, node)) for node in writer.primaries()]
-    return [_server(addresses(writer)[0], store.permitted)]
+    if not isinstance(writer := store.writer, Cluster):
+        return [_server(addresses(writer)[0], store.permitted)]
+    with suppress(StoreUnavailable):
+        found = _nodes(store, writer)
+        if not any(server.role == "replica" for server in found):
+            return found
+    with translated("a read"):
+        writer.look_again()  # another node may have taken its place
+    return _nodes(store, writer)
+
+
+def _nodes(store: Store, writer: Cluster) -> list[Server]:
+    return [_server(_of_node(node), partial(store.permitted_by, node)) for node in writer.primaries()]
 
 
 def read(store: Store) -> list[Server]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.cluster import RedisCluster
 
 import statuses
 from statuses import health, keys, segmentscripts
@@ -22,7 +23,7 @@ from statuses.servers import OTHERS, STATUSES, Server, dropped
 from statuses.testing import frozen_clock, make_status
 from tests.statuses.instances import Instance, instances, until
 from tests.statuses.test_clients import use
-from tests.statuses.test_cluster import cluster, nodes  # noqa: F401
+from tests.statuses.test_cluster import cluster, info, nodes  # noqa: F401
 from tests.statuses.test_replica import Replicas, behind, replicas  # noqa: F401
 
 DAY = timedelta(days=1)
@@ -491,6 +492,30 @@ def test_every_primary_of_a_cluster_is_told(cluster):  # noqa: F811
         for key in node.client().scan_iter(f"{{{stores.current().config.namespace}:*")
     )
     assert found.holdings.footprint.total_bytes == pytest.approx(truth, rel=0.05)
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_node_that_took_the_place_of_another_is_told_in_its_stead(make, dies):
+    primary, replica = (make("--cluster-enabled", "yes", "--cluster-node-timeout", "2000") for _ in range(2))
+    primary.client().execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+    replica.client().execute_command("CLUSTER", "MEET", "127.0.0.1", primary.port)
+    until(lambda: "cluster_known_nodes:2" in info(replica, "INFO") and "cluster_state:ok" in info(replica, "INFO"), "they know each other")
+    replica.client().execute_command("CLUSTER", "REPLICATE", primary.client().execute_command("CLUSTER", "MYID"))
+    until(lambda: replica.client().info("replication").get("master_link_status") == "up", "it hears its primary")
+    until(lambda: len(RedisCluster(host="127.0.0.1", port=primary.port).get_nodes()) == 2, "clients are told of it, too")
+    statuses.configure(url=f"redis://127.0.0.1:{primary.port}", cluster=True, namespace="h")
+    make_status("succeeded")
+    before = [server.address for server in health.primaries()]
+
+    if dies:
+        primary.stop()
+    replica.client().execute_command("CLUSTER", "FAILOVER", "TAKEOVER")
+    until(lambda: replica.client().info("replication")["role"] == "master", "it took over")
+    if not dies:
+        until(lambda: primary.client().info("replication")["role"] == "slave", "the other one noticed")
+
+    assert before == [f"redis://127.0.0.1:{primary.port}"]
+    assert [(server.address, server.role) for server in health.primaries()] == [(f"redis://127.0.0.1:{replica.port}", "primary")]
 
 
 def test_one_segment_takes_what_its_rows_need_whoever_asks_first(either):

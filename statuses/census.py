@@ -21,6 +21,8 @@ FOR_EVER = 1 << 62
 DECIDING = ("state", "job_name", "recorded_at", "succeeded_at", "failed_at", "killed_at", "loaded_at", "keep_for")
 #: Columns a cleaner looks at.
 COLUMNS = tuple(dict.fromkeys(("random", *DICTIONARIES, *DECIDING, "gone_at", "attempts")))
+#: Number of the policy of the first name: before it there is one for each state, removed ones too.
+_NAMED = 16
 #: Archived attempts read in one round trip.
 ATTEMPTS = 1_000
 
@@ -47,16 +49,28 @@ def expiry(found: Columns, retention: Mapping[str, timedelta | None], names: Map
     since = ended_at(found)
     loaded = found.column("loaded_at")
     since = np.where(loaded > 0, loaded, since)
-    states, kept = found.column("state"), np.full(len(since), span_us(retention.get("*")), "<i8")
-    for key, time in retention.items():
-        if key in set(State):
-            kept[states == State(key).code] = span_us(time)
-    for key, time in retention.items():
-        if key.startswith("name:") and key[5:] in names:
-            kept[found.column("job_name") == names[key[5:]]] = span_us(time)
     own = found.column("keep_for")
-    kept = np.where(own > 0, own - 1, kept)
+    kept = np.where(own > 0, own - 1, kept_us(retention, names)[policies(found, names)])
     return since + np.minimum(kept, FOR_EVER - since)
+
+
+def policies(found: Columns, names: Mapping[str, int]) -> Array:
+    """By which policy each job goes, as `kept_us` numbers them: that of its name, where `names` has it, or of its state. Names of jobs are
+    looked at only where there are any."""
+    numbers = found.column("state").astype(np.intp)
+    for number, code in enumerate(names.values(), _NAMED):
+        numbers[found.column("job_name") == code] = number
+    return numbers
+
+
+def kept_us(retention: Mapping[str, timedelta | None], names: Mapping[str, int]) -> Array:
+    """How long each policy lets a job be, microseconds, whose own time does not say otherwise."""
+    kept = np.full(_NAMED + len(names), span_us(retention.get("*")), "<i8")
+    for state in State:
+        if state in retention:
+            kept[state.code] = span_us(retention[state])
+    kept[_NAMED:] = [span_us(retention[f"name:{name}"]) for name in names]
+    return kept
 
 
 def span_us(time: timedelta | None) -> int:

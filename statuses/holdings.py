@@ -5,22 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-import numpy as np
-
-from . import clock, footprint, keys, stats
-from .census import DECIDING, FOR_EVER, expiry, span_us
+from . import clock, footprint, forecast, keys, stats
 from .clock import MICROSECOND
 from .columns import DICTIONARIES, DICTIONARY_LIMITS
 from .evaluation import COUNTS, Answer, Evaluation, Hits, Look, Selection, run
 from .footprint import Footprint
+from .forecast import Moments
 from .segments import Array, Segment, pick
 from .states import State
 from .store import Command, Store
 
 #: How far ahead is looked at what retention removes.
 AHEAD = timedelta(days=1)
-#: Moments at which jobs are due are told apart by so many microseconds.
-STEP_US = 300_000_000
 #: From so many jobs on it is told what one of them takes: a segment is laid out for 65,520 at once.
 ENOUGH_JOBS = 10_000
 #: A dictionary this full is to be told loudly.
@@ -94,13 +90,14 @@ def read(store: Store, believed: timedelta) -> Holdings:
     """What the store holds. Raises: StoreUnavailable.
 
     Source: the time, the sizes of the dictionaries and the codes of the names that retention speaks of, one round trip; as a query the
-    states of each segment, the times of the first and the last, and of segments in which a job may be due within a day the columns
-    that decide: nothing of a segment that has not changed since this process looked. The footprint, unless one is known that is no
-    older than `believed`: see `footprint.estimate`."""
+    states of each segment, the times of the first and the last, and of segments of which their age does not tell whether a job is due
+    within a day the columns that decide: nothing of a segment that has not changed since this process looked. The footprint, unless one
+    is known that is no older than `believed`: see `footprint.estimate`."""
     now, dictionaries, names = _primary(store)
     soon = now + AHEAD // MICROSECOND
-    tasks = [(Selection(), answer) for answer in (stats.counts, stats.bounds, _segments, _removed, partial(_due, names=names, soon=soon))]
-    counts, bounds, segments, removed, due = run(store, tasks)
+    going = partial(forecast.due, names=names, now=now, soon=soon)
+    asked = [(Selection(), answer) for answer in (stats.counts, stats.bounds, _segments, _removed, going)]
+    counts, bounds, segments, removed, due = run(store, asked)
     jobs, (oldest, newest) = sum(counts.values()), bounds or (None, None)
     return Holdings(
         now=clock.from_us(now),
@@ -148,63 +145,16 @@ def _known(names: Sequence[str], codes: Sequence[bytes | None]) -> dict[str, int
     return {name: abs(int(code)) for name, code in zip(names, codes, strict=True) if code is not None}
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """At which moments something comes to how many jobs, of all segments together."""
-
-    parts: Sequence[tuple[Array, Array]]
-    """Microseconds, each once, and how many jobs."""
-
-    def until(self, at_us: int) -> int:
-        """Jobs to which it came up to a moment."""
-        return sum(int(counts[moments <= at_us].sum()) for moments, counts in self.parts)
-
-    def later_than(self, at_us: int) -> int:
-        """Jobs to which it comes later."""
-        return sum(int(counts[moments > at_us].sum()) for moments, counts in self.parts)
-
-
-def _counted(moments: Array) -> tuple[Array, Array] | None:
-    return np.unique(moments, return_counts=True) if len(moments) else None
-
-
 def _segments(evaluation: Evaluation) -> Answer[list[Segment]]:
     yield COUNTS
     return [*evaluation.segments.values()]
 
 
-def _removed(evaluation: Evaluation) -> Answer[_Moments]:
+def _removed(evaluation: Evaluation) -> Answer[Moments]:
     """Until when removed jobs can be taken back."""
 
     def compute(hits: Hits) -> tuple[Array, Array] | None:
-        return _counted(pick(hits.view.column("gone_at"), hits.view.column("state") > len(State)))
+        return forecast.counted(pick(hits.view.column("gone_at"), hits.view.column("state") > len(State)))
 
     found = yield Look(("removed",), compute, frozenset({"state", "gone_at"}))
-    return _Moments([part for _, part in found])
-
-
-def _due(evaluation: Evaluation, names: _Names, soon: int) -> Answer[_Moments]:
-    """When jobs are due, of segments in which one can be by `soon`."""
-    retention = evaluation.store.config.retention
-    shortest = min(span_us(time) for time in retention.values())
-
-    def least(hits: Hits) -> int | None:
-        own = hits.take("keep_for")
-        return int(own[own > 0].min()) - 1 if own.any() else None
-
-    # Those that are read again while somebody writes are read whole at once: else they would be others between the two looks.
-    promised = yield Look(("kept least",), least, frozenset({"state", "keep_for"}), ahead=frozenset(DECIDING), again=False)
-    own_times = {segment.key: own for segment, own in promised}
-
-    def may_hold(segment: Segment) -> bool:
-        # No job in it is older: of one that was loaded with a past of its own the time counts from the loading.
-        opened = segment.zone[0] if segment.zone else 0
-        return opened + min(shortest, own_times.get(segment.key, shortest)) <= soon
-
-    def compute(hits: Hits) -> tuple[Array, Array] | None:
-        due = hits.of(expiry(hits.view, retention, names[hits.view.segment.family]))
-        return _counted((pick(due, due < FOR_EVER) // STEP_US + 1) * STEP_US)
-
-    policy = (*retention.items(), *(item for known in names for item in known.items()))
-    found = yield Look(("due", policy), compute, frozenset(DECIDING), only=may_hold)
-    return _Moments([part for _, part in found])
+    return Moments([part for _, part in found])

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from redis.cluster import RedisCluster
 
 import statuses
-from statuses import health, keys, segmentscripts
+from statuses import forecast, health, keys, segmentscripts
 from statuses import store as stores
 from statuses.columns import DICTIONARY_LIMITS, SEGMENT_ROWS
 from statuses.embedded import EmbeddedServer, ServerError, find_binary
@@ -526,3 +527,56 @@ def test_one_segment_takes_what_its_rows_need_whoever_asks_first(either):
 
     assert 50 * SEGMENT_ROWS < found.footprint.columns_bytes < 100 * SEGMENT_ROWS
     assert found.footprint.jobs_bytes < 1000
+
+
+def test_of_segments_whose_age_tells_what_is_due_nothing_more_is_read(either, monkeypatch):
+    read: list[int] = []
+    expiry = forecast.expiry
+
+    def noted(found: Any, *policy: Any) -> Any:
+        read.append(found.segment.number)
+        return expiry(found, *policy)
+
+    monkeypatch.setattr(forecast, "expiry", noted)
+    statuses.configure(
+        url=stores.current().config.url, namespace="r", retention={"succeeded": 10 * DAY, "*": 30 * DAY, "name:long": 50 * DAY}
+    )
+    with frozen_clock() as clock:
+        began = clock.now
+        for number in range(1, 5):
+            for _ in range(2):
+                for name in ("usual", "long"):
+                    make_status("succeeded", job_name=name), make_status("failed", job_name=name)
+                clock.tick(DAY / 2)
+            segmentscripts.open_segment(stores.current(), 0, number)
+        seen = []
+        for days in (4, 9.2, 11.2, 20, 31.2, 40, 52.1):
+            clock.move_to(began + days * DAY)
+            read.clear()
+            found = holdings()
+            seen.append((days, found.due, found.due_soon, sorted(read)))
+            assert found.due == statuses.clean(dry_run=True).removed
+
+    assert seen == [
+        (4, 0, 0, []),
+        (9.2, 0, 1, [0]),
+        (11.2, 3, 5, [1, 2]),
+        (20, 8, 8, []),
+        (31.2, 11, 13, []),  # what was read of two of them is kept
+        (40, 16, 16, []),
+        (52.1, 26, 30, [3]),
+    ]
+
+
+def test_one_job_that_is_kept_for_a_time_of_its_own_is_due_then(either):
+    with frozen_clock() as clock:
+        for _ in range(3):
+            make_status("succeeded")
+        make_status("succeeded", keep_for=5 * DAY)
+        clock.tick(4.5 * DAY)
+        soon = holdings()
+        clock.tick(40 * DAY)
+        late = holdings()
+
+        assert (soon.due, soon.due_soon) == (0, 1)
+        assert (late.due, late.due_soon) == (4, 4) and statuses.clean(dry_run=True).removed == 4

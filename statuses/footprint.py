@@ -1,8 +1,7 @@
 """What the statuses take of a server's memory, estimated from samples: a look at every key would take as long as there are jobs.
 
 The segments' columns are of a few segments, what single jobs hold of a few hundred rows, spread over all that there are and the same
-ones each time, so that the estimate does not dance; tags of some of their buckets. Dictionaries and what stands once are looked at
-whole."""
+ones each time, so that the estimate does not dance. Dictionaries and what stands once are looked at whole."""
 
 import time
 import weakref
@@ -19,10 +18,8 @@ from .store import FORBIDDEN, Command, Store
 
 #: Rows of jobs looked at.
 ROWS = 200
-#: Segments looked at, of those that are packed and of the others.
+#: Segments looked at of each kind: those that are packed, those that fill now, the others.
 SEGMENTS = 4
-#: Segments whose tags are looked at, likewise, and buckets of each kind of tag.
-TAGGED, BUCKETS = 2, 48
 #: Archived attempts looked at for a job; the others count as these.
 ATTEMPTS = 3
 #: Bytes that each key takes in the server's table of keys beside what MEMORY USAGE says of it: 8 to 16 in Redis with the table half to
@@ -47,7 +44,7 @@ class Footprint:
     texts_bytes: int
     """Dictionaries: names, queues, users, workers, engines, error groups."""
     other_bytes: int
-    """Workers' reports, depths of queues, chores, pauses."""
+    """Workers' reports, depths of queues, chores, pauses, counts for the metrics."""
     rows: int
     """Rows of jobs that were looked at."""
     segments: int
@@ -67,7 +64,7 @@ _known: "weakref.WeakKeyDictionary[Store, tuple[float, int, Footprint | None]]" 
 def estimate(store: Store, segments: Sequence[Segment], believed_seconds: float) -> Footprint | None:
     """The footprint of these segments, those of the store, and of what stands beside them; None where MEMORY is forbidden. One that
     this process made within the last `believed_seconds` is given again, unless there are a tenth more rows by now, or less.
-    Source: MEMORY USAGE of at most 2,500 keys, a microsecond of Redis each, HMGET of 200; six to nine round trips."""
+    Source: MEMORY USAGE of at most 5,100 keys, a microsecond of Redis each, HMGET of 200; ten to fourteen round trips."""
     now, cells = time.monotonic(), sum(segment.rows for segment in segments)
     with _lock:
         made_at, of_cells, found = _known.get(store, (-believed_seconds, 0, None))
@@ -87,15 +84,19 @@ class _Estimate:
     def __init__(self, store: Store, segments: Sequence[Segment]) -> None:
         self._store = store
         self._segments = sorted(segments, key=lambda segment: (segment.number, segment.family))
-        self._strata = [[one for one in self._segments if one.is_packed is packed] for packed in (False, True)]
-        self._chosen = [one for stratum in self._strata for one in _spread(stratum, SEGMENTS)]
+        self._packed = [one for one in self._segments if one.is_packed]
+        # A segment that fills now is like no other: it lacks columns and most of its tags.
+        newest = {one.family: one for one in self._segments if not one.is_packed}
+        self._open = [*newest.values()]
+        self._full = [one for one in self._segments if not one.is_packed and one is not newest[one.family]]
+        self._chosen = [one for kind in (self._full, self._open, self._packed) for one in _spread(kind, SEGMENTS)]
 
     def made(self) -> Footprint | None:
         try:
             rows = self._rows()
             return Footprint(
-                columns_bytes=self._of_segments(SEGMENTS, self._frame_bytes),
-                tags_bytes=self._of_segments(TAGGED, self._tag_bytes),
+                columns_bytes=round(sum(len(kind) * self._columns_of(kind) for kind in (self._full, self._open, self._packed))),
+                tags_bytes=round(self._tags_bytes()),
                 jobs_bytes=self._jobs_bytes(rows),
                 texts_bytes=self._texts_bytes(),
                 other_bytes=self._other_bytes(),
@@ -121,21 +122,26 @@ class _Estimate:
     def _prefix(self, segment: Segment) -> str:
         return keys.segment(self._store.families[segment.family], segment.number)
 
-    def _of_segments(self, most: int, measure: Any) -> int:
-        """All segments, judged by some of the packed ones and some of the others."""
-        total = 0.0
-        for stratum in self._strata:
-            if chosen := _spread(stratum, most):
-                total += sum(measure([self._prefix(segment) for segment in chosen])) * len(stratum) / len(chosen)
-        return round(total)
+    def _columns_of(self, kind: Sequence[Segment]) -> float:
+        """Those of one segment, judged by some of its kind."""
+        prefixes = [self._prefix(segment) for segment in _spread(kind, SEGMENTS)]
+        names = [name for prefix in prefixes for name in (*keys.frame(prefix), keys.tokens(prefix), keys.last_call(prefix))]
+        return sum(self._bytes(names)) / max(len(prefixes), 1)
 
-    def _frame_bytes(self, prefixes: Sequence[str]) -> list[int]:
-        return self._bytes(name for prefix in prefixes for name in (*keys.frame(prefix), keys.tokens(prefix), keys.last_call(prefix)))
+    def _tags_bytes(self) -> float:
+        full = self._tags_of(self._full)
+        if not self._full:
+            return len(self._open) * self._tags_of(self._open) + len(self._packed) * self._tags_of(self._packed)
+        # One that fills has as many as it has rows.
+        filled = sum(segment.rows for segment in self._open) / max(sum(segment.rows for segment in self._full), 1) * len(self._full)
+        return (len(self._full) + filled) * full + len(self._packed) * self._tags_of(self._packed)
 
-    def _tag_bytes(self, prefixes: Sequence[str]) -> list[float]:
-        buckets = _places(TAG_BUCKETS, BUCKETS)
-        found = self._bytes(keys.posting(prefix, kind, bucket) for prefix in prefixes for kind in TAGS.values() for bucket in buckets)
-        return [size * TAG_BUCKETS / len(buckets) for size in found]
+    def _tags_of(self, kind: Sequence[Segment]) -> float:
+        """Those of one segment, each bucket of another one in turn: what most jobs have in common is in the same bucket everywhere, so
+        that none may be left out."""
+        prefixes = [self._prefix(segment) for segment in _spread(kind, SEGMENTS)]
+        buckets = range(TAG_BUCKETS if prefixes else 0)
+        return sum(self._bytes(keys.posting(prefixes[one % len(prefixes)], tag, one) for tag in TAGS.values() for one in buckets))
 
     def _rows(self) -> list[tuple[str, int]]:
         """The prefix and row of some cells; of a packed segment the row stands in a cell, too."""
@@ -172,7 +178,7 @@ class _Estimate:
 
     def _other_bytes(self) -> int:
         tag = self._store.families[0]
-        names = [*map(keys.meta, self._store.families), *(make(tag) for make in keys.SINGLE)]
+        names = [make(one) for one in self._store.families for make in (keys.meta, keys.metrics)] + [make(tag) for make in keys.SINGLE]
         return sum(self._bytes([*names, *keys.depths(tag, int(self._ask([("GET", keys.depth_at(tag))])[0] or 0))]))
 
 

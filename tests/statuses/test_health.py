@@ -318,6 +318,43 @@ def test_the_estimate_of_a_packed_segment_and_of_attempts_is_near_the_truth_too(
     assert found.footprint.total_bytes == pytest.approx(truth, rel=0.04)
 
 
+def test_a_segment_that_was_just_opened_is_not_what_the_others_are_judged_by(either):
+    for number in range(1, 5):
+        run_jobs(300, first=300 * number)
+        segmentscripts.open_segment(stores.current(), 0, number)
+    make_status("queued")
+    taken = all_keys(either)
+
+    found = holdings().footprint
+
+    of_tags = sum(size for name, size in taken.items() if re.match(r"\d+:[rpcfo]\d", name))
+    of_columns = sum(size for name, size in taken.items() if re.match(r"\d+:", name)) - of_tags - found.jobs_bytes
+    assert found.segments == 5
+    assert found.tags_bytes == pytest.approx(of_tags, rel=0.1)
+    assert found.columns_bytes == pytest.approx(of_columns, rel=0.01)
+
+
+def test_tags_are_told_rightly_where_most_jobs_have_one_of_them_in_common(either):
+    for number in range(1, 4):
+        statuses.load({"state": "succeeded", "job_args": {"a": "Shop:1", "b": f"Book:{n}"}} for n in range(500))
+        segmentscripts.open_segment(stores.current(), 0, number)
+    make_status("queued")
+    taken = all_keys(either)
+
+    of_tags = sum(size for name, size in taken.items() if re.match(r"\d+:[rpcfo]\d", name))
+    assert holdings().footprint.tags_bytes == pytest.approx(of_tags, rel=0.01)
+
+
+def test_what_is_counted_for_the_metrics_is_taken_too(either):
+    statuses.configure(url=stores.current().config.url, namespace="m", metrics=True)
+    run_jobs(40)
+
+    found = holdings().footprint
+
+    of_metrics = either.memory_usage(keys.metrics(stores.current().families[0]))
+    assert found.other_bytes > of_metrics > 1000
+
+
 def test_places_are_spread_over_the_whole_and_the_same_each_time():
     found = _places(10**7, 200)
 

@@ -256,7 +256,12 @@ def _taken(held: Holdings) -> Iterator[Fact]:
         "segments": formats.count(found.segments),
         "all": formats.count(held.segments),
     }
-    yield Fact(key="memory", name=memory, value=f"≈ {formats.size(found.total_bytes)}", note=(parts, basis))
+    yield Fact(
+        key="memory",
+        name=memory,
+        value=f"≈ {formats.size(found.total_bytes)}",
+        note=(parts, basis, _("Last estimated"), found.estimated_at),
+    )
     each = held.bytes_a_job
     few = _("Told from %(n)s jobs on: room is made for %(rows)s at once.")
     few %= {"n": formats.count(ENOUGH_JOBS), "rows": formats.count(SEGMENT_ROWS)}

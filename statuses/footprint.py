@@ -3,15 +3,14 @@
 The segments' columns are of a few segments, what single jobs hold of a few hundred rows, spread over all that there are and the same
 ones each time, so that the estimate does not dance. Dictionaries and what stands once are looked at whole."""
 
-import time
-import weakref
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
-from . import forks, keys
+from . import clock, keys
 from .columns import DICTIONARIES, TAG_BUCKETS, TAGS
 from .segments import Segment
 from .store import FORBIDDEN, Command, Store
@@ -35,6 +34,8 @@ _GOLDEN = 0.6180339887498949
 class Footprint:
     """Bytes of memory, estimated."""
 
+    estimated_at: datetime
+    """When, by the server's clock."""
     columns_bytes: int
     """What every job has: the columns of the segments, with their versions and tokens."""
     tags_bytes: int
@@ -56,24 +57,10 @@ class Footprint:
         return self.columns_bytes + self.tags_bytes + self.jobs_bytes + self.texts_bytes + self.other_bytes
 
 
-_lock = forks.lock()
-#: Store -> when its footprint was estimated, of how many cells, and what was found.
-_known: "weakref.WeakKeyDictionary[Store, tuple[float, int, Footprint | None]]" = weakref.WeakKeyDictionary()
-
-
-def estimate(store: Store, segments: Sequence[Segment], believed_seconds: float) -> Footprint | None:
-    """The footprint of these segments, those of the store, and of what stands beside them; None where MEMORY is forbidden. One that
-    this process made within the last `believed_seconds` is given again, unless there are a tenth more rows by now, or less.
+def estimate(store: Store, segments: Sequence[Segment], now_us: int) -> Footprint | None:
+    """The footprint of these segments, those of the store, and of what stands beside them, as of now_us; None where MEMORY is forbidden.
     Source: MEMORY USAGE of at most 5,100 keys, a microsecond of Redis each, HMGET of 200; ten to fourteen round trips."""
-    now, cells = time.monotonic(), sum(segment.rows for segment in segments)
-    with _lock:
-        made_at, of_cells, found = _known.get(store, (-believed_seconds, 0, None))
-    if now - made_at < believed_seconds and abs(cells - of_cells) * 10 <= of_cells:
-        return found
-    found = _Estimate(store, segments).made()
-    with _lock:
-        _known[store] = (now, cells, found)
-    return found
+    return _Estimate(store, segments).made(now_us)
 
 
 class _Forbidden(Exception):
@@ -91,10 +78,11 @@ class _Estimate:
         self._full = [one for one in self._segments if not one.is_packed and one is not newest[one.family]]
         self._chosen = [one for kind in (self._full, self._open, self._packed) for one in _spread(kind, SEGMENTS)]
 
-    def made(self) -> Footprint | None:
+    def made(self, now_us: int) -> Footprint | None:
         try:
             rows = self._rows()
             return Footprint(
+                estimated_at=clock.from_us(now_us),
                 columns_bytes=round(sum(len(kind) * self._columns_of(kind) for kind in (self._full, self._open, self._packed))),
                 tags_bytes=round(self._tags_bytes()),
                 jobs_bytes=self._jobs_bytes(rows),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from . import clock, footprint, forecast, keys, stats
+from . import clock, estimates, forecast, keys, stats
 from .clock import MICROSECOND
 from .columns import DICTIONARIES, DICTIONARY_LIMITS
 from .evaluation import COUNTS, Answer, Evaluation, Hits, Look, Selection, run
@@ -92,7 +92,7 @@ def read(store: Store, believed: timedelta) -> Holdings:
     Source: the time, the sizes of the dictionaries and the codes of the names that retention speaks of, one round trip; as a query the
     states of each segment, the times of the first and the last, and of segments of which their age does not tell whether a job is due
     within a day the columns that decide: nothing of a segment that has not changed since this process looked. The footprint, unless one
-    is known that is no older than `believed`: see `footprint.estimate`."""
+    is known that is no older than `believed`: see `estimates.newest`."""
     now, dictionaries, names = _primary(store)
     soon = now + AHEAD // MICROSECOND
     going = partial(forecast.due, names=names, now=now, soon=soon)
@@ -114,7 +114,7 @@ def read(store: Store, believed: timedelta) -> Holdings:
         rows=sum(segment.handed_out for segment in segments),
         cells=sum(segment.rows for segment in segments),
         dictionaries=dictionaries,
-        footprint=footprint.estimate(store, segments, believed.total_seconds()),
+        footprint=estimates.newest(store, segments, now, believed.total_seconds()),
     )
 
 

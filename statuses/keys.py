@@ -62,8 +62,14 @@ def metrics(tag: str) -> str:
     return f"{tag}metrics"
 
 
+def estimate(tag: str) -> str:
+    """hash: the newest estimate of what the statuses take: `at` microseconds when it was made, `cells` of how many, `found` JSON, `begun`
+    microseconds since when somebody makes a new one; in family 0 alone."""
+    return f"{tag}estimate"
+
+
 #: Those of family 0 alone, without the samples of queues.
-SINGLE = (presence, presence_order, orders, paused, upkeep)
+SINGLE = (presence, presence_order, orders, paused, upkeep, estimate)
 
 
 def depth_at(tag: str) -> str:

@@ -18,6 +18,7 @@ KNOWN_AS = {
     "create": "create()",
     "drop": "clean()",
     "error": "add_error()",
+    "estimate": "an estimate of the memory",
     "finish": "a change of state",
     "hold": "a pause of a queue",
     "kill": "request_kill()",

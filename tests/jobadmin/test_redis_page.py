@@ -130,7 +130,7 @@ def test_what_the_statuses_take_is_told_as_an_estimate_and_of_what(client):
 
     assert re.fullmatch(
         r"Memory of statuses ≈ [\d.]+ MB Columns [\d.]+ MB, tags .+, what single jobs hold \d+ B, dictionaries .+, the rest .+\. "
-        r"Estimated from 1 of 1 rows and 1 of 1 segments\.",
+        r"Estimated from 1 of 1 rows and 1 of 1 segments\. Last estimated (just now|\d+ s ago)\.",
         said,
     )
 

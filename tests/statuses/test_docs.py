@@ -18,6 +18,7 @@ DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
 KEYS = {
     "meta": "{ns:f}meta", "codes": "{ns:f}names", "texts": "{ns:f}names:list", "presence": "{ns:0}presence", "presence_order": "{ns:0}presence:order",
     "orders": "{ns:0}presence:orders", "paused": "{ns:0}paused", "depth_at": "{ns:0}depth:at", "depth": "{ns:0}depth:<day>", "upkeep": "{ns:0}upkeep",
+    "estimate": "{ns:0}estimate",
     "seals": "{ns:f}names:list:seals", "metrics": "{ns:f}metrics", "alias": "{ns:f}x:<own id>", "rows": "P n", "version": "P v", "zone": "P z", "tokens": "P w", "last_call": "P b",
     "numbers": "P rows", "job": "P j<row>", "long": "P l<row>", "data": "P d<row>", "call": "P k<row>", "errors": "P e<row>", "attempt": "P a<row>:<n>",
 }  # fmt: skip

@@ -36,6 +36,7 @@ PAGES = {
     "all names": "/admin/jobs/names/?span=all",
     "all errors": "/admin/jobs/errors/?span=all",
     "one resource": "/admin/jobs/resources/Book:0/?span=all",
+    "the store": "/admin/jobs/redis/",
 }
 
 

@@ -11,12 +11,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import statuses
 from benchmarks.columns import DAY_US, build
-from statuses import directory
+from statuses import directory, estimates, health
 from statuses.cache import partials
 from statuses.clock import from_us
 from statuses.embedded import EmbeddedServer, find_binary
@@ -53,6 +54,8 @@ def questions(until_us: int) -> dict[str, Callable[[], Any]]:
         "overview of the week": lambda: overview(week, until_us - 7 * DAY_US, until_us),
         "overview": lambda: overview(everything, until_us - 180 * DAY_US, until_us),
         "overview of a name": lambda: overview(named, until_us - 180 * DAY_US, until_us),
+        "the store's page": health.examine,
+        "the store's page, estimated": lambda: health.examine(believed=timedelta(0)),
     }
 
 
@@ -73,6 +76,7 @@ def forget() -> None:
     """As a process that has just begun."""
     partials.clear()
     directory._known.clear()
+    estimates._processes.clear()
 
 
 def redis_ms(client: Any) -> float:
@@ -115,7 +119,7 @@ def run(jobs: int, repeat: int, binary: Any, only: str) -> dict[str, float]:
         client, idle = store.writer, idle_ms(store.writer)
         status = statuses.create(job_name=NAME)
         client.config_set("slowlog-log-slower-than", 1000)
-        print(f"{'':26}{'cold':>24}{'warm':>24}{'one changed':>24}   ms: CPU of Redis, CPU of the asking process, until answered")
+        print(f"{'':28}{'cold':>24}{'warm':>24}{'one changed':>24}   ms: CPU of Redis, CPU of the asking process, until answered")
         for name, ask in questions(until_us).items():
             if only not in name:
                 continue
@@ -125,7 +129,7 @@ def run(jobs: int, repeat: int, binary: Any, only: str) -> dict[str, float]:
                 redis, mine, whole = measure(client, ask, before, repeat)
                 found.append(f"{max(redis - idle, 0):8.2f}{mine:8.1f}{whole:8.1f}")
                 cold.setdefault(name, max(redis - idle, 0.01))
-            print(f"{name:26}" + "".join(found), flush=True)
+            print(f"{name:28}" + "".join(found), flush=True)
         slow = [(entry["duration"], entry["command"][:30].decode()) for entry in client.slowlog_get(100)]
         print("longest reading commands, us:", sorted((found for found in slow if found[1][:4] in READING), reverse=True)[:3])
     return cold

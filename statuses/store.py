@@ -30,6 +30,8 @@ FORMAT = 1
 #: Bytes read from the socket at once: replies of readers are hundreds of kilobytes.
 READ_SIZE = 1 << 20
 
+#: Commands about the server itself: who runs one for others may refuse them in words of their own.
+_ABOUT = ("INFO", "CONFIG", "MEMORY")
 #: Stands for the reply to a command that may not be given.
 FORBIDDEN: Any = object()
 
@@ -139,13 +141,13 @@ class Store:
         with translated("a read"):
             client = self.writer if primary else self.reader
             replies = client.said(commands) if isinstance(client, Cluster) else self._lines(primary).calls([*commands], again=True)
-            return _permitted(replies)
+            return _permitted(commands, replies)
 
     def permitted_by(self, node: Any, commands: Sequence[Command]) -> list[Any]:
         """The same from one node of a cluster."""
         assert isinstance(self.writer, Cluster)
         with translated("a read"):
-            return _permitted(self.writer.said_by(node, commands))
+            return _permitted(commands, self.writer.said_by(node, commands))
 
     def transaction(self, commands: Iterable[Command]) -> list[Any]:
         """The replies to reading commands on keys of one family, from the primary, all of one moment; one round trip."""
@@ -351,8 +353,12 @@ _CONNECTED = ("_writing", "_reading", "writer", "reader")
 token: Callable[[], bytes] = partial(os.urandom, 8)
 
 
-def _permitted(replies: list[Any]) -> list[Any]:
-    return _raised([FORBIDDEN if is_forbidden(reply) else reply for reply in replies])
+def _permitted(commands: Sequence[Command], replies: list[Any]) -> list[Any]:
+    return _raised([FORBIDDEN if _is_forbidden(*said) else said[1] for said in zip(commands, replies, strict=True)])
+
+
+def _is_forbidden(command: Command, reply: Any) -> bool:
+    return is_forbidden(reply) or (command[0] in _ABOUT and isinstance(reply, Exception) and is_fault(reply))
 
 
 def _raised(replies: list[Any]) -> list[Any]:

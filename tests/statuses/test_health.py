@@ -20,6 +20,7 @@ from statuses.embedded import EmbeddedServer, ServerError, find_binary
 from statuses.footprint import KEY_BYTES, ROWS, _places
 from statuses.health import Examined
 from statuses.holdings import ENOUGH_JOBS, Holdings
+from statuses.lines import Lines
 from statuses.servers import OTHERS, STATUSES, Server, dropped
 from statuses.testing import frozen_clock, make_status
 from tests.statuses.instances import Instance, instances, until
@@ -453,6 +454,22 @@ def test_a_command_that_the_server_does_not_have_is_forbidden_as_well(make):
     statuses.configure(url=server.url, namespace="h")
 
     assert examine().forbidden == ["CONFIG"]
+
+
+@pytest.mark.parametrize("refused", ["INFO", "CONFIG", "MEMORY"])
+def test_who_runs_a_server_for_others_may_refuse_a_command_in_words_of_their_own(either, monkeypatch, refused):
+    calls = Lines.calls
+
+    def answered(lines: Lines, commands: Any, **how: Any) -> list[Any]:
+        refusal = redis.ResponseError(f"Command is not available: '{refused}'.")
+        replies = calls(lines, commands, **how)
+        return [refusal if command[0] == refused else reply for command, reply in zip(commands, replies, strict=True)]
+
+    make_status("succeeded")
+    monkeypatch.setattr(Lines, "calls", answered)
+
+    assert examine().forbidden == [refused]
+    assert statuses.ping()["persistence"] == {"MEMORY": "none"}.get(refused, "")
 
 
 # Away, replicas, clusters

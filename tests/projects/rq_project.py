@@ -117,6 +117,26 @@ def send_own(function: str, *args: Any, to: str = "main", **more: Any) -> str:
     return queue(to).enqueue(f"{__name__}.{function}", *args, **more).id
 
 
+def send_in_turn(task: str, *args: Any, key: str, to: str = "main") -> str:
+    """Queue a function that runs alone among those of its key; with RQ 3."""
+    return queue(to).enqueue(getattr(work, task), args=args, rate_limit=getattr(rq, "RateLimit")(key, 1)).id  # noqa: B009
+
+
+def note_failed(job: Any, *more: Any) -> None:
+    """What a project wants called once a job has failed."""
+    work.note(f"failed {job.id}")
+
+
+def note_stopped(job: Any, *more: Any) -> None:
+    """What a project wants called once a job was stopped."""
+    work.note(f"stopped {job.id}")
+
+
+def refuse(job: Any, connection: Any, result: Any) -> None:
+    """What a project wants called once a job has succeeded, and fails itself."""
+    raise LookupError(f"nobody wants {result}")
+
+
 def send_untracked(task: str, *args: Any) -> str:
     """Queue a function as a publisher does that does not know of tracking."""
     return rq.Queue("main", connection=connection).enqueue(getattr(work, task), args=args).id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -28,6 +28,7 @@ from . import outcomes, schedules
 from . import submitting as functions
 from .job import Job
 from .marks import FIELD, PID_FIELD, Mark, read
+from .tracking import WAITING
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -94,7 +95,7 @@ class RQ(Engine):
         channel = PUBSUB_CHANNEL_TEMPLATE % worker
         with job.connection.pipeline(transaction=False) as pipeline:
             pipeline.pubsub_numsub(channel)
-            pipeline.hget(f"rq:worker:{worker}", "pid")
+            pipeline.hget(_WORKER + worker, "pid")
             pipeline.hget(job.key, PID_FIELD)
             heard, worker_pid, job_pid = pipeline.execute()
         if not heard or not heard[0][1]:
@@ -108,7 +109,7 @@ class RQ(Engine):
 
         def cancel() -> None:
             job = self._fetch(status)
-            if job is not None and job._status in (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED):
+            if job is not None and job._status in WAITING:
                 rq.job.Job.cancel(job)
 
         self.tracker.guard.run("taking a killed job out of RQ", cancel)
@@ -193,6 +194,9 @@ class RQ(Engine):
         job._tracking.adopt(mark)
         job._success_callback_name, job._failure_callback_name = options.get("on_success"), options.get("on_failure")
         job._stopped_callback_name = options.get("on_stopped")
+        for name in ("rate_limit_key", "rate_limit_concurrency"):  # of RQ 3
+            if options.get(name):
+                setattr(job, name, options[name])
         status.set_provider_job_id(job.id)
         queue.enqueue_job(job)
 
@@ -233,27 +237,27 @@ class RQ(Engine):
         return [worker for connection in self._connections() for worker in self._workers(connection)]
 
     def _workers(self, connection: Redis) -> list[Worker]:
-        keys = sorted(as_text(key) for key in connection.smembers("rq:workers"))
-        names = [key.removeprefix("rq:worker:") for key in keys]
+        keys = sorted(as_text(key) for key in connection.smembers(rq.Worker.redis_workers_keys))
+        names = [key.removeprefix(_WORKER) for key in keys]
         with connection.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.hgetall(key)
+                pipeline.smembers(key + _EXECUTIONS)
             pipeline.pubsub_numsub(*(PUBSUB_CHANNEL_TEMPLATE % name for name in names))
             *found, heard = pipeline.execute()
-        told = [decode_redis_hash(fields, decode_values=True) for fields in found]
-        jobs = [fields.get("current_job") for fields in told]
-        running, pids = self._status_ids(jobs, connection), self._pids(jobs, connection)
+        told = [decode_redis_hash(fields, decode_values=True) for fields in found[::2]]
+        jobs = [_jobs_of(fields, executions) for fields, executions in zip(told, found[1::2], strict=True)]
+        all_jobs = list(itertools.chain.from_iterable(jobs))
+        running, pids = self._status_ids(all_jobs, connection), self._pids(all_jobs, connection)
         return [
-            self._worker(
-                name, fields, running.get(fields.get("current_job") or ""), bool(listeners), pids.get(fields.get("current_job") or "")
-            )
-            for name, fields, (_, listeners) in zip(names, told, heard, strict=True)
+            self._worker(name, fields, [(running.get(id), pids.get(id)) for id in ids], bool(listeners))
+            for name, fields, ids, (_, listeners) in zip(names, told, jobs, heard, strict=True)
             if fields
         ]
 
-    def _worker(self, name: str, fields: dict[str, str], status_id: str | None, listens: bool, job_pid: str | None) -> Worker:
+    def _worker(self, name: str, fields: dict[str, str], jobs: Sequence[tuple[str | None, str | None]], listens: bool) -> Worker:
         """One worker. It is alive while it listens for commands (a process that died does not), and, while it runs a job,
-        gives RQ its sign of life: a machine that went dark leaves its connection behind."""
+        gives RQ its sign of life: a machine that went dark leaves its connection behind. `jobs`: status and process of each it runs."""
         seen_at = utcparse(fields["last_heartbeat"]) if fields.get("last_heartbeat") else None
         recent = seen_at is not None and (datetime.now(UTC) - seen_at).total_seconds() < SILENT_SECONDS
         return Worker(
@@ -264,12 +268,12 @@ class RQ(Engine):
             concurrency=1,
             takes_ahead=0,
             queues=tuple(filter(None, fields.get("queues", "").split(","))),
-            running=(status_id,) if status_id else (),
+            running=tuple(status_id for status_id, _pid in jobs if status_id),
             started_at=utcparse(fields["birth"]) if fields.get("birth") else None,
             seen_at=seen_at,
-            is_alive=listens and (recent or not fields.get("current_job")),
+            is_alive=listens and (recent or not jobs),
             is_stopping=bool(fields.get("shutdown_requested_date")),
-            refuses={"kill": _IN_ITSELF} if job_pid is not None and job_pid == fields.get("pid") else {},
+            refuses={"kill": _IN_ITSELF} if any(pid is not None and pid == fields.get("pid") for _id, pid in jobs) else {},
             held=tuple(filter(None, fields.get("queues", "").split(","))) if fields.get("state") == "suspended" else (),
             details={
                 "state": fields.get("state"),
@@ -402,6 +406,16 @@ class RQ(Engine):
 
 #: Why a `SimpleWorker` cannot end a job.
 _IN_ITSELF = "it runs its jobs in itself, without a process that could be killed"
+
+
+#: Where RQ keeps what a worker says of itself, and (since 3) the set of what it runs, beside it.
+_WORKER, _EXECUTIONS = rq.Worker.redis_worker_namespace_prefix, ":executions"
+
+
+def _jobs_of(fields: Mapping[str, str], executions: Iterable[bytes]) -> list[str]:
+    """The RQ ids of the jobs a worker runs: RQ 2 writes the one into the worker's hash, RQ 3 each `job:execution` into a set."""
+    current = fields.get("current_job")
+    return [current] if current else sorted({as_text(execution).rpartition(":")[0] for execution in executions})
 
 
 def _queue_of(status: Status) -> str:

@@ -7,6 +7,8 @@ Whatever RQ does with a job it does through its class: `save` makes it, `prepare
 from __future__ import annotations
 
 import functools
+import importlib
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,9 +38,9 @@ class Job(rq.job.Job):
         self._tracking = Tracking(self)
         super().__init__(*args, **kwargs)
 
-    def restore(self, raw_data: Any) -> Any:
-        found = super().restore(raw_data)
-        self._tracking.restored(raw_data)
+    def restore(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().restore(*args, **kwargs)
+        self._tracking.restored(*args, **kwargs)
         return found
 
     def to_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -63,16 +65,16 @@ class Job(rq.job.Job):
         super().set_status(status, *args, **kwargs)
         self._tracking.says(status)
 
-    def prepare_for_execution(self, worker_name: str, pipeline: Any) -> None:
-        super().prepare_for_execution(worker_name, pipeline)
-        self._tracking.starts(worker_name, pipeline)
+    def prepare_for_execution(self, *args: Any, **kwargs: Any) -> None:
+        super().prepare_for_execution(*args, **kwargs)
+        self._tracking.starts(*args, **kwargs)
 
-    def perform(self) -> Any:
+    def perform(self, *args: Any, **kwargs: Any) -> Any:
         try:
             self._tracking.refusal()
             if self._tracking.run is not None:
                 self._tracking.run.enter()
-            return super().perform()
+            return super().perform(*args, **kwargs)
         except KillRequested:
             self._tracking.killed = True
             raise
@@ -88,26 +90,14 @@ class Job(rq.job.Job):
         """Whether RQ retries it by itself; not what was killed."""
         return not self._tracking.killed and super().should_retry
 
-    def execute_success_callback(self, *args: Any, **kwargs: Any) -> None:
-        super().execute_success_callback(*args, **kwargs)
-        self._tracking.succeeds()
-
-    def execute_failure_callback(self, death_penalty_class: Any, *exc_info: Any) -> None:
-        if self._tracking.error is None and not self._tracking.killed:
-            self._tracking.error = exc_info[1]
-        if self._tracking.killed:
-            self.execute_stopped_callback(death_penalty_class)
-        else:
-            super().execute_failure_callback(death_penalty_class, *exc_info)
-
     def retry(self, *args: Any, **kwargs: Any) -> None:
         # Also called by the worker's main process, which has not seen the job run.
         self._tracking.over = True
         super().retry(*args, **kwargs)
 
-    def _handle_failure(self, exc_string: str, *args: Any, **kwargs: Any) -> None:
-        super()._handle_failure(exc_string, *args, **kwargs)
-        self._tracking.failed_for(exc_string)
+    def _handle_failure(self, *args: Any, **kwargs: Any) -> None:
+        super()._handle_failure(*args, **kwargs)
+        self._tracking.failed_for(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> None:
         super().delete(*args, **kwargs)
@@ -117,26 +107,66 @@ class Job(rq.job.Job):
 def _connect() -> None:
     """See what passes by the class: RQ's scheduler has the plain one built in, unique jobs are written by a script, and
     of the worker nothing is seen before it forks, nor what it says of a process that died."""
-    if rq.scheduler.Job is rq.job.Job:
+    if getattr(rq.scheduler, "Job", None) is rq.job.Job:
         setattr(rq.scheduler, "Job", Job)  # noqa: B010
-    original = rq.Worker.fork_work_horse
-    setattr(rq.Worker, "fork_work_horse", _forking(original))  # noqa: B010
-    where = next(kind for kind in rq.Worker.__mro__ if "handle_job_failure" in vars(kind))
-    setattr(where, "handle_job_failure", _failing(where.handle_job_failure))  # noqa: B010  # ty: ignore
+    for name, wrapper in (("fork_work_horse", _forking), ("handle_job_failure", _failing), ("handle_job_success", _succeeding)):
+        where = next((kind for kind in rq.Worker.__mro__ if name in vars(kind)), None)
+        if where is not None:
+            setattr(where, name, wrapper(getattr(where, name)))
     for name in ("save_unique_job", "schedule_unique_job"):
-        write = getattr(rq.queue, name, None)
-        if write is not None:
-            setattr(rq.queue, name, _unique(write))
+        _wrap_in_modules(name, _unique)
+    registry = getattr(sys.modules.get("rq.rate_limit"), "RateLimitRegistry", None)
+    for name in ("acquire_and_enqueue", "release_and_enqueue", "release_stale_and_enqueue"):
+        if hasattr(registry, name):
+            setattr(registry, name, _letting_go(getattr(registry, name)))
+    if hasattr(rq.job.Job, "execute_failure_callback"):
+        setattr(Job, "execute_failure_callback", _calling_back(rq.job.Job.execute_failure_callback))  # noqa: B010
+    else:  # since RQ 3 it is no method of the job
+        _wrap_in_modules("execute_failure_callback", _calling_back)
+
+
+def _wrap_in_modules(name: str, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """A function of RQ, in each of its modules: they take it over from the one that defines it."""
+    modules = [module for path, module in list(sys.modules.items()) if path.partition(".")[0] == "rq" and name in vars(module)]
+    wrapped = {original: wrapper(original) for original in {vars(module)[name] for module in modules}}
+    for module in modules:
+        setattr(module, name, wrapped[vars(module)[name]])
+
+
+def _letting_go(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Jobs that had to wait for others of their kind (RQ 3) are put into their queues by a script, which gives their ids."""
+
+    @functools.wraps(original)
+    def let_go(self: Any, *args: Any, **kwargs: Any) -> Any:
+        ids = original(self, *args, **kwargs)
+        if ids:
+            tracker().guard.run("queueing jobs whose turn it is", lambda: _queued(ids, self.connection))
+        return ids
+
+    return let_go
+
+
+def _queued(ids: list[str], connection: Any) -> None:
+    """One round trip to RQ's Redis, and one to the store for each job."""
+    for job in Job.fetch_many(ids, connection=connection):
+        if isinstance(job, Job):
+            job._tracking.is_let_go()
+
+
+def _among(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | None:
+    """Our job among the arguments of a function of RQ, wherever it stands in this version of it."""
+    return next((found for found in (*args, *kwargs.values()) if isinstance(found, Job)), None)
 
 
 def _forking(original: Callable[..., Any]) -> Callable[..., Any]:
     """The worker listens to the process of a job before there is one."""
 
     @functools.wraps(original)
-    def fork(self: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(job, Job):
+    def fork(*args: Any, **kwargs: Any) -> Any:
+        job = _among(args, kwargs)
+        if job is not None:
             last_words.listen(functools.partial(_tell, job.connection), tracker().guard.away)
-        return original(self, job, *args, **kwargs)
+        return original(*args, **kwargs)
 
     return fork
 
@@ -145,12 +175,46 @@ def _failing(original: Callable[..., Any]) -> Callable[..., Any]:
     """Why the process of a job died is told here alone where the job is retried."""
 
     @functools.wraps(original)
-    def fail(self: Any, job: Any, queue: Any, started_job_registry: Any = None, exc_string: str = "") -> Any:
-        if isinstance(job, Job):
-            job._tracking.dies_of(exc_string)
-        return original(self, job, queue, started_job_registry, exc_string)
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        job = _among(args, kwargs)
+        if job is not None:
+            job._tracking.dies_of(*args, **kwargs)
+        return original(*args, **kwargs)
 
     return fail
+
+
+def _succeeding(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The job's function has returned, and so has the project's own callback. Of a job whose result RQ does not keep it gives no
+    `finished` to `set_status`."""
+
+    @functools.wraps(original)
+    def succeed(*args: Any, **kwargs: Any) -> Any:
+        job = _among(args, kwargs)
+        if job is not None:
+            job._tracking.succeeds()
+        return original(*args, **kwargs)
+
+    return succeed
+
+
+def _calling_back(original: Callable[..., Any]) -> Callable[..., Any]:
+    """RQ is about to call what the project wants called once the job has failed, and knows why: also where not the job's function did,
+    but what comes after it. A job that was killed has not failed, and calls what is for a job that was stopped."""
+
+    @functools.wraps(original)
+    def call_back(*args: Any, **kwargs: Any) -> Any:
+        job = _among(args, kwargs)
+        if job is None:
+            return original(*args, **kwargs)
+        job._tracking.raised(*args, **kwargs)
+        if not job._tracking.killed:
+            return original(*args, **kwargs)
+        if hasattr(job, "execute_stopped_callback"):
+            return job.execute_stopped_callback(*args[1:2])
+        return importlib.import_module("rq.callbacks").execute_stopped_callback(*args[:2])
+
+    return call_back
 
 
 def _tell(connection: Any, words: dict[str, Any]) -> None:
@@ -173,7 +237,7 @@ def _unique(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def write(*args: Any, **kwargs: Any) -> Any:
-        job = next((found for found in args if isinstance(found, Job)), None)
+        job = _among(args, kwargs)
         if job is None:
             return original(*args, **kwargs)
         job._tracking.written()

@@ -21,8 +21,10 @@ from .adapter import job_name
 if TYPE_CHECKING:
     from redis import Redis
 
+#: What every key of RQ begins with: since 3 a project may say it (`RQ_KEY_PREFIX`).
+_PREFIX = Queue.redis_queues_keys.removesuffix(":queues")
 #: Where `rq cron` (RQ 2.4 and later) keeps the names of its schedulers, and what each of them does.
-_SCHEDULERS, _SCHEDULER = "rq:cron_schedulers", "rq:cron_scheduler:"
+_SCHEDULERS, _SCHEDULER = f"{_PREFIX}:cron_schedulers", f"{_PREFIX}:cron_scheduler:"
 #: Where rq-scheduler keeps the jobs of all queues that it will let go.
 _OF_RQ_SCHEDULER = "rq:scheduler:scheduled_jobs"
 #: Seconds after its last sign of life for which a scheduler is taken to be there: it gives one a minute.

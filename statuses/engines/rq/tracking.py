@@ -30,8 +30,10 @@ from .marks import FIELD, PID_FIELD, ROOT_FIELD, Mark, read
 
 P = ParamSpec("P")
 
+#: States of a job in RQ that will run, and that waits for its moment, for another job, or (RQ 3) for its turn.
+HELD_BACK = frozenset(state for state in JobStatus if state.value in ("scheduled", "deferred", "rate_limited", "ready_to_enqueue"))
 #: States of a job in RQ that will run.
-WAITING = frozenset({JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED})
+WAITING = HELD_BACK | {JobStatus.QUEUED}
 #: States of a job whose attempt has run, or never will.
 OVER = frozenset({JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
 #: Seconds from the making of a job until it is in its queue, where nothing held it back.
@@ -79,11 +81,11 @@ class Tracking:
         return adapters.tracker()
 
     @quiet
-    def restored(self, fields: Any) -> None:
+    def restored(self, fields: Any, *_args: Any, **_kwargs: Any) -> None:
         """The job was read from its hash."""
         self.mark = read(fields)
         self.over = self.job._status in OVER
-        self.waits = State.unqueued if self.job._status in (JobStatus.SCHEDULED, JobStatus.DEFERRED) else State.queued
+        self.waits = State.unqueued if self.job._status in HELD_BACK else State.queued
 
     @quiet
     def written(self) -> None:
@@ -107,7 +109,7 @@ class Tracking:
             return
         before = self._before()
         self.root = self.root or self.adapter.root_here()
-        self.waits = State.queued if job._status not in (JobStatus.SCHEDULED, JobStatus.DEFERRED) else State.unqueued
+        self.waits = State.unqueued if job._status in HELD_BACK else State.queued
         status = self.adapter.create(
             job_name=name,
             provider_job_id=job.id,
@@ -168,7 +170,7 @@ class Tracking:
         return self.mark is None or self.mark.status_id is not None
 
     @quiet
-    def starts(self, worker: str, pipeline: Any) -> None:
+    def starts(self, worker_name: str, pipeline: Any, *_args: Any, **_kwargs: Any) -> None:
         """A worker is about to run the job; `refused` when it must not."""
         again, self.over, self.ended, self.error = self.over, True, False, None
         if not self.is_tracked:
@@ -180,7 +182,7 @@ class Tracking:
             tracker=self.adapter,
             job_name=self.job.description or self.job.id,
             handle=self.handle,
-            worker=worker,
+            worker=worker_name,
             attempt=self.mark.attempt if self.mark else 0,
             redelivered=again,
             scheduled=_was_scheduled(self.job),
@@ -225,11 +227,19 @@ class Tracking:
                 )
             self.mark, self.over, self.error, self.ended = mark.next(), False, None, False
         elif state is State.queued and self.waits is State.unqueued:
+            self.is_let_go()
+        self.waits = state
+
+    @quiet
+    def is_let_go(self) -> None:
+        """What held the job back does no more: it is in its queue."""
+        mark = self.mark
+        if mark is not None and mark.status_id is not None:
+            id = mark.status_id
             self.adapter.guard.run(
                 "queueing a job that is due",
                 lambda: statuses.at(id).queued(attempt=mark.attempt, sources={State.unqueued}),
             )
-        self.waits = state
 
     def _known_mark(self) -> Mark | None:
         """The mark; where the job was read before another process gave it one, read once more."""
@@ -274,18 +284,26 @@ class Tracking:
         )
 
     @quiet
-    def dies_of(self, text: str) -> None:
-        """Why its worker says that it failed, where nothing of it ran in this process."""
-        if self.run is None and self.error is None and not self.killed:
-            self.error = text.strip() or None
+    def raised(self, *args: Any, **kwargs: Any) -> None:
+        """RQ knows what failed; the job's function may have not."""
+        if self.error is None and not self.killed:
+            self.error = next((found for found in (*args, *kwargs.values()) if isinstance(found, BaseException)), None)
 
     @quiet
-    def failed_for(self, text: str) -> None:
+    def dies_of(self, *args: Any, exc_string: str = "", **_kwargs: Any) -> None:
+        """Why its worker says that it failed, where nothing of it ran in this process."""
+        if self.run is None and self.error is None and not self.killed:
+            self.error = (exc_string or next((found for found in reversed(args) if isinstance(found, str)), "")).strip() or None
+
+    @quiet
+    def failed_for(self, exc_string: str, *_args: Any, **_kwargs: Any) -> None:
         """Why the job failed, in words: told after its end where no exception was seen, as of a process that died."""
         mark = self.mark
         if self.error is None and not self.killed and self.job._status == JobStatus.FAILED and mark and mark.status_id:
-            self.error, status_id = text, mark.status_id
-            self.adapter.guard.run("telling why a job failed", lambda: statuses.at(status_id).add_error(text.strip(), attempt=mark.attempt))
+            self.error, status_id = exc_string, mark.status_id
+            self.adapter.guard.run(
+                "telling why a job failed", lambda: statuses.at(status_id).add_error(exc_string.strip(), attempt=mark.attempt)
+            )
 
     @quiet
     def cancelled(self) -> None:

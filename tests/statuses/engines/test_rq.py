@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+import rq
 
 import statuses
 from statuses import EngineCannot, State
@@ -92,6 +93,49 @@ class TestWithAWorker:
 
         assert [attempt.state for attempt in job.prior_attempts] == [State.succeeded] * 2
         assert project.noted("rq repeated") == 3
+
+    def test_a_job_whose_own_callback_fails_has_failed_of_that(self, project: Project) -> None:
+        ending = {"on_success": _calls("refuse"), "on_failure": _calls("note_failed")}
+
+        job = project.ended(project.send("count", "rq refused", options=ending))
+
+        assert (job.state, job.error_summary) == (State.failed, "LookupError: nobody wants rq refused")
+        until(lambda: project.noted(f"failed {job.provider_job_id}"), "the callback of a failure ran")
+
+    def test_a_job_that_dies_of_a_kill_request_calls_what_is_for_one_that_was_stopped(self, project: Project) -> None:
+        job = project.send("cooperative", "rq asked", options={"on_failure": _calls("note_failed"), "on_stopped": _calls("note_stopped")})
+        project.began("rq asked")
+
+        job.request_kill()
+
+        assert project.ended(job).state is State.killed
+        until(lambda: project.noted(f"stopped {job.provider_job_id}"), "the callback of a stop ran")
+        settled(project, job)
+        assert (project.ask("state_in_rq", job.provider_job_id), project.noted(f"failed {job.provider_job_id}")) == ("stopped", 0)
+
+    @pytest.mark.skipif(not hasattr(rq, "RateLimit"), reason="came with RQ 3")
+    def test_a_job_that_waits_for_its_turn_is_unqueued_until_then(self, project: Project) -> None:
+        first = project.status(project.ask("send_in_turn", "gated", "rq turn", key="turn"))
+        second = project.status(project.ask("send_in_turn", "count", "rq turned", key="turn"))
+        project.began("rq turn")
+        assert (first.queued_at is not None, second.reload().state, project.forgotten(second)) == (True, State.unqueued, False)
+
+        project.open("rq turn")
+
+        assert project.ended(second).state is State.succeeded
+        assert second.queued_at >= first.reload().succeeded_at
+
+    @pytest.mark.skipif(not hasattr(rq, "RateLimit"), reason="came with RQ 3")
+    def test_a_job_that_waits_for_its_turn_is_killed_as_any_that_waits(self, project: Project) -> None:
+        first = project.status(project.ask("send_in_turn", "gated", "rq barred", key="barred"))
+        second = project.status(project.ask("send_in_turn", "count", "rq bars", key="barred"))
+
+        project.kill_now(second)
+
+        assert second.reload().state is State.killed
+        assert project.ask("state_in_rq", second.provider_job_id) == "canceled"
+        project.open("rq barred")
+        assert project.ended(first).state is State.succeeded
 
     def test_a_job_whose_process_dies_fails_and_says_why(self, project: Project) -> None:
         job = project.ended(send_own(project, "die"))
@@ -348,14 +392,29 @@ def _cannot_kill(project: Project, job: statuses.Status) -> bool:
 
 
 def _retry(times: int) -> Any:
-    from rq import Retry
+    return rq.Retry(max=times)
 
-    return Retry(max=times)
+
+def _calls(function: str) -> Any:
+    return rq.Callback(f"tests.projects.rq_project.{function}")
 
 
 def told(project: Project, wanted: Any) -> Any:
     """A worker that is as wanted, once there is one."""
     return until(lambda: next((worker for worker in project.ask("seen")[0] if wanted(worker)), None), "a worker is so")
+
+
+def test_what_a_worker_of_rq_3_runs_is_seen_by_rq_2_too(project: Project) -> None:
+    jobs, broker = [project.send("add", 1, 1, to="nobody") for _ in range(2)], project.broker.client(db=3)
+    broker.sadd("rq:workers", "rq:worker:of three")
+    broker.hset("rq:worker:of three", mapping={"hostname": "elsewhere", "pid": 1, "state": "busy"})
+    broker.sadd("rq:worker:of three:executions", *(f"{job.provider_job_id}:{number}" for number, job in enumerate(jobs)))
+    try:
+        worker = told(project, lambda worker: worker.name == "of three")
+    finally:
+        broker.srem("rq:workers", "rq:worker:of three")
+
+    assert set(worker.running) == {job.id for job in jobs}
 
 
 def test_a_stopped_worker_says_so_finishes_its_job_and_is_gone(project: Project) -> None:

@@ -49,6 +49,7 @@ class StatusesConfig(AppConfig):
 
         register(lambda app_configs, **more: checks.check_settings(KEYS, refused), Tags.caches)
         register(lambda app_configs, **more: [] if refused else checks.check_policy(), Tags.caches)
+        register(lambda app_configs, **more: checks.check_engines(), Tags.compatibility)
 
 
 def configure(given: Any) -> str:

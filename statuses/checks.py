@@ -11,6 +11,7 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from . import health
+from .engines import versions
 from .errors import ConfigurationError, StoreUnavailable
 from .servers import OTHERS, Server
 from .store import current
@@ -122,6 +123,12 @@ def _users(alias: str) -> list[str]:
     if settings.CACHE_MIDDLEWARE_ALIAS == alias != "default" and any("UpdateCacheMiddleware" in name for name in settings.MIDDLEWARE):
         found.append("pages are kept in")
     return found
+
+
+def check_engines() -> list[checks.CheckMessage]:
+    """Whether the engines that this process tracks are of versions that tracking was tried with. Asks nobody."""
+    hint = "Install it by the extra of its engine, as jobadmin[rq], which names the versions."
+    return [checks.Warning(f"{text}.", hint=hint, id="statuses.W004") for text in versions.warnings()]
 
 
 def check_policy() -> list[checks.CheckMessage]:

@@ -252,7 +252,7 @@ def install(
     app.steps["worker"].add(presence.Stopping)  # ty: ignore[not-subscriptable]
     engine = Celery(adapter)
     registry.register(engine)
-    versions.say_if_older("celery")
+    versions.say_if_untried("celery")
     return engine
 
 

@@ -24,7 +24,7 @@ import statuses
 from statuses import KillRequested, State, Status, StatusExists
 
 from ... import failure, forks
-from .. import attempts, calls, registry
+from .. import attempts, calls, registry, versions
 from ..heartbeats import EVERY_SECONDS
 from ..runs import Run, of_message
 from ..tracker import Resources, Tracker, own_id
@@ -254,6 +254,8 @@ def install(
     presence.connect(lambda: _adapter)
     engine = DjangoTasks(_adapter)
     registry.register(engine)
+    if "django_tasks" in sys.modules:  # else they are Django's own
+        versions.say_if_untried("django-tasks")
     return engine
 
 

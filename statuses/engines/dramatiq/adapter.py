@@ -65,7 +65,7 @@ def install(
         let_end(broker)
     engine = Dramatiq(broker, tracker)
     registry.register(engine)
-    versions.say_if_older("dramatiq")
+    versions.say_if_untried("dramatiq")
     return engine
 
 

@@ -403,7 +403,7 @@ def install(
     huey._statuses_adapter.connect()
     engine = Huey(huey, tracker)
     registry.register(engine)
-    versions.say_if_older("huey")
+    versions.say_if_untried("huey")
     return engine
 
 

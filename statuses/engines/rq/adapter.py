@@ -58,7 +58,7 @@ def install(
     )
     engine = RQ(_tracker, connection)
     registry.register(engine)
-    versions.say_if_older("rq")
+    versions.say_if_untried("rq")
     return engine
 
 
@@ -96,6 +96,8 @@ def _options(job: Any) -> dict[str, Any]:
         "on_failure": job._failure_callback_name,
         "on_stopped": job._stopped_callback_name,
         "group_id": getattr(job, "group_id", None),
+        "rate_limit_key": getattr(job, "rate_limit_key", None),
+        "rate_limit_concurrency": getattr(job, "rate_limit_concurrency", None),
     }
     return {name: value for name, value in found.items() if value not in (None, "", {})}
 

@@ -63,6 +63,11 @@ class Run:
         return (self._known.root or self._known.id) if self._known is not None else None
 
     @property
+    def user(self) -> str | None:
+        """Whose job it is. One round trip where the status was not read."""
+        return self._known.user if self._known is not None else None
+
+    @property
     def tracked(self) -> bool:
         """Whether there is anything to tell: not of a job that was removed, or whose attempt is over. Of one that began while the
         store was away there is, also when it ends after that and before its next sign of life."""

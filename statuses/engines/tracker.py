@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import statuses
 from statuses import ConfigurationError, State, Status, StatusNotFound
@@ -13,9 +13,12 @@ from .. import encoding, failure
 from . import attempts, calls, resources
 from .guard import Guard
 from .heartbeats import EVERY_SECONDS, Heartbeats
-from .who import current_user
+from .who import current_user, kept_name
 
-#: Characters kept of a job's name and of a user's.
+if TYPE_CHECKING:
+    from .runs import Run
+
+#: Characters kept of a job's name.
 NAME_LENGTH = 200
 
 Resources = Mapping[str, str] | Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
@@ -79,8 +82,10 @@ class Tracker:
         depends_on: Sequence[str] | None = None,
         root: str | None = None,
         id: str | None = None,
+        after: "Run | None" = None,
     ) -> Status:
-        """A new status. `args` and `kwargs` are looked at for resources, `call` is what is kept of them.
+        """A new status. `args` and `kwargs` are looked at for resources, `call` is what is kept of them. `after`: what has just ended
+        here, with whose end its engine sends this.
         One round trip, one more where a job sends it: its user and its root are that one's, unless the engine says otherwise."""
         above = statuses.current()
         return attempts.create(
@@ -93,7 +98,7 @@ class Tracker:
             provider_job_id=provider_job_id,
             call=call,
             state=state,
-            user=self.user_of(user, above),
+            user=self.user_of(user, above, after),
             parent=(above.id or None) if above is not None else parent,
             depends_on=depends_on,
             root=root or self.root_here(),
@@ -110,17 +115,25 @@ class Tracker:
         except StatusNotFound:
             return None
 
-    def user_of(self, said: object, above: Status | None) -> str | None:
-        """What the call says, else `as_user`'s, else the project's say, else that of the job that sends."""
+    def user_of(self, said: object, above: Status | None, after: "Run | None" = None) -> str | None:
+        """What the call says, else `as_user`'s, else the project's say, else that of the job that sends, or whose end sends."""
         user = said or current_user()
         if not user and self.user is not None:
             user = self.user()
-        if not user and above is not None and above.id:
+        if not user:
             try:
-                user = above.user
+                user = above.user if above is not None and above.id else after.user if after is not None else None
             except StatusNotFound:
                 return None
-        return user[:NAME_LENGTH] if isinstance(user, str) and user.strip() else None
+        return kept_name(user)
+
+    def sender(self, said: object) -> str | None:
+        """Who sends a job here that gets no status, for the store is away: what its message may say of him. Never raises."""
+        try:
+            return self.user_of(said, None)
+        except Exception:
+            self.guard.say("user", "asking the project who sends a job failed", trace=True)
+            return None
 
     def job_args(
         self, job_name: str, function: Callable[..., Any] | None, args: Sequence[Any], kwargs: Mapping[str, Any]

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..who import kept_name
+
 #: The header with our id.
 HEADER = "job_status"
 #: The header with the user; a caller may set it: `apply_async(headers={"user": "deploy"})`.
@@ -22,8 +24,6 @@ USER = "user"
 #: What stands before the routing key of a job for later, where Celery lets RabbitMQ keep it until then (quorum queues): 28 bits.
 _DELAY = re.compile(r"(?:[01]\.){28}")
 _DELAY_LENGTH = 56
-#: Characters of a user's name that are kept.
-USER_LENGTH = 200
 
 
 @dataclass(kw_only=True, slots=True)
@@ -111,4 +111,4 @@ def own_id(task_id: str) -> str:
 def user_of(request: Mapping[str, Any]) -> str | None:
     """The user its header names, None without one."""
     user = request.get(USER)
-    return user[:USER_LENGTH] if isinstance(user, str) and user.strip() else None
+    return None if user is None else kept_name(user)

@@ -111,6 +111,19 @@ def before_publish(
     )
     if attempt is not None:
         sending.sent = request, headers, attempt
+    elif adapter.guard.away and not message.known and USER not in headers:
+        _say_who(adapter, message, headers)
+
+
+def _say_who(adapter: Adapter, message: Message, headers: dict[str, Any]) -> None:
+    """The store is away: the message tells the worker, which makes the status, whose job it is."""
+    try:
+        user = tracing.user_here(adapter, message.request)
+    except Exception:
+        adapter.guard.say("user", "asking the project who sends a job failed", trace=True)
+        return
+    if user is not None:
+        headers[USER] = user
 
 
 def _publish(adapter: Adapter, message: Message, headers: dict[str, Any], serializer: str, routing_key: Any) -> int | None:

@@ -24,6 +24,7 @@ from ...errors import Superseded
 from ..reporting import here
 from ..runs import Run
 from ..tracker import Tracker, own_id
+from ..who import kept_name
 from .messages import USER, kept_call, read, retries_of, write
 
 #: Where a message keeps its run, from its start until it is acknowledged.
@@ -35,6 +36,8 @@ class Processing:
     """A message in a worker, from its start until Dramatiq has let go of it."""
 
     run: Run
+    user: str | None = None
+    """Whose job it is, as its message says."""
     error: BaseException | None = None
     """What its actor raised; told once it is known what becomes of the message."""
     over: bool = False
@@ -75,8 +78,16 @@ class Tracking(Middleware):
         if mark is None:
             before = after[1] if after is not None else None
             self.tracker.guard.run(what, lambda: self._new(broker, message, later, before))
+            if read(message) is None and self.tracker.guard.away:
+                self._say_who(message, before)
         elif mark.status_id is not None and not later:
             self._due(what, mark.status_id, mark.attempt)
+
+    def _say_who(self, message: Any, before: Processing | None) -> None:
+        """The store is away: the message tells the worker, which makes its status, whose job it is."""
+        user = self.tracker.sender(message.options.get(USER)) or (before.user if before is not None else None)
+        if user is not None:
+            message.options[USER] = user
 
     def _next_attempt(self, message: Any, processing: Processing, later: bool) -> None:
         """The Retries middleware sends the message again. Its options say so already."""
@@ -99,7 +110,7 @@ class Tracking(Middleware):
             return
         above = before.run.status_id if before is not None else None
         root = before.run.root if before is not None else self.root_of_group(_group.get())
-        status = self._create(broker, message, later, above=above, root=root)
+        status = self._create(broker, message, later, above=above, root=root, after=before.run if before is not None else None)
         write(message, status.id, later=later)
         _note(status.id)
 
@@ -126,6 +137,7 @@ class Tracking(Middleware):
         above: str | None = None,
         root: str | None = None,
         awaited: list[str] | None = None,
+        after: Run | None = None,
     ) -> Status:
         actor = broker.actors.get(message.actor_name)
         return self.tracker.create(
@@ -142,6 +154,7 @@ class Tracking(Middleware):
             parent=above,
             depends_on=awaited or ([above] if above else None),
             root=root,
+            after=after,
         )
 
     def _handle(self, broker: Any, message: Any) -> Status:
@@ -180,7 +193,7 @@ class Tracking(Middleware):
         run = self._run(broker, message)
         if run is None:
             return
-        setattr(message, RUN, Processing(run=run))
+        setattr(message, RUN, Processing(run=run, user=kept_name(message.options.get(USER))))
         try:
             run.start()
         except KillRequested as asked:

@@ -196,12 +196,12 @@ class Adapter:
         """A new job; one for later that Huey's scheduler found due; the callback of a chord, which has its arguments now; or once more
         what ran already: Huey sends the same error handler for each attempt that fails, and a project may send a task of its own twice."""
         after = _after.get()
-        above, root = (after[1].status_id, after[1].root) if after is not None else (None, None)
+        before = after[1] if after is not None else None
         if first_id(task.id) != task.id:
             self._status(task).queued(sources={State.unqueued})
             return
         try:
-            self.create(task, above, root=root)
+            self.create(task, before)
         except StatusExists:
             status = self._status(task)
             if after is not None:
@@ -211,10 +211,9 @@ class Adapter:
                 # Not what was killed: it must not run.
                 status.requeued(sources={State.succeeded, State.failed}, scheduled=not self.huey.ready_to_run(task))
 
-    def create(
-        self, task: Task, above: str | None = None, *, state: State | None = None, awaited: list[str] | None = None, root: str | None = None
-    ) -> Status:
-        """A new status. `awaited`: the jobs it waits for; else it waits for `above`."""
+    def create(self, task: Task, before: Run | None = None, *, state: State | None = None, awaited: list[str] | None = None) -> Status:
+        """A new status. `before`: what has ended and sends it. `awaited`: the jobs it waits for; else it waits for `before`."""
+        above, root = (before.status_id, before.root) if before is not None else (None, None)
         return self.tracker.create(
             id=own_id(self.tracker.name, task.id),
             job_name=name_of(task),
@@ -228,6 +227,7 @@ class Adapter:
             parent=above,
             depends_on=awaited or ([above] if above else None),
             root=root or chords.root(self),
+            after=before,
         )
 
     def _status(self, task: Task) -> Status:

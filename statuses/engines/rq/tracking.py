@@ -93,6 +93,15 @@ class Tracking:
         self.new = self.mark is None and self.job._status in WAITING
         if self.new:
             self.adapter.guard.run("tracking a new job", self._create)
+            if self.mark is None and self.adapter.guard.away:
+                self._say_who()
+
+    def _say_who(self) -> None:
+        """The store is away: the job tells the worker, which makes its status, whose it is."""
+        meta = self.job.meta
+        user = self.adapter.sender(meta.get("user")) if isinstance(meta, dict) else None
+        if user is not None:
+            meta["user"] = user
 
     @quiet
     def unwritten(self, error: Exception) -> None:

@@ -1,13 +1,15 @@
 """Doing one action to one job, for whoever asks: the page's button and the API alike."""
 
+from dataclasses import replace
+
 from django.http import HttpRequest
-from django.utils import timezone
+from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin import operations
 from jobadmin.actions import Action, Outcome, refused, sent_before
 from jobadmin.models import Operation
 from jobadmin.paths import split_attempt
+from jobadmin.records import recorded, who
 from statuses import Status, StatusNotFound
 
 
@@ -20,19 +22,21 @@ def job_itself(job_id: str) -> Status:
 
 
 def act(action: Action, status: Status, *, request: HttpRequest, reason: str, attempt: str | None) -> tuple[Outcome, Operation]:
-    """What came of it, and its record. Whoever calls has looked at the rights. `attempt`: the one that was shown, if that is said."""
-    begun = timezone.now()
+    """What came of it, and its record, which is written before. Whoever calls has looked at the rights. `attempt`: the one that was
+    shown, if that is said.  Raises: NotRecorded, and nothing is done; what the engine and the store raise, which is on record then."""
+    with recorded(who(request), action=action.slug, description=status.id, ids=[status.id], reason=reason) as record:
+        outcome = _done(action, status, request.user.get_username(), reason, attempt)
+        is_told = record.complete(outcome.changed, error=outcome.error)
+    return outcome if is_told else replace(outcome, message=f"{outcome.message} {untold()}"), record.operation
+
+
+def untold() -> str:
+    """What is said beside an outcome that the database does not take."""
+    return _("The database did not take what came of it: its record says that the outcome is not known.")
+
+
+def _done(action: Action, status: Status, by: str, reason: str, attempt: str | None) -> Outcome:
+    if (outcome := sent_before(action, status, attempt)) is not None:
+        return outcome
     why_not = action.why_not(status)
-    outcome = sent_before(action, status, attempt) or (
-        refused(action, status, why_not) if why_not else action.perform(status, request.user.get_username(), reason)
-    )
-    operation = operations.record(
-        request=request,
-        action=action.slug,
-        job_id=status.id,
-        changed=outcome.changed,
-        reason=reason,
-        error=outcome.error,
-        begun=begun,
-    )
-    return outcome, operation
+    return refused(action, status, why_not) if why_not else action.perform(status, by, reason)

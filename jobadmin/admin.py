@@ -49,7 +49,8 @@ class OperationAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     fields = (
         "action", "user", "who", "address", "why", "which", "selected", "announced", "counted", "state", "done", "changed", "skipped",
-        "missing", "by_reason", "went_wrong", "undo_until", "undone_at", "created_at", "started_at", "ended_at", "heartbeat_at",
+        "missing", "by_reason", "went_wrong", "stopped_by", "undo_until", "undone_at", "created_at", "started_at", "ended_at",
+        "heartbeat_at",
     )  # fmt: skip
 
     # What people typed and engines said, without secrets: as everywhere else.

@@ -85,7 +85,7 @@ def _retries(attempts: Sequence[Any], operations: Sequence[Operation]) -> dict[i
     found: dict[int, tuple[Operation, datetime]] = {}
     later = [(attempt.attempt, begun(attempt, before)) for before, attempt in pairwise(attempts)]
     for operation in operations:
-        if operation.action != Operation.Action.RETRY or not (operation.changed or not operation.is_over):
+        if operation.action != Operation.Action.RETRY or not operation.may_have_changed:
             continue
         since = operation.counted_at if operation.ids is None else None
         near = [
@@ -101,7 +101,7 @@ def _done(operation: Operation, moments: Mapping[int, datetime]) -> Entry:
     """What somebody did, or tried to, when it began: it stands before what came of it. `moments`: of a kill request, and of what
     an operation over a filter did to this one of its jobs, as the store dates it."""
     text, icon, state = _DEEDS.get(operation.action, (lambda: operation.action, "job", ""))
-    is_in_vain = operation.announced <= 1 and not operation.changed and operation.is_over
+    is_in_vain = operation.announced <= 1 and not operation.may_have_changed
     text = _TRIED.get(operation.action, text) if is_in_vain else text
     details = [_("from %(address)s") % {"address": operation.address} if operation.address else ""]
     if (operation.announced or 0) > 1:
@@ -109,6 +109,8 @@ def _done(operation: Operation, moments: Mapping[int, datetime]) -> Entry:
         details.append(ngettext("with %(count)s other job", "with %(count)s other jobs", others) % {"count": count(others)})
     elif is_in_vain:
         details.append(next((str(words()) for name, words in _IN_VAIN.items() if name in operation.by_reason), _("nothing was changed")))
+    if operation.is_unsure:
+        details.append(_("nobody wrote down what came of it") if operation.is_lost else _("it broke off: perhaps done, perhaps not"))
     return Entry(
         at=moments.get(operation.pk) or operation.started_at or operation.created_at,
         icon=icon,
@@ -123,8 +125,8 @@ def _done(operation: Operation, moments: Mapping[int, datetime]) -> Entry:
 
 def _made(operation: Operation, at: datetime, by: str | None) -> bool:
     """Whether a kill request is the work of this operation."""
-    is_kill = operation.action in (Operation.Action.KILL, Operation.Action.KILL_NOW) and (operation.changed or not operation.is_over)
-    return bool(is_kill) and operation.username == by and distance(operation, at) <= SAME
+    is_kill = operation.action in (Operation.Action.KILL, Operation.Action.KILL_NOW) and operation.may_have_changed
+    return is_kill and operation.username == by and distance(operation, at) <= SAME
 
 
 _DEEDS = {

@@ -103,7 +103,8 @@ def _candidates(traces: Sequence[Trace]) -> list[Operation]:
     ran = Q()
     for trace in traces:
         verb = Q(action__in=_KILLS, username=trace.by, reason=trace.reason) if trace.is_kill else Q(action=Operation.Action.RETRY)
-        since = Q(ended_at__isnull=True, state__in=Operation.ACTIVE) | Q(ended_at__gte=trace.at - SAME, changed__gt=0)
+        open_ones = Q(ended_at__isnull=True, state__in=(*Operation.ACTIVE, Operation.State.UNKNOWN))
+        since = open_ones | Q(ended_at__gte=trace.at - SAME, changed__gt=0)
         ran |= verb & Q(created_at__lte=trace.at + SAME) & since
     return list(Operation.objects.filter(ran, ids__isnull=True).exclude(filter="").order_by("-created_at")[:MOST])
 

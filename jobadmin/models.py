@@ -6,15 +6,22 @@ The jobs themselves live in Redis and are read through `statuses`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import unquote_plus
 
 from django.conf import settings
 from django.db import connections, models, router
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from jobadmin.directions import shown
 from jobadmin.redaction import redact_text
+
+#: The outcome, in `by_reason`, of an action that an exception ended: perhaps it is done, perhaps not.
+UNSURE = "unsure"
+
+#: What came of an action that is done at once is written down within this time, or by nobody any more.
+TOLD_WITHIN = timedelta(minutes=1)
 
 
 class Job(models.Model):
@@ -56,6 +63,8 @@ class Operation(models.Model):
         STOPPED = "stopped", _("Stopped")
         DONE = "done", _("Done")
         FAILED = "failed", _("Failed")
+        #: Of an action that is done at once, from before it is done until what came of it is written down.
+        UNKNOWN = "unknown", _("Outcome not known")
 
     #: States of one that is under way.
     ACTIVE = (State.WAITING, State.RUNNING, State.STOPPING)
@@ -93,6 +102,9 @@ class Operation(models.Model):
     by_reason = models.JSONField(_("by reason"), default=dict, blank=True)
     error = models.TextField(_("error"), blank=True)
 
+    #: Who asked it to stop, if anybody did.
+    stopped_by = models.CharField(_("stopped by"), max_length=150, blank=True, default="", db_default="")
+
     undo_token = models.TextField(_("undo token"), blank=True)
     undo_until = models.DateTimeField(_("undo until"), null=True, blank=True)
     undone_at = models.DateTimeField(_("undone"), null=True, blank=True)
@@ -100,7 +112,7 @@ class Operation(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True, db_index=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
-    #: Last sign of life of the process that carries it out; another one takes over when it stops.
+    #: Last sign of life of the process that carries it out; another one takes over when it stops, but for what is done at once.
     heartbeat_at = models.DateTimeField(_("heartbeat"), null=True, blank=True)
 
     class Meta:
@@ -115,7 +127,30 @@ class Operation(models.Model):
     @property
     def is_over(self) -> bool:
         """True when nothing will change any more."""
-        return self.state in {self.State.STOPPED, self.State.DONE, self.State.FAILED}
+        return self.state in {self.State.STOPPED, self.State.DONE, self.State.FAILED} or self.is_lost
+
+    @property
+    def is_active(self) -> bool:
+        """True while a process carries it out in the background, or is to."""
+        return self.state in self.ACTIVE
+
+    @property
+    def is_lost(self) -> bool:
+        """True when nobody will write down any more what came of it: the process was ended in that moment, or the database was away."""
+        if self.state != self.State.UNKNOWN:
+            return False
+        heard = self.heartbeat_at or self.started_at or self.created_at
+        return timezone.now() - heard > TOLD_WITHIN
+
+    @property
+    def is_unsure(self) -> bool:
+        """True when it is over and nobody knows whether it was done."""
+        return self.is_lost or UNSURE in self.by_reason
+
+    @property
+    def may_have_changed(self) -> bool:
+        """Whether it changed something, or can have."""
+        return bool(self.changed) or not self.is_over or self.is_unsure
 
     @property
     def counted_at(self) -> datetime:
@@ -125,17 +160,19 @@ class Operation(models.Model):
 
     @classmethod
     def standing(cls) -> Standing:
-        """How many are under way, and how many have ended.  Source: one small query, written here: every page asks it, and putting
-        it together would take ten times as long."""
+        """How many are under way in the background, and how many have ended.  Source: one small query, written here: every page asks
+        it, and putting it together would take ten times as long."""
         connection = connections[router.db_for_read(cls)]
         quote, meta = connection.ops.quote_name, cls._meta
         table, pk, state = quote(meta.db_table), quote(meta.pk.column), quote(meta.get_field("state").column)
         places = ", ".join("%s" for _ in cls.ACTIVE)
         active, newest = f"(SELECT COUNT(*) FROM {table} WHERE {state} IN ({places}))", f"(SELECT MAX({pk}) FROM {table})"
+        untold = f"(SELECT COUNT(*) FROM {table} WHERE {state} = %s)"
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {active}, {newest}{connection.features.bare_select_suffix}", list(map(str, cls.ACTIVE)))
-            number, last = cursor.fetchone()
-        return Standing(active=number, ended=(last or 0) - number)
+            asked = f"SELECT {active}, {untold}, {newest}{connection.features.bare_select_suffix}"
+            cursor.execute(asked, [*map(str, cls.ACTIVE), str(cls.State.UNKNOWN)])
+            number, begun, last = cursor.fetchone()
+        return Standing(active=number, ended=(last or 0) - number - begun)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +180,7 @@ class Standing:
     """How all operations stand."""
 
     active: int
-    """How many are under way."""
+    """How many are under way in the background."""
     ended: int
     """A number that grows when one ends, and not when one begins."""
 

@@ -1,4 +1,4 @@
-"""Operations: announcing one, confirming it, stopping it, taking it back; and the record of every action.
+"""Operations over many jobs: announcing one, confirming it, stopping it, taking it back.
 
 A row of `Operation` is the queue: it is written here, carried out by `runner`, and shown by `views.operations`. It keeps the
 frozen filter rather than the jobs, so what it does is decided by the store, not by what a browser held.
@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.admin.models import CHANGE, DELETION, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.core import signing
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,24 +20,20 @@ from django.utils.translation import gettext_lazy
 
 import statuses
 from jobadmin import runner
-from jobadmin.controls import Control, Outcome
-from jobadmin.directions import shown
 from jobadmin.filters import JobFilter
-from jobadmin.models import Job, Operation
+from jobadmin.models import Operation
 from jobadmin.plans import Plan, measure, plan
+from jobadmin.records import REASON_LENGTH, NotRecorded, log, who, writing
 from jobadmin.redaction import redact_text
-from jobadmin.resolver import resolver
 from jobadmin.targets import selected_ids, which
-from jobadmin.verbs import ALL, CONTROLS, RESTORE, UNDO_FOR, Verb
-from statuses import Changed, Query
+from jobadmin.verbs import RESTORE, Verb
+from statuses import Query
 
 #: A confirm page left open longer than this must be looked at again before it is sent.
 PROMISE_LASTS = timedelta(hours=12)
 
-#: Characters of a reason that are kept.
-REASON_LENGTH = 2_000
-
 _SALT = "jobadmin.operations"
+_STOPPED = gettext_lazy("Stopped")
 
 
 class NotConfirmed(Exception):
@@ -100,7 +94,7 @@ def announce(verb: Verb, selection: JobFilter) -> tuple[Plan, Promise]:
 def confirm(promise: Promise, *, request: HttpRequest, typed: str, reason: str) -> Operation:
     """Queue what was announced, after counting again on the server; sent a second time, the operation of the first.
 
-    Fewer jobs than announced are fine: what ended is skipped. More never are. Raises: NotConfirmed, StoreUnavailable.
+    Fewer jobs than announced are fine: what ended is skipped. More never are. Raises: NotConfirmed, NotRecorded, StoreUnavailable.
     """
     begun = Operation.objects.filter(promise=promise.key)
     if sent_before := begun.first():
@@ -125,22 +119,28 @@ def confirm(promise: Promise, *, request: HttpRequest, typed: str, reason: str) 
             plan={"at": promise.at.isoformat(), "counts": {str(state): number for state, number in counts.items()}},
             reason=reason,
         )
-    except IntegrityError:  # the other one of two clicks was quicker, since we looked
-        return begun.get()
+    except NotRecorded as error:
+        if isinstance(error.__cause__, IntegrityError) and (sent_before := begun.first()):
+            return sent_before  # the other one of two clicks was quicker, since we looked
+        raise
 
 
-def stop(operation: Operation) -> bool:
-    """Ask an operation to end after the batch it is at; what waits ends at once. False: it is over already."""
-    States = Operation.State
-    waiting = Operation.objects.filter(pk=operation.pk, state=States.WAITING)
-    if waiting.update(
-        state=States.STOPPED,
-        ended_at=timezone.now(),
-        by_reason={"stopped": operation.announced},
-        skipped=operation.announced,
-    ):
-        return True
-    return bool(Operation.objects.filter(pk=operation.pk, state=States.RUNNING).update(state=States.STOPPING))
+def stop(operation: Operation, *, request: HttpRequest) -> bool:
+    """Ask an operation to end after the batch it is at; what waits ends at once. False: it is over already. Raises: NotRecorded."""
+    States, by = Operation.State, request.user.get_username()
+    with writing():
+        waiting = Operation.objects.filter(pk=operation.pk, state=States.WAITING).update(
+            state=States.STOPPED,
+            stopped_by=by,
+            ended_at=timezone.now(),
+            by_reason={"stopped": operation.announced},
+            skipped=operation.announced,
+        )
+        running = Operation.objects.filter(pk=operation.pk, state=States.RUNNING)
+        if not (waiting or running.update(state=States.STOPPING, stopped_by=by)):
+            return False
+        log(operation, _STOPPED, request.user)
+    return True
 
 
 def can_undo(operation: Operation) -> bool:
@@ -155,10 +155,10 @@ def can_undo(operation: Operation) -> bool:
 
 
 def undo(operation: Operation, *, request: HttpRequest) -> Operation | None:
-    """Queue the taking back of a removal; None when it is too late or somebody else was faster."""
+    """Queue the taking back of a removal; None when it is too late or somebody else was faster. Raises: NotRecorded."""
     if not can_undo(operation):
         return None
-    with transaction.atomic():
+    with writing():
         fresh = Operation.objects.filter(pk=operation.pk, undone_at=None)
         if not fresh.update(undone_at=timezone.now()):
             return None
@@ -174,103 +174,12 @@ def undo(operation: Operation, *, request: HttpRequest) -> Operation | None:
         )
 
 
-def record(
-    *,
-    request: HttpRequest,
-    action: str,
-    job_id: str,
-    changed: Changed,
-    reason: str = "",
-    error: str = "",
-    begun: datetime | None = None,
-    is_id: bool = True,
-) -> Operation:
-    """Write down what was done to one job: the same trail as for many. `changed` holds what came of it, `begun` when it began.
-    Without `is_id` there is no such job, and `job_id` is what it would be called."""
-    now = timezone.now()
-    operation = Operation.objects.create(
-        **_who(request),
-        action=action,
-        reason=reason[:REASON_LENGTH],
-        ids=[job_id] if is_id else [],
-        description=job_id,
-        announced=1,
-        state=Operation.State.FAILED if error else Operation.State.DONE,
-        done=1,
-        changed=changed.changed,
-        skipped=changed.skipped,
-        missing=changed.missing,
-        by_reason=dict(changed.by_reason),
-        error=error,
-        undo_token=changed.undo or "",
-        undo_until=now + UNDO_FOR if changed.undo else None,
-        started_at=begun or now,
-        ended_at=now,
-    )
-    _log(operation)
-    return operation
-
-
-def record_control(
-    *, request: HttpRequest, control: Control, engine: str, name: str, outcome: Outcome, reason: str = "", begun: datetime
-) -> Operation:
-    """Write down what was ordered of a worker or a queue: the same trail as for jobs. `begun`: when the order was given."""
-    reasons = {"ordered": 1} if outcome.is_done else {"cannot": 1} if outcome.error else {"already": 1}
-    operation = Operation.objects.create(
-        **_who(request),
-        action=control.slug,
-        reason=reason[:REASON_LENGTH],
-        description=f"{engine}: {name}",
-        announced=1,
-        state=Operation.State.FAILED if outcome.error else Operation.State.DONE,
-        done=1,
-        changed=int(outcome.is_done),
-        skipped=int(not outcome.is_done),
-        by_reason=reasons,
-        error=outcome.error,
-        started_at=begun,
-        ended_at=timezone.now(),
-    )
-    _log(operation)
-    return operation
-
-
 def _queue(*, request: HttpRequest, reason: str, **fields: Any) -> Operation:
-    with transaction.atomic():
-        operation = Operation.objects.create(**_who(request), reason=reason.strip()[:REASON_LENGTH], **fields)
-        _log(operation)
-        transaction.on_commit(runner.wake)
+    with writing():
+        operation = Operation.objects.create(**who(request), reason=reason.strip()[:REASON_LENGTH], **fields)
+        log(operation)
+        transaction.on_commit(runner.wake, using=router.db_for_write(Operation))
     return operation
-
-
-def _who(request: HttpRequest) -> dict[str, Any]:
-    return {
-        "user": request.user,
-        "username": request.user.get_username(),
-        "address": resolver().address_of(request) or None,
-    }
-
-
-_LOGGED = gettext_lazy("%(action)s, operation %(pk)s, %(count)s jobs. %(reason)s")
-_LOGGED_CONTROL = gettext_lazy("%(action)s, operation %(pk)s. %(reason)s")
-
-
-def _log(operation: Operation) -> None:
-    """The same in Django's own log, where people look for who did what."""
-    LogEntry.objects.create(
-        user=operation.user,
-        content_type=ContentType.objects.get_for_model(Job, for_concrete_model=False),
-        object_id=operation.ids[0] if operation.ids and len(operation.ids) == 1 else "",
-        object_repr=shown(operation.description)[:200],
-        action_flag=DELETION if operation.action == Operation.Action.REMOVE else CHANGE,
-        change_message=(_LOGGED_CONTROL if operation.action in CONTROLS else _LOGGED)
-        % {
-            "action": ALL[operation.action].label,
-            "pk": operation.pk,
-            "count": operation.announced,
-            "reason": shown(redact_text(operation.reason)),
-        },
-    )
 
 
 def _digits(typed: str) -> str:

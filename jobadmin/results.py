@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from jobadmin import changedby
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.formats import count, duration
-from jobadmin.models import Operation
+from jobadmin.models import UNSURE, Operation
 from jobadmin.paths import job_url
 from jobadmin.plans import Line
 from jobadmin.redaction import redact_text
@@ -43,6 +43,7 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
     "stopped": ("", gettext_lazy("Not reached: stopped before")),
     "cannot": ("failed", gettext_lazy("Not done: the engine could not")),
     "failed": ("failed", gettext_lazy("Not reached")),
+    UNSURE: ("unknown", gettext_lazy("Perhaps done, perhaps not")),
 }
 
 #: Where a verb's own words fit better.
@@ -69,9 +70,19 @@ class Result:
 
     @property
     def title(self) -> str:
+        if self.operation.is_unsure:
+            return _("%(action)s: the outcome is not known") % {"action": self.verb.label}
         if self.operation.is_over:
             return self.verb.say("did", self.operation.changed)
         return self.verb.say("doing", self.operation.announced)
+
+    @property
+    def state(self) -> str:
+        """How it stands, in words: what is done at once is under way until it is through, or nobody can tell any more."""
+        operation = self.operation
+        if operation.state == Operation.State.UNKNOWN and not operation.is_lost:
+            return _("Under way")
+        return operation.get_state_display()
 
     @property
     def percent(self) -> int:
@@ -100,9 +111,14 @@ class Result:
         return (operation.ended_at - operation.started_at).total_seconds()
 
     @property
+    def by_reason(self) -> Mapping[str, int]:
+        """Outcome -> how many."""
+        return {UNSURE: self.operation.announced} if self.operation.is_lost else self.operation.by_reason
+
+    @property
     def lines(self) -> list[Line]:
         """What came of how many, in the order of `_WORDS`; outcomes nobody has words for are shown by their name."""
-        reasons = {name: number for name, number in self.operation.by_reason.items() if number}
+        reasons = {name: number for name, number in self.by_reason.items() if number}
         known = [name for name in _WORDS if name in reasons]
         return [self._line(name, reasons[name]) for name in (*known, *(reasons.keys() - _WORDS.keys()))]
 

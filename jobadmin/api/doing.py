@@ -98,7 +98,7 @@ def operation(asked: Asked) -> Answer:
 def stop(asked: Asked) -> Answer:
     """Ask it to end after the batch it is at."""
     found = _operation(asked, acting=True)
-    if not operations.stop(found):
+    if not operations.stop(found, request=asked.request):
         found.refresh_from_db()
         raise Refused(409, "over", "It was over already.", more={"operation": rows.operation(found, asked.request.user)})
     found.refresh_from_db()

@@ -20,6 +20,7 @@ from jobadmin.api.errors import KNOWN, Refused, forbidden, refusal
 from jobadmin.api.fields import read_body, read_query
 from jobadmin.frame import admin_site
 from jobadmin.paths import in_one_place
+from jobadmin.records import committed
 from jobadmin.resolver import resolver
 from jobadmin.viewing import of_request, viewed_by
 
@@ -30,7 +31,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 def view_of(calls: Sequence[Call]) -> Callable[..., HttpResponseBase]:
     """The view of one address: the calls that it takes, by method."""
     by_method = {call.method: call for call in calls}
-    return login_not_required(csrf_exempt(partial(_answer, by_method)))
+    return committed(login_not_required(csrf_exempt(partial(_answer, by_method))))
 
 
 def _answer(by_method: dict[str, Call], request: HttpRequest, **path: Any) -> HttpResponse:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 
 import statuses
 from jobadmin.api.fields import BadBody
 from jobadmin.filters import BadFilter
+from jobadmin.records import NotRecorded
 from jobadmin.redaction import redact_text
 from jobadmin.views import failures
 
@@ -47,7 +49,7 @@ class Refused(Exception):
 #: What `refusal` knows.
 KNOWN = (
     Refused, BadFilter, BadBody, RequestDataTooBig, statuses.StatusNotFound, Http404, statuses.StoreUnavailable, statuses.ScriptFailed,
-    statuses.ConfigurationError,
+    statuses.ConfigurationError, NotRecorded, OperationalError, InterfaceError,
 )  # fmt: skip
 
 
@@ -65,6 +67,14 @@ def refusal(error: Exception) -> Refused:
     if isinstance(error, statuses.StoreUnavailable):
         words = f"{failures.unavailable_words()} {redact_text(str(error))}"
         return Refused(503, "store_unavailable", words, headers={"Retry-After": str(failures.RETRY_SECONDS)})
+    if isinstance(error, NotRecorded):
+        headers = {"Retry-After": str(failures.RETRY_SECONDS)} if error.is_away else {}
+        logger.error("the database does not take the record of an action: %s", error)
+        return Refused(failures.not_recorded_status(error), "not_recorded", failures.not_recorded_words(), headers=headers)
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("the database does not answer: %s", error)
+        headers = {"Retry-After": str(failures.RETRY_SECONDS)}
+        return Refused(503, "database_unavailable", "The database of this site does not answer.", headers=headers)
     if isinstance(error, statuses.StatusNotFound | Http404):
         return Refused(404, "not_found", failures.not_found_words(getattr(error, "id", None)))
     logger.exception("the job store is not as expected", exc_info=error)

@@ -23,8 +23,8 @@ _ERRORS: Mapping[int, str] = {
     409: "Not possible as things are; nothing was changed.",
     413: "The body is too large.",
     415: "The body is no JSON.",
-    500: "The job store is not as expected.",
-    503: "The job store does not answer; see Retry-After.",
+    500: "The job store, or the database, is not as expected.",
+    503: "The job store or the database does not answer; see Retry-After.",
 }
 #: Errors that every call may answer with.
 _EVERYWHERE = (400, 401, 403, 405, 500, 503)

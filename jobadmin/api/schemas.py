@@ -131,13 +131,16 @@ SCHEMAS: Mapping[str, Schema] = {
     "Operation": thing({
         "id": COUNT,
         "action": {"type": "string", "enum": list(Operation.Action.values)},
-        "state": {"type": "string", "enum": list(Operation.State.values)},
+        "state": {
+            "type": "string", "enum": list(Operation.State.values),
+            "description": "unknown: what came of it is not written down; once is_over it never will be.",
+        },
         "is_over": FLAG,
         "which": TEXT,
         "announced": COUNT, "done": COUNT, "changed": COUNT, "skipped": COUNT, "missing": COUNT,
         "by_reason": by_name(COUNT),
         "still_running": {"type": ["integer", "null"], "description": "Of those it asked to stop, how many have not ended."},
-        "user": TEXT, "reason": TEXT, "error": TEXT,
+        "user": TEXT, "reason": TEXT, "error": TEXT, "stopped_by": TEXT,
         "created_at": MOMENT, "started_at": MOMENT, "ended_at": MOMENT,
         "can_undo": FLAG, "undo_until": MOMENT, "undone_at": MOMENT,
         **_PLACES,

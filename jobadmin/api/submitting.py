@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from django.utils import timezone
+from typing import Any
 
-from jobadmin import operations
+from jobadmin.acting import untold
 from jobadmin.api import rows
 from jobadmin.api.calls import Answer, Asked
 from jobadmin.api.door import demand
 from jobadmin.api.errors import Refused
 from jobadmin.filters import BadFilter
+from jobadmin.records import recorded, who
 from jobadmin.redaction import redact_text
 from jobadmin.verbs import SUBMIT
 from statuses import Changed, EngineCannot, NotRegistered
@@ -23,34 +24,32 @@ def submit(asked: Asked) -> Answer:
     demand(request, SUBMIT.permission)
     name, args, kwargs = body["job_name"], body["args"] or [], body["kwargs"] or {}
     engine = _engine(body["engine"], name)
-    begun, reason = timezone.now(), (body["reason"] or "").strip()
-    user = body["user"] or request.user.get_username()
-    try:
-        job = engine.submit(name, args, kwargs, queue=body["queue"], user=user)
-    except NotRegistered as error:
-        raise BadFilter("job_name", name, error.why) from error
-    except TypeError as error:
-        raise BadFilter("args", name, f"the arguments that it takes: {error}") from error
-    except EngineCannot as error:
-        changed = Changed(skipped=1, by_reason={"cannot": 1})
-        failed = operations.record(
-            request=request, action=SUBMIT.slug, job_id=name, changed=changed, reason=reason, error=str(error), begun=begun, is_id=False
-        )
-        more = {"operation": rows.operation(failed, request.user)}
-        raise Refused(409, "engine_cannot", f"Not sent: {redact_text(error.why)}.", more=more) from error
-    made = operations.record(
-        request=request,
-        action=SUBMIT.slug,
-        job_id=job.id if job is not None else name,
-        changed=Changed(changed=1, by_reason={"submitted": 1}),
-        reason=reason,
-        begun=begun,
-        is_id=job is not None,
-    )
+    user, reason = body["user"] or request.user.get_username(), body["reason"] or ""
+    with recorded(who(request), action=SUBMIT.slug, description=name, ids=[], reason=reason) as record:
+        try:
+            job = engine.submit(name, args, kwargs, queue=body["queue"], user=user)
+        except (NotRegistered, TypeError, EngineCannot) as error:
+            record.complete(Changed(skipped=1, by_reason={"cannot": 1}), error=str(error))
+            raise _refused(error, name, rows.operation(record.operation, request.user)) from error
+        sent = Changed(changed=1, by_reason={"submitted": 1})
+        is_told = record.complete(sent, job_id=job.id if job is not None else None)
     told = rows.present(job.id) if job is not None else None
     message = "Sent." if told else "Sent. Its jobs are not tracked here, or it is not seen yet."
-    answer = {"message": message, "operation": rows.operation(made, request.user), "job": told}
+    answer = {
+        "message": message if is_told else f"{message} {untold()}",
+        "operation": rows.operation(record.operation, request.user),
+        "job": told,
+    }
     return Answer(answer, 201, {"Location": told["url"]}) if told else Answer(answer, 202)
+
+
+def _refused(error: Exception, name: str, operation: dict[str, Any]) -> Exception:
+    """What is answered where nothing was sent."""
+    if isinstance(error, NotRegistered):
+        return BadFilter("job_name", name, error.why)
+    if isinstance(error, EngineCannot):
+        return Refused(409, "engine_cannot", f"Not sent: {redact_text(error.why)}.", more={"operation": operation})
+    return BadFilter("args", name, f"the arguments that it takes: {error}")
 
 
 def _engine(wanted: str | None, job_name: str) -> Engine:

@@ -11,7 +11,9 @@ from jobadmin import operations
 from jobadmin.acting import act, job_itself
 from jobadmin.actions import ACTIONS, Action, Outcome
 from jobadmin.formats import cut
+from jobadmin.models import Operation
 from jobadmin.paths import RESERVED, action_url, job_url, safe_next, unquote
+from jobadmin.records import NotRecorded, committed
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
 from jobadmin.views.base import needs, page, render
@@ -21,12 +23,14 @@ from statuses import Status
 ASKED = "j-asked"
 
 
+@committed
 @needs("view_job")
 @page
 def job_action(request: HttpRequest, quoted: str, action: str) -> HttpResponse:
     """Do one action to one job, say what happened, and go back to where it was asked for.
 
-    An action that asks before it acts (kill now, remove) answers with its confirm page until ``confirmed`` is sent along.
+    An action that asks before it acts (kill now, remove) answers with its confirm page until ``confirmed`` is sent along; and again
+    where it could not be written down, with the reason as it was typed.
     """
     if action not in ACTIONS or quoted in RESERVED:  # an id that spells it is quoted otherwise
         raise Http404
@@ -39,14 +43,19 @@ def job_action(request: HttpRequest, quoted: str, action: str) -> HttpResponse:
     if chosen.confirms and "confirmed" not in request.POST and not chosen.why_not(status):
         return _confirm(request, chosen, status)
     reason = request.POST.get("reason", "").strip()
-    outcome, operation = act(chosen, status, request=request, reason=reason, attempt=request.POST.get("attempt"))
+    try:
+        outcome, operation = act(chosen, status, request=request, reason=reason, attempt=request.POST.get("attempt"))
+    except NotRecorded as error:
+        if not chosen.confirms:
+            raise
+        return _confirm(request, chosen, status, refused=error, reason=reason)
     gone = chosen.slug == "remove" and outcome.is_done
     there = _way_back(request, status, gone)
-    _say(request, outcome, operation.pk, "" if there.split("?")[0] == job_url(status.id) else _named(status, gone))
+    _say(request, outcome, operation, "" if there.split("?")[0] == job_url(status.id) else _named(status, gone))
     return redirect(there)
 
 
-def _confirm(request: HttpRequest, action: Action, status: Status) -> HttpResponse:
+def _confirm(request: HttpRequest, action: Action, status: Status, *, refused: NotRecorded | None = None, reason: str = "") -> HttpResponse:
     """The page that asks first; nothing has happened yet."""
     return render(
         request,
@@ -58,8 +67,11 @@ def _confirm(request: HttpRequest, action: Action, status: Status) -> HttpRespon
             "url": action_url(status.id, action.slug),
             "next": safe_next(request, job_url(status.id)),
             "cancel": job_url(status.id),
+            "reason": reason[: operations.REASON_LENGTH],
             "reason_length": operations.REASON_LENGTH,
+            "refused": failures.not_recorded_words() if refused else "",
         },
+        status=failures.not_recorded_status(refused) if refused else 200,
     )
 
 
@@ -70,12 +82,12 @@ def _named(status: Status, gone: bool) -> str:
     return format_html("<span>{}</span>", name) if gone else format_html('<a href="{}">{}</a>', job_url(status.id), name)
 
 
-def _say(request: HttpRequest, outcome: Outcome, operation: int, named: str) -> None:
+def _say(request: HttpRequest, outcome: Outcome, operation: Operation, named: str) -> None:
     """The sentence on the next page, with the job's name where there are others; a removal brings the way to take it back."""
     level = messages.SUCCESS if outcome.is_done else messages.WARNING
     text = outcome.message
-    if outcome.changed.undo:
-        undo = reverse("jobadmin:operation", args=[operation])
+    if operation.undo_token:
+        undo = reverse("jobadmin:operation", args=[operation.pk])
         text = format_html('{} <a href="{}">{}</a>', outcome.message, undo, _("Look at it or take it back"))
     if named:
         text = format_html("{}: {}", named, text)

@@ -24,6 +24,7 @@ from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.frame import admin_site, login_url
 from jobadmin.parameters import whole
 from jobadmin.paths import in_one_place
+from jobadmin.records import NotRecorded
 from jobadmin.resolver import resolver
 from jobadmin.viewing import of_request, viewed_by
 
@@ -57,7 +58,8 @@ def needs(*permissions: str) -> Callable[[View], View]:
 
 
 def page(view: View) -> View:
-    """Decorator: a store that is away becomes 503, one that is not as expected 500, a filter nobody can read 400, what is not there 404.
+    """Decorator: a store that is away becomes 503, one that is not as expected 500, a filter nobody can read 400, what is not there 404;
+    an action that the database does not take 503 or 500.
     One that answered is not away any more; the view asks it, or is a `page_without_store`.
 
     Times inside are read and written in the viewer's zone.
@@ -84,6 +86,8 @@ def _answered(view: View, after: Callable[[], None]) -> View:
             except (statuses.ScriptFailed, statuses.ConfigurationError) as error:
                 logger.exception("the job store is not as expected")
                 return _failures().unreadable(request, error)
+            except NotRecorded as error:
+                return _failures().not_recorded(request, error)
             except BadFilter as error:
                 return _failures().bad_request(request, error)
             except (statuses.StatusNotFound, Http404) as error:

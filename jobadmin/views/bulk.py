@@ -14,6 +14,7 @@ from jobadmin.filters import JobFilter
 from jobadmin.models import Operation
 from jobadmin.operations import REASON_LENGTH, NotConfirmed, Promise, announce, confirm
 from jobadmin.paths import safe_next
+from jobadmin.records import NotRecorded, committed
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
 from jobadmin.targets import list_url, which
@@ -23,6 +24,7 @@ from jobadmin.views import failures
 from jobadmin.views.base import needs, page, render, wants_part
 
 
+@committed
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs("view_job")
 @page
@@ -61,12 +63,15 @@ def _confirm(request: HttpRequest, verb: Verb) -> HttpResponse:
         operation = confirm(promise, request=request, typed=typed, reason=reason)
     except NotConfirmed as error:
         return _ask(request, verb, JobFilter.from_querystring(promise.filter), refused=str(error), reason=reason)
+    except NotRecorded as error:
+        words, status = failures.not_recorded_words(), failures.not_recorded_status(error)
+        return _ask(request, verb, JobFilter.from_querystring(promise.filter), refused=words, reason=reason, status=status)
     if wants_part(request):
         return _begun(request, operation)
     return redirect("jobadmin:operation", pk=operation.pk)
 
 
-def _ask(request: HttpRequest, verb: Verb, jobs: JobFilter, *, refused: str = "", reason: str = "") -> HttpResponse:
+def _ask(request: HttpRequest, verb: Verb, jobs: JobFilter, *, refused: str = "", reason: str = "", status: int = 409) -> HttpResponse:
     found, promise = announce(verb, jobs)
     frozen = JobFilter.from_querystring(promise.filter)
     context = {
@@ -86,7 +91,7 @@ def _ask(request: HttpRequest, verb: Verb, jobs: JobFilter, *, refused: str = ""
     part = context["in_dialog"] = wants_part(request)
     template = "jobadmin/_confirm.html" if part else "jobadmin/bulk.html"
     # A refusal is no error to HTMX: what it shows instead is the answer.
-    return render(request, template, context, status=409 if refused and not part else 200)
+    return render(request, template, context, status=status if refused and not part else 200)
 
 
 def _begun(request: HttpRequest, operation: Operation) -> HttpResponse:

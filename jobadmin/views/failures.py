@@ -16,6 +16,7 @@ from jobadmin.filterbar import FilterBar
 from jobadmin.filters import STRICT, JobFilter
 from jobadmin.frame import admin_site, login_url
 from jobadmin.parameters import UnknownParameter
+from jobadmin.records import NotRecorded
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.views.base import render
@@ -233,6 +234,32 @@ def unreadable(request: HttpRequest, exc: Exception) -> HttpResponse:
             detail=redact_text(str(exc)),
         ),
     )
+
+
+def not_recorded(request: HttpRequest, exc: NotRecorded) -> HttpResponse:
+    """503, or 500 where to wait is no help: the database does not take the record of an action, so that it was not done."""
+    return _respond(
+        request,
+        Failure(
+            status=not_recorded_status(exc),
+            title=_("This could not be written down"),
+            body=not_recorded_words(),
+            works=(_("Nothing was changed."),),
+            acts=_back(request) + _ways(request),
+            detail=redact_text(str(exc)),
+            headers={"Retry-After": str(RETRY_SECONDS)} if exc.is_away else {},
+        ),
+    )
+
+
+def not_recorded_words() -> str:
+    """That nothing is done which the database does not take."""
+    return _("The database does not take the record of this action, and nothing is done without one. Nothing was changed; try it again.")
+
+
+def not_recorded_status(exc: NotRecorded) -> int:
+    """Whether that may pass."""
+    return 503 if exc.is_away else 500
 
 
 def _respond(request: HttpRequest, failure: Failure) -> HttpResponse:

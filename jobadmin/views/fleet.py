@@ -17,17 +17,21 @@ from jobadmin import controls, depths, fleet, operations, storage
 from jobadmin import queues as queues_page
 from jobadmin import schedules as schedules_page
 from jobadmin import workers as workers_page
+from jobadmin.acting import untold
 from jobadmin.answers import NOW, NoAnswer
 from jobadmin.controls import CONTROLS, Control, Target
 from jobadmin.filterbar import FilterBar, every
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.paths import queue_url, quote, safe_next, unquote
 from jobadmin.queues import QueueRow
+from jobadmin.records import NotRecorded, committed, recorded, who
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
+from jobadmin.views import failures
 from jobadmin.views.base import needs, page, page_without_store, render, wants_part
+from statuses import Changed
 from statuses.engines import registry
-from statuses.engines.base import Worker
+from statuses.engines.base import Engine, Worker
 
 #: Seconds between two looks of a page that is live.
 REFRESH_SECONDS = 5
@@ -113,13 +117,15 @@ def redis(request: HttpRequest) -> HttpResponse:
     return _render(request, "redis", jobs, {"title": _("Redis"), "shown": storage.read()})
 
 
+@committed
 @require_POST
 @needs("view_job", "control_workers")
 @page_without_store
 def control(request: HttpRequest, verb: str) -> HttpResponse:
     """Give one order to a worker or a queue, say what happened, and go back to where it was asked for.
 
-    One that asks before it acts answers with its confirm page until ``confirmed`` is sent along.
+    One that asks before it acts answers with its confirm page until ``confirmed`` is sent along; and again where it could not be
+    written down, with the reason as it was typed.
     """
     if verb not in CONTROLS:
         raise Http404
@@ -137,17 +143,31 @@ def control(request: HttpRequest, verb: str) -> HttpResponse:
     engine, target = found
     if chosen.confirms and not chosen.why_not(engine, target) and "confirmed" not in request.POST:
         return _confirm(request, chosen, target, back)
-    begun = timezone.now()
-    outcome = controls.give(chosen, engine, target, request.user.get_username())
     reason = request.POST.get("reason", "").strip()
-    operations.record_control(
-        request=request, control=chosen, engine=engine.name, name=target.name, outcome=outcome, reason=reason, begun=begun
-    )
-    messages.add_message(request, messages.SUCCESS if outcome.is_done else messages.WARNING, outcome.message)
+    try:
+        is_done, message = _order(request, chosen, engine, target, reason)
+    except NotRecorded as error:
+        if not chosen.confirms:
+            raise
+        return _confirm(request, chosen, target, back, refused=error, reason=reason)
+    messages.add_message(request, messages.SUCCESS if is_done else messages.WARNING, message)
     return redirect(back)
 
 
-def _confirm(request: HttpRequest, chosen: Control, target: Target, back: str) -> HttpResponse:
+def _order(request: HttpRequest, chosen: Control, engine: Engine, target: Target, reason: str) -> tuple[bool, str]:
+    """Give the order, on record before it is given; whether anything changed, and what is said.  Raises: NotRecorded; as `give`."""
+    about = f"{engine.name}: {target.name}"
+    with recorded(who(request), action=chosen.slug, description=about, reason=reason) as record:
+        outcome = controls.give(chosen, engine, target, request.user.get_username())
+        why = "ordered" if outcome.is_done else "cannot" if outcome.error else "already"
+        changed = Changed(changed=int(outcome.is_done), skipped=int(not outcome.is_done), by_reason={why: 1})
+        is_told = record.complete(changed, error=outcome.error)
+    return outcome.is_done, outcome.message if is_told else f"{outcome.message} {untold()}"
+
+
+def _confirm(
+    request: HttpRequest, chosen: Control, target: Target, back: str, *, refused: NotRecorded | None = None, reason: str = ""
+) -> HttpResponse:
     """The page that asks first; nothing has happened yet."""
     engine = registry.get(target.engine)
     context = {
@@ -159,9 +179,11 @@ def _confirm(request: HttpRequest, chosen: Control, target: Target, back: str) -
         "explanation": controls.explained(chosen, engine, chosen.verb.explanation),
         "runs": len(target.running) if isinstance(target, Worker) else 0,
         "next": back,
+        "reason": reason[: operations.REASON_LENGTH],
         "reason_length": operations.REASON_LENGTH,
+        "refused": failures.not_recorded_words() if refused else "",
     }
-    return render(request, "jobadmin/control.html", context)
+    return render(request, "jobadmin/control.html", context, status=failures.not_recorded_status(refused) if refused else 200)
 
 
 def _unfiltered(request: HttpRequest) -> JobFilter:

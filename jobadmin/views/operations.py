@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -15,8 +16,9 @@ from django.views.decorators.http import require_POST, require_safe
 from jobadmin import operations as service
 from jobadmin.filterbar import FilterBar, every
 from jobadmin.filters import BadFilter, JobFilter
-from jobadmin.models import Operation
+from jobadmin.models import TOLD_WITHIN, Operation
 from jobadmin.parameters import UnknownParameter, check_once, is_foreign, whole
+from jobadmin.records import committed
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
 from jobadmin.targets import selection_of
@@ -100,6 +102,7 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, part if wants_part(request) else "jobadmin/operation.html", context)
 
 
+@committed
 @require_POST
 @needs("view_job")
 @page_without_store
@@ -108,11 +111,12 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
     found, refusal = _for_acting(request, pk)
     if refusal:
         return refusal
-    if not service.stop(found):
+    if not service.stop(found, request=request):
         messages.warning(request, _("It was over already."))
     return _shown(request, pk)
 
 
+@committed
 @require_POST
 @needs("view_job")
 @page_without_store
@@ -162,8 +166,10 @@ def _tag(request: HttpRequest) -> str:
     """What a look at the list depends on: what has begun and ended, how far the rest is, who looks and how.
     Source: two small queries."""
     ended = Operation.standing().ended
-    active = Operation.objects.filter(state__in=Operation.ACTIVE).values_list("pk", "state", "done", "changed", "skipped")
-    minute = int(timezone.now().timestamp()) // MOST_SECONDS
+    now = timezone.now()
+    at_once = Q(state=Operation.State.UNKNOWN, started_at__gte=now - 2 * TOLD_WITHIN)
+    active = Operation.objects.filter(Q(state__in=Operation.ACTIVE) | at_once).values_list("pk", "state", "done", "changed", "skipped")
+    minute = int(now.timestamp()) // MOST_SECONDS
     return entity_tag(ended, list(active), minute, request.get_full_path(), request.user.pk, present(), get_language())
 
 

@@ -1,5 +1,6 @@
 """Operations outlive the process that carries them out, and the browser that asked: two web servers, one of them killed."""
 
+import http.client
 import http.cookiejar
 import os
 import re
@@ -139,6 +140,21 @@ def test_an_operation_goes_on_in_another_process_and_sends_each_job_once(place: 
     assert len(once) >= JOBS - 1  # the one that was claimed and not yet sent in the moment of the kill
     assert statuses.where(state=State.queued).count() == JOBS
     assert f"{JOBS:,}" in second.get(f"/admin/jobs/operations/{ended['id']}/")
+
+
+def test_an_action_whose_process_is_killed_in_the_middle_is_on_record(place: Any) -> None:
+    web, _other, folder = place
+    statuses.load([{"id": "last", "job_name": "fatal", "state": "failed", "engine": "noting"}])
+    form = web.form("/admin/jobs/last/")
+
+    with pytest.raises((OSError, http.client.HTTPException)):
+        web.post("/admin/jobs/last/", "/admin/jobs/last/retry/", form)
+
+    (row,) = operations(folder)
+    assert (row["action"], row["username"], row["ids"], row["state"], row["ended_at"]) == ("retry", "admin", '["last"]', "unknown", None)
+    assert sent(folder) == {"last": 1}
+    until(web._answers, "the server has another process")
+    assert "Under way" in web.get(f"/admin/jobs/operations/{row['id']}/")
 
 
 def test_two_operators_at_two_servers_send_each_job_once(place: Any) -> None:

@@ -6,10 +6,10 @@ import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 from django.http import QueryDict
 from django.utils import timezone
 
@@ -17,9 +17,9 @@ import statuses
 from jobadmin import exports, fleetrows, formats, plans, search, storagerows, verbs
 from jobadmin.directions import shown_in_terminal
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
-from jobadmin.models import Operation
 from jobadmin.parameters import NAMING_NONE, UnknownParameter, whole
 from jobadmin.paths import split_attempt
+from jobadmin.records import NotRecorded, Record, begin
 from jobadmin.redaction import redact, redact_text
 from statuses import Changed, State, Status
 
@@ -70,6 +70,7 @@ class Command(BaseCommand):
             acting.add_argument("--reason", default="", help="kept in the audit trail")
             acting.add_argument("--by", default=None, help="who asks; the user of this shell unless given")
             acting.add_argument("--yes", action="store_true", help="do it without asking")
+            acting.add_argument("--unrecorded", action="store_true", help="do it also where the database takes no record of it")
             if mode == "kill":
                 acting.add_argument("--now", action="store_true", help="end the process of what runs at once")
 
@@ -202,7 +203,17 @@ class Command(BaseCommand):
     # Acting
 
     def _act(
-        self, *, mode: str, words: Sequence[str], as_json: bool, reason: str, by: str | None, yes: bool, now: bool = False, **_: Any
+        self,
+        *,
+        mode: str,
+        words: Sequence[str],
+        as_json: bool,
+        reason: str,
+        by: str | None,
+        yes: bool,
+        unrecorded: bool,
+        now: bool = False,
+        **_: Any,
     ) -> None:
         verb = verbs.BULK["kill-now" if now else mode]
         chosen = JobFilter.from_querystring(self._chosen(words, acting=True).frozen())
@@ -213,9 +224,23 @@ class Command(BaseCommand):
         if not yes and (plan.changes > 1 or (plan.changes and verb.always_typed)):
             self._ask(plan)
         by = by or _shell_user()
-        changed = _carry_out(verb, chosen, at, by=by, reason=reason, progress=self._progress if not as_json else None)
-        self._record(verb, chosen, plan, changed, by=by, reason=reason)
+        record = self._recorded(verb, chosen, plan, by=by, reason=reason, unrecorded=unrecorded)
+
+        def progress(done: int, total: int) -> None:
+            if record is not None:
+                record.beat()
+            if not as_json:
+                self._progress(done, total)
+
+        try:
+            changed = _carry_out(verb, chosen, at, by=by, reason=reason, progress=progress)
+        except BaseException as error:  # also Ctrl-C
+            if record is not None:
+                record.broke_off(error)
+            raise
         skipped = max(plan.total - changed.changed - changed.missing, 0)
+        if record is not None and not record.complete(replace(changed, skipped=skipped), done=plan.total):
+            self._warn(f"The audit trail does not know what came of it: the database does not take that. Operation {record.operation.pk}")
         if as_json:
             return self._json({
                 "action": verb.slug, "filter": chosen.querystring(), "changed": changed.changed, "skipped": skipped,
@@ -243,20 +268,20 @@ class Command(BaseCommand):
         if total > 10_000 and sys.stderr.isatty():
             sys.stderr.write(f"\r{done:>11,} of {total:,}" + ("" if done < total else "\n"))
 
-    def _record(self, verb: verbs.Verb, chosen: JobFilter, plan: plans.Plan, changed: Changed, *, by: str, reason: str) -> None:
-        """The same trail as for the page; a database that is not set up is no reason to fail what is done."""
-        stamp = timezone.now()
+    def _recorded(self, verb: verbs.Verb, chosen: JobFilter, plan: plans.Plan, *, by: str, reason: str, unrecorded: bool) -> Record | None:
+        """On record before anything is done, as from the page; None where the database takes none, and that was allowed.
+        Raises: CommandError."""
         ids = [value for name, value in chosen.params if name == "id"] or None
+        about: dict[str, Any] = {"filter": chosen.querystring(), "ids": ids, "announced": plan.changes}
         try:
-            Operation.objects.create(
-                action=verb.slug, username=by, reason=reason, filter=chosen.querystring(), description=chosen.describe(), ids=ids,
-                announced=plan.changes, state=Operation.State.DONE, done=plan.total, changed=changed.changed,
-                skipped=max(plan.total - changed.changed - changed.missing, 0), missing=changed.missing,
-                by_reason=dict(changed.by_reason), undo_token=changed.undo or "", started_at=stamp, ended_at=stamp,
-                undo_until=stamp + verbs.UNDO_FOR if changed.undo else None,
-            )  # fmt: skip
-        except DatabaseError as error:
+            return begin({"username": by}, action=verb.slug, description=chosen.describe(), reason=reason, **about)
+        except NotRecorded as error:
+            if not unrecorded:
+                raise CommandError(
+                    f"the database takes no record of it; --unrecorded does it without. Nothing was changed: {error}"
+                ) from error
             self._warn(f"Not written to the audit trail: {error}")
+            return None
 
     # What a job carries must not move the cursor of whoever reads it.
 

@@ -12,7 +12,7 @@ from jobadmin.api import schemas
 from jobadmin.api.fields import FILTER, Field, number, one_of, text
 from jobadmin.operations import REASON_LENGTH
 from jobadmin.tables import ROWS
-from jobadmin.verbs import BULK
+from jobadmin.verbs import ALL, BULK
 
 #: Rows of a list, unless said otherwise, and at most: as many as a page can have.
 FEW, MOST = int(ROWS[0]), int(ROWS[-1])
@@ -73,6 +73,16 @@ class Call:
 
 _LIMIT = Field(name="limit", schema=number(1, MOST, FEW), says="Jobs in one answer.")
 _VALUES = Field(name="limit", schema=number(1, MOST, VALUES), says="Values of the facet in the answer.")
+_OPERATIONS = (
+    Field(name="action", schema=one_of(ALL), says="Operations that do this."),
+    Field(name="user", schema=text(), says="Operations of this user, by the whole name."),
+    Field(name="limit", schema=number(1, MOST, FEW), says="Operations in one answer."),
+    Field(
+        name="after",
+        schema=number(0, 2**63 - 1),
+        says="Where the list goes on, as `next` says it: older than the operation of this number.",
+    ),
+)
 _REASON = Field(name="reason", schema=text(REASON_LENGTH), says="Why, for the record.")
 _FOR_ONE = (
     _REASON,
@@ -105,9 +115,10 @@ CALLS: tuple[Call, ...] = (
     Call(
         method="GET", path="", name="api", summary="What there is", handler="reading.index",
         answers={200: ("Addresses, engines and your rights.", "Index")},
+        says="Who asks for HTML, as a browser does, gets a page of these calls.",
     ),
     Call(
-        method="GET", path="openapi.json", name="api_openapi", summary="This document", handler="openapi.answer",
+        method="GET", path="openapi.json", name="api_openapi", summary="All of this for machines, in OpenAPI 3.1", handler="openapi.answer",
         answers={200: ("OpenAPI 3.1.", "Document")},
     ),
     Call(
@@ -140,6 +151,12 @@ CALLS: tuple[Call, ...] = (
         handler="reading.durations",
         query=(*FILTER, Field(name="facet", schema=one_of(SINGLE_FACETS), says="Also for each value of this."), _VALUES),
         answers={200: ("Seconds; percentiles by nearest rank.", "Durations")},
+    ),
+    Call(
+        method="GET", path="operations/", name="api_operations", summary="What was done, newest first, a page at a time",
+        handler="reading.operations", query=_OPERATIONS,
+        answers={200: ("A page of operations; `next` leads to the one after it.", "Operations")},
+        says="Every action, one job's or many's, an order to a worker or a queue: who, when, on what, why, and what came of it.",
     ),
     Call(
         method="GET", path="operations/<int:pk>/", name="api_operation", summary="One operation: its progress, then its result",

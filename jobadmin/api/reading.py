@@ -1,17 +1,18 @@
-"""What changes nothing: the jobs of a filter, one job, counts and durations."""
+"""What changes nothing: the jobs of a filter, one job, counts and durations, and what was done."""
 
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
 from django.urls import reverse
+from django.utils.http import urlencode
 
 import statuses
 from jobadmin.api import rows
 from jobadmin.api.calls import Answer, Asked
 from jobadmin.api.door import demand
 from jobadmin.filters import JobFilter
-from jobadmin.models import Job
+from jobadmin.models import Job, Operation
 from jobadmin.paths import split_attempt, unquote
 from jobadmin.resolver import resolver
 from jobadmin.tables import JobData
@@ -20,6 +21,8 @@ from statuses import State, Status, StatusNotFound, metrics
 from statuses.engines import registry
 
 _SPANS = ("run_time", "wait_time")
+#: Parameter of the list of operations -> field.
+_FIELDS = {"action": "action", "user": "username"}
 #: States in which a kill request is still to be heard.
 _LIVE = (State.unqueued, State.queued, State.started, State.unknown)
 
@@ -29,7 +32,7 @@ def index(asked: Asked) -> Answer:
     user = asked.request.user
     rights = ("view_job", *(name for name, _words in Job._meta.permissions))
     counted = ("metrics",) if metrics.is_on() else ()
-    links = {name: reverse(f"jobadmin:api_{name}") for name in ("jobs", "counts", "durations", "submit", *counted)}
+    links = {name: reverse(f"jobadmin:api_{name}") for name in ("jobs", "counts", "durations", "operations", "submit", *counted)}
     return Answer(
         {
             "version": _version(),
@@ -76,6 +79,26 @@ def job(asked: Asked) -> Answer:
     status = _find(job_id)
     demand(asked.request, "view_job", status)
     return Answer(rows.full(status if number is None else _find(id), asked.request.user))
+
+
+def operations(asked: Asked) -> Answer:
+    """A page of what was done.  Source: two queries of the database."""
+    asked_for = {name: asked.query[name] for name in ("action", "user") if asked.query[name]}
+    found = Operation.objects.filter(**{_FIELDS[name]: value for name, value in asked_for.items()})
+    after, limit = asked.query["after"], asked.query["limit"]
+    rest = found if after is None else found.filter(pk__lt=after)
+    page = list(rest.order_by("-pk").defer("ids", "undo_token")[: limit + 1])
+    shown = page[:limit]
+    following = urlencode({**asked_for, "limit": limit, "after": shown[-1].pk}) if len(page) > limit else None
+    here = reverse("jobadmin:operations")
+    return Answer(
+        {
+            "total": found.count(),
+            "operations": [rows.listed_operation(one, asked.request.user) for one in shown],
+            "next": f"{reverse('jobadmin:api_operations')}?{following}" if following else None,
+            "page": f"{here}?{urlencode(asked_for)}" if asked_for else here,
+        }
+    )
 
 
 def counts(asked: Asked) -> Answer:

@@ -120,6 +120,11 @@ def plan(found: Plan, promise: operations.Promise) -> dict[str, Any]:
 
 def operation(found: Operation, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
     """One operation as it is now.  Source: its row; one count where it asked jobs to stop."""
+    return {**listed_operation(found, user), "still_running": Result(found).still_running}
+
+
+def listed_operation(found: Operation, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
+    """An operation as a list has it.  Source: its row."""
     result = Result(found)
     return {
         "id": found.pk,
@@ -129,7 +134,6 @@ def operation(found: Operation, user: AbstractBaseUser | AnonymousUser) -> dict[
         "which": result.which,
         **{name: getattr(found, name) for name in ("announced", "done", "changed", "skipped", "missing")},
         "by_reason": dict(result.by_reason),
-        "still_running": result.still_running,
         "user": found.username,
         "stopped_by": found.stopped_by,
         "reason": redact_text(found.reason),

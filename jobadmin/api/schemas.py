@@ -63,6 +63,22 @@ _DURATIONS = thing({"n": COUNT, **dict.fromkeys(("min", "avg", "p50", "p95", "p9
 _SPAN = thing({"by": TEXT, "from": MOMENT, "to": MOMENT})
 _BOTH = {"run_time": ref("Duration"), "wait_time": ref("Duration")}
 _LINE = thing({"number": COUNT, "title": TEXT, "note": TEXT, "changes": FLAG})
+_OPERATION: Mapping[str, Schema] = {
+    "id": COUNT,
+    "action": {"type": "string", "enum": list(Operation.Action.values)},
+    "state": {
+        "type": "string", "enum": list(Operation.State.values),
+        "description": "unknown: what came of it is not written down; once is_over it never will be.",
+    },
+    "is_over": FLAG,
+    "which": TEXT,
+    "announced": COUNT, "done": COUNT, "changed": COUNT, "skipped": COUNT, "missing": COUNT,
+    "by_reason": by_name(COUNT),
+    "user": TEXT, "reason": TEXT, "error": TEXT, "stopped_by": TEXT,
+    "created_at": MOMENT, "started_at": MOMENT, "ended_at": MOMENT,
+    "can_undo": FLAG, "undo_until": MOMENT, "undone_at": MOMENT,
+    **_PLACES,
+}  # fmt: skip
 
 SCHEMAS: Mapping[str, Schema] = {
     "Index": thing({
@@ -129,22 +145,16 @@ SCHEMAS: Mapping[str, Schema] = {
         "promise": {**TEXT, "description": "For the POST: these jobs, as they were counted. Good for twelve hours."},
     }),
     "Operation": thing({
-        "id": COUNT,
-        "action": {"type": "string", "enum": list(Operation.Action.values)},
-        "state": {
-            "type": "string", "enum": list(Operation.State.values),
-            "description": "unknown: what came of it is not written down; once is_over it never will be.",
-        },
-        "is_over": FLAG,
-        "which": TEXT,
-        "announced": COUNT, "done": COUNT, "changed": COUNT, "skipped": COUNT, "missing": COUNT,
-        "by_reason": by_name(COUNT),
+        **_OPERATION,
         "still_running": {"type": ["integer", "null"], "description": "Of those it asked to stop, how many have not ended."},
-        "user": TEXT, "reason": TEXT, "error": TEXT, "stopped_by": TEXT,
-        "created_at": MOMENT, "started_at": MOMENT, "ended_at": MOMENT,
-        "can_undo": FLAG, "undo_until": MOMENT, "undone_at": MOMENT,
-        **_PLACES,
     }),
+    "Operations": thing({
+        "total": {**COUNT, "description": "How many match."},
+        "operations": many(ref("ListedOperation")),
+        "next": {**ADDRESS_OR_NOTHING, "description": "The page after this one; null at the end."},
+        "page": ADDRESS,
+    }),
+    "ListedOperation": thing(_OPERATION),
     "Done": thing({"message": TEXT, "operation": ref("Operation"), "job": or_nothing(ref("Row"))}),
     "Submitted": thing({"message": TEXT, "operation": ref("Operation"), "job": or_nothing(ref("Row"))}),
     "Error": {

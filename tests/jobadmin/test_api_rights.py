@@ -28,7 +28,17 @@ _OF = {"kill": "kill_job", "kill-now": "kill_job", "retry": "retry_job", "remove
 ROWS = (
     *(
         ("GET", path, "")
-        for path in ("", "openapi.json", "metrics", "jobs/", "jobs/{job}/", "counts/", "durations/", "operations/{operation}/")
+        for path in (
+            "",
+            "openapi.json",
+            "metrics",
+            "jobs/",
+            "jobs/{job}/",
+            "counts/",
+            "durations/",
+            "operations/",
+            "operations/{operation}/",
+        )
     ),
     *(("POST", f"jobs/{{job}}/{action}/", right) for action, right in _OF.items()),
     *((method, f"{action}/", right) for action, right in _OF.items() for method in ("GET", "POST")),

@@ -34,6 +34,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 #: Characters of a reason that are kept.
 REASON_LENGTH = 2_000
+#: Attribute of an exception that ended an action.
+_ON_RECORD = "jobadmin_operation"
 #: Seconds between two signs of life of an action that takes long.
 _BEAT_SECONDS = 5.0
 
@@ -138,6 +140,7 @@ class Record:
         if not self.is_complete:
             words = str(error) if isinstance(error, StatusesError) else type(error).__name__  # of others the log holds the rest
             self.complete(Changed(by_reason={UNSURE: self.operation.announced}), error=words)
+            setattr(error, _ON_RECORD, self.operation)
 
     def beat(self) -> None:
         """Give a sign of life now and then, while it takes long."""
@@ -169,6 +172,11 @@ def _patiently(write: Callable[[], object]) -> bool:
         else:
             return True
     return False
+
+
+def ended_by(error: BaseException) -> Operation | None:
+    """The record of the action that this exception ended; None where nothing had begun."""
+    return getattr(error, _ON_RECORD, None)
 
 
 _LOGGED = gettext_lazy("%(action)s, operation %(pk)s, %(count)s jobs. %(reason)s")

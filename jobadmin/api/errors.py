@@ -11,9 +11,10 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 
 import statuses
+from jobadmin.api import rows
 from jobadmin.api.fields import BadBody
 from jobadmin.filters import BadFilter
-from jobadmin.records import NotRecorded
+from jobadmin.records import NotRecorded, ended_by
 from jobadmin.redaction import redact_text
 from jobadmin.views import failures
 
@@ -66,7 +67,9 @@ def refusal(error: Exception) -> Refused:
         return Refused(413, "too_large", "The body is larger than this site takes (DATA_UPLOAD_MAX_MEMORY_SIZE).")
     if isinstance(error, statuses.StoreUnavailable):
         words = f"{failures.unavailable_words()} {redact_text(str(error))}"
-        return Refused(503, "store_unavailable", words, headers={"Retry-After": str(failures.RETRY_SECONDS)})
+        begun = ended_by(error)
+        more = {"operation": rows.operation(begun, begun.user)} if begun is not None and begun.user is not None else {}
+        return Refused(503, "store_unavailable", words, headers={"Retry-After": str(failures.RETRY_SECONDS)}, more=more)
     if isinstance(error, NotRecorded):
         headers = {"Retry-After": str(failures.RETRY_SECONDS)} if error.is_away else {}
         logger.error("the database does not take the record of an action: %s", error)

@@ -16,7 +16,7 @@ from jobadmin.filterbar import FilterBar
 from jobadmin.filters import STRICT, JobFilter
 from jobadmin.frame import admin_site, login_url
 from jobadmin.parameters import UnknownParameter
-from jobadmin.records import NotRecorded
+from jobadmin.records import NotRecorded, ended_by
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.views.base import render
@@ -190,7 +190,7 @@ def not_allowed(request: HttpRequest) -> HttpResponse:
 
 def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
     """503: the store does not answer. The page's frame stands, nothing is guessed, and it tries again."""
-    since, now = outage.seen(), timezone.now()
+    since, now, begun = outage.seen(), timezone.now(), ended_by(exc) if exc else None
     return _respond(
         request,
         Failure(
@@ -201,10 +201,13 @@ def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpRespo
             else _("Counts and jobs cannot be shown until it is back, and none are made up."),
             works=(
                 _("Jobs that already run go on."),
-                _("Kill, retry and remove are off until Redis is back; nothing was changed."),
+                _("Kill, retry and remove are off until Redis is back; nothing was changed.")
+                if begun is None
+                else _("What was asked for broke off: perhaps it is done, perhaps not. It is on record as operation %(pk)s.")
+                % {"pk": begun.pk},
                 _("The rest of this site works as before."),
             ),
-            acts=_again(request),
+            acts=_again(request) + (((_("Operations"), reverse("jobadmin:operations")),) if begun else ()),
             detail=redact_text(str(exc or "")),
             server=redact_text(", ".join(health.addresses())),
             since=since if now - since >= timedelta(seconds=1) else None,

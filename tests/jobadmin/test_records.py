@@ -291,6 +291,18 @@ def test_an_action_that_raises_is_on_record_as_what_nobody_knows_the_outcome_of(
     assert "Kill now: the outcome is not known" in text and "Perhaps done, perhaps not" in text
 
 
+def test_where_redis_went_away_in_between_nobody_claims_that_nothing_was_changed(client: Client, engine: Watched) -> None:
+    status, engine.raises = make_status("started", engine="toy"), StoreUnavailable("redis", "gone away")
+
+    page, answer = kill(client, status).content.decode(), post(client, f"jobs/{status.id}/kill-now/")
+
+    first, second = Operation.objects.order_by("pk")
+    assert f"It is on record as operation {first.pk}." in page and "nothing was changed" not in page
+    assert answer.status_code == 503 and answer.json()["operation"]["id"] == second.pk
+    assert answer.json()["operation"]["by_reason"] == {"unsure": 1}
+    fits(answer, "POST")
+
+
 def test_a_process_that_is_told_to_end_says_so_on_record(client: Client, engine: Watched) -> None:
     status, engine.raises = make_status("started", engine="toy"), SystemExit(1)
 

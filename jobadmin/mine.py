@@ -87,11 +87,13 @@ def _may_enter(request: HttpRequest) -> bool:
 class OwnJob:
     """What is told of one job. Whatever the job itself carries is redacted and cut here; all of it is still to be escaped."""
 
-    def __init__(self, status: Status, now: datetime, *, part_of: str = "", looks: bool = False, has_parts: bool = True) -> None:
+    def __init__(
+        self, status: Status, now: datetime, *, part_of: OwnJob | None = None, looks: bool = False, has_parts: bool = True
+    ) -> None:
         self.status = status
         self.now = now
         self.part_of = part_of
-        """What the job is called that this one is a part of, where that is the same person's."""
+        """The job that this one is a part of, where that is the same person's."""
         self._looks = looks
         self._has_parts = has_parts
         self._say = resolver()

@@ -12,8 +12,10 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
+from django.utils.http import urlencode
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -79,9 +81,12 @@ def for_users(view: View) -> View:
 @require_safe
 @for_users
 def mine(request: HttpRequest) -> HttpResponse:
-    """The jobs of whoever looks, newest first; the part that changes when a script asks.
-    Source: one read of the store for all counts, one page of records, and what came of those that ended."""
-    own, now = jobs_of(request.user), timezone.now()
+    """The jobs of whoever looks, or those that are parts of one job, newest first; the part that changes when a script asks.
+    Source: one read of the store for all counts, one page of records, and what came of those that ended; the record of the job
+    whose parts they are."""
+    own, now, of = jobs_of(request.user), timezone.now(), request.GET.get("part_of", "")
+    whole = own.where(id=of).first() if of else None
+    own = own.where(parent=of) if of else own
     chosen = _chosen(request)
     counts = own.counts()
     total = sum(counts[state] for state in chosen)
@@ -90,8 +95,8 @@ def mine(request: HttpRequest) -> HttpResponse:
     rows = list(page.object_list)
     looks, has_parts = is_part(request), _have_parts(rows)
     jobs = [
-        OwnJob(status, now, part_of=title, looks=looks, has_parts=has_parts)
-        for status, title in zip(rows, _wholes(request, rows), strict=True)
+        OwnJob(status, now, part_of=above, looks=looks, has_parts=has_parts)
+        for status, above in zip(rows, [None] * len(rows) if of else _wholes(request, rows), strict=True)
     ]
     still = int(now.timestamp()) // STILL_SECONDS
     tag = entity_tag(request.user.pk, request.get_full_path(), get_language(), counts, [job.seen for job in jobs], still)
@@ -101,12 +106,14 @@ def mine(request: HttpRequest) -> HttpResponse:
         "jobs": jobs,
         "page": page,
         "total": total,
-        "states": _states(counts, request.GET.getlist("state")),
+        "states": [{**state, "url": _address(request, state=[state["name"]])} for state in _states(counts, request.GET.getlist("state"))],
         "is_narrowed": len(chosen) < len(State),
         "has_any": any(counts.values()),
         "seconds": next((most for state, most in LIST_SECONDS.items() if counts[state]), None),
         "here": request.get_full_path(),
-        "path": request.path,
+        "all_url": _address(request, state=[]),
+        "part_of": of,
+        "whole": OwnJob(whole, now) if whole else None,
         "pages": {way: _address(request, page=number) for way, number in _neighbours(page)},
     }
     if not looks:
@@ -120,14 +127,17 @@ def mine(request: HttpRequest) -> HttpResponse:
 @for_users
 def progress(request: HttpRequest, quoted: str) -> HttpResponse:
     """How far one job is: its bar when a script asks, else a small page with it. Theirs alone, unless they may see any.
-    Source: the job's record; where it runs and says nothing, the states and progress of its children."""
+    Source: the job's record; where it runs and says nothing, the states and progress of its children; for the page one count of
+    the viewer's own among these."""
     job_id = unquote(quoted)
     status = statuses.find(job_id) if split_attempt(job_id)[1] is None else None
     if status is None or not may_follow(request, status):
         raise Http404
     job = OwnJob(status, timezone.now())
     if not is_part(request):
-        return render(request, "jobadmin/user/progress.html", {"job": job, "is_own": is_own(request.user, status)})
+        parts = jobs_of(request.user).where(parent=status.id).count()
+        context = {"job": job, "is_own": is_own(request.user, status), "parts": parts, "parts_url": parts_url(status.id)}
+        return render(request, "jobadmin/user/progress.html", context)
     if job.is_over:
         # Not to be kept by anybody: 304 has no word that ends the asking.
         return render(request, "jobadmin/user/_progress.html", {"job": job}, status=STOP_POLLING, headers={"Cache-Control": "no-store"})
@@ -226,14 +236,19 @@ def _have_parts(rows: list[Status]) -> bool:
     return bool(silent) and statuses.where(parent=silent).exists()
 
 
-def _wholes(request: HttpRequest, rows: list[Status]) -> list[str]:
-    """For each job what the one is called that it is a part of, if that is the viewer's own.  Source: one read where there are any."""
+def parts_url(job_id: str) -> str:
+    """Where the viewer's own among the parts of a job are listed."""
+    return f"{reverse('jobadmin_user:mine')}?{urlencode({'part_of': job_id})}"
+
+
+def _wholes(request: HttpRequest, rows: list[Status]) -> list[OwnJob | None]:
+    """For each job the one that it is a part of, if that is the viewer's own.  Source: one read where there are any."""
     ids = {status.parent for status in rows if status.parent}
     if not ids:
-        return [""] * len(rows)
+        return [None] * len(rows)
     now = timezone.now()
-    titles = {status.id: OwnJob(status, now).title for status in jobs_of(request.user).where(id=list(ids))}
-    return [titles.get(status.parent or "", "") for status in rows]
+    found = {status.id: OwnJob(status, now) for status in jobs_of(request.user).where(id=list(ids))}
+    return [found.get(status.parent or "") for status in rows]
 
 
 def _states(counts: Mapping[State, int], given: list[str]) -> list[dict[str, Any]]:
@@ -245,10 +260,13 @@ def _states(counts: Mapping[State, int], given: list[str]) -> list[dict[str, Any
     ]
 
 
-def _address(request: HttpRequest, **changes: object) -> str:
-    """This page with other parameters."""
+def _address(request: HttpRequest, *, state: list[str] | None = None, **changes: object) -> str:
+    """This page with other states, and other parameters."""
     given = QueryDict(mutable=True)
-    given.setlist("state", [text for text in request.GET.getlist("state") if text])
+    if of := request.GET.get("part_of"):
+        given["part_of"] = of
+    states = request.GET.getlist("state") if state is None else state
+    given.setlist("state", [text for text in states if text])
     for name, value in changes.items():
         if value != 1:
             given[name] = str(value)

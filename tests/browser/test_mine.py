@@ -107,6 +107,18 @@ def test_the_page_of_one_job_is_clean_in_every_state(page: Any, marta: User) -> 
         reads_at_every_size(page, f"progress-{number}-{status.state}")
 
 
+def test_a_job_leads_to_its_parts_and_they_lead_back(page: Any, marta: User) -> None:
+    whole = one_of_each()
+    page.goto(url_of(whole))
+    page.get_by_role("link", name="Its 1 part").click()
+    page.get_by_role("heading", name="Parts of Import books").wait_for()
+    reads_at_every_size(page, "mine-parts")
+
+    page.get_by_role("link", name="Import books").click()
+
+    page.wait_for_url(f"**{url_of(whole)}")
+
+
 @pytest.mark.console_errors
 def test_empty_pages_and_those_that_cannot_be_shown_are_clean(page: Any, marta: User) -> None:
     for name, address in (("empty", MINE), ("none", "/jobs/nothing/progress/"), ("odd", f"{MINE}?state=x")):

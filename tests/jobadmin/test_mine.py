@@ -335,6 +335,41 @@ def test_a_part_of_an_own_job_says_of_which(marta):
     assert "otto" not in " ".join(found)
 
 
+def test_from_a_part_one_gets_to_the_whole_and_from_there_to_all_of_its_parts(marta):
+    whole = job(job_name="shop.import_books")
+    part, failed = whole.spawn("shop.import_page").queued(), whole.spawn("shop.import_cover").queued().started().failed()
+    whole.spawn("shop.plans_of_otto", user="otto")
+    job(job_name="shop.other")
+
+    listing, page = listed(marta), marta.get(url_of(whole)).content.decode()
+    parts = re.search(r'<a href="([^"]+)">Its 2 parts</a>', page)[1]
+    html = marta.get(parts).content.decode()
+    narrowed = marta.get(unescape(re.search(r'<a class="s-failed" href="([^"]+)"', html)[1])).content.decode()
+
+    assert listing.count(f'<a href="{url_of(whole)}">part of Import books</a>') == 2
+    assert len(rows(html)) == 2 and "otto" not in html and "Parts of Import books" in html and "part of" not in html
+    assert len(rows(narrowed)) == 1 and "Import cover" in narrowed and f'href="{parts}"' in narrowed
+    assert "parts</a>" not in marta.get(url_of(part)).content.decode() and failed.is_failed
+
+
+@pytest.mark.parametrize("of", ["nowhere", "x" * 300, "<b>", "a:0"])
+def test_what_has_no_parts_of_ones_own_says_nothing_of_whose_it_is(marta, of):
+    theirs = job(user="otto", job_name="shop.plans_of_otto")
+    theirs.spawn("shop.page_of_otto")
+
+    pages = [marta.get("/jobs/mine/", {"part_of": name}) for name in (of, theirs.id)]
+
+    assert [page.status_code for page in pages] == [200, 200]
+    for page in pages:
+        text = page.content.decode()
+        assert (
+            "None of your jobs is a part of this one." in text
+            and "Parts of a job" in text
+            and "of_otto" not in text
+            and "<b>" not in text.replace("<b></b>", "")
+        )
+
+
 def test_times_are_told(marta):
     with frozen_clock() as clock:
         waits = job("queued", job_name="x.waits")

@@ -38,8 +38,9 @@ class Resolver:
         self.redactor = Redactor(_setting("REDACT", ()))
 
     def may(self, user: Any, right: str, status: Any = None) -> bool:
-        """Whether the user has a right (``view_job``, ``kill_job`` …), in general or for one job.
+        """Whether the user has a right (``view_job``, ``kill_job`` …), in general or for one job, whose `status` is given then.
 
+        What is about many jobs asks in general, once: lists, counts, exports, and operations over a filter or over selected rows.
         Asked of people who may enter the admin site: who that is, the site says (``AdminSite.has_permission``).
         """
         return user.is_active and user.has_perm(f"jobadmin.{right}")

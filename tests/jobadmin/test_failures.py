@@ -221,22 +221,23 @@ def test_settings_that_do_not_fit_the_store_are_said_on_the_page(client: Client,
 
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
-    ("query", "named"),
+    ("query", "named", "said"),
     [
-        ("from=yesterdayish", "from"),
-        ("state=broken", "state"),
-        ("span=5y", "span"),
-        ("span=7d&from=2026-01-01", "span"),
-        ("sort=colour", "sort"),
-        ("nmae=x", "nmae"),
+        ("from=yesterdayish", "from", "Expected"),
+        ("state=broken", "state", "Expected"),
+        ("span=5y", "span", "Expected"),
+        ("span=7d&from=2026-01-01", "span", "Expected"),
+        ("sort=colour", "sort", "Expected"),
+        ("nmae=x", "nmae", "Did you mean the parameter name?"),
+        ("nothing-like-it=x", "nothing-like-it", "Expected"),
     ],
 )
-def test_a_filter_nobody_can_read_is_a_bad_request_with_a_way_on(client: Client, query: str, named: str) -> None:
+def test_a_filter_nobody_can_read_is_a_bad_request_with_a_way_on(client: Client, query: str, named: str, said: str) -> None:
     response = client.get(f"{reverse('jobadmin:list')}?{query}")
 
     page = response.content.decode()
     assert response.status_code == 400
-    assert named in page and "Expected" in page and "Traceback" not in page
+    assert named in page and said in page and "Traceback" not in page
     assert f'href="{reverse("jobadmin:list")}"' in page
 
 

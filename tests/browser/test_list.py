@@ -357,6 +357,20 @@ def test_the_usual_columns_fit_into_a_page_of_1440_px_with_longer_words_than_eng
     assert page.locator("#j-list .j-scroll").evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
+@pytest.mark.parametrize("width", [1440, 1366])
+def test_two_resources_leave_a_row_one_line_tall_and_the_rest_of_it_to_the_error(page, width: int) -> None:
+    about = {"package": "Package:opentelemetry-semantic-conventions", "module": "Module:opentelemetry.semconv.attributes"}
+    load(2, "failed", job_name="packages.check_imports", job_args=about, errors=["ModuleNotFoundError: No module named 'glide_sync'"])
+    load(1)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/admin/jobs/list/")
+    error = page.locator("#j-list .j-outcome--bad").first
+
+    assert len(set(page.locator("#j-list tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)"))) == 1
+    assert page.locator("#j-list .j-scroll").evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert error.evaluate("one => one.scrollHeight <= one.clientHeight + 1"), "read whole"
+
+
 def test_long_texts_do_not_push_out_of_sight_how_a_job_ended(page) -> None:
     long = "a.user.with.a.long.name@a-company-with-one.example"
     load(3)

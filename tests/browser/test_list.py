@@ -371,6 +371,17 @@ def test_two_resources_leave_a_row_one_line_tall_and_the_rest_of_it_to_the_error
     assert error.evaluate("one => one.scrollHeight <= one.clientHeight + 1"), "read whole"
 
 
+def test_the_way_out_of_a_filter_with_a_long_word_fits_a_phone(page) -> None:
+    load(1)
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto("/admin/jobs/errors/?error=SoftTimeLimitExceeded+demo%2Flong_tasks.py%3Afind_similar")
+
+    drop = page.locator(".j-empty__acts .j-btn").first.bounding_box()
+
+    assert drop["x"] >= 0 and drop["x"] + drop["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_long_texts_do_not_push_out_of_sight_how_a_job_ended(page) -> None:
     long = "a.user.with.a.long.name@a-company-with-one.example"
     load(3)

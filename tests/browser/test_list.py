@@ -371,6 +371,22 @@ def test_two_resources_leave_a_row_one_line_tall_and_the_rest_of_it_to_the_error
     assert error.evaluate("one => one.scrollHeight <= one.clientHeight + 1"), "read whole"
 
 
+def test_what_a_job_does_not_have_takes_no_line_of_a_phone(page) -> None:
+    load(1)
+    load(1, "failed", errors=["OutOfCards"])
+    make_status("queued", job_name="mail.send")
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto("/admin/jobs/list/")
+    rows = page.locator("#j-list tbody tr")
+    expect(rows).to_have_count(3)
+    cells = "row => [...row.querySelectorAll('td, th')].filter(cell => cell.offsetParent && cell.innerText.trim() === '–').length"
+
+    assert rows.evaluate_all(f"rows => rows.map({cells})") == [0, 0, 0]
+    succeeded, failed = (rows.filter(has=page.locator(f".s-{state}")) for state in ("succeeded", "failed"))
+    assert succeeded.bounding_box()["height"] < failed.bounding_box()["height"] - 10
+    expect(succeeded.locator(".c-run")).to_be_visible()
+
+
 def test_the_way_out_of_a_filter_with_a_long_word_fits_a_phone(page) -> None:
     load(1)
     page.set_viewport_size({"width": 390, "height": 900})

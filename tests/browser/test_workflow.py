@@ -39,6 +39,17 @@ def test_names_of_the_steps_before_are_read_whole_on_a_phone(page, made):
     assert after.evaluate("cell => cell.clientWidth > cell.closest('tr').clientWidth * 0.8")
 
 
+def test_what_a_step_does_not_have_takes_no_line_of_a_phone(page, made):
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(workflow_url(made["split"].id))
+    first = page.locator("#flow-steps tbody tr").first
+
+    expect(first).to_contain_text("genome.split")
+    assert "After" not in first.inner_text() and "–" not in first.inner_text()
+    name, step = (first.locator(css).bounding_box() for css in ("th", "td >> nth=0"))
+    assert name["y"] < step["y"]
+
+
 def test_names_stay_inside_their_boxes(page, made):
     page.goto(workflow_url(made["split"].id) + "?open=1.genome.map_reads_of_a_sequence")
 

@@ -48,6 +48,7 @@
      are replaced, so focus, open details and scrolled code stay where they are. */
   const page = $("[data-job-page]");
   const MOST_SECONDS = 120;
+  const SCROLLED = ".j-scroll, .j-code";   // what is drawn anew stands where one had moved it: the n-th as the n-th
   let failures = 0, timer = null;
 
   const busy = () =>
@@ -118,7 +119,9 @@
     keepOpen(old, panel);
     if (old.outerHTML === panel.outerHTML) return;
     const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    const places = $$(SCROLLED, old).map(box => [box.scrollLeft, box.scrollTop]);
     old.replaceWith(panel);
+    $$(SCROLLED, panel).forEach((box, n) => { if (places[n]) box.scrollTo(...places[n]); });
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 
@@ -228,6 +231,10 @@
     graph.scrollLeft += box.left + box.width / 2 - frame.left - frame.width / 2;
     graph.scrollTop += box.top + box.height / 2 - frame.top - frame.height / 2;
   }
+
+  /* On the page of the workflow it is there from the start. */
+  const whole = document.querySelector("#flow-graph .j-flow");
+  if (whole) center(whole);
 
   if (!panel()) return;
   /* A look at the job may have drawn the page anew, with an empty panel. */

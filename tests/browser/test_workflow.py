@@ -50,6 +50,22 @@ def test_what_a_step_does_not_have_takes_no_line_of_a_phone(page, made):
     assert name["y"] < step["y"]
 
 
+def test_the_job_one_came_from_is_in_sight_and_what_one_scrolled_to_stays(page, made):
+    page.clock.install()
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(workflow_url(made["split"].id) + "?open=1.genome.map_reads_of_a_sequence")
+    graph, here = page.locator("#flow-graph .j-flow"), page.locator("#flow-graph .is-here")
+    frame, box = graph.bounding_box(), here.bounding_box()
+    assert frame["x"] <= box["x"] and box["x"] + box["width"] <= frame["x"] + frame["width"]
+
+    graph.evaluate("box => box.scrollTo(40, 0)")
+    made["maps"][45].succeeded()
+    page.clock.run_for(6_000)
+
+    expect(page.locator("#flow-head")).to_contain_text("47 of 63 ended")
+    assert graph.evaluate("box => box.scrollLeft") == 40
+
+
 def test_names_stay_inside_their_boxes(page, made):
     page.goto(workflow_url(made["split"].id) + "?open=1.genome.map_reads_of_a_sequence")
 

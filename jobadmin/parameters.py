@@ -57,7 +57,7 @@ DEFAULTS = {"span": spans.DEFAULT, "by": "recorded_at", "sort": "-recorded_at"}
 #: Parameters that name no jobs by themselves: which moment a span is about, and what is shown first.
 NAMING_NONE = frozenset({"by", "sort", "after"})
 #: Parameters of single pages, which change how something is shown and never which jobs: see `page_value`.
-PAGE_PARAMETERS = frozenset({"chart", "rank", "part", "prefix", "columns", "page", "per", "tab", "next", "live", "upto"})
+PAGE_PARAMETERS = frozenset({"chart", "rank", "part", "prefix", "columns", "page", "per", "tab", "next", "live", "upto", "kept"})
 
 LABELS = {
     "id": gettext_lazy("Selected"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from jobadmin import formats
 from jobadmin.panels.reading import ENDED, TOP_NAMES, Reading
@@ -77,6 +78,13 @@ class NameTable:
         return len(self.states) == len(NAME_STATES)
 
     @property
+    def hold(self) -> str:
+        """What a live look asks to be kept, as a parameter: a column that is shown stays when its last job leaves, or all others would
+        jump with every job that waits a moment."""
+        more = ",".join(name for name in self.states if name not in NAME_STATES)
+        return urlencode({"kept": more}) if more else ""
+
+    @property
     def column(self) -> str:
         """The column it is ranked by."""
         return self.rank.removeprefix("-")
@@ -108,15 +116,16 @@ def timed(reading: Reading, rows: Sequence[NameRow]) -> list[NameRow]:
     return [replace(row, **_times(times[row.value])) if row.value in times else row for row in rows]
 
 
-def names(reading: Reading, rank: str, limit: int | None = TOP_NAMES) -> NameTable:
-    """The table of names, in the order that was `needed`. Without a limit, rows lack their run times where the reading does."""
+def names(reading: Reading, rank: str, limit: int | None = TOP_NAMES, *, kept: Collection[str] = ()) -> NameTable:
+    """The table of names, in the order that was `needed`. Without a limit, rows lack their run times where the reading does.
+    `kept`: states that have a column already, see `NameTable.hold`."""
     rows = name_rows(reading.report)
     rows = rows if limit is None else timed(reading, rows[:limit])
-    bare, scale = rank.removeprefix("-"), [*rows, *(row for report in reading.scale for row in name_rows(report))]
+    always, scale = NAME_STATES | {rank.removeprefix("-"), *kept}, [*rows, *(row for report in reading.scale for row in name_rows(report))]
     return NameTable(
         rows=tuple(rows),
         distinct=reading.report.distinct["job_name"],
-        states=tuple(name for name in _STATES if name in NAME_STATES or name == bare or reading.report.counts[State(name)]),
+        states=tuple(name for name in _STATES if name in always or reading.report.counts[State(name)]),
         rank=rank,
         most_total=max((row.total for row in scale), default=0),
         most_failure=max((row.failure for row in scale), default=0),

@@ -166,6 +166,11 @@ def render_filtered(
     return response
 
 
+def kept_columns(request: HttpRequest) -> list[str]:
+    """Columns that a page which looks again shows already, and keeps: see `panels.ranking.NameTable.hold`."""
+    return request.GET.get("kept", "").split(",") if "live" in request.GET else []
+
+
 def _holds_all(request: HttpRequest, jobs: JobFilter) -> bool:
     """Whether the span certainly holds all jobs there are, so that all time has no other.  Source: the version of the store."""
     from jobadmin.views.unchanged import version_of

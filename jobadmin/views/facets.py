@@ -18,7 +18,7 @@ from jobadmin.paths import unquote
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.tracebacks import shortened
-from jobadmin.views.base import needs, numbered, page, page_number, render, render_filtered
+from jobadmin.views.base import kept_columns, needs, numbered, page, page_number, render, render_filtered
 from jobadmin.views.unchanged import unless_unchanged, version_of
 
 #: Rows of a page of names; of a page of errors, each of which shows the message of its newest job.
@@ -42,7 +42,7 @@ def names(request: HttpRequest) -> HttpResponse:
 
     reading = _read(request, "job_name", NAMES_PER_PAGE, read)
     matched, total = reading.totals
-    table = panels.names(reading, rank, limit=None)
+    table = panels.names(reading, rank, limit=None, kept=kept_columns(request))
     rows = _one_page(request, reading, table.rows, table.distinct, NAMES_PER_PAGE)
     shown = replace(table, rows=tuple(panels.timed(reading, list(rows))))
     context = {"title": _("Job names"), "rank": rank, "shown": shown, "rows": rows}
@@ -105,7 +105,7 @@ def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpRespo
         "newest": newest,
         "trace": _trace(newest),
         "activity": panels.guarded("activity", lambda: panels.activity(reading, _mode(request))),
-        "names": panels.guarded("names", lambda: panels.names(reading, rank)),
+        "names": panels.guarded("names", lambda: panels.names(reading, rank, kept=kept_columns(request))),
         "may_retry": may_retry,
     }
     return render_filtered(request, "error", jobs, context, matched=matched, total=total, url_name="errors")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from jobadmin.answers import LATELY
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter, page_value
 from jobadmin.resolver import resolver
-from jobadmin.views.base import needs, page, render, render_filtered, wants_part
+from jobadmin.views.base import kept_columns, needs, page, render, render_filtered, wants_part
 from jobadmin.views.unchanged import unless_unchanged, version_of
 from statuses import State
 
@@ -42,7 +42,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     told = fleet.read(queues=False, manner=LATELY) if of_all else fleet.of(jobs)
     context = {
         "title": _("Jobs"),
-        "panels": {name: panels.guarded(name, make) for name, make in makers(reading, mode, rank).items()},
+        "panels": {name: panels.guarded(name, make) for name, make in makers(reading, mode, rank, kept_columns(request)).items()},
         "tiles_matched": sum(reading.tiles.counts.values()),
         "may_retry": resolver().may(request.user, "retry_job"),
         "stale": panels.stale(reading),
@@ -69,13 +69,13 @@ def is_everything(jobs: JobFilter) -> bool:
     return bool(jobs.span) and jobs.by == "recorded_at" and not jobs.is_narrowed
 
 
-def makers(reading: panels.Reading, mode: str, rank: str) -> dict[str, Callable[[], Any]]:
+def makers(reading: panels.Reading, mode: str, rank: str, kept: Collection[str] = ()) -> dict[str, Callable[[], Any]]:
     """Panel -> what makes it."""
     return {
         "tiles": lambda: panels.tiles(reading, "overview"),
         "activity": lambda: panels.activity(reading, mode),
         "durations": lambda: panels.durations(reading),
-        "names": lambda: panels.names(reading, rank),
+        "names": lambda: panels.names(reading, rank, kept=kept),
         "errors": lambda: panels.errors(reading),
     }
 

@@ -685,3 +685,23 @@ def test_the_numbers_of_a_card_stand_in_line_whether_or_not_they_lead_anywhere(p
     tops = page.locator("#j-names tbody tr").first.locator("td").evaluate_all(VALUE_TOPS)
 
     assert len(tops) == 8 and len(set(tops[:3])) == len(set(tops[3:6])) == len(set(tops[6:])) == 1, tops
+
+
+def test_no_column_of_the_names_goes_while_one_looks(page) -> None:
+    load(30, hours=0.5)
+    waiting, lost = make_status("unqueued", job_name=NAMES[0]), make_status("unknown", job_name=NAMES[0])
+    page.clock.install()
+    page.goto("/admin/jobs/?span=1h")
+    heads = page.locator("#j-names thead th")
+    before = heads.all_inner_texts()
+    assert {"Unqueued", "Unknown"} <= set(before)
+
+    waiting.queued()
+    lost.queued()
+    for _ in range(2):
+        with page.expect_response("**live=1**"):
+            page.clock.fast_forward(6_000)
+
+    expect(page.locator("#j-tiles .s-queued .j-tile__count")).to_have_text("2")
+    assert heads.all_inner_texts() == before
+    assert "kept" not in page.url and page.locator("#j-main a[href*=kept]").count() == 0

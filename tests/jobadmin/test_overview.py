@@ -210,6 +210,23 @@ def test_the_counts_of_a_name_make_its_total(browse, some, view):
     assert "mail.send" in first and numbers[0] == sum(numbers[1:]) == 9 and numbers[1] == numbers[7] == 1
 
 
+@pytest.mark.parametrize("view", ["overview", "names"])
+def test_a_column_that_is_shown_stays_when_a_look_finds_its_last_job_gone(browse, some, view):
+    client, url = browse("view_job"), reverse(f"jobadmin:{view}")
+    waiting, lost = make_status("unqueued", job_name="mail.send"), make_status("unknown", job_name="mail.send")
+    hold = re.search(r'data-hold="([^"]*)"', client.get(url).content.decode())[1]
+    waiting.queued()
+    lost.queued()
+
+    def columns(**params: str) -> list[str]:
+        return re.findall(r'id="j-rank-(\w+)"', client.get(url, params, headers={"HX-Request": "true"}).content.decode())
+
+    assert columns(live="1", **dict(parse_qsl(hold))) == [
+        "name", "total", "unqueued", "queued", "started", "succeeded", "failed", "killed", "unknown", "failure", "p95",
+    ]  # fmt: skip
+    assert "unqueued" not in columns(live="1") and "unqueued" not in columns(kept="unqueued")
+
+
 def test_one_page_asks_once_for_its_report_and_the_one_about_the_period_before(browse, some, monkeypatch):
     asked, real = [], statuses.together
     monkeypatch.setattr(statuses, "together", lambda *what: asked.append(what) or real(*what))

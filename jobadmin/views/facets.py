@@ -17,7 +17,7 @@ from jobadmin.filters import JobFilter, page_value
 from jobadmin.paths import unquote
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
-from jobadmin.tracebacks import shortened
+from jobadmin.tracebacks import Part, Trace, bounded, shortened
 from jobadmin.views.base import kept_columns, needs, numbered, page, page_number, render, render_filtered
 from jobadmin.views.unchanged import unless_unchanged, version_of
 
@@ -111,11 +111,13 @@ def _error_group(request: HttpRequest, jobs: JobFilter, value: str) -> HttpRespo
     return render_filtered(request, "error", jobs, context, matched=matched, total=total, url_name="errors")
 
 
-def _trace(newest: Any | None) -> str:
-    """The traceback of the newest job of a group, redacted."""
+def _trace(newest: Any | None) -> tuple[Part, ...]:
+    """The traceback of the newest job of a group, as the page of that job shows it; redacted."""
     errors = newest.errors if newest else []
-    last = errors[-1] if errors else None
-    return redact_text(str(last.get("traceback") or "")) if isinstance(last, dict) else ""
+    last = bounded(errors[-1]) if errors else None
+    if not isinstance(last, dict) or not last.get("traceback"):
+        return ()
+    return Trace.of({"traceback": redact_text(str(last["traceback"])), "frames": last.get("frames")}).parts
 
 
 @needs("view_job")

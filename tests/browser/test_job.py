@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 import statuses
 from jobadmin.paths import job_url
+from statuses import outputs
 from statuses.testing import make_status
 from tests.jobadmin.engines import Toy, toy_engine
 from tests.servers import Server
@@ -262,6 +263,48 @@ def test_a_traceback_opens_folds_and_is_copied_whole(page: Any, context: Any, en
 
     page.locator("#copy-trace-0.is-copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == TRACEBACK
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_why_it_failed_is_read_whole_without_scrolling_sideways(page: Any, width: int) -> None:
+    says = "The slot 9114 is taken already: the room is booked from 14:00 to 16:30 by another plan, and moving it would break a rule, "
+    says += "for no chapter may be placed twice in one week"
+    frame = 'File "/srv/planning/tasks.py", line 118, in recalculate'
+    text = f"Traceback (most recent call last):\n  {frame}\n    plan.rebuild()\nValueError: {says}"
+    errors = [{"class": "ValueError", "message": says, "traceback": text, "frames": []} for _ in range(2)]
+    job = make_status("started", job_name="planning.recalculate")
+    for error in errors:
+        job.add_error(error)
+    job.failed()
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(job_url(job.id))
+    whole = "one => one.scrollWidth <= one.clientWidth + 1"
+
+    opened, closed = page.locator(".j-trace summary .j-cut").all()
+    assert opened.evaluate(whole) and not closed.evaluate(whole)
+    assert page.locator(".j-trace[open] .err").last.evaluate(whole)
+
+
+def test_words_of_an_output_are_not_broken_where_there_is_room_to_scroll(page: Any) -> None:
+    def parts(status: Any) -> list[Any]:
+        rows = [("reports.summarise", "succeeded", "57 files, 13,726 lines, 476,469 bytes")]
+        return [outputs.Table(columns=("Check", "State", "Found"), rows=rows)]
+
+    outputs.register("packages.audit")(parts)
+    try:
+        job = make_status("succeeded", job_name="packages.audit")
+        page.set_viewport_size({"width": 390, "height": 900})
+        page.goto(job_url(job.id))
+        lines = """cells => cells.map(cell => {
+          const words = document.createRange();
+          words.selectNodeContents(cell);
+          return words.getClientRects().length;
+        })"""
+
+        assert page.locator(".j-output__scroll td").evaluate_all(lines)[:2] == [1, 1]
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+    finally:
+        outputs.unregister(parts)
 
 
 @pytest.mark.console_errors

@@ -227,6 +227,24 @@ def test_a_column_that_is_shown_stays_when_a_look_finds_its_last_job_gone(browse
     assert "unqueued" not in columns(live="1") and "unqueued" not in columns(kept="unqueued")
 
 
+def test_the_page_of_an_error_shows_its_traceback_as_the_page_of_a_job_does_and_no_secret(browse):
+    text = """Traceback (most recent call last):
+  File "/app/.venv/lib/python3.11/site-packages/celery/app/trace.py", line 453, in trace_task
+    R = retval = fun(*args, **kwargs)
+  File "/srv/planning/tasks.py", line 118, in recalculate
+    connect(password="hunter22")
+ValueError: no such <book>"""
+    make_status("failed", job_name="plan", error={"class": "ValueError", "message": "no such <book>", "traceback": text, "frames": []})
+    group = statuses.all().counts_by("error")[0].value
+
+    page = browse("view_job").get(reverse("jobadmin:errors"), {"error": group}).content.decode()
+
+    assert '<div class="err">ValueError: no such &lt;book&gt;&#8203;</div>' in page
+    assert '<span class="hot">connect(password=' in page and "hunter22" not in page
+    assert '<details class="j-fold"><summary><span class="dim">… 1 frame inside celery, </span>' in page
+    assert "jobadmin/job.css" in page
+
+
 def test_one_page_asks_once_for_its_report_and_the_one_about_the_period_before(browse, some, monkeypatch):
     asked, real = [], statuses.together
     monkeypatch.setattr(statuses, "together", lambda *what: asked.append(what) or real(*what))

@@ -129,6 +129,17 @@ def test_what_a_worker_takes_from_keeps_to_its_cell(page, engine, width):
     assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
 
 
+def test_the_name_of_a_worker_is_no_tower_of_letters_where_the_table_is_wider_than_the_page(page, engine):
+    engine.there = engine.there[:1]
+    page.set_viewport_size({"width": 1024, "height": 900})
+    page.set_extra_http_headers({"Accept-Language": "de"})
+    page.goto("/admin/jobs/workers/")
+    name = page.locator("#j-main tbody th", has_text="worker-1").first
+
+    assert name.bounding_box()["width"] >= 110
+    assert name.bounding_box()["height"] < 80
+
+
 @pytest.mark.parametrize("name", ["queues", "workers"])
 def test_the_heads_of_a_table_stand_in_one_line_with_and_without_a_sign(page, engine, name):
     page.goto(f"/admin/jobs/{name}/")

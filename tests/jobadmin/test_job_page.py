@@ -298,6 +298,19 @@ def test_a_waiting_job_says_what_stands_before_it(client: Client) -> None:
     assert "1 runs now , on 1 worker" in words
 
 
+def test_when_its_turn_comes_is_a_guess_and_told_in_one_unit(client: Client) -> None:
+    with frozen_clock() as clock:
+        for _ in range(7):
+            make_status("succeeded", queue="bulk")
+            clock.tick(timedelta(minutes=1))
+        for _ in range(3):
+            make_status("queued", queue="bulk")
+
+        words = words_of(client, make_status("queued", queue="bulk"))
+
+    assert re.search(r"its turn comes in about [\d.]+ min\.", words)
+
+
 def test_a_job_that_waits_for_others_says_so(client: Client) -> None:
     done = make_status("succeeded", job_name="first.done")
     open_ = make_status("started", job_name="first.open", provider_job_id="engine-id-7")

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from . import collection, upkeep
 from .ends import UNSURE, Asked, grace, setting, tell
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between the two looks: a heartbeat, and the longest time a process takes to notice that the store is back.
 CONFIRM_SECONDS = EVERY_SECONDS + 2 * LONGEST_LOOK_SECONDS
+#: Attempts before, among which those are counted that were lost: who polls by retries has thousands.
+MOST_ATTEMPTS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +187,7 @@ def _retry(status: Status) -> bool:
     """Send a job that was just given up again, where the setting allows it once more; whether it was."""
     try:
         times = setting(current().config.reap_retries, status.job_name) or 0
-        if not times or status.kill_requested or _times_lost(status) > times:
+        if not times or status.kill_requested or _was_lost_before(status, times):
             return False
         status.retry(by="reaper")
     except EngineCannot as error:
@@ -196,5 +199,7 @@ def _retry(status: Status) -> bool:
     return True
 
 
-def _times_lost(status: Status) -> int:
-    return 1 + sum(attempt.error_group == WORKER_LOST for attempt in status.prior_attempts)
+def _was_lost_before(status: Status, times: int) -> bool:
+    """Whether so many attempts before were lost with their workers, of the newest MOST_ATTEMPTS."""
+    lost = (attempt for attempt in islice(status.newest_attempts(), MOST_ATTEMPTS) if attempt.error_group == WORKER_LOST)
+    return sum(1 for _ in islice(lost, times)) == times

@@ -1,7 +1,7 @@
 """One row as read from Redis, decoded; dictionary texts by code."""
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -194,20 +194,31 @@ def _record(texts: dict[str, list[str]], family: int, segment: int, row: int, ce
 def read_attempt(store: Store, present: Record, number: int) -> Record | None:
     """The archived attempt `number` of a job; None when there is none. Two round trips: nothing in it says whether the
     texts known here are still those of its codes."""
+    return read_attempts(store, present, [number])[0]
+
+
+def read_attempts(store: Store, present: Record, numbers: Sequence[int]) -> list[Record | None]:
+    """Archived attempts of a job, in this order; None for one that there is not. Two round trips, however many they are."""
     place = present.place
-    key = keys.attempt(keys.segment(store.families[place.family], place.segment), place.row, number)
-    flat = store.read("HGETALL", key)
-    found = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
-    if not found:
-        return None
-    state, *rest = ARCHIVED.unpack(found.pop(b"c"))
-    used = [name for name, code in zip(TEXTS, rest, strict=False) if code]
+    segment = keys.segment(store.families[place.family], place.segment)
+    replies = store.pipeline([("HGETALL", keys.attempt(segment, place.row, number)) for number in numbers], primary=True)
+    found = [flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True)) for flat in replies]
+    cells = [ARCHIVED.unpack(flat.pop(b"c")) if flat else None for flat in found]
+    used = [name for at, name in enumerate(TEXTS, 1) if any(each is not None and each[at] for each in cells)]
     texts: dict[str, list[str]] = {name: [] for name in TEXTS} | _fresh(store, place.family, used, True)
-    fields = {name.decode(): value.decode(errors="surrogateescape") for name, value in found.items()}
+    return [
+        _attempt(present, number, each, flat, texts) if each is not None else None
+        for number, each, flat in zip(numbers, cells, found, strict=True)
+    ]
+
+
+def _attempt(present: Record, number: int, cells: tuple[int, ...], flat: Mapping[bytes, bytes], texts: dict[str, list[str]]) -> Record:
+    state, *rest = cells
+    fields = {name.decode(): value.decode(errors="surrogateescape") for name, value in flat.items()}
     inherited = {name: present.fields[name] for name in ("a", "P", "D", "R") if name in present.fields}
     return Record(
         id=f"{present.id}:{number}",
-        place=place,
+        place=present.place,
         state=State.of_code(state),
         removed=False,
         texts={name: _text(texts[name], code) for name, code in zip(TEXTS, rest[:6], strict=True)},

@@ -1,5 +1,6 @@
 """One job's status: what can be read of it. What can be done to it stands in `transitions`."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -234,12 +235,20 @@ class Status(transitions.Transitions):
 
     @property
     def prior_attempts(self) -> list["Status"]:
-        """Archived attempts, oldest first: read-only, with the job's present arguments. Two round trips each."""
+        """Archived attempts, oldest first: read-only, with the job's present arguments. Two round trips for each hundred."""
+        return [*self.newest_attempts()][::-1]
+
+    def newest_attempts(self) -> Iterator["Status"]:
+        """The same, the newest first, read as far as they are asked for: two round trips for the newest, two for the ten before it, then
+        two for each hundred."""
         present = self._record
-        if present.archived:
-            return []
-        found = (record.read_attempt(self._store, present, number) for number in range(present.attempt))
-        return [Status.of_record(attempt, self._store) for attempt in found if attempt is not None]
+        left, size = (0 if present.archived else present.attempt), 1
+        while left > 0:
+            numbers = range(left - 1, max(left - size, 0) - 1, -1)
+            for attempt in record.read_attempts(self._store, present, numbers):
+                if attempt is not None:
+                    yield Status.of_record(attempt, self._store)
+            left, size = left - len(numbers), min(10 * size, 100)
 
     @property
     def children(self) -> "Query":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import statuses
@@ -33,6 +34,8 @@ WAITING = frozenset({State.unqueued, State.queued})
 WORKER_LOST = "WorkerLost"
 #: By how much the clocks of machines differ that are kept in time.
 CLOCKS_DIFFER = timedelta(seconds=1)
+#: Attempts before that are looked at for whose end an engine keeps; of a job with more of the same message nobody knows.
+MOST_ATTEMPTS = 1_000
 #: Attempts that are caught up with; an engine that says it is further has said nonsense.
 MISSED = 100
 
@@ -235,22 +238,11 @@ def ended_since(status: Status) -> datetime | None:
     """The moment from which on an end that its engine keeps under the job's id there is of the present attempt: that of its start, of
     being queued where nobody told a start, of being recorded where it was put off. Where no attempt before had this id a clock may be
     behind the store's by CLOCKS_DIFFER, for short jobs end sooner than that. None: it was put off after an attempt that had the same id,
-    and nobody wrote down when.  A few round trips for each attempt before, from the last on until one had the same id: that of an engine's
-    own retry has."""
+    and nobody wrote down when.  Reads attempts before from the last on, until one had the same id: that of an engine's own retry has."""
     began = status.started_at or status.queued_at
-    before = (statuses.find(f"{status.id}:{number}") for number in reversed(range(status.attempt)))
-    if any(attempt is not None and attempt.provider_job_id == status.provider_job_id for attempt in before):
+    if any(attempt.provider_job_id == status.provider_job_id for attempt in islice(status.newest_attempts(), MOST_ATTEMPTS)):
         return began
     return (began or status.recorded_at) - CLOCKS_DIFFER
-
-
-def handed_out_before(status: Status) -> bool:
-    """Whether an attempt before ran by the same message, and not to an end after which its engine sends that again: what the engine keeps
-    under its id may be of that one. For engines whose results say no moment.  One round trip."""
-    return any(
-        attempt.provider_job_id == status.provider_job_id and (attempt.state is not State.failed or attempt.error_group == WORKER_LOST)
-        for attempt in status.prior_attempts
-    )
 
 
 def result_data(result: Any, encode: calls.Encode) -> dict[str, Any] | None:

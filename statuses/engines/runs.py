@@ -150,7 +150,7 @@ def of_message(status: Status, provider_job_id: str, redelivered: bool = False) 
     has sent another since; StatusNotFound for one that is over otherwise: it runs untracked."""
     if status.provider_job_id == provider_job_id:
         return status
-    for attempt in reversed(status.prior_attempts):
+    for attempt in status.newest_attempts():
         if attempt.provider_job_id == provider_job_id and attempt.state is State.killed:
             raise KillRequested(status.id, attempt.kill_requested_by, attempt.kill_reason)
         if attempt.provider_job_id == provider_job_id and redelivered:

@@ -108,6 +108,21 @@ class TestRoundTrips:
         statuses.find(id)
         assert len(round_trips) == 2
 
+    def test_of_many_attempts_so_many_are_read_as_are_looked_at_and_all_of_them_in_a_few_round_trips(self, round_trips):
+        status = make_status("queued")
+        for number in range(150):
+            status.started(f"w{number}").requeued(attempt=number)
+        round_trips.clear()
+
+        newest = next(status.newest_attempts())
+        read_for_one = b"".join(part for sent in round_trips for part in sent).count(b"HGETALL")
+        every = status.prior_attempts
+
+        assert (newest.id, newest.worker) == (f"{status.id}:149", "w149")
+        assert [attempt.worker for attempt in every] == [f"w{number}" for number in range(150)]
+        assert [attempt.attempt for attempt in status.newest_attempts()] == [*reversed(range(150))]
+        assert (newest.prior_attempts, read_for_one, len(round_trips) <= 24) == ([], 1, True)
+
     def test_a_question_is_two_round_trips_and_one_when_nothing_changed(self, round_trips):
         make_status("failed")
         statuses.where(state="failed").counts()

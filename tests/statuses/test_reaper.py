@@ -258,6 +258,22 @@ def test_a_lost_job_is_sent_again_as_often_as_the_setting_says(server_url, time,
     assert other.reload().attempt == 0
 
 
+def test_of_a_job_that_was_retried_very_often_the_newest_attempts_say_how_often_it_was_lost(time, reaper, engine, server_url, monkeypatch):
+    monkeypatch.setattr("statuses.reaper.MOST_ATTEMPTS", 20)
+    statuses.configure(url=server_url, namespace="often", reap_retries={"*": 1})
+    lately, long_ago = started(job_name="lately"), started(job_name="long ago")
+    for job, times in ((lately, 10), (long_ago, 25)):
+        job.failed(error={"class": "WorkerLost", "message": "gone"})
+        for _ in range(times):
+            job.requeued().started("w1", alive=True)
+    time.pass_(SILENCE.total_seconds())
+
+    done = reap(reaper, time)
+
+    assert (done.failed, done.retried) == (2, 1)
+    assert [job.reload().state for job in (lately, long_ago)] == ["failed", "queued"]
+
+
 def test_a_lost_job_that_was_asked_to_die_is_not_sent_again(server_url, time, reaper, engine):
     statuses.configure(url=server_url, namespace="asked", reap_retries={"*": 3})
     job = started().request_kill(by="ann")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import islice
 from typing import Any
 
 from dramatiq.errors import DecodeError
@@ -12,7 +12,7 @@ from dramatiq.results import ResultFailure, ResultMissing, Results
 
 from statuses import KillRequested, State, Status
 
-from ..attempts import WAITING, WORKER_LOST
+from ..attempts import MOST_ATTEMPTS, WAITING, WORKER_LOST
 from ..base import Outcome
 from ..tracker import Tracker
 
@@ -36,12 +36,17 @@ def message_of(status: Status) -> Message[Any]:
 def may_be_earlier(status: Status) -> bool:
     """Whether what is kept of its message may be of an attempt before: it ran by the same message and was handed out again, or was taken
     back from among the dead letters, for which nobody queued it. Not where Dramatiq retried it, though nobody told even its start: of
-    such an attempt nothing is kept.  One or two round trips for each attempt before."""
-    if not status.attempt:
-        return False
-    *before, now = [one for one in (*status.prior_attempts, status) if one.provider_job_id == status.provider_job_id]
-    came_back = any(one.queued_at is not None and one.queued_at == then.queued_at for one, then in pairwise((*before, now)))
-    return came_back or any(one.state not in _RETRIED or one.error_group == WORKER_LOST for one in before)
+    such an attempt nothing is kept. Of one with more than MOST_ATTEMPTS nobody looks.  Reads attempts from the last on, as long as they
+    ran by the same message."""
+    after = status
+    for before in islice(status.newest_attempts(), MOST_ATTEMPTS):
+        if before.provider_job_id != status.provider_job_id:
+            return False
+        came_back = after.queued_at is not None and after.queued_at == before.queued_at
+        if came_back or before.state not in _RETRIED or before.error_group == WORKER_LOST:
+            return True
+        after = before
+    return status.attempt > MOST_ATTEMPTS
 
 
 def outcome(backend: Any, message: Message[Any], tracker: Tracker) -> Outcome | None:

@@ -153,18 +153,12 @@ class Huey(Ordered):
         if not self.can_tell_outcome:
             raise self._cannot(status, "tell the end of", self.why_not("tell_outcome"))
         task_id = status.provider_job_id
-        if not task_id or attempts.handed_out_before(status) or _ended_before(status):
+        if not task_id or outcomes.may_be_earlier(status):
             return None
         return self._asker.ask(lambda: outcomes.outcome(self.huey, task_id, self.tracker))
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
-
-
-def _ended_before(status: Status) -> bool:
-    """Whether the task of its id had no retries left: the error of an attempt before may stand there."""
-    retries = ((status.call or {}).get("options") or {}).get("retries") or 0
-    return status.attempt > retries and sum(before.provider_job_id == status.provider_job_id for before in status.prior_attempts) > retries
 
 
 def _has_more(report: presence.Report) -> bool:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from huey.constants import EmptyData
 from huey.utils import Error
 
-from statuses import State
+from statuses import State, Status
 
 from ... import failure
 from .. import calls
+from ..attempts import MOST_ATTEMPTS, WORKER_LOST
 from ..base import Outcome
 from ..tracker import Tracker
 
 #: How the error of a task begins that was ended on purpose: its repr is what Huey keeps.
 _KILLED = ("KillRequested(", "CancelExecution(")
+
+
+def may_be_earlier(status: Status) -> bool:
+    """Whether what is kept of its task may be of an attempt before: it ran by the same task, and not to an error for which Huey runs it
+    again, or with no retries left. Of one with more than MOST_ATTEMPTS nobody looks.  Reads attempts from the last on, as long as they
+    ran by the same task."""
+    retries = ((status.call or {}).get("options") or {}).get("retries") or 0
+    for times, before in enumerate(islice(status.newest_attempts(), MOST_ATTEMPTS), 1):
+        if before.provider_job_id != status.provider_job_id:
+            return False
+        if times > retries or before.state is not State.failed or before.error_group == WORKER_LOST:
+            return True
+    return status.attempt > MOST_ATTEMPTS
 
 
 def outcome(huey: Any, task_id: str, tracker: Tracker) -> Outcome | None:

@@ -328,16 +328,16 @@ def test_of_many_attempts_that_an_engine_retried_itself_the_last_alone_is_asked_
     job.set_provider_job_id("retried")
     for attempt in range(1, 5):
         job.started("w1", attempt=attempt).requeued(attempt=attempt, scheduled=True)
-    read: list[int] = []
-    reading = record.read_attempt
-    monkeypatch.setattr(record, "read_attempt", lambda store, present, number: read.append(number) or reading(store, present, number))
+    read: list[list[int]] = []
+    reading = record.read_attempts
+    monkeypatch.setattr(record, "read_attempts", lambda store, present, these: read.append([*these]) or reading(store, present, these))
 
     again = attempts.ended_since(job)
     job.set_provider_job_id("by hand once more")
     anew = attempts.ended_since(job)
 
     assert (again, anew) == (None, job.recorded_at - attempts.CLOCKS_DIFFER)
-    assert read == [4, *(4, 3, 2, 1, 0)]
+    assert read == [[4], [4], [3, 2, 1, 0]]
 
 
 def test_untracked_and_sampled_names_are_left_out(server_url: str) -> None:

@@ -18,7 +18,7 @@ from huey import MemoryHuey
 from huey.utils import Error
 
 import statuses
-from statuses import EngineCannot, KillRequested, State, Status, failure
+from statuses import EngineCannot, KillRequested, State, Status, failure, record
 from statuses.engines import attempts
 from statuses.engines import celery as celery_tracking
 from statuses.engines import dramatiq as dramatiq_tracking
@@ -177,6 +177,15 @@ class TestCelery:
         assert engine.outcome(job) == Outcome(state=State.succeeded)
 
 
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The attempts that were read."""
+    numbers: list[int] = []
+    reading = record.read_attempts
+    monkeypatch.setattr(record, "read_attempts", lambda store, present, these: numbers.extend(these) or reading(store, present, these))
+    return numbers
+
+
 class TestHuey:
     @pytest.fixture
     def huey(self, store: Any) -> Iterator[MemoryHuey]:
@@ -228,6 +237,35 @@ class TestHuey:
         huey.put_result("one", self.error(retries=0))
 
         assert self.ask(huey, job.reload()) == Outcome(state=State.failed, error="ValueError('x')")
+
+    def test_of_a_task_that_was_retried_very_often_nobody_looks_at_all_attempts(self, huey: MemoryHuey, read: list[int]) -> None:
+        job = started(call={"args": [], "kwargs": {}, "options": {"retries": 100}})
+        for number in range(30):
+            attempts.requeue(job, number, error=ValueError("not yet"))
+        huey.put_result("one", 42)
+
+        few = self.ask(huey, job.reload())
+        job.set_provider_job_id("two")
+        attempts.requeue(job, 30, error=ValueError("not yet"))
+        read.clear()
+        huey.put_result("two", 42)
+        of_another_id = self.ask(huey, job.reload()), [*read]
+
+        assert few == Outcome(state=State.succeeded, data={"result": 42})
+        assert of_another_id == (few, [30, *range(29, 19, -1)])
+
+    def test_of_a_task_that_was_retried_more_often_than_is_read_nobody_knows(
+        self, huey: MemoryHuey, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("statuses.engines.huey.outcomes.MOST_ATTEMPTS", 3)
+        job = started(call={"args": [], "kwargs": {}, "options": {"retries": 100}})
+        huey.put_result("one", 42)
+        told = []
+        for number in range(5):
+            told.append(self.ask(huey, job.reload()) is not None)
+            attempts.requeue(job, number, error=ValueError("not yet"))
+
+        assert told == [True] * 4 + [False]
 
     @pytest.mark.parametrize("text", ["KillRequested('job 1 was asked to die')", "CancelExecution('enough')"])
     def test_a_task_that_was_ended_on_purpose_is_killed(self, huey: MemoryHuey, text: str) -> None:
@@ -310,6 +348,32 @@ class TestDramatiq:
         assert [job.attempt for job in (retried, again)] == [1, 1]
         assert engine.outcome(retried) == Outcome(state=State.succeeded, data={"result": 42})
         assert engine.outcome(again) is None
+
+    def test_of_a_message_that_was_sent_again_by_hand_attempts_before_are_not_read(self, broker: StubBroker, read: list[int]) -> None:
+        engine = dramatiq_tracking.install(broker)
+        job = started("by hand", job_name="work", queue="main")
+        for number in range(30):
+            attempts.requeue(job, number, error=ValueError("not yet"))
+        job.set_provider_job_id("by hand again")
+        job.started("w2", alive=True)
+        outcomes.results_of(broker).store_result(outcomes.message_of(job.reload()), 42, 1000)
+
+        assert engine.outcome(job) == Outcome(state=State.succeeded, data={"result": 42})
+        assert read == [29]
+
+    def test_of_a_message_that_was_retried_more_often_than_is_read_nobody_knows(
+        self, broker: StubBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outcomes, "MOST_ATTEMPTS", 3)
+        engine = dramatiq_tracking.install(broker)
+        job = started("often", job_name="work", queue="main")
+        outcomes.results_of(broker).store_result(outcomes.message_of(job), 42, 1000)
+        told = []
+        for number in range(5):
+            told.append(engine.outcome(job.reload()) is not None)
+            attempts.requeue(job, number, error=ValueError("not yet"), scheduled=True)
+
+        assert told == [True] * 4 + [False]
 
     def test_a_result_is_believed_after_attempts_that_others_ran_and_told_nothing_of(self, broker: StubBroker) -> None:
         engine = dramatiq_tracking.install(broker)

@@ -1,7 +1,7 @@
 """What engines are asked in one look of the reaper of how jobs ended, and how that is told."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -68,6 +68,24 @@ class Asked:
             logger.warning("engine %s could not say how jobs ended, they are spared: %s: %s", engine.name, type(error).__name__, error)
             self._away.add(engine.name)
             return self._unsure(status)
+
+    def held(self, lost: Iterable[Status]) -> set[str]:
+        """Ids of those that a worker says it has after all, though it may not reach the store: asked last, of all that would be given up.
+        An engine that could not be asked has none."""
+        by_engine: dict[str | None, list[Status]] = {}
+        for status in lost:
+            by_engine.setdefault(status.engine, []).append(status)
+        return {id for name, jobs in by_engine.items() for id in self._held(name, jobs)}
+
+    def _held(self, name: str | None, jobs: list[Status]) -> set[str]:
+        engine = registry.get(name)
+        try:
+            return engine.held(jobs) if engine is not None else set()
+        except StoreUnavailable:
+            raise
+        except Exception:
+            logger.exception("engine %s could not say what its workers have", name)
+            return set()
 
     def _unsure(self, status: Status) -> Outcome | None:
         beat = status.heartbeat_at or status.queued_at or status.recorded_at

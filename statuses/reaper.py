@@ -6,7 +6,8 @@ knows is told then, in place of a lost worker. Some of the jobs that wait for lo
 A worker that was killed says nothing, so its jobs stay started. A job is given up only when all of this holds: it gave
 heartbeats and has given none for its grace, at two looks so far apart that a living one would have given another in
 between (after an outage of the store, or a machine that slept, every heartbeat is old), no living worker says that it
-runs it, and it is still so in the very step that marks it failed. What waits: see `waiting`.
+runs it, none that its engine can ask without the store (`Engine.held`), and it is still so in the very step that marks it failed. What
+waits: see `waiting`.
 """
 
 import logging
@@ -52,8 +53,8 @@ class Reaped:
     """Silent for longer than their grace, or waiting for an engine that no longer has them, to be looked at once more before anything
     is done."""
     spared: int = 0
-    """As silent, but a living worker says that it runs them (or its engine could not say, or not how they ended); or waiting, and
-    their engine, which no longer has them, could not say how they ended."""
+    """As silent, but a worker says that it runs them (or its engine could not say, or not how they ended); or waiting, and
+    their engine, which no longer has them, could not say how they ended, or a worker says that it has them."""
 
     @property
     def changed(self) -> int:
@@ -83,8 +84,9 @@ class Reaper:
         """Give up what is lost and was so at an earlier look; the first look alone tells but how jobs that wait have ended.
         Raises: StoreUnavailable; what was seen before is forgotten then, for the jobs may not have been heard either.
         Source: one query over heartbeats, the workers of each engine, of each job that is given up the engine's own word (`Engine.outcome`)
-        and a script; of each engine that can say it two to four queries over what waits, and its word of two hundred jobs at most that it
-        may still have; unless it is a dry run one more, that says so (`upkeep`)."""
+        and a script, of all of them together the word of its workers (`Engine.held`); of each engine that can say it two to four queries
+        over what waits, and its word of two hundred jobs at most that it may still have; unless it is a dry run one more, that says so
+        (`upkeep`)."""
         try:
             with upkeep.doing(upkeep.REAP, dry_run=dry_run) as did:
                 found = self._look(dry_run)
@@ -101,6 +103,7 @@ class Reaper:
         self._seen = {key: self._seen.get(key, now) for key in silent}
         runs = _claimed() if silent else Claimed()
         failed = ended = retried = spared = waiting = 0
+        lost: list[Status] = []
         asked = Asked(self._monotonic)
         for key, status in silent.items():
             if status.id in runs.ids or status.engine in runs.unsure:
@@ -111,6 +114,12 @@ class Reaper:
                 spared += 1
             elif outcome is not None:
                 ended += dry_run or tell(status, outcome)
+            else:
+                lost.append(status)
+        held = asked.held(lost)
+        for status in lost:
+            if status.id in held:
+                spared += 1
             elif dry_run or _give_up(status):
                 failed += 1
                 retried += not dry_run and _retry(status)

@@ -47,7 +47,7 @@ class Found:
     missing: int = 0
     """No longer with their engine, since so lately that they are looked at once more."""
     spared: int = 0
-    """No longer with their engine, which could not say how they ended."""
+    """No longer with their engine, which could not say how they ended; or a worker says that it has them."""
 
 
 class Waiting:
@@ -79,6 +79,7 @@ class Waiting:
         now = self._monotonic()
         missing = self._missing[engine.name] = {key: before.get(key, now) for key in map(_key, gone)}
         unknown = ended = early = spared = 0
+        lost: list[Status] = []
         for status in (*gone, *others):
             outcome, since = asked.outcome(status), missing.get(_key(status))
             if outcome is not None and outcome is not UNSURE:
@@ -89,6 +90,12 @@ class Waiting:
                 spared += 1
             elif now - since < self.confirm_seconds:
                 early += 1
+            else:
+                lost.append(status)
+        held = asked.held(lost)
+        for status in lost:
+            if status.id in held:
+                spared += 1
             else:
                 unknown += dry_run or _mark_unknown(status)
         return Found(unknown=unknown, ended=ended, missing=early, spared=spared)

@@ -58,7 +58,7 @@ presence.EVERY_SECONDS = float(os.environ.get("TEST_PRESENCE", "0.2"))
 
 def gates() -> redis.Redis:
     """The server with the gates."""
-    return redis.Redis(unix_socket_path=os.environ.get("TEST_BROKER", BROKER), db=2)
+    return redis.Redis(unix_socket_path=os.environ.get("TEST_BROKER", BROKER), db=2, socket_timeout=None)
 
 
 def wait_at(gate: str) -> None:

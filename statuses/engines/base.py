@@ -257,6 +257,12 @@ class Engine:
         `can_tell_forgotten` is False."""
         raise EngineCannot("*", self.name, "say what was forgotten of", "it does not tell")
 
+    def held(self, lost: Sequence[Status]) -> set[str]:
+        """Ids of those of these jobs that a worker says it has after all: the last that is asked before started ones are failed, for their
+        worker fell silent, and waiting ones are unknown, for they were forgotten. A worker may be cut off from the status store alone.
+        Of one that says nothing nobody knows, and nobody waits for it. Never asked while a page is made.  Blocks for some seconds."""
+        return set()
+
     def outcome(self, status: Status) -> Outcome | None:
         """How the present attempt of a job ended that started, or waits as far as anybody told, and whose worker did not live to tell.
         None: the engine knows of no end of this very attempt: it has not run yet, it keeps no result of such jobs, or not any more, will

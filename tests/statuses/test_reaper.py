@@ -72,6 +72,7 @@ class Lines(Engine):
         self.asked: list[str] = []
         self.vain: list[str] = []
         self.is_away = False
+        self.has: Callable[[Sequence[Status]], set[str]] = lambda lost: set()
 
     def workers(self) -> list[Worker]:
         return self.running()
@@ -84,6 +85,9 @@ class Lines(Engine):
         if self.is_away:
             raise TimeoutError("its backend does not answer")
         return self.ends.get(status.id)
+
+    def held(self, lost: Sequence[Status]) -> set[str]:
+        return self.has(lost)
 
     def given_up(self, status: Status) -> None:
         self.vain.append(status.id)
@@ -256,6 +260,40 @@ def test_a_lost_job_is_sent_again_as_often_as_the_setting_says(server_url, time,
     assert (second.failed, second.retried) == (1, 0)
     assert [(run.state, run.error_group) for run in [*job.reload().prior_attempts, job]] == [("failed", "WorkerLost")] * 2
     assert other.reload().attempt == 0
+
+
+def test_what_a_worker_says_that_it_has_after_all_is_spared_and_asked_about_last_and_at_once(time, reaper, engine):
+    runs, gone = started(), started()
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    waits, forgotten = (make_status("queued", engine="lines") for _ in range(2))
+    time.pass_(FORGOTTEN_AFTER.total_seconds() + 1)
+    engine.lost = {waits.id, forgotten.id}
+    asked: list[set[str]] = []
+
+    def has(lost: Sequence[Status]) -> set[str]:
+        asked.append({status.id for status in lost})
+        return {runs.id, waits.id}
+
+    engine.has = has
+
+    done = reap(reaper, time)
+
+    assert (done.failed, done.unknown, done.spared) == (1, 1, 2)
+    assert [job.reload().state for job in (runs, gone, waits, forgotten)] == ["started", "failed", "queued", "unknown"]
+    assert [ids for ids in asked if ids] == [{runs.id, gone.id}, {waits.id, forgotten.id}]
+
+
+def test_what_an_engine_cannot_say_that_its_workers_have_is_given_up(time, reaper, engine):
+    job = started()
+    time.pass_(SILENCE.total_seconds())
+
+    def has(lost: Sequence[Status]) -> set[str]:
+        raise OSError("its broker is away")
+
+    engine.has = has
+
+    assert reap(reaper, time).failed == 1
+    assert job.reload().error_group == "WorkerLost"
 
 
 def test_of_a_job_that_was_retried_very_often_the_newest_attempts_say_how_often_it_was_lost(time, reaper, engine, server_url, monkeypatch):

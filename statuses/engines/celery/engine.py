@@ -282,6 +282,18 @@ class Celery(Engine):
             return []
         return [status for status in gone if status.provider_job_id not in held] if held is not None else []
 
+    def held(self, lost: Sequence[Status]) -> set[str]:
+        """Those that any worker says it has, as Celery's `query_task` asks all of them: also one that is cut off from the status store
+        alone, and one without the adapter. None where the broker is away. A message to all workers for each thousand jobs, which waits two
+        seconds; after ten seconds those are named, too, that nobody was asked about."""
+        statuses_of = {status.provider_job_id: status.id for status in lost if status.provider_job_id}
+        try:
+            with self._broker.ordering() as line:
+                held = holding.anywhere(self.app, line, [*statuses_of])
+        except (kombu.exceptions.KombuError, OSError):
+            return set()
+        return {statuses_of[id] for id in held}
+
     def outcome(self, status: Status) -> Outcome | None:
         """What the result backend keeps of its task, if it was done after the attempt began. With `ignore_result`, or once the result
         has expired (`result_expires`), nobody knows."""

@@ -6,7 +6,9 @@ Not told by reports: there may be thousands, and only the reaper wants to know, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from celery.worker import state
@@ -15,8 +17,16 @@ from celery.worker.request import Request
 
 #: The remote control command that says which of these tasks a worker holds.
 HOLDS = "statuses_holds"
+#: Celery's own, which every worker answers: of these tasks those that it has, with what it does with them.
+QUERY = "query_task"
 #: Tasks asked about at once.
 MOST_ASKED = 1_000
+#: Answers waited for, of whichever question: not one that comes ends a wait.
+MOST_ANSWERS = 100_000
+#: Seconds that all workers together have for their answers, where nobody knows how many they are.
+EVERYBODY_SECONDS = 2.0
+#: Seconds of one look in which all workers are asked, a thousand tasks after the other.
+ASKING_SECONDS = 10.0
 
 
 def connect() -> None:
@@ -46,11 +56,68 @@ def _put_off(entries: Iterable[Any]) -> Iterable[Request]:
 
 def ask(app: Any, connection: Any, workers: Sequence[str], ids: Sequence[str], timeout_seconds: float) -> set[str] | None:
     """Which of these tasks the workers hold; None where one of them does not say. One message to all of them, waits for the last answer."""
-    said = app.control.broadcast(
-        HOLDS, arguments={"ids": list(ids)}, destination=list(workers), connection=connection,
-        reply=True, timeout=timeout_seconds, limit=len(workers),
-    )  # fmt: skip
-    answers = {name: answer.get("ok") for each in said or () for name, answer in each.items()}
-    if any(not isinstance(answers.get(name), list) for name in workers):
+    said: dict[str, Any] = {}
+
+    def hear(answer: dict[str, Any]) -> bool:
+        said.update({name: (told or {}).get("ok") for name, told in answer.items()})
+        return said.keys() >= set(workers)
+
+    _broadcast(app, connection, HOLDS, ids, timeout_seconds, hear, list(workers))
+    if any(not isinstance(said.get(name), list) for name in workers):
         return None
-    return {id for name in workers for id in answers[name]}
+    return {id for name in workers for id in said[name]}
+
+
+def anywhere(app: Any, connection: Any, ids: Sequence[str]) -> set[str]:
+    """Those of these tasks that any worker says it has, whoever it is: also one that the status store does not know, or has not heard of
+    for long. One that says nothing, as it is gone, may have any; nobody waits for it. Those that there was no time to ask about are
+    among them, too. A message to all workers for each thousand, which waits two seconds."""
+    found: set[str] = set()
+    until = time.monotonic() + ASKING_SECONDS
+    for start in range(0, len(ids), MOST_ASKED):
+        if time.monotonic() > until:
+            return found.union(ids[start:])
+        found |= _found_by_anyone(app, connection, ids[start : start + MOST_ASKED])
+    return found
+
+
+def _found_by_anyone(app: Any, connection: Any, ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+
+    def hear(answer: dict[str, Any]) -> bool:
+        for told in answer.values():
+            found.update(told if isinstance(told, dict) else ())
+        return found.issuperset(ids)
+
+    _broadcast(app, connection, QUERY, ids, EVERYBODY_SECONDS, hear)
+    return found.intersection(ids)
+
+
+class _Enough(Exception):
+    """Raised when no other answer is waited for."""
+
+
+def _broadcast(
+    app: Any,
+    connection: Any,
+    command: str,
+    ids: Sequence[str],
+    timeout_seconds: float,
+    hear: Callable[[dict[str, Any]], bool],
+    workers: list[str] | None = None,
+) -> None:
+    """Ask workers, None: all of them, and `hear` each answer until it says that this was the last one, or the time is over.
+
+    Kombu gives each question a ticket, and `hear` gets answers with it alone: one that comes late to an earlier question of this thread is
+    none to this. But it is one of those that kombu waits for (`limit`), and each begins the patience anew: both are kept here."""
+    until = time.monotonic() + timeout_seconds
+
+    def answered(answer: dict[str, Any]) -> None:
+        if hear(answer) or time.monotonic() > until:
+            raise _Enough
+
+    with suppress(_Enough):
+        app.control.broadcast(
+            command, arguments={"ids": list(ids)}, destination=workers, connection=connection,
+            reply=True, timeout=timeout_seconds, limit=MOST_ANSWERS, callback=answered,
+        )  # fmt: skip

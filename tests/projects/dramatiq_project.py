@@ -71,7 +71,7 @@ def worker(name: str, queue: str) -> list[str]:
     """The command line of a worker."""
     # The queues it takes from are those that its own process declares.
     command = f"import os, sys; os.environ['TEST_QUEUE'] = {queue!r}; sys.argv[0] = 'dramatiq'; from dramatiq.cli import main; main()"
-    return ["-c", command, __name__, "--processes", "1", "--threads", "2", "--queues", queue]
+    return ["-c", command, __name__, "--processes", "1", "--threads", "2", "--queues", *queue.split(",")]
 
 
 def command(name: str, queue: str) -> list[str]:

@@ -99,6 +99,8 @@ def reap(stale_seconds: float, retries: int = 0, waiting: bool = False) -> Reape
         if waiting:
             patched.enter_context(mock.patch("statuses.waiting.FORGOTTEN_AFTER", timedelta(0)))
             patched.enter_context(mock.patch("statuses.waiting.ASKED_WAITING", 10_000))
+            # Two reports of a worker come between two looks, as outside tests.
+            patched.enter_context(mock.patch.object(presence, "EVERY_SECONDS", _reaper.confirm_seconds / 2))
         return _reaper.look()
 
 

@@ -20,6 +20,7 @@ from . import groups
 from .engine import Dramatiq, is_rabbitmq
 from .middleware import Tracking, sending
 from .presence import Present
+from .taken import InHand
 
 _FOLDER = os.path.dirname(os.path.abspath(dramatiq.__file__)) + os.sep
 
@@ -56,7 +57,9 @@ def install(
     tracking = Tracking(tracker)
     broker.add_middleware(tracking)
     groups.connect()
-    broker.add_middleware(Present(tracker.guard, name))
+    in_hand = InHand()
+    broker.add_middleware(in_hand, before=type(broker.middleware[0]))
+    broker.add_middleware(Present(tracker.guard, name, in_hand))
     _watch(broker, tracking)
     _stay_behind_retries(broker)
     if is_rabbitmq(broker):
@@ -110,11 +113,11 @@ def _stay_behind_retries(broker: Any) -> None:
 def uninstall(broker: Any = None) -> None:
     """Stop tracking the broker in this process."""
     broker = broker or dramatiq.get_broker()
-    for middleware in [found for found in broker.middleware if isinstance(found, Tracking | Present)]:
+    for middleware in [found for found in broker.middleware if isinstance(found, Tracking | Present | InHand)]:
         broker.middleware.remove(middleware)
         if isinstance(middleware, Tracking):
             registry.unregister(middleware.tracker.name)
-        else:
+        elif isinstance(middleware, Present):
             middleware.after_worker_shutdown(broker, None)  # nobody would tell it that its worker ends
     for name in ("enqueue", "add_middleware", "consume"):
         broker.__dict__.pop(name, None)

@@ -15,9 +15,9 @@ from ... import pauses, presence
 from .. import attempts, submitting
 from ..answering import Asker
 from ..base import Outcome, Queue, Worker
-from ..reporting import Ordered, queue_of, worker_of
+from ..reporting import Ordered, all_heard, may_live, queue_of, worker_of
 from ..tracker import Tracker
-from . import outcomes
+from . import kept, outcomes
 from .messages import USER, write
 from .middleware import told_already
 
@@ -132,6 +132,42 @@ class Dramatiq(Ordered):
         found = self.tracker.guard.run("asking for the depth of queues", lambda: ask(names)) if ask is not None else None
         return [queue_of(self.name, name, (found or {}).get(name), paused) for name in names]
 
+    @property
+    def can_tell_forgotten(self) -> bool:  # ty: ignore[incompatible-property-override]
+        """Where its broker is a Redis. RabbitMQ does not say which messages it has, nor which of them workers hold."""
+        return kept.can_be_read(self.broker)
+
+    def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
+        """Those whose message its broker no longer has, not even for a worker that has taken it, and that no worker has in its memory: what
+        a broker lost that was emptied its workers run all the same. They say in their reports what they have; where none that does takes
+        from the queue, or one of them has not been heard lately, or has more than it tells of, nobody can tell; nor while the broker still
+        hears one that the store does not. Nor can anybody of what is sent once others have ended, the callback of a group.  Three round
+        trips to the store; to the broker one, and two for each queue, in which it reads ten thousand messages at most."""
+        by_queue: dict[str, list[Status]] = {}
+        for status in filter(_was_sent, waiting):
+            by_queue.setdefault(status.queue or "", []).append(status)
+        told = presence.reports(self.name)
+        alive = self._alive(told) if by_queue else []
+        return [status for queue, jobs in by_queue.items() for status in self._gone(queue, jobs, told, alive)]
+
+    def _alive(self, told: list[presence.Report]) -> list[presence.Report]:
+        """Those that may live: also one that fell silent for the store alone."""
+        lately = {report.worker for report in may_live(self.name)}
+        ids = {report.worker: str(report.facts.get("broker") or "") for report in told if report.worker not in lately}
+        speak = self._asker.ask(lambda: kept.still_speak(self.broker, [*filter(None, ids.values())]))
+        return [report for report in told if report.worker in lately or ids.get(report.worker) in speak]
+
+    def _gone(self, queue: str, jobs: list[Status], told: list[presence.Report], alive: list[presence.Report]) -> list[Status]:
+        known, alive = ([one for one in some if queue in one.facts.get("queues", ())] for some in (told, alive))
+        if not known or not all_heard(alive):
+            return []
+        jobs = [status for status in jobs if not any(_has_more(report, status) for report in alive)]
+        there = self._asker.ask(lambda: kept.message_ids(self.broker, queue)) if jobs else None
+        if there is None:
+            return []
+        held = {id for report in alive for id in report.facts.get("taken", ())}
+        return [status for status in jobs if status.provider_job_id not in there | held]
+
     def outcome(self, status: Status) -> Outcome | None:
         """What the Results middleware keeps of its message, of actors with `store_results`, until that expires (`result_ttl`). It says no
         moment: where the message was handed out more than once nobody knows of which time it is; nor where it was taken back from among
@@ -153,6 +189,17 @@ class Dramatiq(Ordered):
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+def _was_sent(status: Status) -> bool:
+    if not status.queue or not status.provider_job_id:
+        return False
+    return status.state is State.queued or status.attempt > 0 or not status.depends_on
+
+
+def _has_more(report: presence.Report, status: Status) -> bool:
+    """Whether it may have the job without saying so; one of an older version does not say."""
+    return report.facts.get("more") != 0 or (status.state is State.unqueued and report.facts.get("more_later") != 0)
 
 
 def _depths_of(broker: Any) -> Callable[[Sequence[str]], dict[str, int]] | None:

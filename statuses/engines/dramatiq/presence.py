@@ -18,6 +18,7 @@ from ... import pauses
 from ... import presence as reports
 from ..guard import Guard
 from ..reporting import Reporter, here
+from . import taken
 from .middleware import RUN
 
 #: Ids told of in one report.
@@ -29,8 +30,9 @@ SIGNALS = {"stop": "SIGTERM", "restart": "SIGHUP"}
 class Present(Middleware):
     """The middleware; made by `install`, after the one that tracks. No hook raises."""
 
-    def __init__(self, guard: Guard, engine: str) -> None:
-        self.guard, self.engine = guard, engine
+    def __init__(self, guard: Guard, engine: str, in_hand: taken.InHand) -> None:
+        self.guard, self.engine, self.in_hand = guard, engine, in_hand
+        self._broker: Any = None
         self._command: int | None = None
         self._worker: Any = None
         self._reporter: Reporter | None = None
@@ -52,7 +54,7 @@ class Present(Middleware):
             thread.pause()
 
     def after_worker_boot(self, broker: Any, worker: Any) -> None:
-        self._worker = worker
+        self._worker, self._broker = worker, broker
         self._reporter = Reporter(self.guard, self.engine, here(), self._facts, self._hear)
         self._reporter.start()
 
@@ -91,6 +93,7 @@ class Present(Middleware):
             "software": f"dramatiq {dramatiq_version}",
             "command": self._command,
             "can_restart": can_restart(),
+            **taken.facts(self._broker, self._worker, self.in_hand),
         }
 
     def _hear(self, heard: reports.Heard) -> None:

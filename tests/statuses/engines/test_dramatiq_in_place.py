@@ -209,4 +209,4 @@ def test_a_job_that_is_killed_is_not_retried_although_retries_were_added_after_t
     assert reported and not presence.reports("too early")
     assert (killed.state, killed.attempt) == (State.killed, 0)
     assert (failed.state, states) == (State.failed, [State.failed] * 3)
-    assert order == ["Pipelines", "Callbacks", "Retries", "Tracking", "Present", "AgeLimit"]
+    assert order == ["InHand", "Pipelines", "Callbacks", "Retries", "Tracking", "Present", "AgeLimit"]

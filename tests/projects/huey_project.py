@@ -212,15 +212,15 @@ def send_group(*names: str) -> list[str]:
     return [member.id for member in members]
 
 
-def send_chord(*names: str) -> list[str]:
+def send_chord(*names: str, to: str = "main") -> list[str]:
     """Enqueue tasks that each stand at a gate of this name, one after another task, and one that is given what all of them gave; the
     ids of these, that of the other task, and of what follows."""
-    huey_of("main")
-    first, *rest = (tasks["main"]["gated"].s(name) for name in names)
-    before = tasks["main"]["pair"].s(1, 1)
+    made = huey_of(to)
+    first, *rest = (tasks[to]["gated"].s(name) for name in names)
+    before = tasks[to]["pair"].s(1, 1)
     before.then(first)
-    after = tasks["main"]["take"].s()
-    huey.enqueue(group([before, *rest]).then(after))
+    after = tasks[to]["take"].s()
+    made.enqueue(group([before, *rest]).then(after))
     return [first.id, *(member.id for member in rest), before.id, after.id]
 
 

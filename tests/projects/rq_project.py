@@ -235,6 +235,11 @@ def delete(id: str) -> None:
     connection.delete(Job.key_for(id))
 
 
+def remove(id: str) -> None:
+    """Delete the job as RQ does."""
+    Job.fetch(id, connection=connection).delete()
+
+
 def forgotten_while_it_is_let_go(id: str, queue_name: str, times: int) -> int:
     """How often a job was called forgotten while a scheduler let it go and put it off again, so often."""
     engine, status, ended = registry.get("rq"), statuses.at(id), threading.Event()

@@ -12,7 +12,7 @@ from huey.exceptions import HueyException
 from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
-from .. import attempts, submitting
+from .. import attempts, awaited, submitting
 from ..answering import Asker
 from ..base import Outcome, Queue, Schedule, Worker
 from ..reporting import Ordered, all_heard, may_live, queue_of, worker_of
@@ -126,9 +126,10 @@ class Huey(Ordered):
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Those that stand neither in its queue nor in its schedule, and that no consumer has taken: one that was killed between taking
         a task and its start has lost it. Consumers say what they have taken; where none that does takes from this queue, or one of them
-        has not been heard lately, or puts what is due into the queue at present, or does not say whether it does, nobody can tell. Nor can
-        anybody of what is sent once others have ended, a chord's callback.  Three round trips to the store, four questions to the storage,
-        of which two read all that waits, ten thousand tasks at most."""
+        has not been heard lately, or puts what is due into the queue at present, or does not say whether it does, nobody can tell. The
+        callback of a chord is among them once all members are over: Huey sends it in that moment, and never where a member was lost.  Three
+        round trips to the store, one for each such callback, four questions to the storage, of which two read all that waits, ten thousand
+        tasks at most."""
         told = [report for report in presence.reports(self.name) if self.huey.name in report.facts.get("queues", ())]
         names = {report.worker for report in told}
         alive = [report for report in may_live(self.name) if report.worker in names]
@@ -138,12 +139,11 @@ class Huey(Ordered):
         if there is None:
             return []
         held = {id for report in alive for id in report.facts.get("running", ())}
-        return [status for status in waiting if self._was_sent(status) and status.provider_job_id not in there and status.id not in held]
+        gone = [status for status in waiting if self._is_mine(status) and status.provider_job_id not in there and status.id not in held]
+        return [status for status in gone if not awaited.is_planned(status) or awaited.all_over(status)]
 
-    def _was_sent(self, status: Status) -> bool:
-        if status.queue != self.huey.name or not status.provider_job_id:
-            return False
-        return status.state is State.queued or status.attempt > 0 or not status.depends_on
+    def _is_mine(self, status: Status) -> bool:
+        return status.queue == self.huey.name and bool(status.provider_job_id)
 
     def outcome(self, status: Status) -> Outcome | None:
         """What Huey's storage keeps of its task: a final error, or a result, which it leaves there. Of a task that returned None there is

@@ -24,7 +24,7 @@ from .. import attempts, submitting
 from ..answering import Asker
 from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..tracker import Tracker
-from . import outcomes, schedules
+from . import deferred, outcomes, schedules
 from . import submitting as functions
 from .job import Job
 from .marks import FIELD, PID_FIELD, Mark, read
@@ -361,8 +361,8 @@ class RQ(Engine):
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Those whose job is no longer in RQ's Redis, or is an other one by now; those that are over in RQ, without a word to us: a
-        worker that does not run with our class took them; and those for later that no scheduler will find.
-        Two round trips a thousand jobs."""
+        worker that does not run with our class took them; those for later that no scheduler will find; and those that wait for others which
+        RQ has forgotten or somebody has deleted.  Five round trips a thousand jobs."""
         found: list[Status] = []
         for queue, jobs in itertools.groupby(sorted(waiting, key=_queue_of), key=_queue_of):
             connection = self.connection(queue or None)
@@ -373,8 +373,9 @@ class RQ(Engine):
     def _gone(self, batch: list[Status], connection: Redis) -> list[Status]:
         ids = [status.provider_job_id or "" for status in batch]
         known = self._status_ids(ids, connection, still=True)
-        unscheduled = schedules.missing([id for id in ids if id in known], connection)
-        return [status for status, id in zip(batch, ids, strict=True) if known.get(id) != status.id or id in unscheduled]
+        there = [id for id in ids if id in known]
+        never_come = schedules.missing(there, connection) | deferred.orphaned(there, connection)
+        return [status for status, id in zip(batch, ids, strict=True) if known.get(id) != status.id or id in never_come]
 
     def outcome(self, status: Status) -> Outcome | None:
         """What RQ keeps of its job, if that ended after the attempt began. Once RQ has forgotten the job (`result_ttl`, `failure_ttl`)

@@ -96,6 +96,23 @@ class TestAConsumer:
         project.open("chord two")
         project.ended(after)
 
+    def test_the_callback_of_a_chord_of_which_a_member_was_lost_becomes_unknown(self, project: Project) -> None:
+        queue = "chord-lost"
+        lost_with = project.start_worker("chord", queue, TEST_QUEUE=queue, **SOON)
+        *ids, after_id = project.ask("send_chord", "lost one", "lost two", to=queue)
+        project.began("lost one")
+        project.began("lost two")
+        members, after = [project.status(id) for id in ids], project.status(after_id)
+
+        lost_with.kill()
+        looked = set()
+        until(lambda: look(project) or looked.add(after.reload().state) or members[0].reload().is_ended, "its member is given up")
+        project.start_worker("goes on", queue, TEST_QUEUE=queue, **SOON)
+        until(lambda: look(project) or after.reload().state is not State.unqueued, "it is marked")
+
+        assert (looked, after.state) == ({State.unqueued}, State.unknown)
+        assert {job.reload().state for job in members} == {State.failed, State.succeeded}
+
     def test_what_one_runs_that_says_nothing_of_itself_is_not_forgotten(self, project: Project) -> None:
         queue, gate = "hand-without", "hand without"
         job = project.send("gated", gate, to=queue)

@@ -289,6 +289,34 @@ def test_a_job_that_is_put_off_is_forgotten_where_no_scheduler_will_find_it(proj
     assert project.ask("forgotten", project.name, [job.id for job in jobs]) == [dropped.id, gone.id]
 
 
+def test_a_job_that_waits_for_others_is_forgotten_once_all_of_them_are_gone_and_not_before(project: Project) -> None:
+    first, second, failed = (project.send(*call, to="nobody") for call in (("add", 1, 1), ("add", 1, 1), ("fail", "no")))
+    both = project.status(project.ask("send_after", "add", 1, 1, before=[first.provider_job_id, second.provider_job_id]))
+    last = project.status(project.ask("send_after", "add", 1, 1, before=[both.provider_job_id]))
+    after_failure = project.status(project.ask("send_after", "add", 1, 1, before=[failed.provider_job_id]))
+    waiting = [both.id, last.id, after_failure.id]
+
+    said = [project.ask("forgotten", project.name, waiting)]
+    for job in (first, second):
+        project.ask("remove", job.provider_job_id)
+        said.append(project.ask("forgotten", project.name, waiting))
+
+    assert said == [[], [], [both.id]]
+    until(lambda: project.ask("reap", 1.0, waiting=True) and both.reload().state is State.unknown, "it is marked")
+    assert (last.reload().state, after_failure.reload().state) == (State.unqueued, State.unqueued)
+
+
+def test_a_job_of_which_one_that_it_waited_for_was_deleted_is_let_go_by_the_other(project: Project, shared: Process) -> None:
+    deleted, kept = project.send("add", 1, 1, to="nobody"), project.send("gated", "the other")
+    waits = project.status(project.ask("send_after", "add", 1, 1, before=[deleted.provider_job_id, kept.provider_job_id]))
+    project.began("the other")
+    project.ask("remove", deleted.provider_job_id)
+
+    assert project.ask("forgotten", project.name, [waits.id]) == []
+    project.open("the other")
+    assert project.ended(waits).state is State.succeeded
+
+
 def test_a_job_that_goes_from_the_schedule_into_its_queue_is_never_forgotten(project: Project) -> None:
     job = project.send("add", 1, 1, to="nobody", later=3600)
 

@@ -135,11 +135,12 @@ class Huey(Ordered):
         alive = [report for report in may_live(self.name) if report.worker in names]
         if not told or not all_heard(alive) or any(map(_has_more, alive)):
             return []
-        there = kept.task_ids(self.huey)
+        held = {id for report in alive for id in report.facts.get("running", ())}
+        asked = [status for status in waiting if self._is_mine(status) and status.id not in held]
+        there = kept.task_ids(self.huey) if asked else None
         if there is None:
             return []
-        held = {id for report in alive for id in report.facts.get("running", ())}
-        gone = [status for status in waiting if self._is_mine(status) and status.provider_job_id not in there and status.id not in held]
+        gone = [status for status in asked if status.provider_job_id not in there]
         return [status for status in gone if not awaited.is_planned(status) or awaited.all_over(status)]
 
     def _is_mine(self, status: Status) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from huey.serializer import Serializer
 from huey.storage import BaseSqlStorage, FileStorage, RedisStorage
 
 from . import unreadable
@@ -12,6 +14,8 @@ from . import unreadable
 MOST = 10_000
 #: Storages that several processes share: what a process keeps in its memory nobody else sees.
 _SHARED = (RedisStorage, BaseSqlStorage, FileStorage)
+#: How the pickle of a message begins (protocol 4 and later): the name of its class, and its id, the first of its values.
+_BEGINS = re.compile(rb"\x80[\x04\x05](?:\x95.{8})?\x8c\x0dhuey\.registry\x94\x8c\x07Message\x94\x93\x94\(\x8c(?P<length>.)", re.DOTALL)
 
 
 def is_shared(huey: Any) -> bool:
@@ -32,6 +36,9 @@ def task_ids(huey: Any) -> set[str] | None:
 
 
 def _id(serializer: Any, data: Any) -> str | None:
+    found = _BEGINS.match(data) if type(serializer) is Serializer and not serializer.comp and isinstance(data, bytes) else None
+    if found is not None:  # its arguments, which may be anything, need not be made
+        return data[found.end() : found.end() + found["length"][0]].decode(errors="replace")
     for read in (serializer.deserialize, lambda data: unreadable.read(serializer, data)):
         try:
             id = read(data).id

@@ -1,7 +1,7 @@
 """Tasks that Huey has lost: a consumer took them and died before their start. And those it has not: a consumer has them in hand."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from huey.serializer import Serializer, SignedSerializer
 import statuses
 from statuses import State, Status, presence
 from statuses.engines import huey as tracking
+from statuses.engines.huey import kept as storage
 from statuses.testing import frozen_clock
 from tests.projects.running import Process, Project
 from tests.servers import until
@@ -206,6 +207,36 @@ def test_a_task_that_cannot_be_read_may_be_any(kept: Any, odd: bytes) -> None:
     made.storage.flush_queue()
 
     assert (while_odd, engine.forgotten([job])) == ([], [job])
+
+
+class Made:
+    """An argument; how often one was made of a pickle."""
+
+    times = 0
+
+    def __setstate__(self, state: Any) -> None:
+        Made.times += 1
+
+
+def made_argument() -> Made:
+    found = Made()
+    found.__dict__["x"] = 1
+    return found
+
+
+@pytest.mark.parametrize(("serializer", "made"), [(Serializer(), 0), (Serializer(compression=True), 2), (Serializer(pickle_protocol=2), 2)])
+def test_whose_a_task_is_is_read_without_its_arguments_where_it_can_be(kept: Any, serializer: Serializer, made: int) -> None:
+    huey, engine, job = kept
+    huey.serializer = serializer
+    kind = huey._registry.string_to_task(next(iter(huey._registry._registry)))
+    huey.enqueue(kind((made_argument(), "x" * 70_000), id=job.provider_job_id))
+    huey.enqueue(kind((made_argument(),), id="\u00fcnicode", eta=datetime(2030, 1, 1)))
+    huey.add_schedule(kind((), id="for later"))
+    Made.times = 0
+
+    ids, times = storage.task_ids(huey), Made.times
+
+    assert (ids, times, engine.forgotten([job])) == ({job.provider_job_id, "\u00fcnicode", "for later"}, made, [])
 
 
 def test_of_more_tasks_than_are_read_nobody_looks_whose_they_are(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:

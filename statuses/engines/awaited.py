@@ -1,7 +1,6 @@
 """Jobs that were planned and not sent: what follows a chord, once all of its members have ended."""
 
-import statuses
-from statuses import State, Status
+from statuses import Query, State, Status
 
 from ..states import ENDED
 
@@ -14,8 +13,7 @@ def is_planned(status: Status) -> bool:
     return status.state is State.unqueued and not status.attempt and bool(status.depends_on)
 
 
-def all_over(status: Status) -> bool:
-    """Whether each of the jobs that it waits for has ended, or is unknown; not where one is not known, or not any more.
-    One question."""
-    wanted = {*status.depends_on}
-    return statuses.where(id=sorted(wanted), state=sorted(_OVER)).count() == len(wanted)
+def all_over(status: Status, members: Query) -> bool:
+    """Whether each of the jobs that it waits for has ended, or is unknown; not where one is not known, or not any more. `members`: those
+    of them that are known.  One question."""
+    return members.where(state=sorted(_OVER)).count() == len({*status.depends_on})

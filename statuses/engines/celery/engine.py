@@ -16,7 +16,7 @@ import statuses
 from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
-from .. import attempts, submitting
+from .. import attempts, awaited, submitting
 from ..answering import Asker
 from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..reporting import may_live, queue_of, worker_of
@@ -255,19 +255,27 @@ class Celery(Engine):
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Jobs whose queue is empty, whose message no worker holds as far as the broker knows, and of which no worker that may live says
         that it has it in its memory: the broker has lost them, or was purged. Of a broker that does not say what workers hold nobody can
-        tell; nor while a worker does not answer. Jobs that were never sent, for they wait for others, have no queue.
-        Two or three round trips to the store, one or two to the broker, and where jobs are missing there one message to all workers,
-        which waits at most 2 seconds for their answers."""
-        known = self._known_queues()
-        names = sorted({status.queue for status in waiting if status.queue in known})
+        tell; nor while a worker does not answer. The body of a chord is among them once all members are over and one of them is unknown,
+        while every queue is empty.  Two or three round trips to the store, two for each body then, one or two to the broker, and where
+        jobs are missing there one message to all workers, which waits at most 2 seconds for their answers."""
+        known, planned_ones = self._known_queues(), [status for status in waiting if not status.queue and awaited.is_planned(status)]
+        # Who sent a body without a word to us may have sent it anywhere.
+        names = sorted(known if planned_ones else {status.queue for status in waiting if status.queue in known})
         lengths = self._broker.lengths(names) if names else None
         if lengths is None or lengths.held is None:
             return []
         gone = [status for status in waiting if status.provider_job_id and lengths.waiting.get(status.queue or "") == 0]
+        if all(lengths.waiting.get(name) == 0 for name in known):
+            gone += filter(self._lost_a_member, planned_ones)
         held = self._broker.held() if gone and lengths.held else frozenset()
         if held is None:
             return []
         return self._in_no_memory([status for status in gone if status.provider_job_id not in held][: holding.MOST_ASKED])
+
+    def _lost_a_member(self, body: Status) -> bool:
+        """Whether all members of its chord are over, and one of them is unknown: such a one Celery never counts."""
+        members = statuses.where(provider_job_id=sorted({*body.depends_on}), engine=self.name)
+        return bool(body.provider_job_id) and awaited.all_over(body, members) and members.where(state=State.unknown).exists()
 
     def _in_no_memory(self, gone: list[Status]) -> list[Status]:
         """Those of them that no worker holds: one whose broker lost its data knows of them alone, and will run them."""

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from huey.api import Task
 from huey.exceptions import HueyException
 
-from statuses import EngineCannot, State, Status
+import statuses
+from statuses import EngineCannot, Query, State, Status
 
 from ... import pauses, presence
 from .. import attempts, awaited, submitting
@@ -141,7 +142,7 @@ class Huey(Ordered):
         if there is None:
             return []
         gone = [status for status in asked if status.provider_job_id not in there]
-        return [status for status in gone if not awaited.is_planned(status) or awaited.all_over(status)]
+        return [status for status in gone if not awaited.is_planned(status) or awaited.all_over(status, _members(status))]
 
     def _is_mine(self, status: Status) -> bool:
         return status.queue == self.huey.name and bool(status.provider_job_id)
@@ -160,6 +161,10 @@ class Huey(Ordered):
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+def _members(status: Status) -> Query:
+    return statuses.where(id=sorted({*status.depends_on}))
 
 
 def _has_more(report: presence.Report) -> bool:

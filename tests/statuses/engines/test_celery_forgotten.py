@@ -11,6 +11,7 @@ from celery import chord
 import statuses
 from statuses import State, Status
 from statuses.engines.celery import Celery, holding
+from statuses.reaper import Reaper
 from tests.servers import Worker, told, until
 
 
@@ -174,3 +175,27 @@ def test_the_body_of_a_chord_is_not_forgotten_before_it_is_sent(world: Any, engi
     world.open("member")
     world.open("member")
     world.ended(body)
+
+
+def test_the_body_of_a_chord_of_which_a_member_was_lost_becomes_unknown(
+    world: Any, engine: Celery, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("statuses.waiting.FORGOTTEN_AFTER", timedelta(0))
+    monkeypatch.setattr(holding, "EVERYBODY_SECONDS", 0.5)
+    monkeypatch.setattr(engine, "_known_queues", lambda: {"main", "chord-lost"})  # nobody takes from it, and it is known
+    world.broker.client().delete("unacked", "unacked_index")  # of workers that were killed in other tests
+    members = [world.tasks.at_gate.s(1, "chord goes on"), world.tasks.add.s(1, 1).set(queue="chord-lost")]
+    chord(members)(world.tasks.total.s())
+    world.began("chord goes on")
+    body = statuses.where(state="unqueued", job_name="tests.celeryapp.total", engine="celery").first()
+    lost = statuses.where(state="queued", queue="chord-lost", engine="celery").first()
+    assert body is not None and lost is not None
+
+    world.broker.client().delete("chord-lost")
+    reaper = Reaper(confirm_seconds=0.5)
+    until(lambda: reaper.look() and lost.reload().state is State.unknown, "the lost member is told")
+    while_one_runs = engine.forgotten([body.reload()])
+    world.open("chord goes on")
+    until(lambda: reaper.look() and body.reload().state is not State.unqueued, "its body is told")
+
+    assert (while_one_runs, body.state) == ([], State.unknown)

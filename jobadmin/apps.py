@@ -15,10 +15,11 @@ class JobadminConfig(AppConfig):
 
     def ready(self) -> None:
         """Let web processes carry out bulk operations, from their first request on."""
-        from jobadmin import runner
+        from jobadmin import migrated, runner
 
         runner.follow_requests()
         register(_check_apps, Tags.compatibility)
+        register(migrated.check_tables, Tags.database)
 
 
 def _check_apps(app_configs: object, **more: object) -> list[Error]:

@@ -14,6 +14,7 @@ from django.db import connections, models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from jobadmin import migrated
 from jobadmin.directions import shown
 from jobadmin.redaction import redact_text
 
@@ -115,6 +116,8 @@ class Operation(models.Model):
     #: Last sign of life of the process that carries it out; another one takes over when it stops, but for what is done at once.
     heartbeat_at = models.DateTimeField(_("heartbeat"), null=True, blank=True)
 
+    objects = migrated.KeptManager()
+
     class Meta:
         default_permissions = ()  # who may view jobs may view what was done to them
         ordering = ("-created_at", "-pk")
@@ -162,7 +165,10 @@ class Operation(models.Model):
     def standing(cls) -> Standing:
         """How many are under way in the background, and how many have ended.  Source: one small query, written here: every page asks
         it, and putting it together would take ten times as long."""
-        connection = connections[router.db_for_read(cls)]
+        alias = router.db_for_read(cls)
+        if migrated.is_lacking(alias):
+            return Standing(active=0, ended=0)
+        connection = connections[alias]
         quote, meta = connection.ops.quote_name, cls._meta
         table, pk, state = quote(meta.db_table), quote(meta.pk.column), quote(meta.get_field("state").column)
         places = ", ".join("%s" for _ in cls.ACTIVE)
@@ -201,6 +207,8 @@ class SavedView(models.Model):
     #: The filter as a URL carries it; valid when it was saved, perhaps no longer.
     querystring = models.TextField(_("filter"), blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    objects = migrated.KeptManager()
 
     class Meta:
         default_permissions = ()  # who may view jobs may keep views of them

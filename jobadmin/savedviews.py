@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
+from jobadmin import migrated
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import SavedView
@@ -58,9 +59,11 @@ def menu(user: Any, bar: FilterBar) -> Menu:
     here = querystring(bar.jobs, bar.extras)
     can_save = bar.view in SavedView.Page.values and not bar.path_args
     alias = router.db_for_read(SavedView)
-    with connections[alias].cursor() as cursor:
-        cursor.execute(*_question(alias, user.pk))
-        found = cursor.fetchall()
+    found = []
+    if not migrated.is_lacking(alias):
+        with connections[alias].cursor() as cursor:
+            cursor.execute(*_question(alias, user.pk))
+            found = cursor.fetchall()
     rows = [_row(dict(zip(_COLUMNS, values, strict=True)), bar.view, here) for values in found]
     return Menu(rows=rows, page=bar.view if can_save else "", querystring=here)
 

@@ -15,6 +15,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
+from jobadmin import migrated
 from jobadmin.api.calls import Answer, Asked, Call, Handler
 from jobadmin.api.errors import KNOWN, Refused, forbidden, refusal
 from jobadmin.api.fields import read_body, read_query
@@ -23,6 +24,7 @@ from jobadmin.paths import in_one_place
 from jobadmin.records import committed
 from jobadmin.resolver import resolver
 from jobadmin.viewing import of_request, viewed_by
+from jobadmin.views.failures import not_migrated_words
 
 #: Methods that change nothing.
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -57,6 +59,8 @@ def _answered(by_method: dict[str, Call], request: HttpRequest, path: dict[str, 
         if not by_method:
             raise Refused(404, "not_found", "There is no such address in the API.")
         raise Refused(405, "method_not_allowed", f"{request.method} is not for this address, but {allowed}.", headers={"Allow": allowed})
+    if request.method not in _SAFE and migrated.is_lacking():
+        raise Refused(503, "not_migrated", not_migrated_words())
     asked = Asked(
         request=request,
         path=path,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from jobadmin import embedding, formats, paths
+from jobadmin import embedding, formats, migrated, paths
 from jobadmin.filterbar import FilterBar, Toggle
 from jobadmin.filters import JobFilter
 from jobadmin.namerows import bar_markup, name_rows
@@ -241,6 +241,14 @@ def here_url(bar: FilterBar, **changes: Any) -> str:
 def without_url(bar: FilterBar, parameter: str, value: str) -> str:
     """Link to the page one is on, with a value left out."""
     return bar.without(parameter)(value)
+
+
+@register.simple_tag(takes_context=True)
+def lacking_tables(context: template.Context) -> str:
+    """What the database lacks, in words; empty where it has everything, or the page says it itself.  Source: see `migrated`."""
+    from jobadmin.views.failures import not_migrated_words
+
+    return not_migrated_words() if "failure" not in context and migrated.is_lacking() else ""
 
 
 @register.simple_tag

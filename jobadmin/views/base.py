@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
 import statuses
-from jobadmin import outage, search
+from jobadmin import migrated, outage, search
 from jobadmin.directions import shown_in_page
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.frame import admin_site, login_url
@@ -77,6 +77,8 @@ def _answered(view: View, after: Callable[[], None]) -> View:
     def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         with viewed_by(of_request(request)), in_one_place():
             try:
+                if request.method == "POST" and migrated.is_lacking():
+                    return _failures().not_migrated(request)
                 response = view(request, *args, **kwargs)
                 if response.status_code < 400:
                     after()

@@ -11,7 +11,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jobadmin import outage
+from jobadmin import migrated, outage
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import STRICT, JobFilter
 from jobadmin.frame import admin_site, login_url
@@ -263,6 +263,28 @@ def not_recorded_words() -> str:
 def not_recorded_status(exc: NotRecorded) -> int:
     """Whether that may pass."""
     return 503 if exc.is_away else 500
+
+
+def not_migrated(request: HttpRequest) -> HttpResponse:
+    """503: what is done here is written down first, and there is no table for it."""
+    return _respond(
+        request,
+        Failure(
+            status=503,
+            title=_("The tables of Jobadmin are missing"),
+            body=not_migrated_words(),
+            works=(_("Nothing was changed."), _("Pages that only read the jobs are shown.")),
+            acts=_back(request) + _ways(request),
+        ),
+    )
+
+
+def not_migrated_words() -> str:
+    """What is missing, what for, and what helps."""
+    return _(
+        "The database of this site lacks tables, or columns, in which Jobadmin keeps who did what and which views were saved. "
+        "Whoever runs the site creates them with “%(remedy)s”. Until then nothing can be killed, retried or removed here."
+    ) % {"remedy": migrated.REMEDY}
 
 
 def _respond(request: HttpRequest, failure: Failure) -> HttpResponse:

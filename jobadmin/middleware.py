@@ -1,4 +1,8 @@
-"""The content policy of the project: nothing inline, nothing from elsewhere."""
+"""A content policy: nothing inline, nothing from elsewhere. For a whole project, or for the pages of the dashboard alone.
+
+The pages keep it wherever they stand, and do not send it by themselves: they stand in the frame of the project's admin, and a theme with an
+inline script, or with a style from elsewhere, would be broken on them and nowhere else. Nor could a view tell whether the project has a
+policy of its own, which its middleware adds later, and leaves out where an answer has one."""
 
 from __future__ import annotations
 
@@ -27,4 +31,15 @@ class ContentPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+        return response
+
+
+class PagesContentPolicyMiddleware(ContentPolicyMiddleware):
+    """Sends it with the pages of the dashboard alone, unless they have one. Stands first, so that one of the project's counts."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        found = getattr(request, "resolver_match", None)
+        if found is not None and "jobadmin" in found.app_names:
+            response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
         return response

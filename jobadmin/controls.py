@@ -67,6 +67,8 @@ class Button:
     control: Control
     engine: str
     name: str
+    is_told: bool
+    """Whether the engine stands on it: where several have something of this name."""
     title: Promise
     """What it does here, for the tooltip."""
     why_not: str
@@ -83,8 +85,8 @@ class Outcome:
     """Why the engine could not, if that was it."""
 
 
-def buttons(target: Target) -> list[Button]:
-    """What can be done to this worker or queue, possible or not."""
+def buttons(target: Target, *, is_told: bool = False) -> list[Button]:
+    """What can be done to this worker or queue, possible or not; `is_told`: the engine stands on the buttons."""
     engine = registry.get(target.engine)
     if engine is None:
         return []
@@ -94,6 +96,7 @@ def buttons(target: Target) -> list[Button]:
             control=one,
             engine=engine.name,
             name=target.name,
+            is_told=is_told,
             title=explained(one, engine, one.title),
             why_not=one.why_not(engine, target),
         )

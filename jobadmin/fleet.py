@@ -91,9 +91,30 @@ def of(jobs: JobFilter, *, workers: bool = True, manner: Manner = LATELY) -> Fle
     return read(workers=workers, manner=manner) if any(not token.negative for token in jobs.tokens("queue")) else Fleet()
 
 
-def paused(jobs: JobFilter, told: Fleet) -> list[Queue]:
+@dataclass(frozen=True, kw_only=True)
+class Paused:
+    """A queue that one engine holds back, on a page about some queues."""
+
+    name: str
+    paused_at: datetime | None
+    paused_by: str | None
+    only_in: str
+    """The engine, where another one has a queue of this name that is open; else empty."""
+
+
+def paused(jobs: JobFilter, told: Fleet) -> list[Paused]:
     """The queues that a filter asks for by name and that are paused. Source: nothing."""
-    return [queue for queue in told.queues if queue.is_paused and is_meant(jobs, queue.name)]
+    is_open = {queue.name for queue in told.queues if not queue.is_paused}
+    return [
+        Paused(
+            name=queue.name,
+            paused_at=queue.paused_at,
+            paused_by=queue.paused_by,
+            only_in=queue.engine if queue.name in is_open else "",
+        )
+        for queue in told.queues
+        if queue.is_paused and is_meant(jobs, queue.name)
+    ]
 
 
 def is_meant(jobs: JobFilter, queue: str) -> bool:

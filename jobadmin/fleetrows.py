@@ -103,7 +103,7 @@ def queues() -> Rows:
     rows = [
         {
             "queue": redact_text(row.name),
-            "condition": "unserved" if row.is_unserved else "paused" if row.is_paused else "open",
+            "condition": _condition(row),
             "engines": list(row.engines),
             "waiting": row.waiting,
             "taken_ahead": row.ahead,
@@ -135,6 +135,14 @@ def queues() -> Rows:
         warnings=[*warnings, *_of_silent(found.fleet)],
         about=about % {"span": formats.brief(found.speed_seconds)},
     )
+
+
+def _condition(row: queues_page.QueueRow) -> str:
+    if row.is_unserved:
+        return "unserved"
+    if row.paused_in:
+        return f"paused in {', '.join(row.paused_in)}"
+    return "paused" if row.is_paused else "open"
 
 
 def _of_silent(told: Fleet) -> list[str]:

@@ -52,7 +52,9 @@ class QueueRow:
     is_unserved: bool
     """Jobs wait, and it is certain that no living worker takes them."""
     is_paused: bool
-    """By one of its engines at least."""
+    """By every engine that has a queue of this name."""
+    paused_in: tuple[str, ...]
+    """The engines that paused theirs, where others did not: empty where all did, or none."""
     paused_at: datetime | None
     paused_by: str | None
     still_taking: int
@@ -240,11 +242,12 @@ def _row(name: str, jobs: JobFilter, told: Fleet, counts: _Counts, drawn: tuple[
         workers_url=jobs.url("workers", queue=name),
         is_unserved=bool(waiting and not serving)
         and told.is_unserved(name, _engines_of(name), lambda: delivery.moves(recent, running, settled)),
-        is_paused=bool(paused),
+        is_paused=bool(paused) and len(paused) == len(queues),
+        paused_in=tuple(sorted(pausing)) if len(paused) < len(queues) else (),
         paused_at=next((queue.paused_at for queue in paused if queue.paused_at), None),
         paused_by=next((queue.paused_by for queue in paused if queue.paused_by), None),
         still_taking=sum(worker.engine in pausing for worker in told.taking(name)),
-        buttons=[button for queue in queues for button in buttons(queue)],
+        buttons=[button for queue in queues for button in buttons(queue, is_told=len(queues) > 1)],
         per_minute=recent / (counts.seen / timedelta(minutes=1)),
         speed_url=lately(jobs).with_(queue=name).url("list"),
         started=started.total if started else 0,

@@ -458,6 +458,51 @@ def test_a_page_about_a_queue_says_that_it_is_paused(engine, browse, name):
         assert said in page(queue="ma*")
 
 
+@pytest.fixture
+def two(engine, monkeypatch) -> Iterator[tuple[Lines, Lines]]:
+    """Engines that both have a queue of one name, and can pause it."""
+    monkeypatch.setattr(Lines, "can_pause_queues", True, raising=False)
+    other = Lines()
+    other.name = "others"
+    registry.register(other)
+    yield engine, other
+    registry.unregister("others")
+
+
+def test_the_buttons_of_a_queue_that_several_engines_have_name_theirs(two, browse):
+    for engine in two:
+        engine.lines = [Queue(name="default"), Queue(name=f"of-{engine.name}")]
+
+    page = browse("view_job", "control_workers").get(reverse("jobadmin:queues")).content.decode()
+    labels = re.findall(r'aria-label="(Pause queue: [^"]*)"', page)
+
+    assert sorted(labels) == [
+        "Pause queue: default, lines", "Pause queue: default, others", "Pause queue: of-lines", "Pause queue: of-others",
+    ]  # fmt: skip
+    assert page.count("Pause queue (lines)") == page.count("Pause queue (others)") == 1
+    told = re.findall(r' id="(why-[^"]*)"', page)
+    assert len(told) == len(set(told))
+
+
+def test_a_queue_is_paused_where_every_engine_that_has_it_paused_it(two, browse):
+    engine, other = two
+    engine.lines, other.lines = [Queue(name="default", is_paused=True)], [Queue(name="default")]
+    client = browse()
+
+    def told() -> tuple[str, str, str]:
+        listed = client.get(reverse("jobadmin:list") + "?queue=default").content.decode()
+        return fleetrows.queues().rows[0]["condition"], client.get(reverse("jobadmin:queues")).content.decode(), listed
+
+    condition, page, listed = told()
+    assert condition == "paused in lines" and "Paused (lines)</span>" in page
+    assert "Paused in lines: default. No job of that engine starts from it" in listed
+
+    other.lines = [Queue(name="default", is_paused=True)]
+    condition, page, listed = told()
+    assert condition == "paused" and "Paused</span>" in page and "Paused (" not in page
+    assert "Paused: default. No job of it starts until it is resumed." in listed
+
+
 def test_the_page_of_workers_tells_of_an_engine_that_holds_all_its_queues_back(engine, browse, monkeypatch):
     engine.there = [worker("w1")]
     engine.lines = [Queue(name="mail", is_paused=True), Queue(name="password=hush", is_paused=True)]

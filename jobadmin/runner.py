@@ -115,7 +115,9 @@ class Work:
                 self._patiently(self._take_over)
                 for number, part in enumerate(self._patiently(self._parts) or ()):
                     self._through(number, part)
-            self._finish(_States.STOPPED if self.lease.stopping else _States.DONE)
+            # Who asked it to stop after its last batch stopped nothing.
+            is_whole = self.operation.done >= self.operation.announced
+            self._finish(_States.STOPPED if self.lease.stopping and not is_whole else _States.DONE)
         except LeaseLost:
             log.warning("operation %s was taken over by another process", self.operation.pk)
         except DatabaseError as error:

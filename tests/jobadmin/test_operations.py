@@ -406,6 +406,25 @@ def test_stopping_ends_it_after_the_batch_and_counts_the_rest(browse, monkeypatc
     assert Result(stopped).again == 4
 
 
+def test_one_that_was_asked_to_stop_at_its_last_batch_is_done(browse, monkeypatch) -> None:
+    some(queued=6)
+    client = browse()
+    confirm(client, "kill")
+    operation, lease = runner.take()
+    work = runner.Work(operation, lease)
+    count = work._count
+
+    def stop_then_count(changed) -> None:
+        client.post(reverse("jobadmin:operation_stop", args=[operation.pk]))
+        count(changed)
+
+    monkeypatch.setattr(work, "_count", stop_then_count)
+    work.run()
+
+    done = Operation.objects.get()
+    assert (done.state, done.changed, done.by_reason) == ("done", 6, {"killed": 6})
+
+
 def test_what_still_waits_is_stopped_at_once(browse) -> None:
     some(queued=2)
     client = browse()

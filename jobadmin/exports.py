@@ -183,9 +183,10 @@ def _remembering(write: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def safe(text: str) -> str:
-    """A text as a spreadsheet may read it: one that looks like a formula gets an apostrophe in front."""
+    """A text as a spreadsheet may read it: one that looks like a formula gets an apostrophe in front, and no null character, at which
+    many end, is in it, but its symbol: what is not there would make two texts one."""
     if "\x00" in text:
-        text = text.replace("\x00", "")
+        text = text.replace("\x00", "␀")
     # The first character tells for nearly every text of half a million rows that there is nothing to look for.
     return f"'{text}" if text[:1] in _SUSPECT and text.lstrip(_BLANKS).startswith(_FORMULA_STARTS) else text
 

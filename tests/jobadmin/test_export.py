@@ -84,6 +84,15 @@ def written(value) -> str:
     return exports.safe(text) if not isinstance(value, int | float) else text
 
 
+def test_a_null_character_is_shown_and_makes_no_two_names_one(browse) -> None:
+    for name in ("a\x00b", "ab"):
+        make_status("queued", job_name=name)
+    client = browse()
+
+    assert {row["job_name"] for row in rows(client)} == {"a␀b", "ab"}
+    assert {item["job_name"] for item in objects(client)} == {"a\x00b", "ab"}
+
+
 def test_every_cell_is_what_the_job_says(browse) -> None:
     some_jobs()
     jobs = [exports.row(job) for job in statuses.all()]

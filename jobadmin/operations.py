@@ -66,7 +66,7 @@ class Promise:
     @classmethod
     def read(cls, signed: str, verb: Verb) -> Promise:
         """What `sign` wrote, for the same verb. Raises: NotConfirmed; with the filter where it is only too old."""
-        outdated = _("This page is out of date. Look at the counts again and confirm them.")
+        outdated = _("What was announced is out of date. Look at the counts again and confirm them.")
         try:
             slug, text, at, changes, key = signing.loads(signed, salt=_SALT, max_age=PROMISE_LASTS)
         except signing.SignatureExpired as error:
@@ -75,7 +75,7 @@ class Promise:
         except (signing.BadSignature, ValueError) as error:
             raise NotConfirmed(outdated) from error
         if slug != verb.slug:
-            raise NotConfirmed(_("This page was about another action. Look at the counts again and confirm them."))
+            raise NotConfirmed(_("What was announced was another action. Look at the counts again and confirm them."))
         return cls(verb=verb, filter=text, at=datetime.fromisoformat(at), changes=changes, key=key)
 
     @property

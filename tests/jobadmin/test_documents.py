@@ -1,11 +1,16 @@
 """Commands and links that stand in the documents are there."""
 
+import inspect
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 from django.core.management import get_commands, load_command_class
+
+from jobadmin import joblog
+from jobadmin.resolver import Resolver
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -62,3 +67,25 @@ def test_every_link_of_a_document_leads_somewhere(path):
 def slug(title: str) -> str:
     """How the address of a heading is made."""
     return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
+
+
+def test_every_method_of_the_resolver_is_documented_with_what_it_takes():
+    said = (ROOT / "docs" / "settings.md").read_text()
+    for name, found in vars(Resolver).items():
+        if name.startswith("_"):
+            continue
+        if callable(found):
+            taken = [str(one).split(":")[0] for one in inspect.signature(found).parameters.values()][1:]
+            defaults = ["=None" if one.default is None else "" for one in inspect.signature(found).parameters.values()][1:]
+            assert f"`{name}({', '.join(map(str.__add__, taken, defaults))}) -> " in said
+        else:
+            shown = f"{found:,}" if isinstance(found, int) else f'`"{found}"`'
+            assert f"`{name}` ({shown})" in said
+
+
+def test_the_job_log_of_the_front_page_can_be_loaded():
+    (line,) = re.findall(r"^ {4}(\{\"source_id.*\})$", (ROOT / "README.md").read_text(), re.M)
+
+    found = joblog.as_status(json.loads(line))
+
+    assert (str(found["state"]), found["job_args"]) == ("failed", {"Book": "Book:53"})

@@ -31,9 +31,10 @@ class Command(BaseCommand):
     """Loads a job log."""
 
     help = (
-        "Load a job log: JSON Lines, plain or gzip, one job a line with source_id, job_name, queue, user, submitted_at, started_at, "
-        "finished_at (microseconds since 1970), state, resources, exit and parents. A started file that met a bad line goes on with "
-        "--from-line."
+        "Load a job log: JSON Lines, plain or gzip, one job a line with source_id, job_name, queue, user (texts), submitted_at, "
+        "started_at, finished_at (whole microseconds since 1970, UTC), state (succeeded, failed, killed or running), resources (a list of "
+        "texts such as Book:53), exit (a text, the error) and parents (a list of source_ids); null, or left out, is not known. A started "
+        "file that met a bad line goes on with --from-line."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -181,6 +181,10 @@ class Engine:
         """Whether `submit` can send a job of this name: one that the project declared to the engine, in this process. Asks nobody."""
         return False
 
+    def why_unknown(self, job_name: str) -> str:
+        """Why it knows no job of this name, in words, with the nearest name that it knows. Asks nobody."""
+        return "it knows no job of this name"
+
     def submit(
         self,
         job_name: str,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineCannot, NotRegistered
-from . import attempts
+from . import attempts, registry
 from .who import as_user
 
 if TYPE_CHECKING:
@@ -44,10 +44,26 @@ def check_arguments(function: Callable[..., Any] | None, args: Sequence[Any], kw
         signature.bind(*args, **kwargs)
 
 
-def not_registered(engine: Engine, job_name: str, known: Iterable[str], why: str) -> NotRegistered:
-    """The error that says so, with the nearest name that there is."""
+def unknown(job_name: str, known: Iterable[str], why: str) -> str:
+    """Why a name is not known, with the nearest one that is."""
     near = difflib.get_close_matches(job_name, list(known), n=1)
-    return NotRegistered(job_name, engine.name, ACTION, f"{why}; there is {near[0]}" if near else why)
+    return f"{why}, there is {near[0]}" if near else why
+
+
+def not_registered(engine: Engine, job_name: str) -> NotRegistered:
+    """The error that says so. Where other engines of this process could send jobs too, each says what it knows of the name: whoever
+    submits by a name alone need not know whose it would be."""
+    why, others = engine.why_unknown(job_name), [other for other in registry.all() if other.can_submit and other.name != engine.name]
+    if others:
+        why = "; ".join([f"{engine.name}: {why}", *(f"{other.name}: {_words(other, job_name)}" for other in others)])
+    return NotRegistered(job_name, engine.name, ACTION, why)
+
+
+def _words(engine: Engine, job_name: str) -> str:
+    try:
+        return "it knows the name" if engine.knows(job_name) else engine.why_unknown(job_name)
+    except EngineCannot as error:
+        return error.why
 
 
 def loaded(path: str) -> Any:

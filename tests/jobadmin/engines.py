@@ -66,6 +66,9 @@ class Sender(Toy):
     def knows(self, job_name: str) -> bool:
         return job_name in self.names
 
+    def why_unknown(self, job_name: str) -> str:
+        return submitting.unknown(job_name, self.names, super().why_unknown(job_name))
+
     def submit(
         self,
         job_name: str,
@@ -76,7 +79,7 @@ class Sender(Toy):
         user: str | None = None,
     ) -> Status | None:
         if not self.knows(job_name):
-            raise submitting.not_registered(self, job_name, self.names, "it knows no job of this name")
+            raise submitting.not_registered(self, job_name)
         submitting.check_arguments(lambda to, subject="": None, args, kwargs or {})
         if self.refuses:
             raise EngineCannot(job_name, self.name, "submit", self.refuses)

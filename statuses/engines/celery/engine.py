@@ -147,6 +147,9 @@ class Celery(Engine):
     def knows(self, job_name: str) -> bool:
         return tasks.find(self.app, job_name, self) is not None
 
+    def why_unknown(self, job_name: str) -> str:
+        return submitting.unknown(job_name, tasks.names(self.app), "the app has no task of this name")
+
     def submit(
         self,
         job_name: str,
@@ -160,7 +163,7 @@ class Celery(Engine):
         made, or refused, as `task_create_missing_queues` says."""
         task = tasks.find(self.app, job_name, self)
         if task is None:
-            raise submitting.not_registered(self, job_name, tasks.names(self.app), "the app has no task of this name")
+            raise submitting.not_registered(self, job_name)
         options = {"queue": queue} if queue else {}
 
         def send() -> None:

@@ -90,6 +90,9 @@ class DjangoTasks(Ordered):
     def knows(self, job_name: str) -> bool:
         return tasks.find(job_name) is not None
 
+    def why_unknown(self, job_name: str) -> str:
+        return submitting.unknown(job_name, tasks.names(), "no module that this process has imported has a task of this name")
+
     def submit(
         self,
         job_name: str,
@@ -102,9 +105,7 @@ class DjangoTasks(Ordered):
         """`enqueue` of the task. A queue that its backend does not have is refused."""
         task = tasks.find(job_name)
         if task is None:
-            raise submitting.not_registered(
-                self, job_name, tasks.names(), "no module that this process has imported has a task of this name"
-            )
+            raise submitting.not_registered(self, job_name)
         submitting.check_arguments(parameters(task), args, kwargs or {})
         return submitting.send(self, job_name, lambda: _in(task, queue).enqueue(*args, **(kwargs or {})), user)
 

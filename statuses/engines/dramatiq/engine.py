@@ -98,6 +98,9 @@ class Dramatiq(Ordered):
     def knows(self, job_name: str) -> bool:
         return job_name in self.broker.get_declared_actors()
 
+    def why_unknown(self, job_name: str) -> str:
+        return submitting.unknown(job_name, self.broker.get_declared_actors(), "the broker has no actor of this name")
+
     def submit(
         self,
         job_name: str,
@@ -109,7 +112,7 @@ class Dramatiq(Ordered):
     ) -> Status | None:
         """`send` of the actor. A queue that no actor here declares is refused: nobody would take from it."""
         if not self.knows(job_name):
-            raise submitting.not_registered(self, job_name, self.broker.get_declared_actors(), "the broker has no actor of this name")
+            raise submitting.not_registered(self, job_name)
         actor = self.broker.get_actor(job_name)
         submitting.check_arguments(actor.fn, args, kwargs or {})
         if queue and queue not in self.broker.get_declared_queues():

@@ -86,6 +86,9 @@ class Huey(Ordered):
     def knows(self, job_name: str) -> bool:
         return tasks.find(self.huey, job_name) is not None
 
+    def why_unknown(self, job_name: str) -> str:
+        return submitting.unknown(job_name, tasks.names(self.huey), "this process declares no task of this name")
+
     def submit(
         self,
         job_name: str,
@@ -98,7 +101,7 @@ class Huey(Ordered):
         """Enqueue a task with the options it was declared with. A Huey has one queue: any other is refused."""
         kind = tasks.find(self.huey, job_name)
         if kind is None:
-            raise submitting.not_registered(self, job_name, tasks.names(self.huey), "this process declares no task of this name")
+            raise submitting.not_registered(self, job_name)
         if queue and queue != self.huey.name:
             raise EngineCannot(job_name, self.name, submitting.ACTION, f"this Huey has one queue, {self.huey.name}")
         task = kind(tuple(args), dict(kwargs or {}))

@@ -139,6 +139,10 @@ class RQ(Engine):
     def knows(self, job_name: str) -> bool:
         return functions.find(job_name) is not None
 
+    def why_unknown(self, job_name: str) -> str:
+        why = "no module that this process has imported declares a function of this name with RQ's @job"
+        return submitting.unknown(job_name, functions.names(), why)
+
     def submit(
         self,
         job_name: str,
@@ -151,8 +155,7 @@ class RQ(Engine):
         """What the `delay` of a function with RQ's `@job` does."""
         found = functions.find(job_name)
         if found is None:
-            why = "no module that this process has imported declares a function of this name with RQ's @job"
-            raise submitting.not_registered(self, job_name, functions.names(), why)
+            raise submitting.not_registered(self, job_name)
         function, declared = found
         submitting.check_arguments(function, args, kwargs or {})
         enqueue = functions.enqueue

@@ -2,12 +2,13 @@
 
 import sys
 import types
+from collections.abc import Iterator
 
 import pytest
 
 import statuses
 from statuses import EngineCannot, NotRegistered, State
-from statuses.engines import Engine, submitting
+from statuses.engines import Engine, registry, submitting
 from statuses.engines.rq import submitting as rq_functions
 from tests.projects.running import Project
 
@@ -106,7 +107,48 @@ def test_a_function_with_a_delay_of_another_kind_is_no_job_of_rq(monkeypatch: py
 
 
 def test_a_name_that_is_not_registered_is_an_error_of_its_own() -> None:
-    error = submitting.not_registered(type("Plain", (Engine,), {"name": "plain"})(), "mail.sent", ["mail.send"], "it is not there")
+    error = submitting.not_registered(Post("post", "mail.send"), "mail.sent")
 
     assert isinstance(error, NotRegistered) and isinstance(error, EngineCannot)
-    assert str(error) == "plain cannot submit job mail.sent: it is not there; there is mail.send"
+    assert str(error) == "post cannot submit job mail.sent: it is not there, there is mail.send"
+
+
+class Post(Engine):
+    """Knows one job."""
+
+    can_submit = True
+
+    def __init__(self, name: str, job_name: str, fails: str = "") -> None:
+        self.name, self.job_name, self.fails = name, job_name, fails
+
+    def knows(self, job_name: str) -> bool:
+        if self.fails:
+            raise EngineCannot(job_name, self.name, "submit", self.fails)
+        return job_name == self.job_name
+
+    def why_unknown(self, job_name: str) -> str:
+        return submitting.unknown(job_name, [self.job_name], "it is not there")
+
+
+@pytest.fixture
+def posts() -> Iterator[list[Engine]]:
+    class Silent(Engine):
+        name = "silent"
+
+    found = [Post("letters", "mail.send"), Post("parcels", "depot.load"), Post("trains", "", fails="no rails"), Silent()]
+    for engine in found:
+        registry.register(engine)
+    yield found
+    for engine in found:
+        registry.unregister(engine.name)
+
+
+def test_where_no_engine_knows_a_name_each_that_could_send_it_says_why_by_its_name(posts: list[Engine]) -> None:
+    letters, parcels, *_ = posts
+
+    assert submitting.not_registered(parcels, "mail.sent").why == (
+        "parcels: it is not there; letters: it is not there, there is mail.send; trains: no rails"
+    )
+    assert submitting.not_registered(letters, "depot.load").why == (
+        "letters: it is not there; parcels: it knows the name; trains: no rails"
+    )

@@ -96,7 +96,7 @@ def connect() -> None:
 class Stopping(bootsteps.StartStopStep):
     """Hears that a worker ends, however it was asked to: `worker_shutting_down` tells of signals alone."""
 
-    def close(self, parent: Any) -> None:
+    def close(self, parent: Any, *_: Any, **__: Any) -> None:
         on_stopping(parent.hostname)
 
 

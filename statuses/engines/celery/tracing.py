@@ -235,12 +235,12 @@ def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> C
     result_is_kept = task.backend is task.app.backend and outcomes.can_be_read(task.backend)
 
     @functools.wraps(trace)
-    def tracked(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
+    def tracked(uuid: str, args: Any, kwargs: Any, request: Any = None, *more: Any, **options: Any) -> Any:
         adapter = known if known.is_installed else adapters.of(task.app)
         message = read({**(request or {}), "args": args, "kwargs": kwargs}) if adapter is not None else None
         if adapter is None or message is None or not adapter.tracks(message):
             piggyback.held.tell()
-            return trace(uuid, args, kwargs, request)
+            return trace(uuid, args, kwargs, request, *more, **options)
         run = Run(adapter=adapter, message=message, attempt=message.attempt, result_is_kept=result_is_kept)
         try:
             adapter.guard.run(f"starting {message.name}", run.start, starts=True)
@@ -249,22 +249,22 @@ def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> C
         piggyback.held.tell()  # where the start was not told, for the store is away
         # The store knows better: the job was removed, or this message speaks of an older attempt.
         if run.answered and not run.told:
-            return trace(uuid, args, kwargs, request)
+            return trace(uuid, args, kwargs, request, *more, **options)
         if run.status is None:
             run.status = JobStatus.unfound(adapter.guard)
-        return _trace(run, task, trace, uuid, args, kwargs, request)
+        return _trace(run, task, trace, uuid, args, kwargs, request, *more, **options)
 
     return tracked
 
 
-def _trace(run: Run, task: Any, trace: Callable[..., Any], uuid: str, *arguments: Any) -> Any:
+def _trace(run: Run, task: Any, trace: Callable[..., Any], uuid: str, *arguments: Any, **options: Any) -> Any:
     adapter = run.adapter
     token = _run.set(run)
     adapter.heartbeats.add(id(run), run.beat)
     try:
         before = current_job.set(run.status)
         try:
-            outcome = trace(uuid, *arguments)
+            outcome = trace(uuid, *arguments, **options)
         finally:
             current_job.reset(before)
     except Reject as rejected:

@@ -45,13 +45,13 @@ def connect(adapter_of: Callable[[], Adapter | None]) -> None:
         worker.run = _watched(worker.run, adapter_of)
 
 
-def _watched(run: Callable[[Any], None], adapter_of: Callable[[], Adapter | None]) -> Callable[[Any], None]:
+def _watched(run: Callable[..., Any], adapter_of: Callable[[], Adapter | None]) -> Callable[[Any], None]:
     @functools.wraps(run)
-    def running(worker: Any) -> None:
+    def running(worker: Any, *args: Any, **kwargs: Any) -> Any:
         adapter = adapter_of()
         present = adapter.tracker.guard.run("following a worker", lambda: Present(adapter, worker)) if adapter is not None else None
         try:
-            run(worker)
+            return run(worker, *args, **kwargs)
         finally:
             if present is not None:
                 present.leave()

@@ -61,13 +61,13 @@ class Tracking(Middleware):
         self.tracker = tracker
         self.worker = here()
 
-    def after_process_boot(self, broker: Any) -> None:
+    def after_process_boot(self, broker: Any, *_: Any, **__: Any) -> None:
         self.worker = here()
 
-    def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+    def after_worker_shutdown(self, broker: Any, worker: Any, *_: Any, **__: Any) -> None:
         self.tracker.guard.last_words()
 
-    def before_enqueue(self, broker: Any, message: Any, delay: int | None) -> None:
+    def before_enqueue(self, broker: Any, message: Any, delay: int | None, *_: Any, **__: Any) -> None:
         if _told.get():
             return
         after, later = _after.get(), bool(delay)
@@ -188,7 +188,7 @@ class Tracking(Middleware):
             scheduled=mark is not None and mark.later,
         )
 
-    def before_process_message(self, broker: Any, message: Any) -> None:
+    def before_process_message(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
         _after.set(None)  # where the message before could not be acknowledged nobody has let go of it
         run = self._run(broker, message)
         if run is None:
@@ -204,7 +204,9 @@ class Tracking(Middleware):
             raise SkipMessage(str(asked)) from asked
         run.enter()
 
-    def after_process_message(self, broker: Any, message: Any, *, result: object = None, exception: BaseException | None = None) -> None:
+    def after_process_message(
+        self, broker: Any, message: Any, *_: Any, result: object = None, exception: BaseException | None = None, **__: Any
+    ) -> None:
         processing = message.__dict__.get(RUN)
         if processing is None:
             return
@@ -221,7 +223,7 @@ class Tracking(Middleware):
             processing.over = True
             processing.run.end(State.succeeded, result=result)
 
-    def after_skip_message(self, broker: Any, message: Any) -> None:
+    def after_skip_message(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
         """Ours to refuse, or another middleware's: an age limit."""
         processing = message.__dict__.get(RUN) or self._unseen(broker, message)
         if processing is None:
@@ -232,10 +234,10 @@ class Tracking(Middleware):
             why = sys.exc_info()[1]
             processing.run.end(State.killed, error=str(why) if why is not None else "it was skipped")
 
-    def after_nack(self, broker: Any, message: Any) -> None:
+    def after_nack(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
         self._let_go(message, message.__dict__.get(RUN) or self._unseen(broker, message))
 
-    def after_ack(self, broker: Any, message: Any) -> None:
+    def after_ack(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
         self._let_go(message, message.__dict__.get(RUN))
 
     def _unseen(self, broker: Any, message: Any) -> Processing | None:

@@ -40,40 +40,42 @@ class Present(Middleware):
         self._running: dict[str, Any] = {}
         self._obeyed = False
 
-    def after_process_boot(self, broker: Any) -> None:
+    def after_process_boot(self, broker: Any, *_: Any, **__: Any) -> None:
         """The `dramatiq` command has started this process."""
         self._command = os.getppid()
 
-    def before_worker_boot(self, broker: Any, worker: Any) -> None:
+    def before_worker_boot(self, broker: Any, worker: Any, *_: Any, **__: Any) -> None:
         """No message was taken yet. A store that is away holds nothing back until the first report."""
         self._paused = frozenset(self.guard.run("asking which queues are paused", lambda: pauses.paused(self.engine)) or ())
 
-    def after_consumer_thread_boot(self, broker: Any, thread: Any) -> None:
+    def after_consumer_thread_boot(self, broker: Any, thread: Any, *_: Any, **__: Any) -> None:
         """One queue is about to be taken from."""
         if thread.queue_name in self._paused:
             thread.pause()
 
-    def after_worker_boot(self, broker: Any, worker: Any) -> None:
+    def after_worker_boot(self, broker: Any, worker: Any, *_: Any, **__: Any) -> None:
         self._worker, self._broker = worker, broker
         self._reporter = Reporter(self.guard, self.engine, here(), self._facts, self._hear)
         self._reporter.start()
 
-    def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
+    def before_worker_shutdown(self, broker: Any, worker: Any, *_: Any, **__: Any) -> None:
         if self._reporter is not None:
             self._reporter.stopping()
 
-    def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+    def after_worker_shutdown(self, broker: Any, worker: Any, *_: Any, **__: Any) -> None:
         if self._reporter is not None:
             self._reporter.leave()
             self._reporter = None
 
-    def before_process_message(self, broker: Any, message: Any) -> None:
+    def before_process_message(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
         self._running[message.message_id] = message
 
-    def after_process_message(self, broker: Any, message: Any, *, result: object = None, exception: BaseException | None = None) -> None:
+    def after_process_message(
+        self, broker: Any, message: Any, *_: Any, result: object = None, exception: BaseException | None = None, **__: Any
+    ) -> None:
         self._running.pop(message.message_id, None)
 
-    def after_skip_message(self, broker: Any, message: Any) -> None:
+    def after_skip_message(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
         self._running.pop(message.message_id, None)
 
     def _consumers(self) -> list[Any]:

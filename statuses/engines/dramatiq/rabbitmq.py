@@ -191,9 +191,10 @@ def let_end(broker: Any) -> None:
     original = broker.consume
 
     @functools.wraps(original)
-    def consume(queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
-        consumer, thread = original(queue_name, prefetch, timeout), threading.current_thread()
+    def consume(*args: Any, **kwargs: Any) -> Any:
+        consumer, thread = original(*args, **kwargs), threading.current_thread()
         if isinstance(consumer, _RabbitmqConsumer) and isinstance(thread, ConsumerThread):
+            timeout = kwargs.get("timeout", args[2] if len(args) > 2 else 5000)
             return Ending(consumer, thread, timeout / 1000)
         return consumer
 

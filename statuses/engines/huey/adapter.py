@@ -70,12 +70,12 @@ class Adapter:
         original = self.huey.enqueue
 
         @functools.wraps(original)
-        def enqueue(task: Any) -> Any:
+        def enqueue(task: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 if isinstance(task, group):
                     with chords.grouped():
-                        return original(task)
-                return original(task)
+                        return original(task, *args, **kwargs)
+                return original(task, *args, **kwargs)
             except Exception as error:
                 self.could_not_leave(task, error)
                 raise
@@ -93,9 +93,9 @@ class Adapter:
         original = self.huey.deserialize_task
 
         @functools.wraps(original)
-        def deserialize_task(data: Any) -> Any:
+        def deserialize_task(data: Any, *args: Any, **kwargs: Any) -> Any:
             try:
-                return original(data)
+                return original(data, *args, **kwargs)
             except Exception as error:
                 if taking.get():
                     self._dropped(data, error)
@@ -168,7 +168,7 @@ class Adapter:
             queue=self.huey.name,
         )
 
-    def on_signal(self, signal: str, task: Task, *rest: Any) -> None:
+    def on_signal(self, signal: str, task: Task, *rest: Any, **_: Any) -> None:
         """Receiver of every signal. Huey logs what it raises, and goes on."""
         handler = self._HANDLERS.get(signal)
         if handler is not None and self.tracker.tracks(name_of(task), task.id):
@@ -241,7 +241,7 @@ class Adapter:
         except StatusExists:
             return statuses.at(own_id(self.tracker.name, task.id))
 
-    def before_execution(self, task: Task) -> None:
+    def before_execution(self, task: Task, *_: Any, **__: Any) -> None:
         """Hook before a task is executed. Raises: CancelExecution when it must not be, and nothing else."""
         if not self.tracker.tracks(name_of(task), task.id):
             return
@@ -277,7 +277,7 @@ class Adapter:
             runs = {run.status_id or own_id(self.tracker.name, first_id(id)) for id, run in self._runs.items() if run.tracked}
         return sorted(runs | self._in_hand.ids())
 
-    def after_execution(self, task: Task, value: Any, error: BaseException | None) -> None:
+    def after_execution(self, task: Task, value: Any, error: BaseException | None, *_: Any, **__: Any) -> None:
         """Hook after a task was executed; `task.retries` says whether it will be once more."""
         with self._lock:
             run = self._runs.pop(task.id, None)

@@ -50,11 +50,11 @@ def watch(adapter: Adapter) -> None:
         return
 
     @functools.wraps(original)
-    def enqueue(made: chord) -> Any:
+    def enqueue(made: chord, *args: Any, **kwargs: Any) -> Any:
         with grouped():
             planned = adapter.tracker.guard.run("planning the callback of a chord", lambda: _plan(adapter, made))
             try:
-                return original(made)
+                return original(made, *args, **kwargs)
             except Exception as error:
                 if planned:
                     adapter.could_not_leave(made.callback, error)

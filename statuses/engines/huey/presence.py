@@ -49,15 +49,15 @@ class Present:
         create, dequeue = self.huey.create_consumer, self.huey.dequeue
 
         @functools.wraps(create)
-        def create_consumer(**options: Any) -> Any:
-            consumer = create(**options)
+        def create_consumer(*args: Any, **options: Any) -> Any:
+            consumer = create(*args, **options)
             self._follow(consumer)
             return consumer
 
         @functools.wraps(dequeue)
-        def take() -> Any:
+        def take(*args: Any, **kwargs: Any) -> Any:
             if self._held is None or not self._held.value:
-                return dequeue()
+                return dequeue(*args, **kwargs)
             self._consumer.stop_flag.wait(LOOK_SECONDS)
             return None
 
@@ -82,19 +82,19 @@ class Present:
         start, stop = consumer.start, consumer.stop
 
         @functools.wraps(start)
-        def starting() -> None:
+        def starting(*args: Any, **kwargs: Any) -> None:
             self._begin(consumer)
-            start()
+            start(*args, **kwargs)
             # Not before: a thread does not come along into the workers that are forked there.
             if self._reporter is not None:
                 self._reporter.start()
 
         @functools.wraps(stop)
-        def stopping(graceful: bool = False) -> None:
+        def stopping(*args: Any, **kwargs: Any) -> None:
             if self._reporter is not None:
                 self._reporter.stopping()
             try:
-                stop(graceful=graceful)
+                stop(*args, **kwargs)
             finally:
                 if self._reporter is not None:
                     self._reporter.leave()

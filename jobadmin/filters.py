@@ -26,6 +26,7 @@ from jobadmin.parameters import (
     PAGE_PARAMETERS,
     PARAMETERS,
     REPEATED,
+    SHOWN_ONLY,
     SINGLE,
     TIMES,
     TIMES_WITHIN,
@@ -88,7 +89,7 @@ class JobFilter:
     def to_act_on(cls, request: HttpRequest) -> JobFilter:
         """The filter in the URL of `request`, for what does something to its jobs or hands them out: nothing is left aside that
         would mean fewer.  Raises: BadFilter."""
-        for parameter in request.GET.keys() & (PAGE_PARAMETERS - {"next"}):
+        for parameter in request.GET.keys() & (PAGE_PARAMETERS - SHOWN_ONLY):
             raise UnknownParameter(parameter, request.GET[parameter])
         return cls.from_querydict(request.GET, strict=True)
 

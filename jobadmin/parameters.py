@@ -59,6 +59,9 @@ NAMING_NONE = frozenset({"by", "sort", "after"})
 #: Parameters of single pages, which change how something is shown and never which jobs: see `page_value`.
 PAGE_PARAMETERS = frozenset({"chart", "rank", "part", "prefix", "columns", "page", "per", "tab", "next", "live", "upto", "kept"})
 
+#: Of those the ones that say where it is shown, and where one goes afterwards: they stand on the way to an action, too.
+SHOWN_ONLY = frozenset({"next", "part"})
+
 LABELS = {
     "id": gettext_lazy("Selected"),
     "state": gettext_lazy("State"),
@@ -119,7 +122,7 @@ def page_value(request: HttpRequest, name: str, allowed: Iterable[str], default:
     """A parameter of this page alone, one of `allowed`.  Raises: BadFilter."""
     value = request.GET.get(name) or default
     if value not in (allowed := tuple(allowed)):
-        raise BadFilter(name, value[:100], _one_of(allowed))
+        raise BadFilter(name, value[:100], one_of(allowed))
     return value
 
 
@@ -194,7 +197,7 @@ def _check(name: str, value: str) -> None:
     allowed = {"span": spans.NAMES, "by": tuple(TIMES), "state": STATES, "flag": FLAGS, "sort": SORTS}.get(name)
     bare = value.removeprefix("-") if name in ("state", "flag", "sort") else value
     if allowed and bare not in allowed:
-        raise BadFilter(name, value[:100], _one_of(allowed))
+        raise BadFilter(name, value[:100], one_of(allowed))
     if name in ("from", "to"):
         _check_moment(name, value)
     if name == "step" and value != STOPPED and not _STEP.fullmatch(value):
@@ -212,5 +215,6 @@ def _check_moment(name: str, value: str) -> None:
         raise BadFilter(name, value[:100], _("a time in ISO 8601, such as 2026-01-31T14:30:00Z")) from error
 
 
-def _one_of(allowed: Iterable[str]) -> str:
+def one_of(allowed: Iterable[str]) -> str:
+    """What was expected where there are a few."""
     return _("one of %s") % ", ".join(allowed)

@@ -70,6 +70,12 @@ def test_what_would_be_left_aside_asks_about_no_job(browse, query: str, said: st
     assert "promise" not in page.content.decode() and reverse("jobadmin:bulk", args=["kill"]) not in page.content.decode()
 
 
+def test_where_the_question_is_shown_and_where_one_goes_afterwards_may_stand_beside_the_filter(browse) -> None:
+    some(queued=2)
+
+    assert browse().get(url("kill", "state=queued&part=dialog&next=/admin/jobs/list/")).status_code == 200
+
+
 def test_all_jobs_of_a_list_that_tells_another_moment_can_be_asked_about(browse) -> None:
     some(queued=2)
     client = browse()

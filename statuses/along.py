@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from .errors import interrupted
+from .errors import interrupted, interrupts
 from .lines import Command
 from .lua import source
 from .refusals import ELSEWHERE, translated
@@ -56,7 +56,7 @@ class Along:
             self._store._leave(error)
             self._arguments, self.joins = source.again(self._arguments, 0), ""
             self._store._writing.piggyback(self)
-        elif isinstance(error, Exception):
+        elif not interrupts(error):
             try:
                 with translated(name):
                     raise error

@@ -24,7 +24,11 @@ def shown(value: object) -> str:
         return repr(value)  # as below, for what stands in names that are made whether or not they are wanted
     try:
         text = _short.repr(value)
-    except Exception:
+    except Exception as error:
+        from .errors import interrupts  # which says wrong values itself
+
+        if interrupts(error):
+            raise
         return f"<{type(value).__name__}>"
     return text if len(text) <= 2 * SHOWN else text[: 2 * SHOWN - 1] + "…"
 

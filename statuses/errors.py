@@ -1,5 +1,7 @@
 """Every error the status service raises, in one tree."""
 
+import signal
+from collections.abc import Iterable
 from typing import Any
 
 from .arguments import shown
@@ -40,13 +42,42 @@ def interrupted(tried: str, by: BaseException) -> StoreUnavailable:
     return StoreUnavailable(tried, f"it was interrupted by {type(by).__name__}")
 
 
-#: What engines break off a job with that runs for too long, wherever it is at that moment, although it is an Exception: Celery's, RQ's.
-_LIMITS = frozenset({"billiard.exceptions.SoftTimeLimitExceeded", "rq.timeouts.BaseTimeoutException"})
+#: What engines break off a job with, wherever it is at that moment: it runs for too long, or its worker has to go.
+_LIMITS = frozenset(
+    {
+        "billiard.exceptions.SoftTimeLimitExceeded",
+        "dramatiq.threading.Interrupt",
+        "huey.exceptions.TaskTimeout",
+        "rq.exceptions.ShutDownImminentException",
+        "rq.timeouts.BaseTimeoutException",
+    }
+)
+#: What they break off a worker with that has nothing to do, although it is an Exception.
+_STOPS = frozenset({"rq.exceptions.StopRequested"})
 
 
 def is_limit(error: BaseException) -> bool:
-    """Whether it is a limit of time of the job's engine: it is for the job, whoever was at work. Told by name: no engine is imported."""
-    return any(f"{kind.__module__}.{kind.__qualname__}" in _LIMITS for kind in type(error).__mro__)
+    """Whether an engine breaks its job off with it: it is for the job, whoever was at work, and comes too late once that is over."""
+    return _is_one_of(_LIMITS, error)
+
+
+def interrupts(error: BaseException) -> bool:
+    """Whether it fell in from outside, and says nothing of what was done at that moment: it is for whoever called. So every BaseException
+    that is no Exception, what engines break off with, and what a handler of a signal raised, as of a project's own alarm."""
+    return not isinstance(error, Exception) or _is_one_of(_LIMITS | _STOPS, error) or _comes_from_a_handler(error)
+
+
+def _is_one_of(names: Iterable[str], error: BaseException) -> bool:
+    """Told by name: no engine is imported."""
+    return any(f"{kind.__module__}.{kind.__qualname__}" in names for kind in type(error).__mro__)
+
+
+def _comes_from_a_handler(error: BaseException) -> bool:
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code not in handlers:
+        trace = trace.tb_next
+    return trace is not None
 
 
 class ScriptFailed(StatusesError):

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from . import encoding
+from .errors import interrupts
 
 #: Characters of a traceback that are kept, from its end: the innermost frames and the message.
 TRACEBACK_LENGTH = 20_000
@@ -130,6 +131,8 @@ def _trace(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
     except Exception as broken:
+        if interrupts(broken):
+            raise
         return f"(its traceback could not be made: {type(broken).__name__})"
 
 
@@ -138,6 +141,8 @@ def message_of(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as broken:
+        if interrupts(broken):
+            raise
         return f"(its message could not be made: {type(broken).__name__})"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import collection, keys, scripts
 from .engines.guard import Guard
-from .errors import is_limit
+from .errors import interrupts
 from .states import ENDED, State
 from .store import Store, current
 
@@ -112,7 +112,7 @@ class Recorder:
             said = roles(worker) if callable(roles) else roles.get(worker, roles.get(kind))
             return str(said)[:200] if said else kind
         except Exception as error:
-            if is_limit(error):
+            if interrupts(error):
                 raise
             self._guard.say("roles", f"metrics_roles did not say what worker {worker} is: {type(error).__name__}: {error}")
             return kind
@@ -123,7 +123,7 @@ class Recorder:
             if counted is not None and self._instruments:
                 self._record(kind, counted[0], counted[1])
         except Exception as error:
-            if is_limit(error):
+            if interrupts(error):
                 raise
             self._guard.say("metrics", f"what a job did is missing in the metrics: {type(error).__name__}: {error}")
 

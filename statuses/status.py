@@ -267,11 +267,14 @@ class Status(transitions.Transitions):
     def spawn(self, job_name: str | None, **as_create: Any) -> "Status":
         """A child: a status of its own for one process of this job, so that parallel writers never meet. Raises what `create` does;
         ReadOnlyAttempt for an attempt that is over."""
-        from .collection import create
-
         self._check_parent(as_create)
         given: dict[str, Any] = {"user": self.user, "queue": self.queue, "engine": None, **as_create, "parent": self.id}
-        return create(job_name=job_name, **given)
+        return self._created(job_name=job_name, **given)
+
+    def _created(self, **as_create: Any) -> "Status":
+        from .collection import create
+
+        return create(**as_create)
 
     def _check_parent(self, as_create: dict[str, Any]) -> None:
         if self.archived:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import redis
 from celery import Celery, Task, chord
 from celery.backends.cache import CacheBackend
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
 import statuses
 from statuses import presence
@@ -244,6 +244,23 @@ def over_the_limit(gate: str) -> str:
 @app.task(soft_time_limit=0.3)
 def over_the_soft_limit() -> None:
     time.sleep(20)
+
+
+@app.task
+def sends_while_the_store_hangs(pid: int, name: str) -> None:
+    """Stops the store's process, and sends another job."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        add.delay(1, 1)
+    except SoftTimeLimitExceeded:
+        note(name)
+        raise
+
+
+@app.task(ignore_result=True)
+def ends_while_the_store_hangs(pid: int) -> None:
+    """Stops the store's process."""
+    os.kill(pid, signal.SIGSTOP)
 
 
 @app.task

@@ -16,8 +16,8 @@ from typing import Any
 import statuses
 from statuses import KillRequested, State, Status, StoreUnavailable
 
-from .. import clock, collection, encoding, scripts, unanswered
-from ..errors import Superseded
+from .. import clock, collection, encoding, failure, scripts, unanswered
+from ..errors import Superseded, interrupts
 from ..states import ENDED
 from ..store import current as current_store
 from . import calls
@@ -51,21 +51,39 @@ def is_tracked(job_name: str, provider_job_id: str) -> bool:
 
 def create(guard: Guard, **as_create: Any) -> Status:
     """A new status. Where its answer never comes, what arrived of it all the same is taken back once the store is there again:
-    the message left without its id, and the worker that met it made another one.
+    the message left without its id, and the worker that met it made another one. So where whoever waits for it is interrupted: nobody
+    knows it.
     Raises: what `statuses.create` does.  One round trip."""
     new = collection.prepare(**as_create)
     since_us = clock.frozen_us() or time.time_ns() // 1000
     try:
         status = collection.insert(new)
-    except StoreUnavailable:
-        if not new.own_id:
+        made = _made.get()
+        if made is not None:
+            made.append(status)
+        return status
+    except BaseException as error:
+        is_away = isinstance(error, StoreUnavailable)
+        if not new.own_id and (is_away or interrupts(error)):
             state, name = as_create.get("state", State.unqueued), as_create.get("job_name")
-            guard.later(f"taking back {name}", lambda: unanswered.take_back(new.random, state, name, since_us))
+            tell = guard.later if is_away else guard.aside
+            tell(f"taking back {name}", lambda: unanswered.take_back(new.random, state, name, since_us))
         raise
-    made = _made.get()
-    if made is not None:
-        made.append(status)
-    return status
+
+
+def not_sent(guard: Guard, status_id: str, interrupt: BaseException) -> None:
+    """Whoever sends a job was interrupted before it had left: it failed, no worker will ever meet it. Told aside; no round trip here.
+    Nothing where the error is no interrupt: for then it is sent."""
+    if not interrupts(interrupt):
+        return
+    error = encoding.loads(failure.describe(interrupt).text)
+
+    def tell() -> None:
+        status = statuses.find(status_id)
+        if status is not None:
+            status.failed(attempt=0, sources=WAITING, error=error)
+
+    guard.aside("telling that a job was not sent", tell)
 
 
 #: Where the statuses are put that `create` makes, for who sends the jobs.
@@ -132,10 +150,9 @@ def tell_start(run: Any, tell: Callable[[], None]) -> None:
     """Tell that a run begins; `run.answered` says afterwards whether the store said anything to it, be it no. Raises: what `tell` does."""
     try:
         tell()
-    except StoreUnavailable:
-        raise
-    except Exception:
-        run.answered = True
+    except BaseException as error:
+        if not isinstance(error, StoreUnavailable) and not interrupts(error):
+            run.answered = True
         raise
     run.answered = True
 
@@ -189,7 +206,7 @@ def end(status: Status, state: State, attempt: int | None, error: object = None,
     return status.changed
 
 
-def succeed_along(status: Status, attempt: int, data: object, then: Callable[[Any], None]) -> None:
+def succeed_along(status: Status, attempt: int | None, data: object, then: Callable[[Any], None]) -> None:
     """As `end` with success, told together with what this process says to the store next; `then` gets 1 where that is as it should be, -1
     where there is no such job, 0 where it is at another attempt or had ended, or the error. Not on a cluster. No round trip.
     Raises: TypeError, ValueError for data that is no JSON."""

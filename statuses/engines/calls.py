@@ -10,6 +10,7 @@ from reprlib import Repr
 from typing import Any
 
 from ..encoding import Json, dumps, may_be_too_deep
+from ..errors import interrupts
 
 #: Bytes of JSON kept of one call or one result.
 LARGEST = 64 * 1024
@@ -58,8 +59,9 @@ def keep_text(
         text = encode_strictly({"args": list(args), "kwargs": dict(kwargs), "options": options})
         if text.isascii() and len(text) <= LARGEST and not may_be_too_deep(text):
             return Json(text)
-    except Exception:  # `keep` says of which kind
-        pass
+    except Exception as error:  # `keep` says of which kind
+        if interrupts(error):
+            raise
     return keep(args, kwargs, options, encode)
 
 
@@ -76,6 +78,8 @@ def plain(value: Any, encode: Encode = json.dumps) -> tuple[Any, str | None]:
             dumps([[[found]]], "it")  # as deep as it will stand in what is kept: a call's arguments in the call
         return found, None
     except Exception as error:  # what `encode` calls in the project's own types may raise anything
+        if interrupts(error):
+            raise
         return shown(value), f"{type(error).__name__}: {error}"[:SHOWN]
 
 
@@ -84,6 +88,8 @@ def shown(value: Any) -> dict[str, str]:
     try:
         return {"repr": _repr.repr(value)[:SHOWN].encode("utf-8", "replace").decode()}
     except Exception as error:  # a repr of the project's own may raise anything
+        if interrupts(error):
+            raise
         return {"repr": f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"}
 
 

@@ -11,13 +11,14 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import statuses
 
 from .. import forks
-from ..errors import KillRequested, ScriptFailed, StatusNotFound, StoreUnavailable, interrupted
+from ..errors import KillRequested, ScriptFailed, StatusNotFound, StoreUnavailable, interrupted, interrupts, is_limit
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,14 @@ LAST_WORDS_SECONDS = 3.0
 QUIET_SECONDS = 60.0
 #: Complaints that are known at once; beyond that, those that may be said again are let go.
 TOPICS = 1000
+
+
+class Passing(BaseException):
+    """Carries an interrupt past an engine that catches every Exception of those who listen to what it does."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Guard:
@@ -57,7 +66,7 @@ class Guard:
         return self._away
 
     def run(self, what: str, write: Callable[..., T], *, remember: bool = False, starts: bool = False, ends: bool = False) -> T | None:
-        """What `write` gives, or None when it could not. Raises KillRequested, and nothing else.
+        """What `write` gives, or None when it could not. Raises KillRequested, what interrupts it, and nothing else.
         `remember`: while the store is away the write is kept, and done once it is back. `starts`: a job that its sender had
         told of begins, and should be there. `ends`: a job is over; remembered, and what is done then is `write(ago)`, with the time
         since it was remembered. One that had to wait first, to find out that the store is away, is so much off: no other takes the time."""
@@ -78,14 +87,32 @@ class Guard:
                 self.say("not there", f"{what}: {error}; {_NOT_THERE}")
                 return None
             self.say("gone", f"{what}: {error}; the job goes on untracked", level=logging.INFO)
-        except Exception:
+        except BaseException as error:
+            if interrupts(error):
+                if remember or starts or ends:  # nobody says it again, and nobody knows whether it arrived
+                    self._remember(what, write, remember, ends)
+                    self.lost(interrupted(what, error))
+                raise
             self.say(what, f"{what} failed; the job goes on untracked", level=logging.ERROR, trace=True)
-        except BaseException as interrupt:
-            if remember or ends:  # nobody says it again, and nobody knows whether it arrived
-                self._remember(what, write, remember, ends)
-                self.lost(interrupted(what, interrupt))
-            raise
         return None
+
+    def over(self, what: str, tell: Callable[[], T]) -> T:
+        """What `tell` gives, which says what became of a job whose own code is over, and may do so twice. What its engine breaks it off
+        with comes too late then: it would fail what has succeeded, only for we took our time. It is dropped, and `tell` called once
+        more, which waits for no store now. Raises what `tell` does."""
+        try:
+            return tell()
+        except BaseException as error:
+            if not is_limit(error):
+                raise
+            self.lost(interrupted(what, error))
+        return tell()
+
+    def aside(self, what: str, write: Callable[[], Any]) -> None:
+        """Do a write in a thread of its own, or once the store is back: whoever was interrupted waits for nothing."""
+        self.later(what, write)
+        with suppress(RuntimeError):  # no more threads: `last_words` says it
+            threading.Thread(target=self.tell_late, name="statuses-aside", daemon=True).start()
 
     def say(self, topic: str, text: str, *, level: int = logging.WARNING, trace: bool = False) -> None:
         """Log `text`, at most once a minute for a topic."""
@@ -113,12 +140,16 @@ class Guard:
 
     def lost(self, error: StoreUnavailable) -> None:
         """The store did not answer: nobody asks it again until it is back."""
-        with self._lock:
-            if self._away:
-                return
-            self._away = True
-        self.say("away", f"{error}; jobs go on untracked until it is back")
-        threading.Thread(target=self._wait, name="statuses-store-watch", daemon=True).start()
+        try:
+            with self._lock:
+                if self._away:
+                    return
+                self._away = True
+            self.say("away", f"{error}; jobs go on untracked until it is back")
+            threading.Thread(target=self._wait, name="statuses-store-watch", daemon=True).start()
+        except BaseException:  # interrupted: nobody would ever look whether it is back
+            self._away = False
+            raise
 
     def _wait(self) -> None:
         pause = FIRST_LOOK_SECONDS

@@ -41,8 +41,10 @@ class Heartbeats:
         with self._lock:
             self._jobs[key] = (time.monotonic() + self.first_seconds, beat)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="statuses-heartbeats", daemon=True)
-                self._thread.start()
+                # Kept once it runs: whoever is interrupted here leaves none that never will.
+                thread = threading.Thread(target=self._run, name="statuses-heartbeats", daemon=True)
+                thread.start()
+                self._thread = thread
         if not self._wake.is_set():
             self._wake.set()
 

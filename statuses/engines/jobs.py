@@ -6,11 +6,14 @@ from typing import Any
 from ..errors import ScriptFailed, StatusNotFound, StoreUnavailable
 from ..status import Status
 from ..store import current
+from . import attempts
 from .guard import Guard
 
 
 class JobStatus(Status):
-    """A handle for the job's own code. While the store is away its verbs do nothing, at once."""
+    """A handle for the job's own code. While the store is away its verbs do nothing, at once. What breaks the job off while one of them
+    waits is raised at once, to the job that it is for: what was being said has arrived or has not, and is not said again, for by then
+    the job may have said something else."""
 
     _guard: Guard
 
@@ -52,12 +55,20 @@ class JobStatus(Status):
         """A child for one process of this job; while the store is away one that writes nothing."""
         if not self._is_out_of_reach:
             try:
-                return JobStatus.of(super().spawn(job_name, **as_create), self._guard)
+                child = super().spawn(job_name, **as_create)
+                try:
+                    return JobStatus.of(child, self._guard)
+                except BaseException:  # interrupted: nobody knows it
+                    self._guard.aside("taking back a child", lambda: child.delete(force=True))
+                    raise
             except StoreUnavailable as error:
                 self._guard.lost(error)
             except ScriptFailed as error:
                 self._guard.refused(error)
         return JobStatus.unfound(self._guard)
+
+    def _created(self, **as_create: Any) -> Status:
+        return attempts.create(self._guard, **as_create)
 
     def check_kill(self) -> None:
         """Ask the store whether the job shall die; it goes on when the store does not know. Raises: KillRequested."""

@@ -6,15 +6,16 @@ For engines that tell the start and the end of a job by two calls in the same th
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from contextvars import Token
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-import statuses
 from statuses import KillRequested, State, Status, StatusNotFound
 
 from ..errors import Superseded
+from ..track import current_job
 from . import attempts
 from .jobs import JobStatus
 from .tracker import Tracker
@@ -50,7 +51,7 @@ class Run:
     _known: Status | None = None
     _began: float = field(default_factory=time.monotonic)
     _tried: bool = False
-    _inside: ExitStack = field(default_factory=ExitStack)
+    _before: Token[Status | None] | None = None
 
     @property
     def status_id(self) -> str | None:
@@ -107,16 +108,17 @@ class Run:
         if self.tracked:
             if self.status is None:
                 self.status = JobStatus.unfound(self.tracker.guard)
-            self._inside.enter_context(statuses.running(self.status))
+            self._before = current_job.set(self.status)
             self.tracker.heartbeats.add(id(self), self._beat)
 
     def leave(self) -> None:
-        """The job's own code is over; twice does nothing."""
+        """The job's own code is over; twice does nothing, also where the first time was interrupted."""
         self.tracker.heartbeats.remove(id(self))
-        inside, self._inside = self._inside, ExitStack()
-        # ValueError: told from another context than the start, in which nothing runs any more.
-        with suppress(ValueError):
-            inside.close()
+        if self._before is not None:
+            # ValueError: told from another context than the start, in which nothing runs any more. RuntimeError: interrupted after it.
+            with suppress(ValueError, RuntimeError):
+                current_job.reset(self._before)
+            self._before = None
 
     def end(self, state: State, error: object = None, result: object = None) -> None:
         """Say how it ended; where the store is away, once it is back."""

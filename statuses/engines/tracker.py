@@ -10,6 +10,7 @@ import statuses
 from statuses import ConfigurationError, State, Status, StatusNotFound
 
 from .. import encoding, failure
+from ..errors import interrupts
 from . import attempts, calls, resources
 from .guard import Guard
 from .heartbeats import EVERY_SECONDS, Heartbeats
@@ -128,10 +129,13 @@ class Tracker:
         return kept_name(user)
 
     def sender(self, said: object) -> str | None:
-        """Who sends a job here that gets no status, for the store is away: what its message may say of him. Never raises."""
+        """Who sends a job here that gets no status, for the store is away: what its message may say of him. Raises what interrupts it, and
+        nothing else."""
         try:
             return self.user_of(said, None)
-        except Exception:
+        except Exception as error:
+            if interrupts(error):
+                raise
             self.guard.say("user", "asking the project who sends a job failed", trace=True)
             return None
 
@@ -145,7 +149,9 @@ class Tracker:
             if types is None or isinstance(types, Mapping):
                 return resources.find(arguments, types)
             return {**resources.find(arguments), **types(job_name, arguments)}
-        except Exception:
+        except Exception as error:
+            if interrupts(error):
+                raise
             self.guard.say("resources", f"looking for resources in the arguments of {job_name} failed", trace=True)
             return {}
 

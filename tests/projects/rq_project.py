@@ -107,6 +107,12 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def sends_while_the_store_hangs(pid: int) -> str:
+    """Stops the store's process, and queues another job."""
+    os.kill(pid, signal.SIGSTOP)
+    return send("add", 1, 1)
+
+
 def with_child() -> str:
     """Queues another job."""
     return send("add", 1, 1)

@@ -19,7 +19,7 @@ INTERRUPTED = """
     import statuses
     from statuses.testing import private_store
 
-    class Limit(BaseException):
+    class Limit(KIND):
         pass
 
     def limit(*_):
@@ -59,9 +59,11 @@ def test_no_number_reaches_the_packer_of_hiredis(monkeypatch: pytest.MonkeyPatch
     assert packed == [("SET", b"k", "7", "1.5", "x")]
 
 
-def test_what_is_interrupted_at_any_point_crashes_nothing_and_mixes_no_replies() -> None:
+@pytest.mark.parametrize("kind", ["BaseException", "Exception"])
+def test_what_is_interrupted_at_any_point_crashes_nothing_and_mixes_no_replies(kind: str) -> None:
     """A handler that raises, as of Ctrl-C and of limits of time, while hiredis wrote a number, crashed the process."""
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(INTERRUPTED)], capture_output=True, text=True, timeout=100)
+    code = textwrap.dedent(INTERRUPTED).replace("KIND", kind)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
 
     assert run.returncode == 0, run.stderr
 

@@ -15,6 +15,7 @@ import statuses
 from statuses import ConfigurationError, State, Status, StatusExists, StatusNotFound
 
 from ... import encoding, failure
+from ...errors import interrupts
 from .. import attempts, calls, registry, resources, versions
 from ..guard import Guard
 from ..heartbeats import EVERY_SECONDS, Heartbeats
@@ -137,7 +138,9 @@ class Adapter:
             if types is None or isinstance(types, Mapping):
                 return resources.find(arguments, types)
             return {**resources.find(arguments), **types(message.name, arguments)}
-        except Exception:
+        except Exception as error:
+            if interrupts(error):
+                raise
             self.guard.say("resources", f"looking for resources in the arguments of {message.name} failed", trace=True)
             return {}
 
@@ -201,7 +204,9 @@ def kept_call(message: Message, args: Any, kwargs: Any, serializer: str = JSON) 
 def _gives_back(call: dict[str, Any], args: Any, kwargs: Any) -> bool:
     try:
         return bool(kombu_loads(json.dumps([call["args"], call["kwargs"]])) == [list(args), dict(kwargs)])
-    except Exception:  # values of the project's own may compare as they like
+    except Exception as error:  # values of the project's own may compare as they like
+        if interrupts(error):
+            raise
         return False
 
 

@@ -19,7 +19,9 @@ from celery import signals
 import statuses
 from statuses import State, Status
 
+from ...errors import interrupts
 from .. import attempts
+from ..guard import Passing
 from . import chords, tracing
 from .adapter import Adapter, new_header
 from .messages import HEADER, USER, Message, read, undelayed
@@ -51,8 +53,11 @@ def connect(adapter: Adapter) -> None:
         token = _sending.set(sending)
         try:
             return original(*args, **kwargs)
+        except Passing as passing:
+            raise passing.error from None
         except Exception as error:
-            if sending.sent is not None:
+            # Interrupted while it leaves: it may have left. Where it has not the reaper finds that its engine has no such job.
+            if sending.sent is not None and not interrupts(error):
                 request, headers, attempt = sending.sent
                 message = read({**request, **headers})
                 if message is not None:
@@ -89,37 +94,61 @@ def before_publish(
     declare: Any = None,
     **_: Any,
 ) -> None:
-    """Receiver of `before_task_publish`; runs where the job is sent, and never raises."""
-    sending = _sending.get()
-    if sending is None or not isinstance(headers, dict):
+    """Receiver of `before_task_publish`; runs where the job is sent. Raises what interrupts it, and nothing else: then the message does
+    not leave."""
+    try:
+        sending = _sending.get()
+        if sending is None or not isinstance(headers, dict):
+            return
+        if isinstance(body, dict):  # protocol 1: workers add the headers to what stands in the body
+            request = {**body, **headers, "properties": properties}
+        elif isinstance(body, tuple | list) and len(body) == 3:
+            args, kwargs, embed = body
+            request = {**(embed or {}), **headers, "args": args, "kwargs": kwargs, "properties": properties}
+        else:
+            return
+        # With a topic exchange the routing key is not the queue's name.
+        queue = getattr(declare[0], "name", None) if isinstance(declare, list) and len(declare) == 1 else None
+        message = read(request, queue=queue or routing_key or None)
+        if message is None:
+            return
+        adapter = sending.adapter
+        attempt = adapter.guard.run(
+            f"tracking a new {message.name}", lambda: _publish(adapter, message, headers, sending.serializer, routing_key)
+        )
+        if attempt is not None:
+            sending.sent = request, headers, attempt
+        elif adapter.guard.away and not message.known and USER not in headers:
+            _say_who(adapter, message, headers)
+    except BaseException as interrupt:
+        broken = _sending.get()
+        if broken is None or not interrupts(interrupt):
+            raise
+        broken.sent = None
+        _does_not_leave(broken.adapter, headers, body.get("id") if isinstance(body, dict) else headers.get("id"), interrupt)
+        if not isinstance(interrupt, Exception):
+            raise
+        raise Passing(interrupt) from None  # Celery lets no Exception of a receiver through
+
+
+def _does_not_leave(adapter: Adapter, headers: dict[str, Any], task_id: Any, interrupt: BaseException) -> None:
+    """Whoever sends the message was interrupted before it left: the status that it has is over, and waits for no worker."""
+    run = tracing.current_run()
+    if run is not None and run.message.task_id == task_id:
+        run.attempt = run.attempt_after = None  # nobody knows whether its next one has begun: whichever it is ends when the job does
         return
-    if isinstance(body, dict):  # protocol 1: workers add the headers to what stands in the body
-        request = {**body, **headers, "properties": properties}
-    elif isinstance(body, tuple | list) and len(body) == 3:
-        args, kwargs, embed = body
-        request = {**(embed or {}), **headers, "args": args, "kwargs": kwargs, "properties": properties}
-    else:
-        return
-    # With a topic exchange the routing key is not the queue's name.
-    queue = getattr(declare[0], "name", None) if isinstance(declare, list) and len(declare) == 1 else None
-    message = read(request, queue=queue or routing_key or None)
-    if message is None:
-        return
-    adapter = sending.adapter
-    attempt = adapter.guard.run(
-        f"tracking a new {message.name}", lambda: _publish(adapter, message, headers, sending.serializer, routing_key)
-    )
-    if attempt is not None:
-        sending.sent = request, headers, attempt
-    elif adapter.guard.away and not message.known and USER not in headers:
-        _say_who(adapter, message, headers)
+    said = headers.get(HEADER)
+    if isinstance(said, Mapping) and said.get("task") == task_id and said.get("id") and _again.get() is None:
+        attempts.not_sent(adapter.guard, said["id"], interrupt)
 
 
 def _say_who(adapter: Adapter, message: Message, headers: dict[str, Any]) -> None:
     """The store is away: the message tells the worker, which makes the status, whose job it is."""
     try:
         user = tracing.user_here(adapter, message.request)
-    except Exception:
+    except Exception as error:
+        if interrupts(error):
+            raise
         adapter.guard.say("user", "asking the project who sends a job failed", trace=True)
         return
     if user is not None:
@@ -154,14 +183,18 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any], serial
     root = chords.root_of(run, chords.group_of(message))
     above = parent.id or None if parent is not None else None
     status = adapter.create(message, user=user, parent=above, depends_on=before, root=root, serializer=serializer)
-    headers[HEADER] = new_header(status, message, root=root)
+    try:
+        headers[HEADER] = new_header(status, message, root=root)
+    except BaseException as interrupt:
+        attempts.not_sent(adapter.guard, status.id, interrupt)
+        raise
     return 0
 
 
 def _next_attempt(adapter: Adapter, run: tracing.Run, message: Message, headers: dict[str, Any], routing_key: Any) -> int | None:
     """The running job sends itself again: a Celery retry, or `replace()`."""
     with tracing.from_the_task(run.retried_for):
-        run.attempt_after = attempts.requeue(run.handle(), run.attempt, run.retried_for, scheduled=is_scheduled(message.request))
+        run.attempt_after = run.requeue(run.retried_for, is_scheduled(message.request))
     if message.name != run.message.name:
         run.handle().set_job_name(message.name)
     # By the key: where it stays in its queue that need not be the one that Celery declares, which is the default then.

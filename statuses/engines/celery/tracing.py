@@ -26,6 +26,7 @@ from celery.exceptions import Ignore, Reject
 
 from statuses import KillRequested, State, Status
 
+from ...errors import interrupted, interrupts, is_limit
 from ...track import current_job
 from .. import attempts
 from ..jobs import JobStatus
@@ -50,8 +51,8 @@ class Run:
 
     adapter: adapters.Adapter
     message: Message
-    attempt: int
-    """The attempt that runs."""
+    attempt: int | None
+    """The attempt that runs; None: whichever is the present one, where it was interrupted while it sent itself again."""
     status: JobStatus | None = None
     """What `statuses.current()` gives the job."""
     told: bool = False
@@ -112,12 +113,36 @@ class Run:
         with from_the_task(error):
             self.adapter.end(self.message, state, self.attempt, error, result, self.handle)
 
+    def requeue(self, error: object = None, scheduled: bool = False) -> int:
+        """Say that it will run again; the next attempt."""
+        handle = self.handle()
+        return attempts.requeue(handle, handle.attempt if self.attempt is None else self.attempt, error, scheduled)
+
     def beat(self) -> None:
         """A sign of life; or the start, where the store was away and is back."""
         try:
             self.adapter.guard.run("a heartbeat", self.handle().heartbeat if self.told else self.start)
         except KillRequested:
             return  # it runs already, and looks for itself
+
+
+class Limited(Run):
+    """A job whose limit of time was over while its start was told: its own function raises that, as if it had been over a moment later.
+    So Celery does all that it does about a task which fails. Nothing of it is in the way of the others."""
+
+    limit: BaseException
+
+    @property
+    def inside(self) -> int:  # ty: ignore[incompatible-property-override]
+        setattr(self, "__class__", Run)  # noqa: B010  # Once.
+        raise self.limit.with_traceback(None)
+
+    @classmethod
+    def over(cls, run: Run, limit: BaseException) -> None:
+        """Let this one be such a job."""
+        run.adapter.guard.lost(interrupted("a start", limit))
+        run.__dict__["limit"] = limit
+        setattr(run, "__class__", cls)  # noqa: B010
 
 
 _run: ContextVar[Run | None] = ContextVar("statuses_celery_run", default=None)
@@ -244,14 +269,19 @@ def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> C
         run = Run(adapter=adapter, message=message, attempt=message.attempt, result_is_kept=result_is_kept)
         try:
             adapter.guard.run(f"starting {message.name}", run.start, starts=True)
+            piggyback.held.tell()  # where the start was not told, for the store is away
+            if run.status is None:
+                run.status = JobStatus.unfound(adapter.guard)
         except KillRequested as asked:
             return _refuse(adapter, task, message, asked)
-        piggyback.held.tell()  # where the start was not told, for the store is away
+        except BaseException as error:
+            if not is_limit(error):
+                raise
+            run.status = run.status or JobStatus.unfound(adapter.guard)
+            Limited.over(run, error)
         # The store knows better: the job was removed, or this message speaks of an older attempt.
-        if run.answered and not run.told:
+        if run.answered and not run.told and not isinstance(run, Limited):
             return trace(uuid, args, kwargs, request, *more, **options)
-        if run.status is None:
-            run.status = JobStatus.unfound(adapter.guard)
         return _trace(run, task, trace, uuid, args, kwargs, request, *more, **options)
 
     return tracked
@@ -259,31 +289,58 @@ def _tracked(known: adapters.Adapter, task: Any, trace: Callable[..., Any]) -> C
 
 def _trace(run: Run, task: Any, trace: Callable[..., Any], uuid: str, *arguments: Any, **options: Any) -> Any:
     adapter = run.adapter
-    token = _run.set(run)
-    adapter.heartbeats.add(id(run), run.beat)
+    began, outcome = False, None
     try:
-        before = current_job.set(run.status)
+        token = _run.set(run)
+        adapter.heartbeats.add(id(run), run.beat)
         try:
-            outcome = trace(uuid, *arguments, **options)
+            before = current_job.set(run.status)
+            try:
+                began = True
+                outcome = trace(uuid, *arguments, **options)
+            finally:
+                current_job.reset(before)
+        except Reject as rejected:
+            _rejected(run, task, rejected)
+            raise
+        except Exception as error:
+            # Celery tripped over what it does about an outcome, as over an errback that cannot be sent: it tells nothing of it.
+            if began and outcome is None:
+                _broke_off(run, error)
+            raise
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Of a process of a pool its worker tells that it was lost; in a thread, a greenlet or the worker itself nobody does.
+            if outcome is None and current_process().name == "MainProcess":
+                _broke_off(run, error)
+            raise
         finally:
-            current_job.reset(before)
-    except Reject as rejected:
-        _rejected(run, task, rejected)
-        raise
-    except Exception as error:
-        # Celery tripped over what it does about an outcome, as over an errback that cannot be sent: it tells nothing of it.
-        _broke_off(run, error)
-        raise
-    except (SystemExit, KeyboardInterrupt) as error:
-        # Of a process of a pool its worker tells that it was lost; in a thread, a greenlet or the worker itself nobody does.
-        if current_process().name == "MainProcess":
-            _broke_off(run, error)
-        raise
-    finally:
-        adapter.heartbeats.remove(id(run))
-        _run.reset(token)
-    _finish(run, task, outcome.info, outcome.retval)
-    return outcome
+            adapter.heartbeats.remove(id(run))
+            _run.reset(token)
+        _finish(run, task, outcome.info, outcome.retval)
+        return outcome
+    except BaseException as error:
+        if (began and outcome is None) or not interrupts(error):
+            raise
+        return _interrupted(run, task, functools.partial(trace, **options), (uuid, *arguments), outcome, error)
+
+
+def _interrupted(run: Run, task: Any, trace: Callable[..., Any], arguments: tuple[Any, ...], outcome: Any, interrupt: BaseException) -> Any:
+    """Before or after the task's own code, while we told of it, something broke in. A limit of time makes the job fail in its own code
+    where that was still to come, and comes too late where it was over: it would fail what has succeeded. The end is told in any case, and
+    waits for no store; what it was told in before may have arrived, but twice does no harm."""
+    is_over = outcome is not None
+    run.adapter.guard.lost(interrupted("the end of a job" if is_over else "a start", interrupt))
+    run.adapter.heartbeats.remove(id(run))
+    _run.set(None)
+    current_job.set(None)
+    if is_over:
+        _finish(run, task, outcome.info, outcome.retval)
+    if not is_limit(interrupt):
+        raise interrupt
+    if is_over:
+        return outcome
+    Limited.over(run, interrupt)
+    return _trace(run, task, trace, *arguments)
 
 
 def _broke_off(run: Run, error: BaseException) -> None:
@@ -318,7 +375,7 @@ def _rejected(run: Run, task: Any, rejected: Reject) -> None:
         return  # a retry that could not be sent: `send_task` has told it
     # Without `acks_late` the message is acknowledged by now, and comes back to nobody.
     if rejected.requeue and task.acks_late:
-        run.adapter.guard.run("putting a job back", lambda: attempts.requeue(run.handle(), run.attempt))
+        run.adapter.guard.run("putting a job back", run.requeue)
     else:
         run.end(State.failed, error=rejected.reason if isinstance(rejected.reason, Exception) else rejected)
 

@@ -24,6 +24,7 @@ import statuses
 from statuses import KillRequested, State, Status, StatusExists
 
 from ... import failure, forks
+from ...errors import interrupts
 from .. import attempts, calls, registry, versions
 from ..heartbeats import EVERY_SECONDS
 from ..runs import Run, of_message
@@ -46,7 +47,7 @@ def _folders() -> tuple[str, ...]:
 
 
 def _quiet(receiver: Callable[P, None]) -> Callable[P, None]:
-    """A receiver that raises KillRequested and nothing else."""
+    """A receiver that raises KillRequested, what interrupts it, and nothing else."""
 
     @functools.wraps(receiver)
     def called(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -54,7 +55,9 @@ def _quiet(receiver: Callable[P, None]) -> Callable[P, None]:
             receiver(*args, **kwargs)
         except KillRequested:
             raise
-        except Exception:
+        except Exception as error:
+            if interrupts(error):
+                raise
             args[0].tracker.guard.say(receiver.__name__, "following a Django task failed; it goes on untracked", trace=True)  # ty: ignore
 
     return called
@@ -147,6 +150,9 @@ class Adapter:
             run = self._runs.pop(task_result.id, None)
             refused = task_result.id in self._refused
             self._refused.discard(task_result.id)
+        self.tracker.guard.over("the end of a task", lambda: self._finished(task_result, run, refused))
+
+    def _finished(self, task_result: Any, run: Run | None, refused: bool) -> None:
         if run is not None:
             run.leave()
         if refused or not self.tracker.tracks(task_result.task.module_path, task_result.id):

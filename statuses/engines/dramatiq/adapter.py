@@ -13,7 +13,9 @@ from dramatiq.middleware import Retries
 import statuses
 from statuses import State
 
+from ...errors import interrupts
 from .. import registry, versions
+from ..guard import Passing
 from ..heartbeats import EVERY_SECONDS
 from ..tracker import Resources, Tracker
 from . import groups
@@ -81,7 +83,11 @@ def _watch(broker: Any, tracking: Tracking) -> None:
         with sending() as made:
             try:
                 return original(message, *args, **kwargs)
+            except Passing as passing:
+                raise passing.error from None
             except Exception as error:
+                if interrupts(error):  # it may have left
+                    raise
                 if not made:  # a broker that is RabbitMQ looks for the queue first, and says nothing of the message where it is away
                     tracking.before_enqueue(broker, message, kwargs.get("delay"))
                 for id, attempt in made:

@@ -15,6 +15,8 @@ from dramatiq.message import Message
 import statuses
 from statuses import State
 
+from ...errors import interrupts
+from .. import attempts
 from .middleware import Tracking, grouped
 
 _MARK = "_statuses_tracked"
@@ -38,8 +40,11 @@ def _watched(original: Any) -> Any:
             self.completion_callbacks = [_planned(tracking, self, callback, id, planned) for callback in callbacks]
             try:
                 return original(self, *args, **kwargs)
-            except Exception as error:
+            except BaseException as error:
                 for status_id, name in planned.items():
+                    if interrupts(error):
+                        attempts.not_sent(tracking.tracker.guard, status_id, error)
+                        continue
                     tracking.tracker.end(functools.partial(statuses.at, status_id), name, State.failed, 0, error)
                 raise
             finally:

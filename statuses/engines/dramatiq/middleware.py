@@ -6,12 +6,13 @@ ends when its message is enqueued again, rejected or acknowledged, whichever com
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec
 from uuid import uuid4
 
 from dramatiq.common import q_name
@@ -20,12 +21,16 @@ from dramatiq.middleware import Middleware, SkipMessage
 import statuses
 from statuses import KillRequested, State, Status, StatusExists, StatusNotFound
 
-from ...errors import Superseded
+from ...errors import Superseded, interrupted, interrupts, is_limit
+from .. import attempts
+from ..guard import Passing
 from ..reporting import here
 from ..runs import Run
 from ..tracker import Tracker, own_id
 from ..who import kept_name
 from .messages import USER, kept_call, read, retries_of, write
+
+P = ParamSpec("P")
 
 #: Where a message keeps its run, from its start until it is acknowledged.
 RUN = "_statuses_run"
@@ -54,31 +59,64 @@ _group: ContextVar[str | None] = ContextVar("statuses_dramatiq_group", default=N
 _made: ContextVar[list[tuple[str, int]] | None] = ContextVar("statuses_dramatiq_made", default=None)
 
 
+def over(hook: Callable[P, None]) -> Callable[P, None]:
+    """A hook, which does no harm twice, that is called once an actor is over. The limit of time holds until its middleware is called in
+    turn, after ours: see `Guard.over`; what it would raise here ends the thread, or runs again what has succeeded."""
+
+    @functools.wraps(hook)
+    def called(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            return hook(*args, **kwargs)
+        except BaseException as interrupt:
+            if not is_limit(interrupt):
+                raise
+            args[0].guard.lost(interrupted("the end of a job", interrupt))  # ty: ignore[missing-attribute]
+        return hook(*args, **kwargs)
+
+    return called
+
+
 class Tracking(Middleware):
     """The middleware; made by `install`. No hook raises, but SkipMessage for a job that must not start."""
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
+        self.guard = tracker.guard
         self.worker = here()
 
     def after_process_boot(self, broker: Any, *_: Any, **__: Any) -> None:
         self.worker = here()
 
     def after_worker_shutdown(self, broker: Any, worker: Any, *_: Any, **__: Any) -> None:
-        self.tracker.guard.last_words()
+        self.guard.last_words()
 
     def before_enqueue(self, broker: Any, message: Any, delay: int | None, *_: Any, **__: Any) -> None:
-        if _told.get():
-            return
-        after, later = _after.get(), bool(delay)
+        try:
+            return None if _told.get() else self._enqueued(broker, message, bool(delay))
+        except BaseException as interrupt:
+            if not interrupts(interrupt):
+                raise
+            if _after.get() is None or not is_limit(interrupt):
+                for status_id, attempt in _made.get() or ():
+                    if not attempt:
+                        attempts.not_sent(self.guard, status_id, interrupt)
+                if not isinstance(interrupt, Exception):
+                    raise
+                raise Passing(interrupt) from None  # Dramatiq lets no Exception of a middleware through
+            # Its actor has ended: the message would not be sent, and the thread would end.
+            self.guard.lost(interrupted("the end of a job", interrupt))
+        return self._enqueued(broker, message, bool(delay))
+
+    def _enqueued(self, broker: Any, message: Any, later: bool) -> None:
+        after = _after.get()
         if after is not None and after[0] == message.message_id:
             self._next_attempt(message, after[1], later)
             return
         mark, what = read(message), f"tracking a message of {message.actor_name}"
         if mark is None:
             before = after[1] if after is not None else None
-            self.tracker.guard.run(what, lambda: self._new(broker, message, later, before))
-            if read(message) is None and self.tracker.guard.away:
+            self.guard.run(what, lambda: self._new(broker, message, later, before))
+            if read(message) is None and self.guard.away:
                 self._say_who(message, before)
         elif mark.status_id is not None and not later:
             self._due(what, mark.status_id, mark.attempt)
@@ -100,7 +138,7 @@ class Tracking(Middleware):
 
     def _due(self, what: str, status_id: str, attempt: int) -> None:
         """A message for later waits from now on, perhaps until the store is back."""
-        self.tracker.guard.run(what, lambda: statuses.at(status_id).queued(attempt=attempt, sources={State.unqueued}), remember=True)
+        self.guard.run(what, lambda: statuses.at(status_id).queued(attempt=attempt, sources={State.unqueued}), remember=True)
 
     def _new(self, broker: Any, message: Any, later: bool, before: Processing | None) -> None:
         tracked = self.tracker.tracks(message.actor_name, message.message_id)
@@ -111,8 +149,13 @@ class Tracking(Middleware):
         above = before.run.status_id if before is not None else None
         root = before.run.root if before is not None else self.root_of_group(_group.get())
         status = self._create(broker, message, later, above=above, root=root, after=before.run if before is not None else None)
-        write(message, status.id, later=later)
-        _note(status.id)
+        try:
+            _note(status.id)
+            write(message, status.id, later=later)
+        except BaseException as interrupt:
+            if read(message) is None:
+                attempts.not_sent(self.guard, status.id, interrupt)
+            raise
 
     def root_of_group(self, group: str | None) -> str | None:
         """The root of what is sent in a group: that of the job which sends it, else the group."""
@@ -204,6 +247,7 @@ class Tracking(Middleware):
             raise SkipMessage(str(asked)) from asked
         run.enter()
 
+    @over
     def after_process_message(
         self, broker: Any, message: Any, *_: Any, result: object = None, exception: BaseException | None = None, **__: Any
     ) -> None:
@@ -223,6 +267,7 @@ class Tracking(Middleware):
             processing.over = True
             processing.run.end(State.succeeded, result=result)
 
+    @over
     def after_skip_message(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
         """Ours to refuse, or another middleware's: an age limit."""
         processing = message.__dict__.get(RUN) or self._unseen(broker, message)
@@ -230,9 +275,9 @@ class Tracking(Middleware):
             return
         processing.run.leave()
         if not processing.over:
-            processing.over = True
             why = sys.exc_info()[1]
             processing.run.end(State.killed, error=str(why) if why is not None else "it was skipped")
+            processing.over = True
 
     def after_nack(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
         self._let_go(message, message.__dict__.get(RUN) or self._unseen(broker, message))

@@ -19,7 +19,7 @@ from ... import presence as reports
 from ..guard import Guard
 from ..reporting import Reporter, here
 from . import taken
-from .middleware import RUN
+from .middleware import RUN, over
 
 #: Ids told of in one report.
 MOST_RUNNING = 1_000
@@ -70,11 +70,13 @@ class Present(Middleware):
     def before_process_message(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
         self._running[message.message_id] = message
 
+    @over
     def after_process_message(
         self, broker: Any, message: Any, *_: Any, result: object = None, exception: BaseException | None = None, **__: Any
     ) -> None:
         self._running.pop(message.message_id, None)
 
+    @over
     def after_skip_message(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
         self._running.pop(message.message_id, None)
 

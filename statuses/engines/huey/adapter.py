@@ -22,7 +22,9 @@ import statuses
 from statuses import KillRequested, State, Status, StatusExists
 
 from ... import forks
+from ...errors import interrupts
 from .. import attempts, calls, registry, versions
+from ..guard import Passing
 from ..heartbeats import EVERY_SECONDS
 from ..reporting import here
 from ..runs import Run, of_message
@@ -76,8 +78,11 @@ class Adapter:
                     with chords.grouped():
                         return original(task, *args, **kwargs)
                 return original(task, *args, **kwargs)
+            except Passing as passing:
+                raise passing.error from None
             except Exception as error:
-                self.could_not_leave(task, error)
+                if not interrupts(error):  # else it may have left
+                    self.could_not_leave(task, error)
                 raise
 
         self.huey.enqueue = enqueue
@@ -169,10 +174,17 @@ class Adapter:
         )
 
     def on_signal(self, signal: str, task: Task, *rest: Any, **_: Any) -> None:
-        """Receiver of every signal. Huey logs what it raises, and goes on."""
-        handler = self._HANDLERS.get(signal)
-        if handler is not None and self.tracker.tracks(name_of(task), task.id):
-            handler(self, task, *rest)
+        """Receiver of every signal. Huey logs what it raises, and goes on; what breaks off whoever sends a task is raised past it."""
+        try:
+            handler = self._HANDLERS.get(signal)
+            if handler is not None and self.tracker.tracks(name_of(task), task.id):
+                handler(self, task, *rest)
+        except Exception as interrupt:
+            if signal != signals.SIGNAL_ENQUEUED or not interrupts(interrupt):
+                raise
+            if first_id(task.id) == task.id:
+                attempts.not_sent(self.tracker.guard, self._first_id(task), interrupt)
+            raise Passing(interrupt) from None
 
     def _enqueued(self, task: Task) -> None:
         again = _to_retry.get()

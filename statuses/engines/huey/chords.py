@@ -17,6 +17,8 @@ from huey.api import chord
 
 from statuses import State
 
+from ...errors import interrupts
+from .. import attempts
 from ..tracker import own_id
 from .messages import name_of
 
@@ -56,7 +58,9 @@ def watch(adapter: Adapter) -> None:
             try:
                 return original(made, *args, **kwargs)
             except Exception as error:
-                if planned:
+                if planned and interrupts(error):
+                    attempts.not_sent(adapter.tracker.guard, own_id(adapter.tracker.name, made.callback.id), error)
+                elif planned:
                     adapter.could_not_leave(made.callback, error)
                 raise
 

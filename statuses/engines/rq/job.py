@@ -23,6 +23,7 @@ from rq.job import JobStatus
 import statuses
 from statuses import KillRequested, State, Status
 
+from ...errors import interrupts
 from .. import attempts
 from .adapter import tracker
 from .late import last_words
@@ -52,11 +53,14 @@ class Job(rq.job.Job):
         return fields
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self._tracking.written()
         try:
+            self._tracking.written()
             super().save(*args, **kwargs)
-        except Exception as error:
-            self._tracking.unwritten(error)
+        except BaseException as error:
+            if interrupts(error):
+                self._tracking.interrupted(error)
+            else:
+                self._tracking.unwritten(cast(Exception, error))
             raise
 
     def set_status(self, status: JobStatus, *args: Any, **kwargs: Any) -> None:
@@ -83,7 +87,7 @@ class Job(rq.job.Job):
             raise
         finally:
             if self._tracking.run is not None:
-                self._tracking.run.leave()
+                tracker().guard.over("the end of a job", self._tracking.run.leave)
 
     @property
     def should_retry(self) -> bool:
@@ -243,8 +247,9 @@ def _unique(original: Callable[..., Any]) -> Callable[..., Any]:
         job._tracking.written()
         try:
             return original(*args, **kwargs)
-        except Exception:
-            job._tracking.withdrawn()
+        except Exception as error:
+            if not interrupts(error):  # else it may have been written
+                job._tracking.withdrawn()
             raise
 
     return write

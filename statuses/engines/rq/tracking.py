@@ -21,6 +21,7 @@ import statuses
 from statuses import KillRequested, State, Status, StoreUnavailable
 
 from ... import failure
+from ...errors import interrupts
 from .. import attempts
 from ..runs import Run, beginning_outside
 from ..tracker import Tracker
@@ -41,13 +42,15 @@ AT_ONCE_SECONDS = 0.1
 
 
 def quiet(method: Callable[P, None]) -> Callable[P, None]:
-    """What RQ calls in passing must not fail it, whatever happens in here."""
+    """What RQ calls in passing must not fail it, whatever happens in here; what breaks the job or the worker off is not of in here."""
 
     @functools.wraps(method)
     def called(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(*args, **kwargs)
-        except Exception:
+        except Exception as error:
+            if interrupts(error):
+                raise
             adapters.tracker().guard.say("rq", "following an RQ job failed; it goes on untracked", trace=True)
 
     return called
@@ -92,9 +95,13 @@ class Tracking:
         """The job is about to be written: a new one becomes a status, and gets its mark."""
         self.new = self.mark is None and self.job._status in WAITING
         if self.new:
-            self.adapter.guard.run("tracking a new job", self._create)
-            if self.mark is None and self.adapter.guard.away:
-                self._say_who()
+            try:
+                self.adapter.guard.run("tracking a new job", self._create)
+                if self.mark is None and self.adapter.guard.away:
+                    self._say_who()
+            except BaseException as interrupt:
+                self.interrupted(interrupt)
+                raise
 
     def _say_who(self) -> None:
         """The store is away: the job tells the worker, which makes its status, whose it is."""
@@ -108,6 +115,12 @@ class Tracking:
         """The job could not be written: it cannot be serialised, or RQ's Redis is away."""
         if self.new and self.mark is not None:
             self._ends(State.failed, error)
+
+    def interrupted(self, interrupt: BaseException) -> None:
+        """Whoever sends the new job was interrupted before he had written it."""
+        if self.new and not self.ended and self.mark is not None and self.mark.status_id is not None:
+            self.ended = True
+            attempts.not_sent(self.adapter.guard, self.mark.status_id, interrupt)
 
     def _create(self) -> None:
         job, name = self.job, adapters.job_name(self.job)
@@ -133,7 +146,11 @@ class Tracking:
             depends_on=before or None,
             root=self.root,
         )
-        self.mark = Mark(status_id=status.id)
+        try:
+            self.mark = Mark(status_id=status.id)
+        except BaseException as interrupt:
+            attempts.not_sent(self.adapter.guard, status.id, interrupt)
+            raise
 
     def _before(self) -> list[str]:
         """The statuses of the jobs it waits for; the first one's root becomes its own. One round trip to RQ's Redis where there
@@ -267,14 +284,19 @@ class Tracking:
             return
         self.ended = True
         if self.run is not None:
-            self.run.end(state, error, result)
-            if self.run.tracked and self.adapter.guard.away and last_words.is_forked:
-                self._leave_word(self.run, state, error, result)
+            run = self.run
+            self.adapter.guard.over("the end of a job", lambda: self._tell_end(run, state, error, result))
             return
         mark = self._known_mark()
         if self.is_tracked:
             attempt = mark.attempt if mark is not None else None
             self.adapter.end(self.handle, self.job.description or self.job.id, state, attempt, error, result)
+
+    def _tell_end(self, run: Run, state: State, error: object, result: object) -> None:
+        run.leave()  # where that was interrupted
+        run.end(state, error, result)
+        if run.tracked and self.adapter.guard.away and last_words.is_forked:
+            self._leave_word(run, state, error, result)
 
     def _leave_word(self, run: Run, state: State, error: object, result: object) -> None:
         """Let the worker tell the end, once the store is back."""

@@ -5,13 +5,16 @@ import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import pytest
 
 import statuses
 from statuses import EngineCannot, State, presence
+from statuses.engines import attempts
 from statuses.engines.base import Outcome, Queue
+from statuses.engines.django_tasks.adapter import Adapter
 from statuses.engines.django_tasks.outcomes import outcome_of
 from statuses.engines.tracker import Tracker
 from tests.projects.running import Project
@@ -80,6 +83,41 @@ def test_whatever_goes_wrong_in_the_adapter_harms_no_task(module: str, store: An
 
     assert run_both(module, server_url, "broken", broken) == ["SUCCESSFUL", "FAILED"]
     assert run_both(module, "unix:///nowhere/at/all", "away") == ["SUCCESSFUL", "FAILED"]
+
+
+class TestLimits:
+    """Of a backend that runs its tasks in RQ, whose timeout may be over wherever they are."""
+
+    @pytest.fixture
+    def over(self) -> Exception:
+        return pytest.importorskip("rq.timeouts").JobTimeoutException("too long")
+
+    @pytest.fixture
+    def result(self) -> Any:
+        return SimpleNamespace(
+            id="limited", task=SimpleNamespace(module_path="tasks.limited"), worker_ids=["w"], status="SUCCESSFUL", return_value=7
+        )
+
+    def test_a_limit_reaches_the_task_that_begins(self, store: Any, monkeypatch: pytest.MonkeyPatch, over: Exception, result: Any) -> None:
+        adapter = Adapter(Tracker("limits"))
+        monkeypatch.setattr(attempts, "start", mock.Mock(side_effect=over))
+        statuses.create(id="limited", provider_job_id="limited", engine="limits", state="queued")
+
+        with pytest.raises(type(over)):
+            adapter.started(task_result=result)
+
+    def test_a_limit_comes_too_late_for_a_task_that_is_over(
+        self, store: Any, monkeypatch: pytest.MonkeyPatch, over: Exception, result: Any
+    ) -> None:
+        adapter, end = Adapter(Tracker("limits")), attempts.end
+        job = statuses.create(id="limited", provider_job_id="limited", engine="limits", state="queued")
+        adapter.started(task_result=result)
+        monkeypatch.setattr(attempts, "end", mock.Mock(side_effect=[over, mock.DEFAULT, mock.DEFAULT], wraps=end))
+
+        adapter.finished(task_result=result)
+
+        until(lambda: job.reload().state is State.succeeded, "it is told")
+        assert (job.data, statuses.current(), adapter.running()) == ({"result": 7}, None, [])
 
 
 @pytest.mark.parametrize("running", ["django-tasks"], indirect=True)

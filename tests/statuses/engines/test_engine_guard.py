@@ -1,8 +1,10 @@
 """An adapter's writes harm no job: they raise nothing, wait for nothing, and say little."""
 
 import logging
+import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 import redis
 
 import statuses
-from statuses import KillRequested, StatusNotFound, StoreUnavailable
+from statuses import KillRequested, StatusNotFound, StoreUnavailable, failure
+from statuses.engines import calls
 from statuses.engines import guard as guards
 from statuses.engines.guard import Guard
 from statuses.engines.heartbeats import Heartbeats
@@ -56,6 +59,99 @@ def test_an_end_that_is_interrupted_is_told_later(away: Any) -> None:
     away.set()
 
     until(lambda: not guard.away and told == ["try", "try"], "it is told")
+
+
+class Odd(Exception):
+    """A value, or an error, that takes its time to say what it is."""
+
+    def __init__(self, says: Callable[[], None]) -> None:
+        self.says = says
+
+    def __repr__(self) -> str:
+        self.says()
+        return "odd"
+
+    __str__ = __repr__
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[], None]]:
+    """Calling it comes to a handler of a signal that raises, as a project's own limit of time does."""
+
+    def over(*_: object) -> None:
+        raise ZeroDivisionError
+
+    before = signal.signal(signal.SIGUSR2, over)
+    yield lambda: signal.raise_signal(signal.SIGUSR2)
+    signal.signal(signal.SIGUSR2, before)
+
+
+@pytest.mark.parametrize("at", ["the store", "what JSON cannot keep", "an error's message"])
+def test_what_a_handler_of_a_signal_raises_is_for_whoever_called(alarm: Callable[[], None], at: str) -> None:
+    writes: dict[str, Callable[[], object]] = {
+        "the store": alarm,
+        "what JSON cannot keep": lambda: calls.plain(Odd(alarm), lambda value: str(value)),
+        "an error's message": lambda: failure.message_of(Odd(alarm)),
+    }
+    guard = Guard()
+
+    with pytest.raises(ZeroDivisionError):
+        guard.run("writing", writes[at])
+
+    assert guard.run("writing", lambda: 1 / 0) is None, "nobody else's"
+    assert not guard.away
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("broken", "step"), [(Guard, "say"), (threading.Thread, "start")])
+def test_a_store_is_looked_for_again_where_whoever_found_it_away_was_interrupted(
+    away: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: type, step: str
+) -> None:
+    caplog.set_level(logging.INFO, "statuses.engines.guard")
+    guard, told = Guard(), []
+
+    def write() -> None:
+        told.append("told") if away.is_set() else lost()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(broken, step, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            guard.run("an end", write, remember=True)
+    guard.run("another", write, remember=True)
+    away.set()
+
+    until(lambda: told == ["told", "told"] and "is back" in caplog.text, "they are told")
+
+
+def test_what_comes_too_late_for_a_job_that_is_over_is_dropped_and_its_end_is_told(away: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "statuses.engines.guard")
+    guard, told, limit = Guard(), [], pytest.importorskip("billiard.exceptions").SoftTimeLimitExceeded
+    away.set()
+
+    def tell() -> str:
+        told.append("try")
+        if len(told) == 1:
+            raise limit
+        return "told"
+
+    assert guard.over("an end", tell) == "told"
+    with pytest.raises(KeyboardInterrupt):
+        guard.over("an end", interrupt)
+    until(lambda: "is back" in caplog.text, "nobody looks for the store any more")
+
+
+def test_a_write_that_is_done_aside_is_done_once_the_store_is_there(away: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "statuses.engines.guard")
+    guard, told = Guard(), []
+
+    guard.aside("writing", lambda: told.append("told") if away.is_set() else lost())
+    until(lambda: guard.away, "it is away")
+    away.set()
+
+    until(lambda: told == ["told"] and "is back" in caplog.text, "it is told")
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), StatusNotFound("x"), RuntimeError("x"), OSError("x")])

@@ -46,6 +46,16 @@ def plain_worker(name: str, queue: str) -> list[str]:
     return ["-m", "rq.cli", "worker", "--url", f"unix://{os.environ['TEST_BROKER']}?db=3", "--name", name, queue]
 
 
+class OwnJob(tracking.Job):
+    """A class of the project's own: who loads it loads this module."""
+
+
+def spawn_worker(name: str, queue: str) -> list[str]:
+    """The command line of a worker that runs each job in a Python of its own, which has nothing of the worker's but its classes."""
+    command = [part.replace("rq_project.Job", "rq_project.OwnJob") for part in worker(name, queue)]
+    return [*command[:3], "--worker-class", "rq.worker.SpawnWorker", *command[3:]]
+
+
 @job("main", connection=connection, timeout=77)
 def add(x: int, y: int) -> int:
     """A function that RQ knows by its name."""

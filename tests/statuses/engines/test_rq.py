@@ -368,6 +368,19 @@ def test_kill_now_says_why_a_worker_that_runs_jobs_in_itself_cannot(project: Pro
     assert job.kill_requested
 
 
+@pytest.mark.skipif(not hasattr(rq, "RateLimit"), reason="RQ 2 gives such a process neither the class of the job nor a unix socket")
+def test_a_worker_that_spawns_its_jobs_tracks_and_kills_them_where_their_class_is_the_projects_own(project: Project) -> None:
+    project.start_worker("spawn", "rq-spawn", how="spawn_worker")
+    added, failed, stands = (project.send(*call, to="rq-spawn") for call in (("add", 1, 2), ("fail", "oh"), ("gated", "rq spawned")))
+    project.began("rq spawned")
+    assert told(project, lambda worker: worker.queues == ("rq-spawn",)).running == (stands.id,)
+
+    project.kill_now(stands)
+
+    assert [project.ended(job).state for job in (added, failed, stands)] == [State.succeeded, State.failed, State.killed]
+    assert (added.data, failed.error_summary) == ({"result": 3}, "ValueError: oh")
+
+
 def test_a_job_whose_worker_is_gone_is_not_killed_and_fails_once_rq_gives_it_up(project: Project) -> None:
     worker = project.start_worker("gone", "rq-gone")
     job = project.send("gated", "rq gone", to="rq-gone")

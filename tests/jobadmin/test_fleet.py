@@ -494,6 +494,7 @@ def test_a_queue_is_paused_where_every_engine_that_has_it_paused_it(two, browse)
         return fleetrows.queues().rows[0]["condition"], client.get(reverse("jobadmin:queues")).content.decode(), listed
 
     condition, page, listed = told()
+    assert (rows()["default"].is_paused, rows()["default"].paused_in) == (False, ("lines",))
     assert condition == "paused in lines" and "Paused (lines)</span>" in page
     assert "Paused in lines: default. No job of that engine starts from it" in listed
 

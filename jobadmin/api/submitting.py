@@ -9,6 +9,7 @@ from jobadmin.api import rows
 from jobadmin.api.calls import Answer, Asked
 from jobadmin.api.door import demand
 from jobadmin.api.errors import Refused
+from jobadmin.api.fields import written
 from jobadmin.filters import BadFilter
 from jobadmin.records import recorded, who
 from jobadmin.redaction import redact_text
@@ -30,7 +31,7 @@ def submit(asked: Asked) -> Answer:
             job = engine.submit(name, args, kwargs, queue=body["queue"], user=user)
         except (NotRegistered, TypeError, EngineCannot) as error:
             record.complete(Changed(skipped=1, by_reason={"cannot": 1}), error=str(error))
-            raise _refused(error, name, rows.operation(record.operation, request.user)) from error
+            raise _refused(error, name, args, rows.operation(record.operation, request.user)) from error
         sent = Changed(changed=1, by_reason={"submitted": 1})
         is_told = record.complete(sent, job_id=job.id if job is not None else None)
     told = rows.present(job.id) if job is not None else None
@@ -43,13 +44,13 @@ def submit(asked: Asked) -> Answer:
     return Answer(answer, 201, {"Location": told["url"]}) if told else Answer(answer, 202)
 
 
-def _refused(error: Exception, name: str, operation: dict[str, Any]) -> Exception:
+def _refused(error: Exception, name: str, args: list[Any], operation: dict[str, Any]) -> Exception:
     """What is answered where nothing was sent."""
     if isinstance(error, NotRegistered):
         return BadFilter("job_name", name, error.why)
     if isinstance(error, EngineCannot):
         return Refused(409, "engine_cannot", f"Not sent: {redact_text(error.why)}.", more={"operation": operation})
-    return BadFilter("args", name, f"the arguments that it takes: {error}")
+    return BadFilter("args", written(args), f"the arguments that it takes: {error}")
 
 
 def _engine(wanted: str | None, job_name: str) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -23,9 +24,10 @@ from django.views.decorators.http import require_safe
 import statuses
 from jobadmin.directions import shown_in_page
 from jobadmin.mine import WORDS, OwnJob, is_own, jobs_of, may_follow
-from jobadmin.parameters import whole
+from jobadmin.parameters import SHOWN, BadFilter, UnknownParameter, one_of, whole
 from jobadmin.paths import split_attempt, unquote
 from jobadmin.viewing import of_request, viewed_by
+from jobadmin.views.failures import unreadable_words
 from jobadmin.views.unchanged import entity_tag, not_modified
 from statuses import State, Status
 from statuses.states import GROUPS
@@ -44,11 +46,11 @@ RETRY_SECONDS = 8
 LIST_SECONDS = {State.started: 3, State.queued: 5, State.unqueued: 30}
 #: How long a relative time ("4 s ago") stands still on a list that is looked at, seconds.
 STILL_SECONDS = 10
+#: What the list takes.
+_PARAMETERS = ("state", "page", "part_of")
+#: How alike a name is that was to be one of these: a letter is missing, too many or in another place; `stage` is another word.
+_NEAR = 0.85
 View = Callable[..., HttpResponse]
-
-
-class Unreadable(Exception):
-    """Raised when a parameter says what this page cannot read."""
 
 
 def for_users(view: View) -> View:
@@ -69,8 +71,8 @@ def for_users(view: View) -> View:
             except (statuses.StatusNotFound, Http404):
                 time.sleep(max(0.0, began + REFUSAL_SECONDS - time.monotonic()))
                 return _failure(request, 404, _("This job is not there, or it is not yours."))
-            except Unreadable:
-                return _failure(request, 400, _("This address holds something that cannot be read."))
+            except BadFilter as error:
+                return _failure(request, 400, unreadable_words(error))
             except statuses.StatusesError:
                 logger.exception("the job store is not as expected")
                 return _failure(request, 500, _away())
@@ -84,6 +86,7 @@ def mine(request: HttpRequest) -> HttpResponse:
     """The jobs of whoever looks, or those that are parts of one job, newest first; the part that changes when a script asks.
     Source: one read of the store for all counts, one page of records, and what came of those that ended; the record of the job
     whose parts they are."""
+    _refuse_mistyped(request)
     own, now, of = jobs_of(request.user), timezone.now(), request.GET.get("part_of", "")
     whole = own.where(id=of).first() if of else None
     own = own.where(parent=of) if of else own
@@ -185,8 +188,15 @@ def _login(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def _refuse_mistyped(request: HttpRequest) -> None:
+    """Raises: BadFilter for a parameter that was to be one of ours. Others are left alone: the project's own frame may have some."""
+    for name in request.GET:
+        if name not in _PARAMETERS and difflib.get_close_matches(name, _PARAMETERS, n=1, cutoff=_NEAR):
+            raise UnknownParameter(name, request.GET[name], _PARAMETERS)
+
+
 def _chosen(request: HttpRequest) -> list[State]:
-    """The states that the parameters ask for, all without one; those with a `-` are left out.  Raises: Unreadable."""
+    """The states that the parameters ask for, all without one; those with a `-` are left out.  Raises: BadFilter."""
     given = [text for text in request.GET.getlist("state") if text]
     wanted = [state for text in given if not text.startswith("-") for state in _named(text)]
     unwanted = [state for text in given if text.startswith("-") for state in _named(text[1:])]
@@ -197,15 +207,15 @@ def _named(text: str) -> Collection[State]:
     if text in GROUPS:
         return GROUPS[text]
     if text not in WORDS:
-        raise Unreadable
+        raise BadFilter("state", text[:SHOWN], one_of((*WORDS, *GROUPS)))
     return (State(text),)
 
 
 def _page(request: HttpRequest, query: statuses.Query, total: int) -> Page:
-    """The page that the parameter `page` names, the nearest one where it is too high.  Raises: Unreadable."""
-    number = whole(request.GET.get("page") or "1")
-    if not number or number < 0:
-        raise Unreadable
+    """The page that the parameter `page` names, the nearest one where it is too high.  Raises: BadFilter."""
+    number = whole(text := request.GET.get("page") or "1")
+    if not number:
+        raise BadFilter("page", text[:SHOWN], _("a whole number from 1"))
     return Paginator(_Counted(query, total), ROWS).get_page(number)
 
 

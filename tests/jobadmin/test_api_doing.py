@@ -356,6 +356,14 @@ def test_what_cannot_be_sent_is_said_and_nothing_is(client: Client, sender: Send
     assert [found.by_reason for found in Operation.objects.all()] in ([], [{"cannot": 1}]), "on record what the engine was asked"
 
 
+def test_arguments_that_do_not_fit_are_told_and_not_the_name(client: Client, sender: Sender) -> None:
+    error = refused(post(client, "submit/", {"job_name": "mail.send", "args": ["anna"], "kwargs": {"cc": 1}}), 400, "bad_parameter")[
+        "error"
+    ]
+
+    assert error["message"].startswith('args cannot be “["anna"]”. Expected: the arguments that it takes: ')
+
+
 def test_an_engine_that_fails_to_send_is_409_and_on_record(client: Client, sender: Sender) -> None:
     sender.refuses = "sending it failed: password=hunter2"
 

@@ -570,7 +570,28 @@ def test_pages_of_a_state_lead_to_pages_of_that_state(marta):
 def test_what_cannot_be_read_is_said(marta, query):
     answer = marta.get(reverse("jobadmin_user:mine") + query)
 
-    assert answer.status_code == 400 and "This address holds something that cannot be read." in answer.content.decode()
+    name = query[1:].partition("=")[0]
+    assert answer.status_code == 400 and f"{name} cannot be “" in answer.content.decode()
+
+
+def test_what_a_state_can_be_is_told(marta):
+    page = unescape(marta.get(reverse("jobadmin_user:mine") + "?state=lost").content.decode())
+
+    assert "state cannot be “lost”. Expected: one of unqueued, queued, started, succeeded, failed, killed, unknown, completed" in page
+
+
+@pytest.mark.parametrize(("query", "near"), [("?sate=failed", "state"), ("?states=failed", "state"), ("?parts_of=x", "part_of")])
+def test_a_mistyped_parameter_does_not_list_all(marta, query, near):
+    job("failed", job_name="shop.own")
+
+    answer = marta.get(reverse("jobadmin_user:mine") + query)
+
+    assert answer.status_code == 400 and f"Did you mean the parameter {near}?" in answer.content.decode()
+
+
+@pytest.mark.parametrize("query", ["?stage=2", "?lang=de", "?utm_source=mail", "?theme=dark"])
+def test_parameters_of_the_projects_frame_are_left_alone(marta, query):
+    assert marta.get(reverse("jobadmin_user:mine") + query).status_code == 200
 
 
 @pytest.mark.parametrize("query", ["?user=otto", "?q=otto", "?name=x&id=1", "?after=bogus", "?span=15m"])

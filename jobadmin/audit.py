@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from jobadmin import bulktraces
 from jobadmin.bulktraces import SAME, begun, distance, sent_by_engine
 from jobadmin.formats import count, duration
-from jobadmin.models import Operation
+from jobadmin.models import FORBIDDEN, REFUSED, Operation
 
 #: Operations of one job that are shown; the newest.
 MOST_OPERATIONS = 50
@@ -71,8 +71,15 @@ def operations_on(job_id: str, attempts: Sequence[Any] = ()) -> list[Operation]:
     """Operations on this job, newest first: on it alone, with it among selected rows, or over a filter that it matched.
     Source: one query; the id is looked for in the stored JSON, then compared exactly. And see `bulktraces.found`."""
     found = Operation.objects.filter(ids__icontains=json.dumps(job_id)).order_by("-created_at")
-    named = [operation for operation in found[:MOST_OPERATIONS] if job_id in (operation.ids or ())]
+    named = [_to_this(job_id, operation) for operation in found[:MOST_OPERATIONS] if job_id in (operation.ids or ())]
     return sorted([*named, *bulktraces.found(job_id, attempts)], key=lambda operation: operation.created_at, reverse=True)
+
+
+def _to_this(job_id: str, operation: Operation) -> Operation:
+    """The operation as what it was to this job: one that was not allowed to touch it changed nothing, whatever it did to others."""
+    if job_id in operation.plan.get(REFUSED, ()):
+        operation.announced, operation.changed, operation.by_reason = 1, 0, {FORBIDDEN: 1}
+    return operation
 
 
 def retriers(attempts: Sequence[Any], operations: Sequence[Operation]) -> dict[int, str]:
@@ -145,8 +152,9 @@ _TRIED = {
     "retry": lambda: _("wanted to retry the job"),
     "remove": lambda: _("wanted to remove the job"),
 }
-#: Why nothing came of it, by the outcome that `actions` records.
+#: Why nothing came of it, by the outcome that is on record.
 _IN_VAIN = {
+    FORBIDDEN: lambda: _("it was not allowed"),
     "ended-succeeded": lambda: _("it had ended already: succeeded"),
     "ended-failed": lambda: _("it had ended already: failed"),
     "ended-killed": lambda: _("it had ended already: killed"),

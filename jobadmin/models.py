@@ -21,6 +21,12 @@ from jobadmin.redaction import redact_text
 #: The outcome, in `by_reason`, of an action that an exception ended: perhaps it is done, perhaps not.
 UNSURE = "unsure"
 
+#: The outcome, in `by_reason`, of jobs that whoever asked may not do this to.
+FORBIDDEN = "forbidden"
+
+#: Their ids, in `plan`, where the operation is about selected rows.
+REFUSED = "refused"
+
 #: What came of an action that is done at once is written down within this time, or by nobody any more.
 TOLD_WITHIN = timedelta(minutes=1)
 

@@ -25,6 +25,7 @@ from jobadmin.models import Operation
 from jobadmin.plans import Plan, measure, plan
 from jobadmin.records import REASON_LENGTH, NotRecorded, log, who, writing
 from jobadmin.redaction import redact_text
+from jobadmin.resolver import resolver
 from jobadmin.targets import selected_ids, which
 from jobadmin.verbs import RESTORE, Verb
 from statuses import Query
@@ -152,6 +153,20 @@ def can_undo(operation: Operation) -> bool:
         and operation.undo_until > timezone.now()
         and operation.undo_token  # last: the list of operations leaves it out, and asks for that of the few that come so far
     )
+
+
+def may_undo(user: Any, operation: Operation) -> bool:
+    """Whether somebody may take this removal back. What was removed is shown to nobody: where the project is asked about each job, that is
+    for whoever removed them, who was allowed each."""
+    say = resolver()
+    if not say.may(user, RESTORE.permission):
+        return False
+    return not say.asks_each_job or operation.user_id == user.pk
+
+
+def not_ours_to_undo() -> str:
+    """Why somebody else's removal is not taken back."""
+    return _("Only the one who removed these jobs can take that back.")
 
 
 def undo(operation: Operation, *, request: HttpRequest) -> Operation | None:

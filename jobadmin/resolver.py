@@ -40,10 +40,20 @@ class Resolver:
     def may(self, user: Any, right: str, status: Any = None) -> bool:
         """Whether the user has a right (``view_job``, ``kill_job`` …), in general or for one job, whose `status` is given then.
 
-        What is about many jobs asks in general, once: lists, counts, exports, and operations over a filter or over selected rows.
+        A rule for each job guards a job's own page, the actions on it, and what operations on many jobs do to it. It hides no row:
+        lists, counts, charts, suggestions and exports ask in general, once, and show every job to whoever has ``view_job`` in general.
         Asked of people who may enter the admin site: who that is, the site says (``AdminSite.has_permission``).
         """
         return user.is_active and user.has_perm(f"jobadmin.{right}")
+
+    @property
+    def asks_each_job(self) -> bool:
+        """Whether operations over a filter ask `may` about each job before they touch it: where a project has a `may` of its own.
+
+        It is asked in the background then, without a request, about the account as the database has it. Every job is loaded for that:
+        where `may` never looks at `status`, ``asks_each_job = False`` spares it. Rows picked one by one are asked about in any case.
+        """
+        return type(self).may is not Resolver.may
 
     def redact(self, value: Any) -> Any:
         """A JSON value a job carries, without its secrets."""
@@ -87,6 +97,12 @@ def resolver() -> Resolver:
     """The project's resolver, made once; ``JOBADMIN["RESOLVER"]`` names another class."""
     named = _setting("RESOLVER", None)
     return (import_string(named) if isinstance(named, str) else named or Resolver)()
+
+
+def may_do(user: Any, right: str, status: Any) -> bool:
+    """Whether the user may see this very job, and do to it what takes the right."""
+    say = resolver()
+    return bool(say.may(user, "view_job", status) and say.may(user, right, status))
 
 
 def _forget(*, setting: str, **_: Any) -> None:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from jobadmin import changedby
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.formats import count, duration
-from jobadmin.models import UNSURE, Operation
+from jobadmin.models import FORBIDDEN, UNSURE, Operation
 from jobadmin.paths import job_url
 from jobadmin.plans import Line
 from jobadmin.redaction import redact_text
@@ -39,6 +39,7 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
     "moved": ("", gettext_lazy("Ended or changed in the meantime")),
     "already": ("", gettext_lazy("Asked before")),
     "incomplete": ("", gettext_lazy("Had not ended")),
+    FORBIDDEN: ("", gettext_lazy("Skipped: not allowed")),
     "gone": ("", gettext_lazy("Gone: removed in the meantime")),
     "stopped": ("", gettext_lazy("Not reached: stopped before")),
     "cannot": ("failed", gettext_lazy("Not done: the engine could not")),
@@ -215,4 +216,5 @@ _NOTES: Mapping[str, Callable[[Result], str]] = {
     "requested": _requested,
     "failed": lambda result: redact_text(result.operation.error) or result.why_not,
     "cannot": lambda result: result.why_not,
+    FORBIDDEN: lambda result: _("%(user)s may not do this to them") % {"user": result.operation.username},
 }

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -22,7 +23,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin.models import Operation
+from jobadmin.models import FORBIDDEN, REFUSED, Operation
+from jobadmin.resolver import may_do, resolver
 from jobadmin.targets import query_of, selection_of
 from jobadmin.verbs import ALL, REMOVE, RESTORE, UNDO_FOR
 from statuses import Changed, Query, StatusesError, StoreUnavailable
@@ -105,6 +107,7 @@ class Work:
         self.lease = lease
         self.verb = ALL[operation.action]
         self._pause = pause
+        self._asks_each = operation.ids is not None or resolver().asks_each_job
 
     def run(self) -> None:
         """Batch after batch until nothing is left or somebody stops it; ends with a written result."""
@@ -168,14 +171,46 @@ class Work:
     def _batch(self, number: str, part: Query, size: int) -> int:
         """Do it to the next `size` jobs, and write down what came of them; how many there were."""
         passed = self._passed().get(number, 0)
+        chosen = part.offset(passed).limit(size)
+        if self._asks_each:
+            return self._batch_of_allowed(number, part, chosen)
         before = part.count()
-        changed = self.verb.carry_out(
-            part.offset(passed).limit(size), by=self.operation.username, reason=self.operation.reason, progress=self._progress
-        )
+        changed = self._carry_out(chosen)
         seen = changed.changed + changed.skipped + changed.missing
         self._passed()[number] = passed + max(0, seen - (before - part.count()))
         self._count(changed)
         return seen
+
+    def _batch_of_allowed(self, number: str, part: Query, chosen: Query) -> int:
+        """The same, but for those jobs that the rule of the project refuses: they are passed over, and counted."""
+        allowed, refused = self._sorted_out(chosen)
+        seen = [*allowed, *refused]
+        if not seen or self.lease.stopping:
+            return 0
+        changed = self._carry_out(part.where(id=allowed)) if allowed else Changed()
+        self._passed()[number] = self._passed().get(number, 0) + part.where(id=seen).count()
+        if refused:
+            reasons = {**changed.by_reason, FORBIDDEN: len(refused)}
+            changed = replace(changed, skipped=changed.skipped + len(refused), by_reason=reasons)
+        if refused and self.operation.ids is not None:
+            self.operation.plan.setdefault(REFUSED, []).extend(refused)
+        self._count(changed)
+        return len(seen)
+
+    def _sorted_out(self, chosen: Query) -> tuple[list[str], list[str]]:
+        """Ids of the jobs that whoever asked may do this to, and of the others. Nobody is left to ask about where that account is gone."""
+        user = self.operation.user
+        allowed: list[str] = []
+        refused: list[str] = []
+        for job in chosen:
+            if not self._progress(0, 0):
+                break
+            is_allowed = user is not None and may_do(user, self.verb.permission, job)
+            (allowed if is_allowed else refused).append(job.id)
+        return allowed, refused
+
+    def _carry_out(self, chosen: Query) -> Changed:
+        return self.verb.carry_out(chosen, by=self.operation.username, reason=self.operation.reason, progress=self._progress)
 
     def _progress(self, done: int, _total: int) -> bool:
         """Called by the store's own small steps: keeps the lease, shows how far, tells when to stop."""

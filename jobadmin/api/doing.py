@@ -108,6 +108,8 @@ def stop(asked: Asked) -> Answer:
 def undo(asked: Asked) -> Answer:
     """Take a removal back, while that can be."""
     found = _operation(asked, acting=True)
+    if not operations.may_undo(asked.request.user, found):
+        raise Refused(403, "forbidden", operations.not_ours_to_undo())
     restoring = operations.undo(found, request=asked.request)
     if restoring is None:
         words = "This removal cannot be taken back any more. Nothing was changed."

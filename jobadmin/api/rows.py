@@ -23,7 +23,6 @@ from jobadmin.redaction import redact, redact_text
 from jobadmin.resolver import resolver
 from jobadmin.results import Result
 from jobadmin.targets import which
-from jobadmin.verbs import ALL
 from statuses import Durations, FacetCount, State, Status
 
 #: Ids of children told with a job.
@@ -139,7 +138,7 @@ def listed_operation(found: Operation, user: AbstractBaseUser | AnonymousUser) -
         "reason": redact_text(found.reason),
         "error": redact_text(found.error),
         **{name: moment(getattr(found, name)) for name in ("created_at", "started_at", "ended_at", "undo_until", "undone_at")},
-        "can_undo": operations.can_undo(found) and resolver().may(user, ALL["restore"].permission),
+        "can_undo": operations.can_undo(found) and operations.may_undo(user, found),
         "url": reverse("jobadmin:api_operation", args=[found.pk]),
         "page": reverse("jobadmin:operation", args=[found.pk]),
     }

@@ -73,10 +73,10 @@ _OPERATION: Mapping[str, Schema] = {
     "is_over": FLAG,
     "which": TEXT,
     "announced": COUNT, "done": COUNT, "changed": COUNT, "skipped": COUNT, "missing": COUNT,
-    "by_reason": by_name(COUNT),
+    "by_reason": {**by_name(COUNT), "description": "forbidden: those that who asked may not do this to."},
     "user": TEXT, "reason": TEXT, "error": TEXT, "stopped_by": TEXT,
     "created_at": MOMENT, "started_at": MOMENT, "ended_at": MOMENT,
-    "can_undo": FLAG, "undo_until": MOMENT, "undone_at": MOMENT,
+    "can_undo": {**FLAG, "description": "By you, now."}, "undo_until": MOMENT, "undone_at": MOMENT,
     **_PLACES,
 }  # fmt: skip
 
@@ -138,7 +138,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Plan": thing({
         "action": TEXT,
         "total": {**COUNT, "description": "How many match."},
-        "changes": {**COUNT, "description": "How many of them change."},
+        "changes": {**COUNT, "description": "How many of them change, but for those that you may not do this to: they are skipped."},
         "lines": {**many(_LINE), "description": "What becomes of how many; they add up to the total."},
         "which": {**TEXT, "description": "The jobs, in words."},
         "asks_count": {**FLAG, "description": "Whether the POST must say `count`."},

@@ -38,8 +38,9 @@ def job_action(request: HttpRequest, quoted: str, action: str) -> HttpResponse:
         return failures.not_allowed(request)
     chosen = ACTIONS[action]
     status = job_itself(unquote(quoted))
-    if not resolver().may(request.user, chosen.verb.permission, status):
-        return failures.forbidden(request, right=chosen.verb.permission)
+    for right in ("view_job", chosen.verb.permission):
+        if not resolver().may(request.user, right, status):
+            return failures.forbidden(request, right=right)
     if chosen.confirms and "confirmed" not in request.POST and not chosen.why_not(status):
         return _confirm(request, chosen, status)
     reason = request.POST.get("reason", "").strip()

@@ -78,6 +78,7 @@ def _ask(request: HttpRequest, verb: Verb, jobs: JobFilter, *, refused: str = ""
         "title": str(verb.label),
         "verb": verb,
         "plan": found,
+        "asks_each_job": resolver().asks_each_job,
         "promise": promise,
         "which": which(frozen),
         "refused": refused,

@@ -102,15 +102,15 @@ def forbidden_words(right: str) -> str:
     return _("Your account lacks the right “%(right)s”.") % {"right": _RIGHTS.get(right, right)}
 
 
-def forbidden(request: HttpRequest, exc: Exception | None = None, *, right: str = "") -> HttpResponse:
-    """403: signed in, but without the right, whose codename may be given."""
-    body = forbidden_words(right or (str(exc) if exc else ""))
+def forbidden(request: HttpRequest, exc: Exception | None = None, *, right: str = "", words: str = "") -> HttpResponse:
+    """403: signed in, but without the right, whose codename may be given; `words`: why, where no right would help."""
+    lacks = forbidden_words(right or (str(exc) if exc else ""))
     return _respond(
         request,
         Failure(
             status=403,
             title=_("Not permitted"),
-            body=body + " " + _("Whoever manages users can grant it, to you or to one of your groups."),
+            body=words or lacks + " " + _("Whoever manages users can grant it, to you or to one of your groups."),
             works=(_("Nothing was changed."),),
             acts=_ways_for(request),
         ),

@@ -58,7 +58,6 @@ def operations(request: HttpRequest) -> HttpResponse:
     if upto:
         found = found.filter(pk__lte=upto)
     shown = numbered(request, found, _ROWS)
-    may_undo = resolver().may(request.user, ALL["restore"].permission)
     context = {
         **_tabs(),
         "filter": JobFilter(at=timezone.now()),
@@ -68,7 +67,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         "title": _("Operations"),
         "page": shown,
         "results": [Result(operation) for operation in shown],
-        "undoable": {operation.pk for operation in shown if may_undo and service.can_undo(operation)},
+        "undoable": {one.pk for one in shown if service.can_undo(one) and service.may_undo(request.user, one)},
         "verbs": ALL.values(),
         "action": action,
         "user_filter": user,
@@ -95,7 +94,7 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
         "operation": found,
         "result": Result(found),
         "in_dialog": in_dialog,
-        "can_undo": service.can_undo(found) and resolver().may(request.user, ALL["restore"].permission),
+        "can_undo": service.can_undo(found) and service.may_undo(request.user, found),
         "may_act": resolver().may(request.user, ALL[found.action].permission),
     }
     part = "jobadmin/_operation.html" if in_dialog else "jobadmin/_operation_swap.html"
@@ -125,6 +124,8 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     found, refusal = _for_acting(request, pk)
     if refusal:
         return refusal
+    if not service.may_undo(request.user, found):
+        return failures.forbidden(request, words=service.not_ours_to_undo())
     restoring = service.undo(found, request=request)
     if restoring is None:
         messages.warning(request, _("This removal cannot be taken back any more. Nothing was changed."))

@@ -78,6 +78,8 @@ def test_every_method_of_the_resolver_is_documented_with_what_it_takes():
             taken = [str(one).split(":")[0] for one in inspect.signature(found).parameters.values()][1:]
             defaults = ["=None" if one.default is None else "" for one in inspect.signature(found).parameters.values()][1:]
             assert f"`{name}({', '.join(map(str.__add__, taken, defaults))}) -> " in said
+        elif isinstance(found, property):
+            assert f"`{name}` (true where" in said
         else:
             shown = f"{found:,}" if isinstance(found, int) else f'`"{found}"`'
             assert f"`{name}` ({shown})" in said

@@ -28,7 +28,8 @@ def line(world: Any, tmp_path: Path) -> Iterator[Proxy]:
 
 @pytest.fixture(autouse=True)
 def soon(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who was killed in the test before is waited for as long as anybody else is."""
+    """Who was killed in the test before is waited for as long as anybody else is, and of no other test a job is left to be given up."""
+    statuses.where(state=[State.unqueued, State.queued, State.started]).delete_all(force=True)
     monkeypatch.setattr("statuses.engines.celery.engine.ANSWER_SECONDS", 2.0)
     monkeypatch.setattr("statuses.waiting.FORGOTTEN_AFTER", timedelta(0))
     monkeypatch.setattr("statuses.presence.ALIVE_FOR", timedelta(seconds=2))

@@ -106,6 +106,7 @@ def test_a_function_with_a_delay_of_another_kind_is_no_job_of_rq(monkeypatch: py
     assert rq_functions.find("shop.pay") is None
 
 
+@pytest.mark.usefixtures("no_engines")
 def test_a_name_that_is_not_registered_is_an_error_of_its_own() -> None:
     error = submitting.not_registered(Post("post", "mail.send"), "mail.sent")
 
@@ -131,7 +132,7 @@ class Post(Engine):
 
 
 @pytest.fixture
-def posts() -> Iterator[list[Engine]]:
+def posts(no_engines: None) -> Iterator[list[Engine]]:
     class Silent(Engine):
         name = "silent"
 

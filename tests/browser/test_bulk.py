@@ -210,6 +210,7 @@ def test_without_script_selected_rows_go_through_the_confirm_page(browser, live)
     expect(page.get_by_role("alert")).to_be_visible()
     page.get_by_label("Type 2 to confirm").fill("2")
     page.get_by_role("button", name="Remove 2").click()
+    page.wait_for_url("**/operations/*/")  # a page that is still on its way cannot be read anew
     until(lambda: Operation.objects.get().is_over, "the operation ends")
     page.reload()
     expect(page.get_by_text("2 jobs removed")).to_be_visible()

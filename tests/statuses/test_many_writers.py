@@ -227,7 +227,7 @@ def test_processes_at_random_leave_a_consistent_store(server_url, hands, steps, 
     assert sorted(statuses.find(diary).errors) == sorted(f"{seed}:{step}" for seed in range(hands) for step in range(0, steps, 10))
     assert statuses.check().problems == ()
     living = [*statuses.all()]
-    assert sum(status.attempt for status in living) > hands
+    assert any(status.attempt for status in living)  # how many is chance: those that were sent again may be removed, too
     expected = {state: sum(status.state is state for status in living) for state in statuses.State}
     assert statuses.all().counts() == expected
     for status in living:

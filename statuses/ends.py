@@ -1,7 +1,7 @@
 """What engines are asked in one look of the reaper of how jobs ended, and how that is told."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -69,13 +69,14 @@ class Asked:
             self._away.add(engine.name)
             return self._unsure(status)
 
-    def held(self, lost: Iterable[Status]) -> set[str]:
-        """Ids of those that a worker says it has after all, though it may not reach the store: asked last, of all that would be given up.
-        An engine that could not be asked has none."""
+    def unheld(self, lost: Sequence[Status]) -> list[Status]:
+        """Those of which no worker says that it has them after all, though it may not reach the store: asked last, of all that would be
+        given up. An engine that could not be asked has none."""
         by_engine: dict[str | None, list[Status]] = {}
         for status in lost:
             by_engine.setdefault(status.engine, []).append(status)
-        return {id for name, jobs in by_engine.items() for id in self._held(name, jobs)}
+        held = {id for name, jobs in by_engine.items() for id in self._held(name, jobs)}
+        return [status for status in lost if status.id not in held]
 
     def _held(self, name: str | None, jobs: list[Status]) -> set[str]:
         engine = registry.get(name)

@@ -116,11 +116,10 @@ class Reaper:
                 ended += dry_run or tell(status, outcome)
             else:
                 lost.append(status)
-        held = asked.held(lost)
-        for status in lost:
-            if status.id in held:
-                spared += 1
-            elif dry_run or _give_up(status):
+        given_up = asked.unheld(lost)
+        spared += len(lost) - len(given_up)
+        for status in given_up:
+            if dry_run or _give_up(status):
                 failed += 1
                 retried += not dry_run and _retry(status)
         waits = [self._waiting.look(engine, asked, dry_run) for engine in registry.all()]

@@ -92,12 +92,10 @@ class Waiting:
                 early += 1
             else:
                 lost.append(status)
-        held = asked.held(lost)
-        for status in lost:
-            if status.id in held:
-                spared += 1
-            else:
-                unknown += dry_run or _mark_unknown(status)
+        given_up = asked.unheld(lost)
+        spared += len(lost) - len(given_up)
+        for status in given_up:
+            unknown += dry_run or _mark_unknown(status)
         return Found(unknown=unknown, ended=ended, missing=early, spared=spared)
 
     def _ask(self, engine: Engine, doubted: set[str]) -> tuple[list[Status], list[Status]]:

@@ -12,7 +12,7 @@ from dramatiq.message import Message, generate_unique_id
 from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
-from .. import attempts, submitting
+from .. import attempts, awaited, submitting
 from ..answering import Asker
 from ..base import Outcome, Queue, Worker
 from ..reporting import Ordered, all_heard, may_live, queue_of, worker_of
@@ -195,9 +195,7 @@ class Dramatiq(Ordered):
 
 
 def _was_sent(status: Status) -> bool:
-    if not status.queue or not status.provider_job_id:
-        return False
-    return status.state is State.queued or status.attempt > 0 or not status.depends_on
+    return bool(status.queue and status.provider_job_id) and not awaited.is_planned(status)
 
 
 def _has_more(report: presence.Report, status: Status) -> bool:

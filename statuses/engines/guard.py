@@ -114,6 +114,16 @@ class Guard:
         with suppress(RuntimeError):  # no more threads: `last_words` says it
             threading.Thread(target=self.tell_late, name="statuses-aside", daemon=True).start()
 
+    def who(self, ask: Callable[[], str | None]) -> str | None:
+        """Who sends a job, as far as the project can say; asked although the store is away. Raises what interrupts it, and nothing else."""
+        try:
+            return ask()
+        except Exception as error:
+            if interrupts(error):
+                raise
+            self.say("user", "asking the project who sends a job failed", trace=True)
+            return None
+
     def say(self, topic: str, text: str, *, level: int = logging.WARNING, trace: bool = False) -> None:
         """Log `text`, at most once a minute for a topic."""
         now = time.monotonic()

@@ -131,13 +131,7 @@ class Tracker:
     def sender(self, said: object) -> str | None:
         """Who sends a job here that gets no status, for the store is away: what its message may say of him. Raises what interrupts it, and
         nothing else."""
-        try:
-            return self.user_of(said, None)
-        except Exception as error:
-            if interrupts(error):
-                raise
-            self.guard.say("user", "asking the project who sends a job failed", trace=True)
-            return None
+        return self.guard.who(lambda: self.user_of(said, None))
 
     def job_args(
         self, job_name: str, function: Callable[..., Any] | None, args: Sequence[Any], kwargs: Mapping[str, Any]

@@ -144,13 +144,7 @@ def _does_not_leave(adapter: Adapter, headers: dict[str, Any], task_id: Any, int
 
 def _say_who(adapter: Adapter, message: Message, headers: dict[str, Any]) -> None:
     """The store is away: the message tells the worker, which makes the status, whose job it is."""
-    try:
-        user = tracing.user_here(adapter, message.request)
-    except Exception as error:
-        if interrupts(error):
-            raise
-        adapter.guard.say("user", "asking the project who sends a job failed", trace=True)
-        return
+    user = adapter.guard.who(lambda: tracing.user_here(adapter, message.request))
     if user is not None:
         headers[USER] = user
 

@@ -122,7 +122,7 @@ def page_value(request: HttpRequest, name: str, allowed: Iterable[str], default:
     """A parameter of this page alone, one of `allowed`.  Raises: BadFilter."""
     value = request.GET.get(name) or default
     if value not in (allowed := tuple(allowed)):
-        raise BadFilter(name, value[:100], one_of(allowed))
+        raise BadFilter(name, value[:SHOWN], one_of(allowed))
     return value
 
 
@@ -136,7 +136,7 @@ def check_once(query: QueryDict, names: Iterable[str]) -> None:
     for name in names:
         told = dict.fromkeys(filter(None, query.getlist(name)))
         if len(told) > 1:
-            raise BadFilter(name, ", ".join(told)[:100], _("one value, not %d") % len(told))
+            raise BadFilter(name, ", ".join(told)[:SHOWN], _("one value, not %d") % len(told))
 
 
 def check_one_span(given: Mapping[str, tuple[str, ...]]) -> None:
@@ -144,7 +144,7 @@ def check_one_span(given: Mapping[str, tuple[str, ...]]) -> None:
     bounds = [name for name in ("from", "to") if given.get(name)]
     if bounds and given.get("span"):
         words = {"bounds": ", ".join(bounds)}
-        raise BadFilter("span", given["span"][-1][:100], _("no span beside %(bounds)s: one of the two says the time") % words)
+        raise BadFilter("span", given["span"][-1][:SHOWN], _("no span beside %(bounds)s: one of the two says the time") % words)
 
 
 def check_nothing_is_left_aside(query: QueryDict) -> None:
@@ -191,19 +191,19 @@ def _normalise_span(given: dict[str, tuple[str, ...]]) -> None:
 def _check(name: str, value: str) -> None:
     """Raises: BadFilter. What is right stays right: the hundreds of links of a page ask for the same few values."""
     if len(value) > LONGEST_VALUE:
-        raise BadFilter(name, value[:100] + "…", _("at most %d characters") % LONGEST_VALUE)
+        raise BadFilter(name, value[:SHOWN] + "…", _("at most %d characters") % LONGEST_VALUE)
     if "\x00" in value and name not in (*FIELDS, *EXACT):
-        raise BadFilter(name, value[:100], _("text without null characters"))
+        raise BadFilter(name, value[:SHOWN], _("text without null characters"))
     allowed = {"span": spans.NAMES, "by": tuple(TIMES), "state": STATES, "flag": FLAGS, "sort": SORTS}.get(name)
     bare = value.removeprefix("-") if name in ("state", "flag", "sort") else value
     if allowed and bare not in allowed:
-        raise BadFilter(name, value[:100], one_of(allowed))
+        raise BadFilter(name, value[:SHOWN], one_of(allowed))
     if name in ("from", "to"):
         _check_moment(name, value)
     if name == "step" and value != STOPPED and not _STEP.fullmatch(value):
-        raise BadFilter(name, value[:100], _("a depth such as 3, several such as 3-9, or %s") % STOPPED)
+        raise BadFilter(name, value[:SHOWN], _("a depth such as 3, several such as 3-9, or %s") % STOPPED)
     if name == "operation" and whole(value) is None:
-        raise BadFilter(name, value[:100], _("the number of an operation"))
+        raise BadFilter(name, value[:SHOWN], _("the number of an operation"))
     if (name in FIELDS and value == "-") or (name in EXACT and value == "-"):
         raise BadFilter(name, value, _("a value after the minus"))
 
@@ -212,7 +212,7 @@ def _check_moment(name: str, value: str) -> None:
     try:
         spans.parse(value, end_of_day=name == "to")
     except ValueError as error:
-        raise BadFilter(name, value[:100], _("a time in ISO 8601, such as 2026-01-31T14:30:00Z")) from error
+        raise BadFilter(name, value[:SHOWN], _("a time in ISO 8601, such as 2026-01-31T14:30:00Z")) from error
 
 
 def one_of(allowed: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from jobadmin.parameters import (
     MOST_VALUES,
     PARAMETERS,
     REPEATED,
+    SHOWN,
     SORTS,
     STATES,
     TIMES,
@@ -28,8 +29,6 @@ from jobadmin.parameters import (
     whole,
 )
 
-#: Characters of a refused value that are told.
-_SHOWN = 100
 #: Most levels of lists and objects in a body.
 _DEEPEST = 100
 
@@ -160,7 +159,7 @@ def _read(field: Field, value: str) -> Any:
     if field.schema["type"] == "integer":
         read = value if (read := whole(value)) is None else read
     if expected := _misfit(field.schema, read):
-        raise BadFilter(field.name, value[:_SHOWN], expected)
+        raise BadFilter(field.name, value[:SHOWN], expected)
     return read
 
 
@@ -233,4 +232,4 @@ def _depth(value: Any) -> int:
 
 def written(value: Any) -> str:
     """A member of a body, as much of it as is told."""
-    return (value if isinstance(value, str) else json.dumps(value))[:_SHOWN]
+    return (value if isinstance(value, str) else json.dumps(value))[:SHOWN]

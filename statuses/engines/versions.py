@@ -45,11 +45,9 @@ def outside(package: str) -> str:
     except Exception:  # whatever stands in place of its metadata
         return ""
     if numbers < least:
-        return (
-            f"{package} {present} is older than {_text(least)}, the oldest that tracking was tried with: some of its jobs may be told wrong"
-        )
+        return f"{package} {present} is older than {_text(least)}, the oldest that tracking was tried with: {_THEN}"
     if numbers >= below:
-        return f"{package} {present} is newer than tracking was tried with (below {_text(below)}): some of its jobs may be told wrong"
+        return f"{package} {present} is newer than tracking was tried with (below {_text(below)}): {_THEN}"
     return ""
 
 

@@ -384,10 +384,9 @@ def test_who_lost_the_lease_lets_go(browse) -> None:
     assert statuses.all().counts()["queued"] == 2
 
 
-def test_stopping_ends_it_after_the_batch_and_counts_the_rest(browse, monkeypatch) -> None:
-    small_batches(monkeypatch, KILL)
+def stopped_at_its_first_batch(client, monkeypatch) -> None:
+    """A kill of six is carried out, and somebody asks it to stop before what came of its first batch is counted."""
     some(queued=6)
-    client = browse()
     confirm(client, "kill")
     operation, lease = runner.take()
     work = runner.Work(operation, lease)
@@ -399,6 +398,12 @@ def test_stopping_ends_it_after_the_batch_and_counts_the_rest(browse, monkeypatc
 
     monkeypatch.setattr(work, "_count", stop_then_count)
     work.run()
+
+
+def test_stopping_ends_it_after_the_batch_and_counts_the_rest(browse, monkeypatch) -> None:
+    small_batches(monkeypatch, KILL)
+
+    stopped_at_its_first_batch(browse(), monkeypatch)
 
     stopped = Operation.objects.get()
     assert stopped.state == "stopped"
@@ -407,19 +412,7 @@ def test_stopping_ends_it_after_the_batch_and_counts_the_rest(browse, monkeypatc
 
 
 def test_one_that_was_asked_to_stop_at_its_last_batch_is_done(browse, monkeypatch) -> None:
-    some(queued=6)
-    client = browse()
-    confirm(client, "kill")
-    operation, lease = runner.take()
-    work = runner.Work(operation, lease)
-    count = work._count
-
-    def stop_then_count(changed) -> None:
-        client.post(reverse("jobadmin:operation_stop", args=[operation.pk]))
-        count(changed)
-
-    monkeypatch.setattr(work, "_count", stop_then_count)
-    work.run()
+    stopped_at_its_first_batch(browse(), monkeypatch)
 
     done = Operation.objects.get()
     assert (done.state, done.changed, done.by_reason) == ("done", 6, {"killed": 6})

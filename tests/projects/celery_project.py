@@ -7,7 +7,6 @@ from typing import Any
 
 from celery import Celery
 
-import statuses
 from statuses import presence
 from statuses.engines import celery as tracking
 from statuses.engines.celery import engine
@@ -24,13 +23,7 @@ app.conf.update(
     result_expires=600,
 )
 engine.ANSWER_SECONDS = 60.0  # a busy worker is not one that does not answer
-statuses.configure(
-    url=os.environ["TEST_STORE"],
-    namespace="contract",
-    metrics=soon.COUNTS,
-    timeout_seconds=soon.SECONDS,
-    connect_timeout_seconds=soon.SECONDS,
-)
+soon.configure()
 tracking.install(app, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "0.5")))
 presence.EVERY_SECONDS = 0.5
 

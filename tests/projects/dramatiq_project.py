@@ -13,7 +13,6 @@ from dramatiq.rate_limits.backends import RedisBackend
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend as ResultsBackend
 
-import statuses
 from statuses.engines import dramatiq as tracking
 from statuses.engines import registry
 
@@ -45,13 +44,7 @@ broker.add_middleware(GroupCallbacks(RedisBackend(client=client)))
 results = ResultsBackend(client=client)
 broker.add_middleware(Results(backend=results, store_results=True))
 dramatiq.set_broker(broker)
-statuses.configure(
-    url=os.environ["TEST_STORE"],
-    namespace="contract",
-    metrics=soon.COUNTS,
-    timeout_seconds=soon.SECONDS,
-    connect_timeout_seconds=soon.SECONDS,
-)
+soon.configure()
 if not os.environ.get("TEST_WITHOUT_ADAPTER"):
     tracking.install(broker, resources={"chapter_id": "Chapter"}, heartbeat_seconds=float(os.environ.get("TEST_HEARTBEAT", "0.5")))
 

@@ -18,13 +18,7 @@ from statuses.engines import registry
 from . import soon, work
 
 pool = redis.ConnectionPool(connection_class=redis.UnixDomainSocketConnection, path=os.environ["TEST_BROKER"], db=5)
-statuses.configure(
-    url=os.environ["TEST_STORE"],
-    namespace="contract",
-    metrics=soon.COUNTS,
-    timeout_seconds=soon.SECONDS,
-    connect_timeout_seconds=soon.SECONDS,
-)
+soon.configure()
 hueys: dict[str, Any] = {}
 tasks: dict[str, dict[str, Any]] = {}
 #: Those that `send` sent, by their id.

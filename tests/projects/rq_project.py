@@ -20,13 +20,7 @@ from statuses.engines import rq as tracking
 from . import soon, work
 
 connection = redis.Redis(unix_socket_path=os.environ["TEST_BROKER"], db=3)
-statuses.configure(
-    url=os.environ["TEST_STORE"],
-    namespace="contract",
-    metrics=soon.COUNTS,
-    timeout_seconds=soon.SECONDS,
-    connect_timeout_seconds=soon.SECONDS,
-)
+soon.configure()
 tracking.install(
     connection,
     resources={"chapter_id": "Chapter"},

@@ -47,6 +47,9 @@ class Refused(Exception):
         return {"error": error if self.expected is None else {**error, "expected": self.expected}, **self.more}
 
 
+#: With what may pass.
+_LATER = {"Retry-After": str(failures.RETRY_SECONDS)}
+
 #: What `refusal` knows.
 KNOWN = (
     Refused, BadFilter, BadBody, RequestDataTooBig, statuses.StatusNotFound, Http404, statuses.StoreUnavailable, statuses.ScriptFailed,
@@ -69,15 +72,14 @@ def refusal(error: Exception) -> Refused:
         words = f"{failures.unavailable_words()} {redact_text(str(error))}"
         begun = ended_by(error)
         more = {"operation": rows.operation(begun, begun.user)} if begun is not None and begun.user is not None else {}
-        return Refused(503, "store_unavailable", words, headers={"Retry-After": str(failures.RETRY_SECONDS)}, more=more)
+        return Refused(503, "store_unavailable", words, headers=_LATER, more=more)
     if isinstance(error, NotRecorded):
-        headers = {"Retry-After": str(failures.RETRY_SECONDS)} if error.is_away else {}
+        headers = _LATER if error.is_away else {}
         logger.error("the database does not take the record of an action: %s", error)
         return Refused(failures.not_recorded_status(error), "not_recorded", failures.not_recorded_words(), headers=headers)
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("the database does not answer: %s", error)
-        headers = {"Retry-After": str(failures.RETRY_SECONDS)}
-        return Refused(503, "database_unavailable", "The database of this site does not answer.", headers=headers)
+        return Refused(503, "database_unavailable", "The database of this site does not answer.", headers=_LATER)
     if isinstance(error, statuses.StatusNotFound | Http404):
         return Refused(404, "not_found", failures.not_found_words(getattr(error, "id", None)))
     logger.exception("the job store is not as expected", exc_info=error)

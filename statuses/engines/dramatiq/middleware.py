@@ -61,7 +61,8 @@ _made: ContextVar[list[tuple[str, int]] | None] = ContextVar("statuses_dramatiq_
 
 def over(hook: Callable[P, None]) -> Callable[P, None]:
     """A hook, which does no harm twice, that is called once an actor is over. The limit of time holds until its middleware is called in
-    turn, after ours: see `Guard.over`; what it would raise here ends the thread, or runs again what has succeeded."""
+    turn, after ours: see `Guard.over`, which is written out here, for a limit that fell in on the way to it would pass. What it would
+    raise ends the thread, or runs again what has succeeded."""
 
     @functools.wraps(hook)
     def called(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -6,11 +6,10 @@ from functools import cached_property
 
 from django.utils.translation import gettext as _
 
-import statuses
 from jobadmin.formats import STATE_WORDS, clock_short, duration
 from statuses import Status, StatusNotFound
 
-#: Earlier attempts that are read for the page: each costs a round trip.
+#: Earlier attempts that are read for the page, the newest, each with its errors.
 MOST_ATTEMPTS = 40
 
 #: Attempts that get a tab.
@@ -39,7 +38,8 @@ class Tab:
 
 
 class Attempts:
-    """What a page knows of one job's attempts. Raises: StatusNotFound when ``number`` never was, or is gone."""
+    """What a page knows of one job's attempts. Raises: StatusNotFound when ``number`` never was, or is gone.
+    Source: of the earlier ones, which are read when the first is asked for, two round trips for all of them; none for the present one."""
 
     def __init__(self, status: Status, number: int) -> None:
         self.status = status
@@ -49,9 +49,7 @@ class Attempts:
     @cached_property
     def newest(self) -> Sequence[Status]:
         """The newest attempts, the present one last."""
-        first = max(0, self.status.attempt - MOST_ATTEMPTS)
-        earlier = (self._find(number) for number in range(first, self.status.attempt))
-        return [*(attempt for attempt in earlier if attempt is not None), self.status]
+        return [*(attempt for number, attempt in self._earlier.items() if number >= self._first), self.status]
 
     @cached_property
     def shown(self) -> Status:
@@ -64,7 +62,7 @@ class Attempts:
     @cached_property
     def before(self) -> Status | None:
         """The attempt before it."""
-        return self._known(self.number - 1) if self.number else None
+        return self._known(self.number - 1)
 
     @cached_property
     def tabs(self) -> list[Tab]:
@@ -79,10 +77,18 @@ class Attempts:
         return self.total - len(self.tabs)
 
     def _known(self, number: int) -> Status | None:
-        return next((attempt for attempt in self.newest if attempt.attempt == number), None) or self._find(number)
+        return self.status if number == self.total - 1 else self._earlier.get(number)
 
-    def _find(self, number: int) -> Status | None:
-        return statuses.find(f"{self.status.id}:{number}")
+    @property
+    def _first(self) -> int:
+        return max(0, self.total - 1 - MOST_ATTEMPTS)
+
+    @cached_property
+    def _earlier(self) -> dict[int, Status]:
+        """The newest by their numbers, and the two that are looked at; without those that are gone."""
+        looked_at = {self.number - 1, self.number} & {*range(self._first)}
+        numbers = [*sorted(looked_at), *range(self._first, self.total - 1)]
+        return {attempt.attempt: attempt for attempt in self.status.attempts_at(numbers) if attempt is not None}
 
 
 def _tab(attempt: Status, selected: bool) -> Tab:

@@ -199,13 +199,28 @@ def read_attempt(store: Store, present: Record, number: int) -> Record | None:
 
 def read_attempts(store: Store, present: Record, numbers: Sequence[int]) -> list[Record | None]:
     """Archived attempts of a job, in this order; None for one that there is not. Two round trips, however many they are."""
-    place = present.place
-    segment = keys.segment(store.families[place.family], place.segment)
-    replies = store.pipeline([("HGETALL", keys.attempt(segment, place.row, number)) for number in numbers], primary=True)
+    return _attempts(store, present, numbers, store.pipeline([("HGETALL", name) for name in _names(store, present, numbers)], primary=True))
+
+
+def read_attempts_with_errors(store: Store, present: Record, numbers: Sequence[int]) -> list[tuple[Record, bytes | None] | None]:
+    """The same, each with what its errors are kept as. Two round trips, however many they are."""
+    names = _names(store, present, numbers)
+    replies = store.pipeline([*(("HGETALL", name) for name in names), *(("GET", name + "e") for name in names)], primary=True)
+    records = _attempts(store, present, numbers, replies[: len(names)])
+    return [None if one is None else (one, errors) for one, errors in zip(records, replies[len(names) :], strict=True)]
+
+
+def _names(store: Store, present: Record, numbers: Sequence[int]) -> list[str]:
+    segment = keys.segment(store.families[present.place.family], present.place.segment)
+    return [keys.attempt(segment, present.place.row, number) for number in numbers]
+
+
+def _attempts(store: Store, present: Record, numbers: Sequence[int], replies: Sequence[Any]) -> list[Record | None]:
+    """One round trip where there are any: nothing in an attempt says whether the texts known here are still those of its codes."""
     found = [flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True)) for flat in replies]
     cells = [ARCHIVED.unpack(flat.pop(b"c")) if flat else None for flat in found]
     used = [name for at, name in enumerate(TEXTS, 1) if any(each is not None and each[at] for each in cells)]
-    texts: dict[str, list[str]] = {name: [] for name in TEXTS} | _fresh(store, place.family, used, True)
+    texts: dict[str, list[str]] = {name: [] for name in TEXTS} | _fresh(store, present.place.family, used, True)
     return [
         _attempt(present, number, each, flat, texts) if each is not None else None
         for number, each, flat in zip(numbers, cells, found, strict=True)

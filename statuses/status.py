@@ -1,6 +1,6 @@
 """One job's status: what can be read of it. What can be done to it stands in `transitions`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -249,6 +249,19 @@ class Status(transitions.Transitions):
                 if attempt is not None:
                     yield Status.of_record(attempt, self._store)
             left, size = left - len(numbers), min(10 * size, 100)
+
+    def attempts_at(self, numbers: Sequence[int]) -> list["Status | None"]:
+        """The archived attempts of these numbers, from 0, in this order, with their errors; None for one that there is not. Two round
+        trips, however many they are."""
+        present = self._record
+        if present.archived or not numbers:
+            return [None] * len(numbers)
+        return [one and self._archived(*one) for one in record.read_attempts_with_errors(self._store, present, numbers)]
+
+    def _archived(self, known: Record, errors: bytes | None) -> "Status":
+        attempt = Status.of_record(known, self._store)
+        attempt._texts["errors"] = errors
+        return attempt
 
     @property
     def children(self) -> "Query":

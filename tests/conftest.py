@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,25 @@ def store(server_url: str, status_store: Any) -> Iterator[Any]:
         yield client
         client.flushall()  # at once, where `status_store` would look for each key of the test
     clock.freeze(None)
+
+
+@pytest.fixture
+def round_trips(store: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What this thread sent to the store, each time; not what engines that were tested in this process say to their own servers, nor
+    what a watch asks that an outage in an earlier test left behind."""
+    import redis
+
+    sent: list[Any] = []
+    path, caller = store.connection_pool.connection_kwargs["path"], threading.get_ident()
+    real = redis.connection.AbstractConnection.send_packed_command
+
+    def send(self: Any, command: Any, check_health: bool = True) -> Any:
+        if threading.get_ident() == caller and getattr(self, "path", None) == path:
+            sent.append(command)
+        return real(self, command, check_health)
+
+    monkeypatch.setattr(redis.connection.AbstractConnection, "send_packed_command", send)
+    return sent
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def _attributes(job: Status) -> dict[str, Any]:
 
 def full(job: Status, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
     """All of one job, or of one earlier attempt.
-    Source: its record and texts, one count, a round trip for each earlier attempt."""
+    Source: its record and texts, one count, and the newest earlier attempts in two round trips."""
     earlier = [] if job.archived else Attempts(job, job.attempt).newest[:-1]
     children = job.children
     counts = children.counts()

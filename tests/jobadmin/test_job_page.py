@@ -487,3 +487,28 @@ def test_a_job_of_many_attempts_shows_the_newest_and_any_that_is_asked_for(clien
 
     assert html.count('role="tab"') == 12 and "49 earlier attempts are not listed" in html
     assert "Attempt 1 of 61" in first
+
+
+@pytest.mark.parametrize(("query", "of_two"), [("", ""), ("?attempt=3", "?attempt=0")])
+def test_many_attempts_are_as_many_round_trips_as_two(client: Client, round_trips: list[Any], query: str, of_two: str) -> None:
+    def trips(status: statuses.Status, query: str) -> int:
+        html_of(client, status)  # so that names of workers and of what went wrong are known
+        round_trips.clear()
+        html_of(client, status, query)
+        return len(round_trips)
+
+    few, many = (make_status("started", error="went wrong").failed().requeued().started() for _ in range(2))
+    for number in range(60):
+        many.add_error(f"went wrong {number}")
+        many.failed().requeued().started(worker=f"w{number}")
+
+    assert trips(many, query) == trips(few, of_two)
+
+
+def test_earlier_attempts_are_not_read_where_only_the_present_one_is_asked_for(client: Client, round_trips: list[Any]) -> None:
+    status = three_attempts().save({"rows": 1})
+
+    said = client.get(job_url(status.id), {"part": "data"}).json()
+
+    assert said == {"rows": 1}
+    assert not [sent for sent in round_trips if b"HGETALL" in b"".join(sent)]

@@ -4,12 +4,10 @@ import inspect
 import json
 import re
 import struct
-import threading
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import redis
 
 import statuses
 from statuses import keys, scripts, segmentscripts
@@ -71,22 +69,6 @@ class TestNames:
         assert all(issubclass(getattr(statuses, name), statuses.StatusesError) for name in EXCEPTIONS)
 
 
-@pytest.fixture
-def round_trips(monkeypatch):
-    """How often this thread sent something to the store; not what engines that were tested in this process say to their own servers, nor
-    what a watch asks that an outage in an earlier test left behind."""
-    sent, ours, caller = [], current().writer.connection_pool.connection_kwargs, threading.get_ident()
-    real = redis.connection.AbstractConnection.send_packed_command
-
-    def send(self, command, check_health=True):
-        if threading.get_ident() == caller and getattr(self, "path", None) == ours.get("path"):
-            sent.append(command)
-        return real(self, command, check_health)
-
-    monkeypatch.setattr(redis.connection.AbstractConnection, "send_packed_command", send)
-    return sent
-
-
 class TestRoundTrips:
     @pytest.mark.parametrize("name", [name for name in WRITE if name != "kill_now"])
     def test_a_write_is_one_round_trip(self, name, round_trips):
@@ -122,6 +104,20 @@ class TestRoundTrips:
         assert [attempt.worker for attempt in every] == [f"w{number}" for number in range(150)]
         assert [attempt.attempt for attempt in status.newest_attempts()] == [*reversed(range(150))]
         assert (newest.prior_attempts, read_for_one, len(round_trips) <= 24) == ([], 1, True)
+
+    def test_attempts_that_are_asked_for_by_their_numbers_are_two_round_trips_with_their_errors(self, round_trips):
+        status = make_status("queued")
+        for number in range(5):
+            status.started(f"w{number}").failed(error=f"wrong {number}").requeued()
+        status = statuses.find(status.id)
+        round_trips.clear()
+
+        last, _, first, never, present = status.attempts_at([4, 2, 0, 7, 5])
+
+        assert [(one.id, one.worker, one.errors) for one in (last, first)] == [
+            (f"{status.id}:4", "w4", ["wrong 4"]), (f"{status.id}:0", "w0", ["wrong 0"])
+        ]  # fmt: skip
+        assert (never, present, first.attempts_at([0]), status.attempts_at([]), len(round_trips)) == (None, None, [None], [], 2)
 
     def test_a_question_is_two_round_trips_and_one_when_nothing_changed(self, round_trips):
         make_status("failed")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 import statuses
@@ -275,22 +274,8 @@ class TestOff:
             statuses.configure(url="redis://localhost", **{setting: value})
 
 
-@pytest.fixture
-def round_trips(counting, monkeypatch):
-    """What was sent to the store."""
-    sent: list[Any] = []
-    real = redis.connection.AbstractConnection.send_packed_command
-
-    def send(self, command, check_health=True):
-        sent.append(command)
-        return real(self, command, check_health)
-
-    monkeypatch.setattr(redis.connection.AbstractConnection, "send_packed_command", send)
-    return sent
-
-
 class TestCost:
-    def test_each_event_is_one_round_trip_more(self, round_trips):
+    def test_each_event_is_one_round_trip_more(self, counting, round_trips):
         make_status("started").set_progress(0.1).succeeded()
         job = make_status("queued")
         handle = statuses.at(job.id)

@@ -54,28 +54,27 @@ class Usual:
 
 
 def related(status: Status, resources: Sequence[str], shown: int) -> list[Related]:
-    """Other jobs of the first resource, and of the same name; the newest ``shown`` of each."""
+    """Other jobs of the first resource, and of the same name; the newest ``shown`` of each.
+    Source: all counts from one read, and a page of records of each."""
     resources = list(dict.fromkeys(resources))[:MOST_RESOURCES]
-    found = []
-    if resources:
-        others = [(text, statuses.where(job_arg=text).count(), listed("resource", text)) for text in resources[1:]]
-        found.append(_sharing(status, "resource", resources[0], shown, others))
+    queries = {("resource", text): statuses.where(job_arg=text) for text in resources}
     if status.job_name:
-        found.append(_sharing(status, "name", status.job_name, shown))
-    return found
-
-
-def _sharing(status: Status, parameter: str, value: str, shown: int, others: Sequence[tuple[str, int, str]] = ()) -> Related:
-    query = statuses.where(job_arg=value) if parameter == "resource" else statuses.where(job_name=value)
-    newest = query.limit(shown + 1).run()
-    return Related(
-        value=value,
-        total=query.count(),
-        url=listed(parameter, value),
-        jobs=[job for job in newest if job.id != status.id][:shown],
-        shows_name=parameter == "resource",
-        others=others,
-    )
+        queries["name", status.job_name] = statuses.where(job_name=status.job_name)
+    reports = statuses.together(*((query, {"count": True}) for query in queries.values()))
+    totals = {shared: report.total or 0 for shared, report in zip(queries, reports, strict=True)}
+    others = [(text, totals["resource", text], listed("resource", text)) for text in resources[1:]]
+    return [
+        Related(
+            value=value,
+            total=totals[parameter, value],
+            url=listed(parameter, value),
+            jobs=[job for job in query.limit(shown + 1).run() if job.id != status.id][:shown],
+            shows_name=parameter == "resource",
+            others=others if parameter == "resource" else (),
+        )
+        for (parameter, value), query in queries.items()
+        if parameter == "name" or value == resources[0]
+    ]
 
 
 def usual(job_name: str | None, now: datetime) -> Usual | None:

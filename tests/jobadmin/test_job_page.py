@@ -261,6 +261,17 @@ def test_children_nobody_can_read_are_a_bad_request(client: Client, query: str) 
     assert client.get(job_url(parent.id) + query).status_code == 400
 
 
+def test_the_jobs_of_five_resources_are_counted_in_as_many_round_trips_as_those_of_one(client: Client, round_trips: list[Any]) -> None:
+    def trips(*resources: str) -> int:
+        status = make_status("started", job_name="a.b", job_args={"books": resources})
+        html_of(client, status)
+        round_trips.clear()
+        html_of(client, status)
+        return len(round_trips)
+
+    assert trips("Book:1", "Book:2", "Book:3", "Book:4", "Book:5") == trips("Book:6")
+
+
 def test_related_jobs_are_counted_and_linked(client: Client) -> None:
     for _ in range(3):
         make_status("succeeded", job_name="a.b", job_args={"b": "Book:1"})

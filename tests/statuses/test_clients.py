@@ -95,6 +95,38 @@ def test_options_of_the_client_make_no_difference(server_url, store, name):
         assert (known["socket_timeout"], known["socket_connect_timeout"]) == (2.0, 1.0)
 
 
+def _introduced(pool):
+    """What a new connection of a pool told a server of itself, be it that it tells it to none: Redis before 7.2 does not know the command."""
+    sent = []
+    connection = pool.connection_class(**pool.connection_kwargs)
+    send = connection.send_command
+    connection.send_command = lambda *command, **how: (sent.append(command), send(*command, **how))
+    connection.connect()
+    connection.disconnect()
+    return [command[2:] for command in sent if command[:2] == ("CLIENT", "SETINFO")]
+
+
+@pytest.mark.parametrize("by", ["an address", "a cache"])
+def test_a_new_connection_says_what_redis_py_is_without_looking_it_up(server_url, store, monkeypatch, by):
+    expected = [("LIB-NAME", "redis-py"), ("LIB-VER", redis.__version__)]
+    with use(f"{server_url}?db=9") if by == "a cache" else set_aside(), monkeypatch.context() as watched:
+        if by == "an address":
+            statuses.configure(url=server_url)
+        pools = [client.connection_pool for client in (current().writer, current().reader)]
+        watched.setattr("redis.utils.get_lib_version", lambda: pytest.fail("it was read from the disk"))
+
+        assert [_introduced(pool) for pool in pools] == [expected, expected]
+
+
+def test_what_a_project_lets_its_connections_say_of_themselves_they_say(server_url, store):
+    with set_aside():
+        statuses.configure(url=f"{server_url}?lib_name=shop")
+        assert ("LIB-NAME", "shop") in _introduced(current().writer.connection_pool)
+
+    with use(f"{server_url}?db=10", CONNECTION_POOL_KWARGS={"lib_name": "shop", "lib_version": "1"}):
+        assert _introduced(current().writer.connection_pool) == [("LIB-NAME", "shop"), ("LIB-VER", "1")]
+
+
 def test_a_password_and_a_database_of_ones_own_are_used(make):
     server = make("--requirepass", "sécret", client={"password": "sécret"})
 

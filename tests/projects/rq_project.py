@@ -35,6 +35,11 @@ def worker(name: str, queue: str) -> list[str]:
     return ["-m", *command, "--name", name, "--with-scheduler", queue]
 
 
+def often_heard_worker(name: str, queue: str) -> list[str]:
+    """The command line of a worker that gives RQ a sign of life each second of a job; others each half minute."""
+    return [*worker(name, queue), "--job-monitoring-interval", "1"]
+
+
 def plain_worker(name: str, queue: str) -> list[str]:
     """The command line of a worker that knows nothing of tracking."""
     return ["-m", "rq.cli", "worker", "--url", f"unix://{os.environ['TEST_BROKER']}?db=3", "--name", name, queue]

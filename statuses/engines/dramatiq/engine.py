@@ -12,6 +12,7 @@ from dramatiq.message import Message, generate_unique_id
 from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
+from ...ends import grace
 from .. import attempts, awaited, submitting
 from ..answering import Asker
 from ..base import Outcome, Queue, Worker
@@ -170,6 +171,18 @@ class Dramatiq(Ordered):
             return []
         held = {id for report in alive for id in report.facts.get("taken", ())}
         return [status for status in jobs if status.provider_job_id not in there | held]
+
+    def held(self, lost: Sequence[Status]) -> set[str]:
+        """Of started ones those whose message a worker has taken from a broker that is a Redis, and not acknowledged, which that broker has
+        heard within the grace, and as lately as it hears a living one (`heartbeat_timeout`): it may be cut off from the store alone. Of
+        those that wait `forgotten` has asked as much.  A few round trips (`kept.taken`) of five seconds at most."""
+        started = [status for status in lost if status.state is State.started and status.queue and status.provider_job_id]
+        if not started or not kept.can_be_read(self.broker):
+            return set()
+        queues, wanted = {status.queue or "" for status in started}, {status.provider_job_id or "" for status in started}
+        within_ms = min(self.broker.heartbeat_timeout, round(grace(None).total_seconds() * 1000))
+        there = self._asker.ask(lambda: kept.taken(self.broker, sorted(queues), wanted, within_ms))
+        return {status.id for status in started if status.provider_job_id in there}
 
     def outcome(self, status: Status) -> Outcome | None:
         """What the Results middleware keeps of its message, of actors with `store_results`, until that expires (`result_ttl`). It says no

@@ -12,6 +12,8 @@ from dramatiq.message import Message
 MOST = 10_000
 #: Messages asked for at once.
 PAGE = 500
+#: Workers asked about at once: those of which the broker has heard last. Whoever sends speaks to it as a worker does.
+MOST_WORKERS = 2_000
 
 
 def can_be_read(broker: Any) -> bool:
@@ -40,6 +42,45 @@ def _id(data: bytes) -> str | None:
         return None
 
 
+def taken(broker: Any, queues: Collection[str], wanted: Collection[str], heard_within_ms: int) -> set[str]:
+    """Those of these messages of these queues that a worker has taken and not acknowledged of which the broker has heard that lately, also
+    such as wait in its memory for a retry. What a dead one had taken stands there, too, until another one puts it back.
+    Raises: whatever the client raises where the broker is away.  Two round trips, and one for each five hundred messages that workers have
+    taken, of which ten thousand are looked at, those of the queues first."""
+    workers, names = _heard_of(broker, heard_within_ms), [*queues, *map(dq_name, queues)]
+    taken_by = [(name, worker) for name in names for worker in workers]
+    with broker.client.pipeline(transaction=False) as pipeline:
+        for name, worker in taken_by:
+            pipeline.smembers(f"{broker.namespace}:__acks__.{worker}.{name}")
+        found = pipeline.execute()
+    places = [(name, id) for (name, _), ids in zip(taken_by, found, strict=True) for id in ids][:MOST]
+    there: set[str] = set()
+    for start in range(0, len(places), PAGE):
+        there |= _in_places(broker, places[start : start + PAGE]).intersection(wanted)
+        if len(there) == len(wanted):
+            break
+    return there
+
+
+def _in_places(broker: Any, places: list[tuple[str, bytes]]) -> set[str]:
+    """The ids of the messages in these places: of a queue, under the id that the broker gave it. One round trip."""
+    with broker.client.pipeline(transaction=False) as pipeline:
+        for name, id in places:
+            pipeline.hget(f"{broker.namespace}:{name}.msgs", id)
+        ids = (_id(data) for data in pipeline.execute() if data is not None)
+        return {id for id in ids if id is not None}
+
+
+def _heard_of(broker: Any, within_ms: int) -> list[str]:
+    """The workers of which the broker has heard that lately, MOST_WORKERS of them at most. One round trip."""
+    with broker.client.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        pipeline.zrevrange(f"{broker.namespace}:__heartbeats__", 0, MOST_WORKERS - 1, withscores=True)
+        (seconds, _), heard = pipeline.execute()
+    since = _since(seconds, within_ms)
+    return [id.decode() for id, at in heard if at >= since]
+
+
 def still_speak(broker: Any, broker_ids: Collection[str]) -> set[str]:
     """Those of these workers that the broker has heard of as lately as a living one speaks to it. One round trip.
     Raises: whatever the client raises where the broker is away."""
@@ -50,6 +91,10 @@ def still_speak(broker: Any, broker_ids: Collection[str]) -> set[str]:
         for id in broker_ids:
             pipeline.zscore(f"{broker.namespace}:__heartbeats__", id)
         (seconds, _), *heard = pipeline.execute()
-    # A worker writes the time of its own machine.
-    since = (seconds - 1) * 1000 - broker.heartbeat_timeout
+    since = _since(seconds, broker.heartbeat_timeout)
     return {id for id, at in zip(broker_ids, heard, strict=True) if at is not None and at >= since}
+
+
+def _since(seconds: int, within_ms: int) -> int:
+    """The moment, in ms. A worker writes the time of its own machine."""
+    return (seconds - 1) * 1000 - within_ms

@@ -260,9 +260,11 @@ class RQ(Engine):
 
     def _worker(self, name: str, fields: dict[str, str], jobs: Sequence[tuple[str | None, str | None]], listens: bool) -> Worker:
         """One worker. It is alive while it listens for commands (a process that died does not), and, while it runs a job,
-        gives RQ its sign of life: a machine that went dark leaves its connection behind. `jobs`: status and process of each it runs."""
+        gives RQ its sign of life: a machine that went dark leaves its connection behind. One that runs jobs in itself gives none until the
+        job is over; RQ drops what it says of itself a minute after the job's time. `jobs`: status and process of each it runs."""
         seen_at = utcparse(fields["last_heartbeat"]) if fields.get("last_heartbeat") else None
         recent = seen_at is not None and (datetime.now(UTC) - seen_at).total_seconds() < SILENT_SECONDS
+        in_itself = any(pid is not None and pid == fields.get("pid") for _id, pid in jobs)
         return Worker(
             name=name,
             engine=self.name,
@@ -274,9 +276,9 @@ class RQ(Engine):
             running=tuple(status_id for status_id, _pid in jobs if status_id),
             started_at=utcparse(fields["birth"]) if fields.get("birth") else None,
             seen_at=seen_at,
-            is_alive=listens and (recent or not jobs),
+            is_alive=listens and (recent or in_itself or not jobs),
             is_stopping=bool(fields.get("shutdown_requested_date")),
-            refuses={"kill": _IN_ITSELF} if any(pid is not None and pid == fields.get("pid") for _id, pid in jobs) else {},
+            refuses={"kill": _IN_ITSELF} if in_itself else {},
             held=tuple(filter(None, fields.get("queues", "").split(","))) if fields.get("state") == "suspended" else (),
             details={
                 "state": fields.get("state"),

@@ -99,6 +99,21 @@ def test_a_job_of_one_that_was_killed_is_given_up(project: Project, line: Proxy)
     assert ends(project, line, "beside", runs).errors == []
 
 
+@pytest.mark.parametrize("running", ["rq"], indirect=True)
+def test_one_that_runs_its_jobs_in_itself_gives_rq_no_sign_meanwhile_and_is_heard_all_the_same(project: Project, line: Proxy) -> None:
+    _, job = starts(project, line, "in-itself", how="simple_worker")
+    killed, lost = starts(project, line, "was-itself", how="simple_worker")
+
+    line.turn_to(NOWHERE)
+    during = spared(project, job)
+    killed.kill()
+    given_up(project, lost)
+
+    assert during is State.started
+    assert (lost.state, lost.error_group) == (State.failed, "WorkerLost")
+    assert (ends(project, line, "in-itself", job).state, job.errors) == (State.succeeded, [])
+
+
 @pytest.mark.parametrize("running", ["dramatiq"], indirect=True)
 def test_what_one_will_run_again_is_not_given_up_as_long_as_it_has_it(project: Project, line: Proxy) -> None:
     _, job = starts(project, line, "again", task="fails_at", retries=1)

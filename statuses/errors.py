@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any
 
 from .arguments import shown
@@ -78,6 +79,24 @@ def _comes_from_a_handler(error: BaseException) -> bool:
     while trace is not None and trace.tb_frame.f_code not in handlers:
         trace = trace.tb_next
     return trace is not None
+
+
+def let_through(error: BaseException) -> None:
+    """Raise what a handler of a signal raised, where redis-py made `error` of it: so it does of every TimeoutError and OSError, which it
+    takes for its socket's. Such a one was caught in the frame that raised `error`; one that whoever called had caught before, and that
+    stands in the context of an outage as well, was not. No round trip."""
+    found, inner = error, error.__context__
+    while inner is not None and inner.__traceback__ is not None and inner.__traceback__.tb_frame is _raised_in(found):
+        if _comes_from_a_handler(inner):
+            raise inner from inner.__cause__
+        found, inner = inner, inner.__context__
+
+
+def _raised_in(error: BaseException) -> FrameType | None:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace and trace.tb_frame
 
 
 class ScriptFailed(StatusesError):

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import redis
 
+from .errors import interrupts, let_through
 from .following import following
 from .refusals import named
 
@@ -69,6 +70,7 @@ class Lines:
             except BaseException as error:
                 if line is not None:
                     self.abandon(line)
+                let_through(error)
                 if isinstance(error, redis.ConnectionError):
                     self.drop()
                 raise
@@ -113,8 +115,10 @@ class Lines:
             return False
         try:
             self._try(())
-        except (redis.RedisError, OSError):
+        except (redis.RedisError, OSError) as error:
             self.drop()
+            if interrupts(error):
+                raise
         return True
 
     def _boarding(self, along: list[Piggyback]) -> None:
@@ -147,9 +151,10 @@ class Lines:
             line.send_packed_command(_pack(line, commands), check_health=False)
             replies = [_reply(line) for _ in commands]
             self._free.append((line, time.monotonic()))
-        except BaseException:
+        except BaseException as error:
             if line is not None:
                 self.abandon(line)
+            let_through(error)
             raise
         return replies
 
@@ -160,9 +165,10 @@ class Lines:
         try:
             line = self._take()
             line.send_packed_command(_pack(line, commands), check_health=False)
-        except BaseException:
+        except BaseException as error:
             if line is not None:
                 self.abandon(line)
+            let_through(error)
             raise
         return line
 
@@ -171,8 +177,9 @@ class Lines:
         try:
             replies = [_reply(line) for _ in range(number)]
             self._free.append((line, time.monotonic()))
-        except BaseException:
+        except BaseException as error:
             self.abandon(line)
+            let_through(error)
             raise
         return replies
 

@@ -4,7 +4,7 @@ import re
 
 import redis
 
-from .errors import ScriptFailed, StoreUnavailable
+from .errors import ScriptFailed, StoreUnavailable, interrupts, let_through
 
 #: What a write may raise that did not arrive, or was refused. What a cluster that cannot be reached raises is no RedisError.
 RAISED = (redis.RedisError, OSError, redis.exceptions.RedisClusterException)
@@ -86,7 +86,8 @@ def is_forbidden(reply: object) -> bool:
 
 
 class translated:
-    """Turns what redis-py raises inside the block into StoreUnavailable, or ScriptFailed, with what was tried."""
+    """Turns what redis-py raises inside the block into StoreUnavailable, or ScriptFailed, with what was tried; not what fell in from
+    outside, be it that redis-py took it for an error of its socket."""
 
     def __init__(self, tried: str) -> None:
         self._tried = tried
@@ -99,7 +100,8 @@ class translated:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, redis.RedisError) and not isinstance(error, redis.exceptions.DataError):
+        if not isinstance(error, RAISED) or isinstance(error, redis.exceptions.DataError):
+            return
+        let_through(error)
+        if not interrupts(error):
             raise (ScriptFailed if is_fault(error) else StoreUnavailable)(self.tried, error) from error
-        if isinstance(error, RAISED) and not isinstance(error, redis.RedisError):
-            raise StoreUnavailable(self.tried, error) from error

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 import statuses
-from statuses import metrics, store, tracked
+from statuses import metrics, scripts, store, tracked
 from statuses.embedded import EmbeddedServer
 from statuses.engines import guard
 from statuses.testing import assert_failed, assert_one, assert_succeeded, make_status
@@ -169,9 +169,18 @@ def test_a_restart_whose_answer_was_lost_is_told_no_second_time(server):
 
 
 @pytest.fixture
-def interrupted_soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Calling it lets Ctrl-C come a moment after the store was asked the next time, while its answer is waited for."""
+def interrupted_soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Calling it lets Ctrl-C, or an alarm that raises an error, come a moment after the store was asked the next time, while its answer
+    is waited for."""
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+
+    def come(error: BaseException | None = None) -> None:
+        def over(*_: object) -> None:
+            raise error or KeyboardInterrupt
+
+        signal.signal(signal.SIGALRM, over)
+        due.append(True)
+
     caller, due, read = threading.get_ident(), [], redis.connection.AbstractConnection.read_response
 
     def read_response(*arguments: Any, **more: Any) -> Any:
@@ -181,7 +190,7 @@ def interrupted_soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], N
         return read(*arguments, **more)
 
     monkeypatch.setattr(redis.connection.AbstractConnection, "read_response", read_response)
-    yield lambda: due.append(True)
+    yield come
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
@@ -190,6 +199,54 @@ def states() -> list[str]:
     with suppress(statuses.StoreUnavailable):
         return [job.state for job in statuses.where(job_name="a")]
     return []
+
+
+#: What waits for the store, each in another way.
+WAITS: dict[str, Callable[[statuses.Status], object]] = {
+    "a write": lambda job: job.set_progress(0.5),
+    "a read": lambda job: job.reload(),
+    "a question": lambda job: statuses.where(state="failed").counts(),
+    "reads of one moment": lambda job: job._store.transaction([("EXISTS", "a"), ("EXISTS", "b")]),
+    "writes by turns": lambda job: statuses.all().request_kill_all(),
+    "what waited to go along": lambda job: (scripts.succeed_along(job._store, job._place(), (0, ()), None, print), job._store.tell()),
+    "a first connection": lambda job: (statuses.configure(url=job._store.config.url, namespace="away"), statuses.server_time()),
+}
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, ConnectionResetError, OSError])
+@pytest.mark.parametrize("waits", WAITS)
+def test_an_alarm_reaches_whoever_waits_for_the_store_though_it_looks_like_an_outage(server, interrupted_soon, waits, kind):
+    job = make_status("started")
+    statuses.where(state="failed").counts()
+
+    with Frozen(server), pytest.raises(kind) as caught:
+        interrupted_soon(kind("too long"))
+        WAITS[waits](job)
+
+    assert (type(caught.value), str(caught.value)) == (kind, "too long")
+
+
+def test_a_block_that_an_alarm_breaks_off_while_it_waits_for_the_store_has_failed_of_it(server, interrupted_soon):
+    with pytest.raises(TimeoutError, match="too long"), statuses.track("a") as job, Frozen(server):
+        interrupted_soon(TimeoutError("too long"))
+        job.set_progress(0.5)
+
+    wait_for(lambda: states() == ["failed"])
+    assert_failed(job, "TimeoutError: too long")
+
+
+def test_an_alarm_that_was_caught_before_an_outage_is_none_of_it(server, interrupted_soon):
+    job = make_status("started")
+    interrupted_soon(TimeoutError("too long"))
+
+    try:
+        signal.raise_signal(signal.SIGALRM)
+    except TimeoutError:
+        server.stop()
+        with pytest.raises(statuses.StoreUnavailable):
+            job.set_progress(0.5)
+        with pytest.raises(statuses.StoreUnavailable):
+            statuses.where(state="failed").counts()
 
 
 def test_an_end_that_is_interrupted_while_it_waits_is_told_all_the_same(server, interrupted_soon):

@@ -76,7 +76,7 @@ def fill(jobs: int, queue: str, states: tuple[str, ...]) -> None:
 def ours(client: Any, url: str, jobs: int, queue: str, states: tuple[str, ...], verb: Callable[[Any], Any]) -> dict[str, float]:
     """One verb on all jobs of a new queue."""
     fill(jobs, queue, states)
-    # Not the slow log: it keeps the commands within scripts, too, which takes a third of the verb's own time, and taking so many
+    # Not the slow log: it keeps the commands within scripts, too, which costs a fifth to a third of the time, and taking so many
     # entries away leaves an allocator work that the next call had to do: 45 to 60 ms.
     client.config_set("latency-tracking-info-percentiles", "50 100")
     client.config_resetstat()

@@ -262,9 +262,10 @@ class Engine:
         raise EngineCannot("*", self.name, "say what was forgotten of", "it does not tell")
 
     def held(self, lost: Sequence[Status]) -> set[str]:
-        """Ids of those of these jobs that a worker says it has after all: the last that is asked before started ones are failed, for their
-        worker fell silent, and waiting ones are unknown, for they were forgotten. A worker may be cut off from the status store alone.
-        Of one that says nothing nobody knows, and nobody waits for it. Never asked while a page is made.  Blocks for some seconds."""
+        """Ids of those of these jobs that a worker has after all, as it says itself or as the engine's broker keeps it: the last that is
+        asked before started ones are failed, for their worker fell silent, and waiting ones are unknown, for they were forgotten. A
+        worker may be cut off from the status store alone. Of one that says nothing nobody knows, and nobody waits for it. Never asked
+        while a page is made.  Blocks for some seconds."""
         return set()
 
     def outcome(self, status: Status) -> Outcome | None:

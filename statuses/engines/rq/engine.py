@@ -13,7 +13,7 @@ import rq
 import rq.job
 from rq.command import PUBSUB_CHANNEL_TEMPLATE, send_command, send_shutdown_command
 from rq.exceptions import NoSuchJobError
-from rq.job import JobStatus
+from rq.job import JobStatus, validate_job_id
 from rq.registry import CanceledJobRegistry, FailedJobRegistry, FinishedJobRegistry
 from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import as_text, decode_redis_hash, utcparse
@@ -221,10 +221,13 @@ class RQ(Engine):
 
     def _fetch(self, status: Status) -> Job | None:
         """The RQ job of this status, None where there is none (any more). Raises: EngineCannot where RQ's Redis is away."""
-        if not status.provider_job_id:
+        id = status.provider_job_id or ""
+        try:
+            validate_job_id(id)
+        except ValueError:  # RQ has no job of such an id, and never had; asked for one it raises the same
             return None
         try:
-            job = cast(Job, Job.fetch(status.provider_job_id, connection=self.connection(status.queue)))
+            job = cast(Job, Job.fetch(id, connection=self.connection(status.queue)))
         except NoSuchJobError:
             return None
         except Exception as error:

@@ -346,6 +346,13 @@ def test_a_job_that_a_worker_without_our_class_ran_is_told_as_forgotten(project:
     assert [project.outcome(job) and project.outcome(job).state for job in (ran, kept)] == [State.succeeded, None]
 
 
+@pytest.mark.parametrize("id", ["two words", "half:\n", "é"])
+def test_of_a_job_with_an_id_that_rq_has_for_none_nothing_is_known_and_rq_is_not_away(project: Project, id: str) -> None:
+    job = statuses.create(engine=project.name, queue="nobody", provider_job_id=id).started("somebody")
+
+    assert project.outcome(job) is None
+
+
 def test_a_job_that_rq_cancels_is_killed(project: Project) -> None:
     job = project.send("add", 1, 1, to="nobody")
 

@@ -12,6 +12,7 @@ from . import clock, resource
 from .arguments import flag, nearest, shown
 from .clock import from_us
 from .columns import DICTIONARIES, SPANS, TAGS, TIMESTAMPS
+from .encoding import is_utf8
 from .states import GROUPS, State
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class HasTag(Clause):
     def bind(self, listing: "Listing", family: int) -> "Test":
         from . import masks
 
-        texts = [text for text in self.texts if _is_utf8(text)]
+        texts = [text for text in self.texts if is_utf8(text)]
         return masks.Tag(self.field, texts) if texts else masks.FALSE
 
 
@@ -249,14 +250,6 @@ def _moment(at_us: int) -> str:
 
 def _seconds(span_us: int) -> str:
     return f"{span_us / 1_000_000:g} s"
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _many(name: str, value: object) -> list[Any]:

@@ -276,18 +276,10 @@ def _find(id: str) -> Status | None:
         known = record.read_rows(here, place.family, place.segment, [place.row], primary=True)[0]
         if known is not None and not known.removed and known.id == id:
             return Status.of_record(known, here)
-    found = _by_alias(here, id) if 1 <= len(id) <= ids.OWN_ID_LENGTH and _is_utf8(id) else None
+    found = _by_alias(here, id) if 1 <= len(id) <= ids.OWN_ID_LENGTH and encoding.is_utf8(id) else None
     if found is None:
         here.check_layout()
     return found
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def at(id: str) -> Status:

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import clock, dictionaries, forks, ids, keys
 from .columns import BY_NAME, DICTIONARIES, SEGMENT_ROWS
+from .encoding import is_utf8
 from .segments import Segment, head, newer
 from .store import Command, Store
 
@@ -216,7 +217,7 @@ class _Asked:
         yield ("LLEN", keys.texts(tag, dictionary)), _into(self.sizes, (family, column))
         if not texts or len(texts) > CODES:
             return
-        asked = sorted(filter(_is_utf8, texts))
+        asked = sorted(filter(is_utf8, texts))
 
         def receive(reply: list[bytes | None]) -> None:
             known.update({text: abs(int(code)) for text, code in zip(asked, reply, strict=True) if code is not None})
@@ -225,7 +226,7 @@ class _Asked:
             yield ("HMGET", keys.codes(tag, dictionary), *asked), receive
 
     def _id(self, store: Store, id: str) -> Iterator[tuple[Command, _Reply]]:
-        if not _is_utf8(id) or ids.split_attempt(id)[1] is not None:
+        if not is_utf8(id) or ids.split_attempt(id)[1] is not None:
             return
         place = ids.decode(id)
         if place is not None and place.family < len(store.families) and place.row < SEGMENT_ROWS:
@@ -295,11 +296,3 @@ def _is_there(id: str, place: ids.Place, random: bytes, recorded: bytes) -> bool
     if random != struct.pack("<I", place.random) or len(recorded) != 8:
         return False
     return int.from_bytes(recorded, "little") // 1000 == ids.recorded_ms(id)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

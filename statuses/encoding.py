@@ -86,13 +86,20 @@ def required(value: object, argument: str) -> str:
 
 def encodable(value: str, argument: str) -> str:
     """`value` when UTF-8 can hold it, else ValueError naming `argument`."""
-    if value.isascii():
-        return value
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{argument} holds characters that UTF-8 has no bytes for: {value[:60]!r}") from None
+    if not is_utf8(value):
+        raise ValueError(f"{argument} holds characters that UTF-8 has no bytes for: {value[:60]!r}")
     return value
+
+
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 has bytes for it: not for half of a character."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def tag_hash(value: str) -> tuple[int, bytes]:

@@ -6,15 +6,21 @@ nobody waits for it any more. One that hangs for a minute may hang for ever, on 
 up: a few threads of an engine may hang so. What was answered is shared by all requests of the process, and kept for a few seconds.
 """
 
+import logging
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from statuses import StoreUnavailable
 from statuses.engines.base import Engine
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Seconds for which an answer is believed by a page that is not about workers or queues, and instead of one that does not come.
 KEPT_SECONDS = 5.0
@@ -50,6 +56,19 @@ def of(engine: Engine, what: str, manner: Manner = NOW) -> list[Any]:
     Raises: NoAnswer; what the engine raises; StoreUnavailable."""
     ask = getattr(engine, what)
     return _line(engine).ask(what, ask, manner) if what in engine.asks_elsewhere else ask()
+
+
+def told(engine: Engine, what: str, read: Callable[[list[Any]], T], manner: Manner) -> T | None:
+    """What `read` makes of what `engine` answers; None, and a line in the log, where it could not tell.  Raises: StoreUnavailable."""
+    try:
+        return read(of(engine, what, manner))
+    except StoreUnavailable:
+        raise
+    except NoAnswer as error:
+        logger.warning("engine %s: %s", engine.name, error)
+    except Exception:
+        logger.exception("engine %s could not tell of its %s", engine.name, what)
+    return None
 
 
 def forget(engine: Engine) -> None:

@@ -1,6 +1,5 @@
 """Who runs jobs and what waits, for all engines of this project together: what each tells, read once for a page."""
 
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -25,9 +24,6 @@ class _Named(Protocol):
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
     name: str
-
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,13 +197,4 @@ def without_secrets(row: Row) -> Row:
 
 def _told(engine: Engine, what: str, manner: Manner) -> list[Any] | None:
     """What an engine tells, with its name on it; None where it could not."""
-    try:
-        return [replace(found, engine=engine.name) for found in answers.of(engine, what, manner)]
-    except statuses.StoreUnavailable:
-        raise
-    except answers.NoAnswer as error:
-        logger.warning("engine %s: %s", engine.name, error)
-        return None
-    except Exception:
-        logger.exception("engine %s could not tell of its workers and queues", engine.name)
-        return None
+    return answers.told(engine, what, lambda found: [replace(one, engine=engine.name) for one in found], manner)

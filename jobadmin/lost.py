@@ -1,23 +1,20 @@
 """What becomes of a started job that no living worker seems to run: when the reaper gives it up."""
 
-import logging
 from datetime import timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from jobadmin import upkeep
+from jobadmin import answers, upkeep
 from jobadmin.formats import clock_short
-from statuses import StoreUnavailable, version
+from statuses import version
 from statuses.engines import registry
 from statuses.reaper import CONFIRM_SECONDS, grace
-
-logger = logging.getLogger(__name__)
 
 
 def is_lost(status: Any) -> bool:
     """Whether a started job seems to be run by nobody: it is silent, or its engine knows of no living worker that could be the one.
-    Source: nothing where it is silent; else what its engine tells of its workers.  Raises: StoreUnavailable."""
+    Source: nothing where it is silent; else what its engine tells of its workers now, see `answers`.  Raises: StoreUnavailable."""
     return bool(status.is_started and (status.is_stale or _is_unclaimed(status)))
 
 
@@ -25,12 +22,8 @@ def _is_unclaimed(status: Any) -> bool:
     engine = registry.get(status.engine)
     if engine is None or not engine.has_workers or not status.worker or not status.started_at:
         return False
-    try:
-        told = engine.workers()
-    except StoreUnavailable:
-        raise
-    except Exception:
-        logger.exception("engine %s could not tell of its workers", engine.name)
+    told = answers.told(engine, "workers", list, answers.NOW)
+    if told is None:
         return False
     alive = [worker for worker in told if worker.is_alive]
     mine = [worker for worker in told if worker.name == status.worker]

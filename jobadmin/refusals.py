@@ -1,14 +1,11 @@
 """Which workers cannot end the jobs they run, and why: what they said themselves, looked up once in a few seconds."""
 
-import logging
 import time
 
 from jobadmin import answers
-from statuses import Query, Status, StoreUnavailable
+from statuses import Query, Status
 from statuses.engines import registry
-from statuses.engines.base import Engine
-
-logger = logging.getLogger(__name__)
+from statuses.engines.base import Engine, Worker
 
 #: Seconds for which an answer stands: a page of the list asks two hundred times.
 FRESH_SECONDS = 5.0
@@ -46,20 +43,10 @@ def _refusals(engine: Engine) -> dict[str, str]:
     found, until, refusals = _known.get(engine.name, (None, 0.0, {}))
     if found is engine and time.monotonic() < until:
         return refusals
-    told = _ask(engine)
+    told = answers.told(engine, "workers", _by_worker, answers.LATELY)
     _known[engine.name] = (engine, time.monotonic() + (FRESH_SECONDS if told is not None else SILENT_SECONDS), told or {})
     return told or {}
 
 
-def _ask(engine: Engine) -> dict[str, str] | None:
-    try:
-        told = answers.of(engine, "workers", answers.LATELY)
-        return {worker.name: worker.refuses["kill"] for worker in told if "kill" in worker.refuses}
-    except StoreUnavailable:
-        raise
-    except answers.NoAnswer as error:
-        logger.warning("engine %s: %s", engine.name, error)
-        return None
-    except Exception:
-        logger.exception("engine %s could not tell of its workers", engine.name)
-        return None
+def _by_worker(told: list[Worker]) -> dict[str, str]:
+    return {worker.name: worker.refuses["kill"] for worker in told if "kill" in worker.refuses}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import statuses
-from jobadmin import answers, controls
+from jobadmin import answers, controls, lost
 from jobadmin.answers import Manner, NoAnswer
 from statuses.engines import registry
 from statuses.engines.base import Engine, Queue, Worker
@@ -29,6 +29,7 @@ class Elsewhere(Engine):
         self.answers, self.asked, self.asking = threading.Event(), 0, set[str]()
         self.answers.set()
         self.error: Exception | None = None
+        self.alive = True
         self.lines: list[Queue] = []
 
     def workers(self) -> list[Worker]:
@@ -38,7 +39,7 @@ class Elsewhere(Engine):
         answers.wait(10)
         if self.error is not None:
             raise self.error
-        return [Worker(name=f"w{self.asked}")]
+        return [Worker(name=f"w{self.asked}", is_alive=self.alive)]
 
     def queues(self) -> list[Queue]:
         self.answers.wait(10)
@@ -121,20 +122,20 @@ def hang(engine: Elsewhere) -> threading.Event:
 
 def test_a_question_that_never_has_an_answer_is_given_up_and_asked_anew(engine: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "SLOW_SECONDS", 30.0)
-    lost = hang(engine)
+    given_up = hang(engine)
     engine.answers = threading.Event()
     engine.answers.set()
 
     assert names(engine, PATIENT) == ["w2"]
-    lost.set()
+    given_up.set()
     until(lambda: not asking(), "the one that was given up has its answer after all")
     assert names(engine, TRUSTING) == ["w2"]
 
 
 def test_what_a_question_that_was_given_up_brings_leaves_the_one_that_is_asked_now_alone(engine: Elsewhere) -> None:
-    lost, present = hang(engine), hang(engine)
+    given_up, present = hang(engine), hang(engine)
 
-    lost.set()
+    given_up.set()
     until(lambda: len(asking()) == 1, "the first has its answer")
     question = answers._line(engine)._open
     present.set()
@@ -229,3 +230,17 @@ def in_child(true: Callable[[], Any]) -> bool:
         finally:
             os._exit(2)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.usefixtures("store")
+def test_a_page_waits_no_longer_for_who_could_say_whether_its_job_is_lost(engine: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.alive = False
+    first, second = (statuses.create(job_name="a", engine=engine.name).started(worker=worker) for worker in ("w1", "w2"))
+    monkeypatch.setattr(answers, "NOW", PATIENT)
+    assert lost.is_lost(first)
+
+    engine.answers = threading.Event()
+    monkeypatch.setattr(answers, "NOW", HASTY)
+
+    assert not lost.is_lost(second)
+    assert threading.current_thread().name not in engine.asking

@@ -27,6 +27,9 @@ FORBIDDEN = "forbidden"
 #: Their ids, in `plan`, where the operation is about selected rows.
 REFUSED = "refused"
 
+#: What a cleaning was narrowed to, in `plan`: it removes what is due, and no filter of the pages says which jobs that were.
+RETENTION = "retention"
+
 #: What came of an action that is done at once is written down within this time, or by nobody any more.
 TOLD_WITHIN = timedelta(minutes=1)
 
@@ -160,6 +163,11 @@ class Operation(models.Model):
     def may_have_changed(self) -> bool:
         """Whether it changed something, or can have."""
         return bool(self.changed) or not self.is_over or self.is_unsure
+
+    @property
+    def is_retention(self) -> bool:
+        """True of what `clean_jobs` removed."""
+        return RETENTION in self.plan
 
     @property
     def counted_at(self) -> datetime:

@@ -6,6 +6,7 @@ or the database went away in between, the row still says that: its outcome is no
 
 from __future__ import annotations
 
+import getpass
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -34,6 +35,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 #: Characters of a reason that are kept.
 REASON_LENGTH = 2_000
+#: Different reasons of an engine that are kept with the result.
+_ERRORS = 10
 #: Attribute of an exception that ended an action.
 _ON_RECORD = "jobadmin_operation"
 #: Seconds between two signs of life of an action that takes long.
@@ -47,6 +50,11 @@ class NotRecorded(Exception):
         super().__init__(str(error))
         self.is_away = isinstance(error, OperationalError | InterfaceError)
         """Whether that may pass: the database is away, locked, full or read only."""
+
+    @property
+    def in_shell(self) -> str:
+        """What a command says of it."""
+        return f"the database takes no record of it; --unrecorded does it without. Nothing was changed: {self}"
 
 
 def committed(view: View) -> View:
@@ -74,6 +82,14 @@ def who(request: HttpRequest) -> dict[str, Any]:
         "username": request.user.get_username(),
         "address": resolver().address_of(request) or None,
     }
+
+
+def shell_user(through: str = "shell") -> str:
+    """Who runs this process, and through which command it acts."""
+    try:
+        return f"{getpass.getuser()} ({through})"
+    except (KeyError, OSError):
+        return through
 
 
 @contextmanager
@@ -128,6 +144,7 @@ class Record:
             "undo_until": now + UNDO_FOR if changed.undo else None,
             "ended_at": now,
             **({} if job_id is None else {"ids": [job_id], "description": job_id}),
+            **({"plan": {**self.operation.plan, "errors": list(changed.errors)[:_ERRORS]}} if changed.errors else {}),
             **fields,
         }
         self.is_complete = self._write(told)
@@ -141,6 +158,10 @@ class Record:
             words = str(error) if isinstance(error, StatusesError) else type(error).__name__  # of others the log holds the rest
             self.complete(Changed(by_reason={UNSURE: self.operation.announced}), error=words)
             setattr(error, _ON_RECORD, self.operation)
+
+    def announce(self, number: int) -> None:
+        """So many more jobs are about to be done. Where the database does not take that, the action is on record all the same."""
+        self._write({"announced": self.operation.announced + number, "heartbeat_at": timezone.now()})
 
     def beat(self) -> None:
         """Give a sign of life now and then, while it takes long."""
@@ -167,11 +188,17 @@ def _patiently(write: Callable[[], object]) -> bool:
                 write()
         except Error:
             logger.warning("the database does not take a record", exc_info=True)
-            if not connection.in_atomic_block:
-                connection.close_if_unusable_or_obsolete()
+            renew_connection()
         else:
             return True
     return False
+
+
+def renew_connection() -> None:
+    """Drop the connection of this thread that is lost or had its time: nobody else does in a process that runs for days."""
+    connection = connections[router.db_for_write(Operation)]
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
 
 
 def ended_by(error: BaseException) -> Operation | None:

@@ -38,6 +38,9 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
     "ended-killed": ("", gettext_lazy("Had ended already: killed")),
     "moved": ("", gettext_lazy("Ended or changed in the meantime")),
     "already": ("", gettext_lazy("Asked before")),
+    "exhausted": ("", gettext_lazy("Left alone: they had their attempts")),
+    "limit": ("", gettext_lazy("Left for the next time: the limit was reached")),
+    "promised": ("", gettext_lazy("Left: promised to be kept longer")),
     "incomplete": ("", gettext_lazy("Had not ended")),
     FORBIDDEN: ("", gettext_lazy("Skipped: not allowed")),
     "gone": ("", gettext_lazy("Gone: removed in the meantime")),
@@ -140,7 +143,7 @@ class Result:
     @property
     def again(self) -> int:
         """Jobs that were not done and might be at another try."""
-        if self.operation.action not in BULK:
+        if self.operation.action not in BULK or self.operation.is_retention:
             return 0
         return sum(self.operation.by_reason.get(name, 0) for name in _AGAIN)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 import statuses
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.formats import count
-from jobadmin.models import Operation
+from jobadmin.models import RETENTION, Operation
 from jobadmin.paths import page_url
 from jobadmin.redaction import redact_text
 from statuses import Query
@@ -49,8 +50,18 @@ def selected_ids(selection: JobFilter) -> list[str] | None:
     return [value for name, value in selection.params if name == "id"] or None
 
 
+def due_words(narrowed: str) -> str:
+    """The jobs that a cleaning removes, in words. `narrowed`: to what, as the command takes it; empty: all that retention says."""
+    if narrowed.startswith("older-than="):
+        return narrowed  # whatever retention says
+    due = _("Jobs whose time to be kept was over")
+    return f"{due} · {narrowed}" if narrowed else due
+
+
 def words_of(operation: Operation) -> str:
     """The jobs an operation is about, in the language of who looks; secrets are gone.  Source: nothing, the filter that is kept."""
+    if operation.is_retention:
+        return redact_text(due_words(operation.plan[RETENTION]))
     try:
         selection = JobFilter.from_querystring(operation.filter) if operation.filter else None
     except BadFilter:  # of a version that knew other parameters

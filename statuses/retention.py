@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Called with the number removed so far; returning False (exactly) stops the cleaning after that batch.
 Progress = Callable[[int], Any]
+#: Called before jobs of a segment are removed, with how many; what it raises ends the cleaning, and they stay.
+Announce = Callable[[int], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ def clean(
     older_than: timedelta | None = None,
     break_promises: bool = False,
     dry_run: bool = False,
+    announce: Announce | None = None,
     progress: Progress | None = None,
 ) -> Cleaned:
     """Remove what retention says is due; with `older_than` what ended (else was recorded) longer ago than that,
@@ -58,7 +61,8 @@ def clean(
     those that were promised longer themselves (`keep_for`, `keep_until_deleted`), unless `break_promises`.
 
     Then, unless it is a dry run: removals that can no longer be taken back become final, dead segments are dropped, sparse
-    ones packed, texts that no job has any more forgotten. `progress(removed so far)` is called after every batch.
+    ones packed, texts that no job has any more forgotten. `announce(number)` is called before jobs of a segment are removed,
+    `progress(removed so far)` after every batch.
 
     Source: the columns that decide, none for a segment that this process knows nothing is due in; a
     script per 100 rows; one round trip at the end, that says so (`upkeep`), unless it is a dry run. Each row is removed only if its
@@ -68,15 +72,16 @@ def clean(
     if flag("break_promises", break_promises) and older_than is None:
         raise ValueError("break_promises says what older_than may remove: it goes with that alone")
     criteria = Criteria(_texts(job_name, "job_name"), _texts(queue, "queue"), _states(state), older_than, break_promises)
+    callback("announce", announce)
     callback("progress", progress)
     with upkeep.doing(upkeep.CLEAN, criteria.describe(), dry_run=dry_run) as did:
-        cleaned = _clean(criteria, dry_run, progress)
+        cleaned = _clean(criteria, dry_run, announce, progress)
         did["removed"] = cleaned.removed
     return cleaned
 
 
-def _clean(criteria: "Criteria", dry_run: bool, progress: Progress | None) -> Cleaned:
-    here, tally = current(), _Tally(progress)
+def _clean(criteria: "Criteria", dry_run: bool, announce: Announce | None, progress: Progress | None) -> Cleaned:
+    here, tally = current(), _Tally(announce, progress)
     for family in range(len(here.families)):
         cleaner = Cleaner(here, family, criteria, tally)
         try:
@@ -126,7 +131,8 @@ class Criteria:
         """In the words of the command; empty for the policy."""
         named = (("name", self.job_names), ("queue", self.queues), ("state", self.states))
         age = [] if self.older_than is None else [f"older-than={self.older_than / timedelta(days=1):g}d"]
-        return " ".join([*age, *(f"{word}={text}" for word, texts in named for text in texts or ())])
+        promises = ["break-promises"] if self.break_promises else []
+        return " ".join([*age, *promises, *(f"{word}={text}" for word, texts in named for text in texts or ())])
 
 
 class _Stopped(Exception):
@@ -135,6 +141,7 @@ class _Stopped(Exception):
 
 @dataclass
 class _Tally:
+    announce: Announce | None
     progress: Progress | None
     by_state: Counter[State] = field(default_factory=Counter)
     promised: int = 0
@@ -269,6 +276,8 @@ class Cleaner:
     def _delete(self, found: "Snapshot", cells: "Array") -> None:
         """Delete the jobs of some cells, state by state: each only while it is still in it."""
         states = found.column("state")[cells]
+        if len(cells) and self.tally.announce is not None:
+            self.tally.announce(len(cells))
         for code in sorted(set(states.tolist())):
             for results in removal.bulk_on(self.store, found, cells[states == code], "delete", str(code)):
                 self.tally.removed(code, results.count(b"+"))

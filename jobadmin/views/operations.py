@@ -141,7 +141,7 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
     found, refusal = _for_acting(request, pk)
     if refusal:
         return refusal
-    if found.action not in BULK:
+    if found.action not in BULK or found.is_retention:
         raise Http404
     return redirect(selection_of(found).url("bulk", found.action))
 

@@ -11,9 +11,16 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 import statuses
+from jobadmin import goes
 from jobadmin.ending import Ending
 from jobadmin.formats import count
-from statuses import upkeep
+from jobadmin.goes import Go
+from jobadmin.models import RETENTION, Operation
+from jobadmin.records import NotRecorded, Record, begin, shell_user
+from jobadmin.redaction import redact_text
+from jobadmin.targets import due_words
+from statuses import Changed, upkeep
+from statuses.retention import Criteria
 
 _UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGE = re.compile(r"(\d+)\s*(s|min|m|h|d|w)")
@@ -60,6 +67,7 @@ class Command(BaseCommand):
         parser.add_argument("--state", action="append", choices=[str(state) for state in statuses.State], help="may be repeated")
         parser.add_argument("--dry-run", action="store_true", help="say what would be removed, remove nothing")
         parser.add_argument("--every", type=seconds, metavar="SECONDS", help="again and again, until SIGTERM, which ends it at once")
+        goes.add_arguments(parser, "clean_jobs")
 
     def handle(self, *args: object, every: float | None, **options: Any) -> None:
         if options["break_promises"] and options["older_than"] is None:
@@ -80,22 +88,44 @@ class Command(BaseCommand):
         watched = sys.stderr.isatty()
 
         def go_on(removed: int) -> bool:
+            go.beat()
             if watched:
                 self.stderr.write(f"\r{removed:>11,} removed", ending="")
             return not ending.asked
 
         try:
-            cleaned = statuses.clean(
-                job_name=options["name"], queue=options["queue"], state=options["state"], older_than=options["older_than"],
-                break_promises=options["break_promises"], dry_run=options["dry_run"], progress=go_on,
-            )  # fmt: skip
-        except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
-            raise CommandError(str(error)) from error
+            with Go(lambda number: self._begun(options, number), unrecorded=options["unrecorded"], warn=self.stderr.write) as go:
+                cleaned = statuses.clean(
+                    job_name=options["name"], queue=options["queue"], state=options["state"], older_than=options["older_than"],
+                    break_promises=options["break_promises"], dry_run=options["dry_run"], announce=go.announce, progress=go_on,
+                )  # fmt: skip
+                go.complete(_changed(cleaned, go.announced), **({"state": Operation.State.STOPPED} if cleaned.stopped else {}))
+        except (statuses.StoreUnavailable, statuses.ScriptFailed, NotRecorded) as error:
+            raise CommandError(error.in_shell if isinstance(error, NotRecorded) else str(error)) from error
         if watched and cleaned.removed:
             self.stderr.write("")
         for line in _lines(cleaned, options["dry_run"]):
             self.stdout.write(line)
         self.stdout.flush()
+
+    def _begun(self, options: dict[str, Any], number: int) -> Record:
+        """On record before the first job is removed: no filter of the pages says which, so that is kept in words.  Raises: NotRecorded."""
+        named = Criteria(options["name"], options["queue"], options["state"], options["older_than"], options["break_promises"]).describe()
+        return begin(
+            {"username": options["by"] or shell_user("clean_jobs")},
+            action=Operation.Action.REMOVE,
+            description=redact_text(due_words(named)),
+            reason=options["reason"],
+            announced=number,
+            plan={RETENTION: named},
+        )
+
+
+def _changed(cleaned: statuses.Cleaned, announced: int) -> Changed:
+    """The same as an operation has it."""
+    skipped = {"promised": cleaned.promised, "stopped" if cleaned.stopped else "moved": max(0, announced - cleaned.removed)}
+    reasons = {name: number for name, number in {"removed": cleaned.removed, **skipped}.items() if number}
+    return Changed(changed=cleaned.removed, skipped=sum(skipped.values()), by_reason=reasons)
 
 
 def _lines(cleaned: statuses.Cleaned, dry_run: bool) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """``jobs``: counts, list, show, workers, queues, redis, kill, retry and remove from a shell, with the words of the page's URL."""
 
-import getpass
 import json
 import os
 import sys
@@ -19,7 +18,7 @@ from jobadmin.directions import shown_in_terminal
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
 from jobadmin.parameters import NAMING_NONE, UnknownParameter, whole
 from jobadmin.paths import split_attempt
-from jobadmin.records import NotRecorded, Record, begin
+from jobadmin.records import NotRecorded, Record, begin, shell_user
 from jobadmin.redaction import redact, redact_text
 from statuses import Changed, State, Status
 
@@ -223,7 +222,7 @@ class Command(BaseCommand):
             self._announce(plan, chosen)
         if not yes and (plan.changes > 1 or (plan.changes and verb.always_typed)):
             self._ask(plan)
-        by = by or _shell_user()
+        by = by or shell_user()
         record = self._recorded(verb, chosen, plan, by=by, reason=reason, unrecorded=unrecorded)
 
         def progress(done: int, total: int) -> None:
@@ -277,9 +276,7 @@ class Command(BaseCommand):
             return begin({"username": by}, action=verb.slug, description=chosen.describe(), reason=reason, **about)
         except NotRecorded as error:
             if not unrecorded:
-                raise CommandError(
-                    f"the database takes no record of it; --unrecorded does it without. Nothing was changed: {error}"
-                ) from error
+                raise CommandError(error.in_shell) from error
             self._warn(f"Not written to the audit trail: {error}")
             return None
 
@@ -341,13 +338,6 @@ def _number_of(status: Status, id: str) -> str:
     """Which attempt it is, as people and the pages count: `2 of 3`."""
     present = statuses.find(split_attempt(id)[0]) if status.archived else status
     return f"{status.attempt + 1} of {present.attempt + 1}" if present is not None else str(status.attempt + 1)
-
-
-def _shell_user() -> str:
-    try:
-        return f"{getpass.getuser()} (shell)"
-    except (KeyError, OSError):
-        return "shell"
 
 
 def _named(counts: dict[State, int]) -> dict[str, int]:

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+import statuses
 from jobadmin.management.commands import reap_jobs
+from jobadmin.paths import job_url
 from statuses import State, Status, sampling
 from statuses.engines import registry
 from statuses.engines.base import Engine, Outcome
 from statuses.reaper import Reaper
 from statuses.testing import frozen_clock, make_status
+
+from .engines import toy_engine
 
 
 @pytest.fixture
@@ -62,6 +66,20 @@ def test_the_command_says_how_many_ended_as_their_engine_says(store, at_once):
     assert said[0] == "0 jobs would be marked failed, 1 would be marked as ended, as their engine says, 0 would be marked unknown"
     assert said[1] == "0 jobs marked failed, 1 marked as ended, as their engine says, 0 marked unknown"
     assert job.reload().is_succeeded
+
+
+def test_the_job_itself_tells_that_it_was_given_up_and_sent_again(at_once, browse, server_url, store):
+    statuses.configure(url=server_url, namespace="again", reap_retries={"*": 1})
+    with frozen_clock() as clock, toy_engine():
+        job = make_status("queued", engine="toy").started("w1", alive=True)
+        clock.tick(timedelta(minutes=3))
+        run()
+
+        text = browse().get(job_url(job.id)).content.decode()
+        trail = text.partition('id="job-audit"')[2].partition("</section>")[0]
+
+    assert "WorkerLost" in text and "worker w1 gave no sign of life" in text
+    assert "Attempt 1 failed" in trail and "Automatic retry" in trail
 
 
 def test_one_command_looks_twice_at_what_its_engine_no_longer_has(store, monkeypatch):

@@ -144,6 +144,13 @@ def stop(operation: Operation, *, request: HttpRequest) -> bool:
     return True
 
 
+def why_not_stopped(operation: Operation) -> str:
+    """Why `stop` did nothing: it is over, or under way where nobody is asked between two batches."""
+    if operation.is_over:
+        return _("It was over already.")
+    return _("It cannot be stopped from here: a command carries it out, or it is done at once.")
+
+
 def can_undo(operation: Operation) -> bool:
     """Whether a removal can still be taken back."""
     return bool(

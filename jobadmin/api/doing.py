@@ -100,7 +100,8 @@ def stop(asked: Asked) -> Answer:
     found = _operation(asked, acting=True)
     if not operations.stop(found, request=asked.request):
         found.refresh_from_db()
-        raise Refused(409, "over", "It was over already.", more={"operation": rows.operation(found, asked.request.user)})
+        code = "over" if found.is_over else "not_possible"
+        raise Refused(409, code, operations.why_not_stopped(found), more={"operation": rows.operation(found, asked.request.user)})
     found.refresh_from_db()
     return Answer(rows.operation(found, asked.request.user))
 

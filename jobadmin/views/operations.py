@@ -111,7 +111,8 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
     if refusal:
         return refusal
     if not service.stop(found, request=request):
-        messages.warning(request, _("It was over already."))
+        found.refresh_from_db()
+        messages.warning(request, service.why_not_stopped(found))
     return _shown(request, pk)
 
 

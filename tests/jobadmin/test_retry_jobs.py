@@ -382,15 +382,27 @@ def test_a_loop_that_is_told_to_end_stops_after_the_job_in_hand_and_says_so_on_r
     assert "Stopped before its end." in page_of(browse(), found)
 
 
-def test_nobody_is_offered_to_stop_from_a_page_what_a_command_does(engine, browse):
+def test_nobody_is_offered_to_stop_from_a_page_what_a_command_does_and_who_tries_is_told_why(engine, browse):
     client = browse()
     pages: list[str] = []
-    engine.on_retry = lambda status: pages.append(page_of(client, Operation.objects.get()))
+    answers: list[Any] = []
+
+    def look(status: Status) -> None:
+        pk = Operation.objects.get().pk
+        pages.append(page_of(client, Operation.objects.get()))
+        answers.append(client.post(f"/admin/jobs/api/operations/{pk}/stop/", "{}", content_type="application/json"))
+        pages.append(client.post(reverse("jobadmin:operation_stop", args=[pk]), follow=True).content.decode())
+
+    engine.on_retry = look
     failed()
 
     run("span=all")
 
     assert "Retrying 1 job" in pages[0] and "Stop after this batch" not in pages[0]
+    fits(answers[0], "POST")
+    assert (answers[0].status_code, answers[0].json()["error"]["code"]) == (409, "not_possible")
+    assert "It cannot be stopped from here: a command carries it out" in pages[1]
+    assert Operation.objects.get().by_reason == {"retried": 1}
 
 
 _KILLED_HALFWAY = """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.http import QueryDict
 
 from statuses import Query, State, Status
+from statuses.states import ENDED
 
 #: Rows on one page of all children.
 PER_PAGE = 100
@@ -15,8 +16,6 @@ BAR, SPACE, LEAST = 120.0, 1.0, 2.0
 
 #: The order of the parts: what is done first, so the bar fills from the left.
 ORDER = (State.succeeded, State.failed, State.killed, State.unknown, State.started, State.queued, State.unqueued)
-
-_ENDED = (State.succeeded, State.failed, State.killed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +73,7 @@ def children(
     jobs = rows.order_by("recorded_at").offset((page - 1) * per_page).limit(per_page).run() if matching else []
     return Children(
         total=total,
-        ended=sum(counts[state] for state in _ENDED),
+        ended=sum(counts[state] for state in ENDED),
         progress=progress,
         parts=_parts(counts, total, params),
         jobs=jobs,

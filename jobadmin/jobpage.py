@@ -24,6 +24,7 @@ from jobadmin.resolver import resolver
 from jobadmin.tracebacks import Trace, bounded
 from statuses import State, Status
 from statuses.engines import registry
+from statuses.states import ENDED
 
 #: Errors of all attempts together that are shown.
 MOST_ERRORS = 25
@@ -31,7 +32,6 @@ MOST_ERRORS = 25
 #: Seconds after which an open page is drawn anew although its own status stayed the same: while children run, or while it waits.
 REDRAWN_SECONDS = 6
 
-_ENDED = (State.succeeded, State.failed, State.killed)
 _MOMENTS = (
     "recorded_at", "queued_at", "started_at", "succeeded_at", "failed_at", "killed_at", "kill_requested_at", "heartbeat_at",
 )  # fmt: skip
@@ -247,13 +247,13 @@ class JobPage:
         """0 to 1, all children together; None without children.  Source: the records of those that run, up to 1,000."""
         if not self.children_counts[State.started]:
             total = sum(self.children_counts.values())
-            return sum(self.children_counts[state] for state in _ENDED) / total if total else None
+            return sum(self.children_counts[state] for state in ENDED) / total if total else None
         return self.status.roll_up().progress
 
     @property
     def is_final(self) -> bool:
         """Whether nothing on this page can change any more, short of somebody acting."""
-        return self.status.is_ended and not any(number for state, number in self.children_counts.items() if state not in _ENDED)
+        return self.status.is_ended and not any(number for state, number in self.children_counts.items() if state not in ENDED)
 
     @cached_property
     def fingerprint(self) -> str:

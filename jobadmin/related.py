@@ -8,6 +8,7 @@ import statuses
 from jobadmin.filters import JobFilter
 from jobadmin.redaction import redact_text
 from statuses import Durations, State, Status
+from statuses.states import ENDED
 
 #: How far back "usual for jobs of this name" looks; the words on the page say the same.
 USUAL_SPAN = timedelta(days=7)
@@ -17,8 +18,6 @@ MOST_RESOURCES = 5
 
 #: Jobs of a name that must have run before anything is called usual.
 LEAST_RUNS = 5
-
-_ENDED = (State.succeeded, State.failed, State.killed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ def usual(job_name: str | None, now: datetime) -> Usual | None:
         return None
     after = now.replace(minute=0, second=0, microsecond=0) - USUAL_SPAN
     report = statuses.where(job_name=job_name, recorded_at=(after, None)).report(counts=True, durations=("run_time", "wait_time"))
-    ended = sum(report.counts[state] for state in _ENDED)
+    ended = sum(report.counts[state] for state in ENDED)
     if not ended:
         return None
     return Usual(ended=ended, failed=report.counts[State.failed], run=report.durations["run_time"], wait=report.durations["wait_time"])

@@ -23,10 +23,11 @@ from jobadmin.directions import shown_in_page
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.frame import admin_site, login_url
 from jobadmin.parameters import whole
-from jobadmin.paths import in_one_place
+from jobadmin.paths import RESERVED, in_one_place, split_attempt, unquote
 from jobadmin.records import NotRecorded
 from jobadmin.resolver import resolver
 from jobadmin.viewing import of_request, viewed_by
+from statuses import Status, StatusNotFound
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,18 @@ logger = logging.getLogger(__name__)
 STAYING = ("chart", "rank")
 
 View = Callable[..., HttpResponse]
+
+
+def job_at(quoted: str) -> tuple[Status, int | None]:
+    """The job that an address names, and which attempt of it, if it names one.  Source: its record.
+    Raises: Http404 for what is no id; StatusNotFound."""
+    if quoted in RESERVED:  # an id that spells it is quoted otherwise
+        raise Http404
+    job_id, attempt = split_attempt(unquote(quoted))
+    status = statuses.find(job_id)
+    if status is None:
+        raise StatusNotFound(job_id)
+    return status, attempt
 
 
 def needs(*permissions: str) -> Callable[[View], View]:

@@ -2,7 +2,7 @@
 
 from django.contrib.messages import get_messages
 from django.contrib.messages.storage.base import Message
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -13,11 +13,11 @@ from jobadmin import family, operations
 from jobadmin.filters import BadFilter
 from jobadmin.jobpage import JobPage
 from jobadmin.parameters import whole
-from jobadmin.paths import RESERVED, job_url, safe_next, split_attempt, unquote, workflow_url
+from jobadmin.paths import job_url, safe_next, workflow_url
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
 from jobadmin.views.actions import ASKED
-from jobadmin.views.base import needs, page, render
+from jobadmin.views.base import job_at, needs, page, render
 from statuses import State, StatusNotFound
 
 #: What may be asked for by itself, whole.
@@ -37,12 +37,7 @@ def job(request: HttpRequest, quoted: str) -> HttpResponse:
     with that part alone, whole, as JSON; ``live=<fingerprint>`` with the changed page's inside, or with nothing when nothing
     changed.
     """
-    if quoted in RESERVED:  # an id that spells it is quoted otherwise
-        raise Http404
-    job_id, number = split_attempt(unquote(quoted))
-    status = statuses.find(job_id)
-    if status is None:
-        raise StatusNotFound(job_id)
+    status, number = job_at(quoted)
     if number is not None:
         return _to_attempt(status, number)
     if not resolver().may(request.user, "view_job", status):

@@ -1,16 +1,13 @@
 """The workflow of one job: its graph, its steps as a table, and what can be done to all of it."""
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-import statuses
-from jobadmin.paths import RESERVED, split_attempt, unquote
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
-from jobadmin.views.base import needs, page, render
+from jobadmin.views.base import job_at, needs, page, render
 from jobadmin.workflowpage import WorkflowPage
-from statuses import StatusNotFound
 
 #: Answer to a look that found nothing new.
 UNCHANGED = 204
@@ -25,12 +22,7 @@ def workflow(request: HttpRequest, quoted: str) -> HttpResponse:
     ``open=<step>``, repeated, draws the jobs of a step one by one; ``part=graph`` answers with the drawing alone, for the
     job's own page; ``live=<fingerprint>`` with the changed page's inside, or with nothing when nothing changed.
     """
-    if quoted in RESERVED:  # an id that spells it is quoted otherwise
-        raise Http404
-    job_id, _attempt = split_attempt(unquote(quoted))
-    status = statuses.find(job_id)
-    if status is None:
-        raise StatusNotFound(job_id)
+    status, _attempt = job_at(quoted)
     if not resolver().may(request.user, "view_job", status):
         return failures.forbidden(request, right="view_job")
     shown = WorkflowPage(status, opened=request.GET.getlist("open"), user=request.user)

@@ -88,7 +88,7 @@ def mine(request: HttpRequest) -> HttpResponse:
     whose parts they are."""
     _refuse_mistyped(request)
     own, now, of = jobs_of(request.user), timezone.now(), request.GET.get("part_of", "")
-    whole = own.where(id=of).first() if of else None
+    parent = own.where(id=of).first() if of else None
     own = own.where(parent=of) if of else own
     chosen = _chosen(request)
     counts = own.counts()
@@ -116,7 +116,7 @@ def mine(request: HttpRequest) -> HttpResponse:
         "here": request.get_full_path(),
         "all_url": _address(request, state=[]),
         "part_of": of,
-        "whole": OwnJob(whole, now) if whole else None,
+        "whole": OwnJob(parent, now) if parent else None,
         "pages": {way: _address(request, page=number) for way, number in _neighbours(page)},
     }
     if not looks:

@@ -1,6 +1,6 @@
 """The children of a job: how far they are together, and the rows of one page of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.http import QueryDict
@@ -16,6 +16,9 @@ BAR, SPACE, LEAST = 120.0, 1.0, 2.0
 
 #: The order of the parts: what is done first, so the bar fills from the left.
 ORDER = (State.succeeded, State.failed, State.killed, State.unknown, State.started, State.queued, State.unqueued)
+
+#: What one looks for first, of thousands: what failed, what runs, what waits; the rest after it. Each the newest first.
+FIRST = ((State.failed,), (State.started,), (State.queued, State.unqueued), (State.unknown, State.killed, State.succeeded))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +65,15 @@ def children(
     query: Query, counts: Mapping[State, int], progress: float, *, wanted: str, page: int, first: int, params: QueryDict
 ) -> Children:
     """The panel. ``wanted`` is a state, ``all``, or empty for the ``first`` few; ``params`` are those of the page, kept.
-    Source: one page of records, in the order they were created."""
+    Source: one page of records: one read where they are of one state, else one for each of the groups in `FIRST` that it holds."""
     total = sum(counts.values())
     state = wanted if wanted in set(State) else ""
     matching = counts[State(state)] if state else total
     per_page = PER_PAGE if wanted else first
     pages = max(1, -(-matching // per_page)) if wanted else 1
     page = min(max(page, 1), pages)
-    rows = query.where(state=state) if state else query
-    jobs = rows.order_by("recorded_at").offset((page - 1) * per_page).limit(per_page).run() if matching else []
+    groups = [(State(state),)] if state else FIRST
+    jobs = _rows(query, [(group, sum(counts[one] for one in group)) for group in groups], (page - 1) * per_page, per_page)
     return Children(
         total=total,
         ended=sum(counts[state] for state in ENDED),
@@ -85,6 +88,18 @@ def children(
         newer=_link(params, children=wanted, page=page - 1) if page > 1 else "",
         older=_link(params, children=wanted, page=page + 1) if page < pages else "",
     )
+
+
+def _rows(query: Query, groups: Sequence[tuple[Collection[State], int]], skipped: int, most: int) -> list[Status]:
+    """One group after the other, each the newest first, without the first `skipped` of them all; `groups` with how many there are of each.
+    A child that went on to another state since they were counted is there once."""
+    found: dict[str, Status] = {}
+    for states, number in groups:
+        if wanted := min(max(number - skipped, 0), most):
+            found |= {child.id: child for child in query.where(state=list(states)).offset(skipped).limit(wanted).run()}
+            most -= wanted
+        skipped = max(skipped - number, 0)
+    return list(found.values())
 
 
 def _parts(counts: Mapping[State, int], total: int, params: QueryDict) -> list[Part]:

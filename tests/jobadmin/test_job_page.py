@@ -6,12 +6,16 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 
 import statuses
+from jobadmin import family
+from jobadmin.formats import BREAK
 from jobadmin.paths import job_url
 from jobadmin.redaction import Redactor
 from statuses.engines.base import Worker
+from statuses.store import Store
 from statuses.testing import frozen_clock, make_status
 from tests.jobadmin.engines import Toy, toy_engine
 
@@ -55,7 +59,7 @@ def test_the_head_says_what_whose_and_where(client: Client) -> None:
 
     head = panel(html_of(client, status), "job-head")
 
-    for text in ("planning.<wbr>plan", status.id, "TaskPlan:42", "Book:53", "Book:54", "marta", "bulk", "planning.nightly", "Unqueued"):
+    for text in (f"planning.{BREAK}plan", status.id, "TaskPlan:42", "Book:53", "Book:54", "marta", "bulk", "planning.nightly", "Unqueued"):
         assert text in head
     assert f'href="{job_url(parent.id)}"' in head
 
@@ -250,7 +254,62 @@ def test_children_can_be_narrowed_to_a_state_and_paged(client: Client) -> None:
 
     assert some.count('id="child-') == 20 and "Show all 230" in some
     assert failed.count('id="child-') == 100 and "100 of 115 shown" in failed
-    assert last.count('id="child-') == 30 and "Earlier" in last and "Later" not in last
+    assert last.count('id="child-') == 30 and ">Previous<" in last and ">Next<" not in last
+
+
+def test_of_many_children_those_that_failed_come_first_then_what_runs_and_what_waits_and_each_from_the_newest(client: Client) -> None:
+    parent = make_status("started")
+    told = ["succeeded"] * 150
+    for state, places in {
+        "failed": (3, 90),
+        "started": (2, 140),
+        "queued": (7,),
+        "unqueued": (8,),
+        "killed": (5,),
+        "unknown": (6,),
+    }.items():
+        for place in places:
+            told[place] = state
+    statuses.load({"id": f"{n:03}", "parent": parent.id, "job_name": "c", "state": state} for n, state in enumerate(told))
+
+    def listed(query: str = "") -> list[str]:
+        return re.findall(r'id="child-(\d+)"', panel(html_of(client, parent, query), "children"))
+
+    rest = [f"{n:03}" for n in reversed(range(150)) if told[n] in ("succeeded", "killed", "unknown")]
+    every = ["090", "003", "140", "002", "008", "007", *rest]
+    assert listed() == every[:20]
+    assert [*listed("?children=all"), *listed("?children=all&page=2")] == every
+    assert listed("?children=failed") == ["090", "003"]
+    html = panel(html_of(client, parent), "children")
+    assert (
+        "20 of 150 shown, what failed first, then what runs and what waits" in html and 'href="?children=all#children">Show all 150' in html
+    )
+
+
+def test_the_children_on_a_page_cost_a_few_reads_however_many_there_are(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = make_status("started")
+    asked: list[Any] = []
+    pipeline = Store.pipeline
+
+    def watched(self: Store, commands: Any, **options: Any) -> Any:
+        commands = list(commands)
+        asked.extend(commands)
+        return pipeline(self, commands, **options)
+
+    def commands() -> int:
+        asked.clear()
+        counts = parent.children.counts()
+        found = family.children(parent.children, counts, 0.5, wanted="", page=1, first=20, params=QueryDict())
+        assert len(found.jobs) == 20
+        return len(asked)
+
+    monkeypatch.setattr(Store, "pipeline", watched)
+    states = ("failed", "started", "queued", "succeeded")
+    statuses.load({"parent": parent.id, "state": state} for state in states for _ in range(5))
+    few = commands()
+    statuses.load({"parent": parent.id, "state": "succeeded"} for _ in range(3000))
+
+    assert 0 < commands() <= few
 
 
 @pytest.mark.parametrize("query", ["?children=nope", "?children=all&page=x", "?children=all&page=-1"])

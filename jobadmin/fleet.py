@@ -1,6 +1,6 @@
 """Who runs jobs and what waits, for all engines of this project together: what each tells, read once for a page."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -154,25 +154,53 @@ class Held:
     name: str
     url: str
     """Its page; empty where the name holds a secret, which stands in no address either."""
+    only_in: tuple[str, ...]
+    """The engines that paused theirs, where another one has a queue of this name that is open; else empty."""
     waiting: int
+    """Jobs that wait in it, of those engines alone where it is not paused by all."""
     waiting_url: str
     """Those jobs; empty as `url`."""
 
 
 def held(kept: Iterable[tuple[str, str]]) -> list[Held]:
     """The paused queues, those in which most jobs wait first; `kept`: `statuses.version().paused`.
-    Source: as `pauses`; where a queue is paused one count by queue.  Raises: StoreUnavailable."""
-    named = sorted({queue for _, queue in pauses(kept)})
-    if not named:
+    Source: as `pauses`; where a queue is paused one count by queue; where several engines have queues what they told of them lately, and
+    a count for each that holds one which is open in another.  Raises: StoreUnavailable."""
+    by: dict[str, list[str]] = {}
+    for engine, queue in sorted(pauses(kept)):
+        by.setdefault(queue, []).append(engine)
+    if not by:
         return []
-    waiting = {found.value: found.total for found in statuses.where(state=State.queued, queue=named).counts_by("queue", None)}
-    return [_held(name, waiting.get(name, 0)) for name in sorted(named, key=lambda name: (-waiting.get(name, 0), name))]
+    several = sum(engine.has_queues for engine in registry.all()) > 1
+    told = read(workers=False, manner=LATELY).queues if several else ()
+    shared = {queue.name for queue in told if queue.name in by and queue.engine not in by[queue.name]}
+    waiting = _waiting(by, shared)
+    found = [_held(name, tuple(engines) if name in shared else (), waiting.get(name, 0)) for name, engines in by.items()]
+    return sorted(found, key=lambda queue: (-queue.waiting, queue.name))
 
 
-def _held(name: str, waiting: int) -> Held:
-    shown, listed = redact_text(name), JobFilter().with_(queue=name, state="queued", span="all")
+def _waiting(by: Mapping[str, list[str]], shared: Collection[str]) -> dict[str, int]:
+    """How many jobs wait in each of these queues; in one that is shared, how many of the engines that are named."""
+    queued = statuses.where(state=State.queued)
+    waiting = {found.value: found.total for found in queued.where(queue=list(by)).counts_by("queue", None)}
+    split = {name: by[name] for name in shared if waiting.pop(name, 0)}
+    for engine in sorted({engine for engines in split.values() for engine in engines}):
+        names = [name for name, engines in split.items() if engine in engines]
+        for found in queued.where(queue=names, engine=engine).counts_by("queue", None):
+            waiting[found.value] = waiting.get(found.value, 0) + found.total
+    return waiting
+
+
+def _held(name: str, only_in: tuple[str, ...], waiting: int) -> Held:
+    shown, listed = redact_text(name), JobFilter().with_(queue=name, engine=only_in or None, state="queued", span="all")
     is_open = shown == name
-    return Held(name=shown, url=queue_url(name) if is_open else "", waiting=waiting, waiting_url=listed.url("list") if is_open else "")
+    return Held(
+        name=shown,
+        url=queue_url(name) if is_open else "",
+        only_in=only_in,
+        waiting=waiting,
+        waiting_url=listed.url("list") if is_open else "",
+    )
 
 
 def _means(token: Token, name: str) -> bool:

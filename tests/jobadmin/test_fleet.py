@@ -571,6 +571,30 @@ def test_the_overview_of_everything_tells_how_many_jobs_wait_in_paused_queues(en
     assert f'<a class="j-btn j-note__act" href="{queue_url("mail")}">Show the queue</a>' in notice()
 
 
+def test_the_overview_counts_what_waits_in_a_queue_only_for_the_engines_that_paused_theirs(two, browse):
+    engine, other = two
+    engine.lines, other.lines = [Queue(name="default"), Queue(name="own")], [Queue(name="default")]
+    for name in ("default", "own"):
+        pauses.pause("lines", name)
+    for of in ("lines", "others", "others"):
+        make_status("queued", queue="default", engine=of)
+    client = browse()
+
+    def notice() -> str:
+        page = client.get(reverse("jobadmin:overview")).content.decode()
+        return unescape(re.search(r'<div class="j-note s-killreq" id="j-held">(.*?)</div>', page, re.S)[1])
+
+    def words() -> str:
+        return " ".join(re.sub(r"<[^>]*>", " ", notice()).split()).replace(" ,", ",")
+
+    assert words() == "Paused: 1 job waits until its queue is resumed. default (lines) 1, own Show the queues"
+    assert 'href="/admin/jobs/list/?state=queued&queue=default&engine=lines&span=all"' in notice()
+
+    pauses.pause("others", "default")
+    assert words() == "Paused: 3 jobs wait until their queue is resumed. default 3, own Show the queues"
+    assert 'href="/admin/jobs/list/?state=queued&queue=default&span=all"' in notice()
+
+
 @pytest.mark.parametrize("name", ["overview", "list"])
 def test_a_page_about_a_queue_says_that_nobody_takes_from_it(engine, browse, name):
     engine.lines = [Queue(name="mail"), Queue(name="other")]

@@ -3,7 +3,21 @@
 from django.urls import include, path
 
 from jobadmin.paths import TEXT
-from jobadmin.views import actions, bulk, export, facets, fleet, job, listing, operations, overview, preferences, unchanged, workflow
+from jobadmin.views import (
+    actions,
+    bulk,
+    export,
+    facets,
+    fleet,
+    job,
+    listing,
+    nowhere,
+    operations,
+    overview,
+    preferences,
+    unchanged,
+    workflow,
+)
 
 app_name = "jobadmin"
 
@@ -37,4 +51,6 @@ urlpatterns = [
     path("<str:quoted>/", job.job, name="job"),
     path("<str:quoted>/workflow/", workflow.workflow, name="workflow"),
     path("<str:quoted>/<slug:action>/", actions.job_action, name="job_action"),
+    # What ends in a slash only: the other addresses are led to those that do.
+    path("<path:address>/", nowhere.nowhere, name="nowhere"),
 ]

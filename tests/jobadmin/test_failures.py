@@ -278,9 +278,16 @@ def test_what_cannot_be_a_job_is_not_called_one(client: Client, store: Any, path
     response = client.get(reverse("jobadmin:overview") + path)
 
     assert response.status_code == 404
-    if path.count("/") < 3:
-        assert "There is nothing at this address." in response.content.decode()
+    assert "There is nothing at this address." in response.content.decode() and 'id="j-tabs"' in response.content.decode()
     assert "This job does not exist" not in response.content.decode()
+
+
+def test_an_address_that_is_none_asks_who_looks_and_has_its_slash(client: Client, browse: Any, store: Any) -> None:
+    nothing = reverse("jobadmin:overview") + "list/nothing/at/all"
+
+    assert client.get(nothing)["Location"] == nothing + "/"
+    assert Client().get(nothing + "/")["Location"].startswith(reverse("admin:login"))
+    assert browse("kill_job", name="otto").get(nothing + "/").status_code == 403
 
 
 def test_a_job_whose_id_spells_a_page_has_its_own(client: Client, store: Any) -> None:

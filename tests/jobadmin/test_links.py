@@ -16,10 +16,10 @@ from tests.jobadmin.engines import toy_engine
 
 pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
 
-#: Views that show nothing to a walk: files, posts, parts.
+#: Views that show nothing to a walk: files, posts, parts, what is not there.
 NOT_PAGES = {
     "job_action", "operation_stop", "operation_undo", "operation_again", "times", "view_save", "view_remove",
-    "export_csv", "export_json", "suggest", "control", "pulse",
+    "export_csv", "export_json", "suggest", "control", "pulse", "nowhere",
 }  # fmt: skip
 
 

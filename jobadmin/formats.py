@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,8 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils import timezone
 from django.utils.formats import date_format, get_format, number_format
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from jobadmin.viewing import present
@@ -87,6 +90,17 @@ setting_changed.connect(_forget)
 def cut(text: str, length: int) -> str:
     """`text` with at most so many characters, the last of them telling that there were more."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+#: Where a long name may break: after these.
+_BREAKS = re.compile(r"([._/:\-]+)")
+#: What says so. It is no character, so what is copied is the name; hidden it is no gap either where the name is read aloud.
+BREAK = '<wbr aria-hidden="true">'
+
+
+def breakable(text: str) -> SafeString:
+    """A name as HTML: escaped, and where a line is too short for it it breaks after a dot or a dash of its own, not inside a word."""
+    return mark_safe(_BREAKS.sub(rf"\1{BREAK}", escape(str(text))))
 
 
 def number(value: float) -> str:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import JobFilter
-from jobadmin.formats import NOTHING, STATE_WORDS, count, cut, duration
+from jobadmin.formats import NOTHING, STATE_WORDS, breakable, count, cut, duration
 from jobadmin.panels.ranking import NameRow, NameTable
 from jobadmin.redaction import redact_text
 from jobadmin.remembered import piece, viewer
@@ -74,19 +74,17 @@ class Rows:
         cells = "".join(self._count(row, state, row.counts[state], name, is_open) for state in self.table.states)
         total = self._with_bar(count(row.total), row.total, self.table.most_total)
         return (
-            f'<tr role="row"><th role="rowheader" scope="row">{self._name(row, name, address)}</th>'
+            f'<tr role="row"><th role="rowheader" scope="row">{self._name(row, name, breakable(cut(shown, LONGEST_NAME)), address)}</th>'
             f'<td role="cell" class="j-num" data-label="{self.said["total"]}">{_link(address, total)}</td>{cells}'
             f'<td role="cell" class="j-num" data-label="{self.said["rate"]}">{self._failure(row, is_open)}</td>'
             f'<td role="cell" class="j-num" data-label="p95">{self._p95(row, is_open)}</td></tr>'
         )
 
-    def _name(self, row: NameRow, name: str, address: str) -> str:
+    def _name(self, row: NameRow, name: str, inside: str, address: str) -> str:
         if not address:
-            return _link("", name, "j-drill j-mono")
-        exclude = escape(self.without(row.value))
-        return (
-            f'<a class="j-drill j-mono" href="{escape(address)}" data-exclude="{exclude}" title="{name}&#10;{self.said["hint"]}">{name}</a>'
-        )
+            return _link("", inside, "j-drill j-mono")
+        exclude, title = escape(self.without(row.value)), f"{name}&#10;{self.said['hint']}"
+        return f'<a class="j-drill j-mono" href="{escape(address)}" data-exclude="{exclude}" title="{title}">{inside}</a>'
 
     def _count(self, row: NameRow, state: str, number: int, name: str, is_open: bool) -> str:
         cell = f'<td role="cell" class="j-num" data-label="{self.words[state]}">'

@@ -17,7 +17,7 @@ from django_tables2.data import TableData
 
 from jobadmin import cells
 from jobadmin.filters import BadFilter, JobFilter
-from jobadmin.formats import count, machine, moment, when
+from jobadmin.formats import breakable, count, machine, moment, when
 from jobadmin.paths import job_url
 from jobadmin.places import places
 from jobadmin.plans import applies
@@ -152,7 +152,9 @@ class NameColumn(JobColumn):
         name = table.shown(job.job_name) if job.job_name else table.words["unnamed"]
         # The whole name, where it is cut, and the id.
         title = f"{name} {job.id}" if len(name) > 64 else job.id
-        return mark_safe(f'<a class="j-mono" href="{escape(job_url(job.id))}" title="{escape(title)}">{escape(cells.cut(name, 64))}</a>')
+        return mark_safe(
+            f'<a class="j-mono" href="{escape(job_url(job.id))}" title="{escape(title)}">{table.breakable(cells.cut(name, 64))}</a>'
+        )
 
 
 class ResourcesColumn(JobColumn):
@@ -311,6 +313,7 @@ class JobTable(tables.Table):
         self.menus = cells.Menus(verbs)
         # A page has few names, queues and users, each of them many times.
         self.shown, self.value, self.ways = lru_cache(redact_text), lru_cache(self._value), lru_cache(self._ways)
+        self.breakable = lru_cache(breakable)
         shown = {*FIXED, *columns, selection.sort.removeprefix("-")}
         if not verbs:
             shown.discard("check")

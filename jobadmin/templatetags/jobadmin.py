@@ -144,6 +144,12 @@ def plain(number: float) -> str:
     return f"{number:.3f}".rstrip("0").rstrip(".")
 
 
+@register.filter
+def breakable(text: str) -> SafeString:
+    """``{{ row.name|breakable }}``: a name that may break after its dots and dashes, escaped."""
+    return formats.breakable(text)
+
+
 @register.simple_tag
 def share(part: int, whole: int) -> str:
     """``{% share 3 40 %}``: ``7.5 %``."""

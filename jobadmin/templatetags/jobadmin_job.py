@@ -1,12 +1,11 @@
 """Filters of the job page: hostile text made safe to show, moments of one day, names that may break."""
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from django import template
-from django.utils.html import escape, format_html
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from jobadmin import cells, formats
@@ -20,9 +19,6 @@ from statuses import Status
 
 register = template.Library()
 
-#: Where a long name may break: after these.
-_BREAKS = re.compile(r"([._/:\-]+)")
-
 
 @register.filter
 def redacted(text: Any) -> str:
@@ -34,12 +30,6 @@ def redacted(text: Any) -> str:
 def afterwards(action: Action, status: Status) -> str:
     """What can be done about an action on this job when it is over."""
     return action.afterwards(status)
-
-
-@register.filter
-def breakable(text: str) -> SafeString:
-    """A dotted name that may break after its dots: escaped, with ``<wbr>``."""
-    return mark_safe("".join(escape(part) + ("<wbr>" if _BREAKS.fullmatch(part) else "") for part in _BREAKS.split(str(text))))
 
 
 @register.filter
@@ -80,8 +70,8 @@ def value_link(parameter: str, text: str, css: str = "") -> SafeString:
     shown = redacted(text)
     names = mark_safe(f' class="{css}"') if css else ""
     if shown != text:
-        return format_html("<span{}>{}</span>", names, breakable(shown))
-    return format_html('<a{} href="{}">{}</a>', names, listed(**{parameter: text}), breakable(text))
+        return format_html("<span{}>{}</span>", names, formats.breakable(shown))
+    return format_html('<a{} href="{}">{}</a>', names, listed(**{parameter: text}), formats.breakable(text))
 
 
 @register.simple_tag

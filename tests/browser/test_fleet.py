@@ -166,6 +166,35 @@ def test_the_ways_to_the_pages_stand_in_one_line_on_a_phone(page, engine):
     assert len(tops) == 6 and len(set(tops)) == 1
 
 
+@pytest.mark.parametrize("width", [390, 320])
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_way_to_the_present_page_is_in_sight_on_a_phone(page, engine, width, language):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.set_extra_http_headers({"Accept-Language": language})
+    found = []
+    for name in ("", "list", "queues", "workers", "schedules", "operations", "redis"):
+        page.goto(f"/admin/jobs/{name and name + '/'}")
+        box = page.locator("#j-tabs [aria-current=page]").bounding_box()
+        found.append(box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width and page.evaluate("scrollY") == 0)
+
+    assert found == [True] * 7
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_queues_and_workers_are_as_wide_as_their_page(page, engine, language):
+    page.set_extra_http_headers({"Accept-Language": language})
+    engine.there = [engine.there[0]]
+    found = []
+    for name in ("queues", "workers"):
+        page.goto(f"/admin/jobs/{name}/")
+        for width in (1280, 1100, 1024, 960, 768, 700):
+            page.set_viewport_size({"width": width, "height": 900})
+            hidden = page.locator("#j-main .j-scroll").first.evaluate("box => box.scrollWidth - box.clientWidth")
+            found += [(name, width, hidden)] if hidden > 0 else []
+
+    assert found == []
+
+
 def test_the_page_follows_what_happens_without_a_click(page, engine):
     page.clock.install()
     page.goto("/admin/jobs/queues/")

@@ -274,7 +274,7 @@ def test_new_jobs_wait_for_a_click(page) -> None:
     expect(page.get_by_text("the.newest")).to_have_count(0)
 
     page.get_by_role("link", name="1 new job").click()
-    page.get_by_role("link", name="the.newest").wait_for()
+    page.locator("#j-list").get_by_text("the.newest").wait_for()
     expect(page.get_by_role("link", name="1 new job")).to_have_count(0)
 
 
@@ -318,7 +318,7 @@ def test_what_can_be_done_to_a_row_is_in_sight_however_wide_the_row_is(page) -> 
     load(2, job_args={"workflow": "Workflow:montage-chameleon-2mass-015d-001", "machine": "Machine:memory-1"})
     page.goto("/admin/jobs/list/?span=all")
     page.locator("#j-list .j-table--jobs").evaluate("table => { table.style.minWidth = '2000px' }")
-    for width in (700, 768, 940, 1280):
+    for width in (860, 940, 1280):
         page.set_viewport_size({"width": width, "height": 900})
 
         last = page.locator("#j-list tbody .c-acts .j-btn--icon:visible").last.bounding_box()
@@ -369,6 +369,64 @@ def test_two_resources_leave_a_row_one_line_tall_and_the_rest_of_it_to_the_error
     assert len(set(page.locator("#j-list tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)"))) == 1
     assert page.locator("#j-list .j-scroll").evaluate("box => box.scrollWidth <= box.clientWidth")
     assert error.evaluate("one => one.scrollHeight <= one.clientHeight + 1"), "read whole"
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_rows_of_the_list_are_as_wide_as_their_page(page, language: str) -> None:
+    load(3)
+    for state in ("failed", "killed", "unknown"):
+        load(3, state, errors=["demo.errors.PackageIsBroken: it holds no files that could be read"])
+    make_status("started", job_name="packages.audit.list_entry_points").set_progress(0.4, message="40 of 100 packages").request_kill()
+    page.set_extra_http_headers({"Accept-Language": language})
+    page.goto("/admin/jobs/list/?span=all")
+    found = []
+    for width in (1440, 1366, 1280, 1100, 1024, 900, 820, 768, 700):
+        page.set_viewport_size({"width": width, "height": 900})
+        hidden = page.locator("#j-list .j-scroll").evaluate("box => box.scrollWidth - box.clientWidth")
+        found += [(width, hidden)] if hidden > 0 else []
+
+    assert found == []
+
+
+def test_a_list_that_is_cards_on_a_tablet_is_sorted_and_picked_there(page) -> None:
+    load(3)
+    page.set_viewport_size({"width": 768, "height": 900})
+    page.goto("/admin/jobs/list/?span=all")
+
+    page.get_by_role("checkbox", name="Select this page").check()
+    expect(page.locator("#j-list tbody .j-check:checked")).to_have_count(3)
+    page.get_by_role("checkbox", name="Select this page").uncheck()
+    page.locator("#j-list thead").get_by_role("link", name="Run time").click()
+    page.wait_for_url("**sort=-run_time**")
+
+
+def test_a_name_on_a_card_breaks_after_a_sign_and_not_inside_a_word(page) -> None:
+    names = [
+        "mail.send_invoice_with_reminder_to_all",
+        "billing.invoices.reminders:send-second/by_letter.or_otherwise",
+        "<b>x</b>.y&amp;" + "_z" * 20,
+    ]
+    for name in names:
+        load(1, job_name=name)
+    page.set_viewport_size({"width": 390, "height": 900})
+    for address in ("list/?span=all", "names/?span=all"):
+        page.goto(f"/admin/jobs/{address}")
+        links = page.locator("#j-main tbody th > a")
+        assert sorted(links.evaluate_all("all => all.map(one => one.textContent)")) == sorted(names)
+        nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+        assert set(names) <= {node["name"]["value"] for node in nodes if node.get("role", {}).get("value") == "link"}, "read aloud as it is"
+        ends = links.evaluate_all(
+            """all => all.flatMap(link => {
+              const text = [...link.childNodes].filter(node => node.nodeType === 3).flatMap(node => [...node.data].map((sign, at) => {
+                const one = document.createRange();
+                one.setStart(node, at);
+                one.setEnd(node, at + 1);
+                return [sign, Math.round(one.getBoundingClientRect().top)];
+              }));
+              return text.filter(([, top], at) => at + 1 < text.length && text[at + 1][1] > top + 4).map(([sign]) => sign);
+            })"""
+        )
+        assert len(ends) > 1 and set(ends) <= set("._-:/"), (address, ends)
 
 
 def test_what_a_job_does_not_have_takes_no_line_of_a_phone(page) -> None:

@@ -1,6 +1,7 @@
 """Numbers, durations and times as the design writes them."""
 
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 from django.utils import translation
@@ -108,3 +109,12 @@ def test_more_failures_are_bad_and_fewer_are_good():
 def test_units_are_those_of_the_readers_language():
     with translation.override("de"):
         assert [formats.duration(seconds) for seconds in (0.011, 12.3, 3 * 86400 + 4 * 3600)] == ["11 ms", "12,3 s", "3 T 4 h"]
+
+
+@pytest.mark.parametrize("name", ["mail.send_invoice", "a::b//c--d", "<script>x.y</script>&amp;.\"'", formats.BREAK, "plain", ""])
+def test_a_name_that_may_break_is_escaped_and_the_same_without_its_breaks(name):
+    markup = formats.breakable(name)
+
+    assert unescape(markup.replace(formats.BREAK, "")) == name
+    assert "<" not in markup.replace(formats.BREAK, "")
+    assert (formats.BREAK in markup) == any(sign in name for sign in "._-:/")

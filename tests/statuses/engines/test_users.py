@@ -181,10 +181,10 @@ def test_a_message_of_celery_that_is_sent_while_the_store_is_away_says_whose_it_
     assert found is not None
     away(found.guard)
     with as_user("ann"):
-        app.send_task("does")
+        app.send_task("does", queue="of users")  # a queue of its own: a broker in memory is one for the whole process
 
     with app.connection() as connection:
-        message = connection.SimpleQueue("celery").get(block=False)
+        message = connection.SimpleQueue("of users").get(block=False)
         message.ack()
     assert messages.user_of(message.headers) == "ann"
     assert not statuses.all().exists()

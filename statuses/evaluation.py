@@ -4,11 +4,11 @@ An answer is a generator. It yields a `Look` (what to compute of each segment), 
 again, and returns its result. Several answers run side by side: what they need of a segment is read once.
 
 All that one evaluation gives is of one moment per segment. A segment that was written between two looks is answered
-from the snapshot of the first one, where that is still in memory; else everything is asked again, and that segment's
-snapshot is kept from then on, so that the number of times is bounded."""
+from the snapshot of the first one, where that is still in memory; else everything is asked again, and of that segment
+all that was asked of any is read at once from then on, so that the number of times is bounded."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
@@ -29,8 +29,11 @@ Answered = TypeVar("Answered")
 
 #: Bytes of snapshots one evaluation keeps for its later looks, the newest segments' first.
 KEPT_BYTES = 64 << 20
-#: Times an evaluation is asked again before every snapshot is kept.
-RESTARTS = 3
+#: Times an evaluation is asked again before every snapshot is kept. Each time all segments that moved are known, and what is asked
+#: of them: with many families as many are written to at once.
+RESTARTS = 6
+#: Times in all: then it is no writer that keeps it from its end, but a text that is nowhere.
+MOST_RESTARTS = 2 * RESTARTS
 
 _NOTHING = object()
 _NO_TEXTS: frozenset[str] = frozenset()
@@ -139,6 +142,16 @@ class Moved(Exception):
     """A segment changed between two looks: what was computed from the first does not fit the second."""
 
 
+@dataclass
+class Restless:
+    """What those that had to begin again leave to the next: segments that moved meanwhile, and what was asked of any segment. All
+    of that is read of a restless segment at its first look, so that no later one finds it moved."""
+
+    segments: set[tuple[Any, ...]] = field(default_factory=set)
+    columns: set[str] = field(default_factory=set)
+    postings: set[Posting] = field(default_factory=set)
+
+
 def _count_states(hits: Hits) -> Array | None:
     states = hits.take("state")
     if len(states) < 4096:
@@ -155,11 +168,10 @@ COUNTS = Look(("counts",), _count_states, frozenset({"state"}))
 class Evaluation:
     """One read of the store for some questions: listing, bound filters, snapshots. Lives as long as the call."""
 
-    def __init__(
-        self, store: Store, selections: Sequence[Selection], restless: set[tuple[Any, ...]] | None = None, all_kept: bool = False
-    ) -> None:
+    def __init__(self, store: Store, selections: Sequence[Selection], restless: Restless | None = None, all_kept: bool = False) -> None:
         self.store = store
-        self._restless = restless if restless is not None else set()
+        self._restless = restless if restless is not None else Restless()
+        self._has_moved = False
         self.is_last = all_kept
         partials.max_entries = store.config.cache_entries
         self._views: dict[tuple[Any, ...], View] = {}
@@ -271,6 +283,8 @@ class Evaluation:
                     again.append(key)
                 else:
                     self._fill(key, view, looks, results)
+            if self._has_moved:
+                raise Moved
             pending = again
         there = self.segments
         return [[(there[key], value) for key, value in found.items() if key in there and value is not None] for found in results]
@@ -286,19 +300,28 @@ class Evaluation:
         for found, (filter_of, look) in zip(results, looks, strict=True):
             found.pop(key, None)
             test = filter_of(key)
-            if test is None or test is FALSE or (look.only is not None and not look.only(segment)):
+            if test is None or test is FALSE:
+                continue
+            self._restless.columns |= look.columns | test.columns
+            self._restless.postings |= look.postings | test.postings
+            # Where all is kept, what later looks need is read now, though this one's answer is known, or not wanted.
+            missing |= self._keeps_all(key)
+            if look.only is not None and not look.only(segment):
                 continue
             kept = None if look.volatile or test.is_volatile else partials.get((key, test.digest, look.key), segment.version)
             if kept is not None:
                 found[key] = kept[0]
             if kept is None or self._keeps_all(key):
-                missing = True  # Where all is kept, what later looks need is read now, though this one's answer is known.
+                missing = True
                 columns |= look.columns | test.columns
                 postings |= look.postings | test.postings
                 if self._keeps_all(key) or test.is_volatile:
                     columns |= look.ahead
         if not missing:
             return None
+        if self._keeps_all(key):
+            columns |= self._restless.columns
+            postings |= self._restless.postings
         columns |= {column for family, column in self._unknown if family == segment.family}
         view = self._views.get(key)
         if view is not None:
@@ -309,10 +332,11 @@ class Evaluation:
         return Want(segment, tuple(sorted(columns)), tuple(sorted(postings)))
 
     def _keeps_all(self, key: tuple[Any, ...]) -> bool:
-        return self.is_last or key in self._restless
+        return self.is_last or key in self._restless.segments
 
     def _accept(self, key: tuple[Any, ...], view: View | None) -> View | None:
-        """The snapshot when it is of the version everything else is of. None: the segment is another now, look at it again."""
+        """The snapshot when it is of the version everything else is of. None: the segment is another now: look at it again, or, once
+        something was given of it, at everything (`_has_moved`, after the others of the read, which may have moved, too)."""
         segment = self.segments[key]
         if view is not None and view.segment.version == segment.version:
             kept = self._views.get(key)
@@ -320,9 +344,10 @@ class Evaluation:
                 return view
             kept.add(view)
             return kept
-        self._restless.add(key)
+        self._restless.segments.add(key)
         if key in self._given:
-            raise Moved
+            self._has_moved = True
+            return None
         if view is None:
             del self.segments[key]
             return None
@@ -402,10 +427,10 @@ def run_in(store: Store, tasks: Sequence[Task]) -> tuple[list[Any], str]:
 
 
 def _run(store: Store, tasks: Sequence[Task]) -> tuple[list[Any], Evaluation]:
-    restless: set[tuple[Any, ...]] = set()
-    for attempt in range(RESTARTS + 1):
+    restless = Restless()
+    for attempt in range(MOST_RESTARTS + 1):
         try:
-            evaluation = Evaluation(store, [s for s, _ in tasks], restless, all_kept=attempt == RESTARTS)
+            evaluation = Evaluation(store, [s for s, _ in tasks], restless, all_kept=attempt >= RESTARTS)
             return _answer(evaluation, tasks), evaluation
         except Moved:
             continue

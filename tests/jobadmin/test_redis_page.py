@@ -291,6 +291,19 @@ def test_the_other_pages_stand_where_the_server_may_not_be_asked_about_itself(cl
     assert policies(pages["overview"].content.decode()) == []
 
 
+def test_the_overview_stands_where_one_server_does_not_say_how_it_is_set_and_keeps_what_it_knew(client, monkeypatch, store):
+    def away():
+        asked.append(True)
+        raise statuses.StoreUnavailable("a read", "it is being replaced")
+
+    asked = []
+    monkeypatch.setattr("jobadmin.health._primaries", (0.0, []))
+    monkeypatch.setattr(health, "primaries", away)
+
+    assert [client.get(reverse("jobadmin:overview")).status_code for _ in range(2)] == [200, 200]
+    assert len(asked) == 1
+
+
 def test_a_store_that_is_away_is_said_as_on_every_page(client, other, other_server):
     other_server.stop()
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 from django.db.models import Q
-from django.utils import timezone
 
+from jobadmin import moments
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.models import Operation
 from jobadmin.parameters import FIELDS
@@ -67,7 +67,7 @@ def found(job_id: str, attempts: Sequence[Any]) -> list[Operation]:
 def distance(operation: Operation, at: datetime) -> timedelta:
     """How far a moment lies outside of the time in which an operation was carried out."""
     begun = operation.started_at or operation.created_at
-    ended = operation.ended_at or (begun if operation.is_over else timezone.now())
+    ended = operation.ended_at or (begun if operation.is_over else moments.now())
     return max(begun - at, at - ended, timedelta())
 
 

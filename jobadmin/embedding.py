@@ -12,11 +12,11 @@ from django.template import Context
 from django.template.loader import get_template
 from django.templatetags.static import static
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 import statuses
+from jobadmin import moments
 from jobadmin.directions import shown_in_page
 from jobadmin.mine import OwnJob, may_follow
 from jobadmin.paths import quote, split_attempt
@@ -46,7 +46,7 @@ def _bar(request: HttpRequest, job: Status | str) -> str:
         status = job if isinstance(job, Status) and attempt is None else statuses.find(job_id)
         if status is None or not may_follow(request, status):
             return ""
-        return _rendered("_progress", {"job": OwnJob(status, timezone.now())})
+        return _rendered("_progress", {"job": OwnJob(status, moments.now())})
     except statuses.StatusNotFound:
         return ""
     except statuses.StatusesError as error:

@@ -18,6 +18,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
+from jobadmin import moments
 from jobadmin.viewing import present
 from jobadmin.words import gettext as _
 from jobadmin.words import language
@@ -276,7 +277,7 @@ def clock_short(value: datetime | None) -> str:
     """The time of day to the second; on another day than today the date before it."""
     if value is None:
         return NOTHING
-    return dated(value, "H:i:s" if timezone.localtime(value).date() == timezone.localdate() else "j M Y, H:i:s")
+    return dated(value, "H:i:s" if timezone.localtime(value).date() == moments.today() else "j M Y, H:i:s")
 
 
 def day(value: datetime | None) -> str:
@@ -313,7 +314,7 @@ def moment_range(after: datetime | None, before: datetime | None) -> str:
 
 def _stamp(value: datetime, other: datetime) -> str:
     local, mate = timezone.localtime(value), timezone.localtime(other)
-    year = " Y" if local.year != timezone.localtime().year or local.year != mate.year else ""
+    year = " Y" if local.year != timezone.localtime(moments.now()).year or local.year != mate.year else ""
     close = abs(mate - local) < timedelta(minutes=2)
     return dated(value, f"D j M{year}, H:i:s" if local.second or (close and mate != local) else f"D j M{year}, H:i")
 

@@ -11,11 +11,11 @@ from urllib.parse import unquote_plus
 
 from django.conf import settings
 from django.db import connections, models, router
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from jobadmin import migrated
+from jobadmin import migrated, moments
 from jobadmin.directions import shown
+from jobadmin.moments import MomentField
 from jobadmin.redaction import redact_text
 
 #: The outcome, in `by_reason`, of an action that an exception ended: perhaps it is done, perhaps not.
@@ -116,14 +116,14 @@ class Operation(models.Model):
     stopped_by = models.CharField(_("stopped by"), max_length=150, blank=True, default="", db_default="")
 
     undo_token = models.TextField(_("undo token"), blank=True)
-    undo_until = models.DateTimeField(_("undo until"), null=True, blank=True)
-    undone_at = models.DateTimeField(_("undone"), null=True, blank=True)
+    undo_until = MomentField(_("undo until"), null=True, blank=True)
+    undone_at = MomentField(_("undone"), null=True, blank=True)
 
-    created_at = models.DateTimeField(_("created"), auto_now_add=True, db_index=True)
-    started_at = models.DateTimeField(_("started"), null=True, blank=True)
-    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    created_at = MomentField(_("created"), auto_now_add=True, db_index=True)
+    started_at = MomentField(_("started"), null=True, blank=True)
+    ended_at = MomentField(_("ended"), null=True, blank=True)
     #: Last sign of life of the process that carries it out; another one takes over when it stops, but for what is done at once.
-    heartbeat_at = models.DateTimeField(_("heartbeat"), null=True, blank=True)
+    heartbeat_at = MomentField(_("heartbeat"), null=True, blank=True)
 
     objects = migrated.KeptManager()
 
@@ -152,7 +152,7 @@ class Operation(models.Model):
         if self.state != self.State.UNKNOWN:
             return False
         heard = self.heartbeat_at or self.started_at or self.created_at
-        return timezone.now() - heard > TOLD_WITHIN
+        return moments.now() - heard > TOLD_WITHIN
 
     @property
     def is_unsure(self) -> bool:
@@ -220,7 +220,7 @@ class SavedView(models.Model):
     page = models.CharField(_("page"), max_length=16, choices=Page.choices)
     #: The filter as a URL carries it; valid when it was saved, perhaps no longer.
     querystring = models.TextField(_("filter"), blank=True)
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    created_at = MomentField(_("created"), auto_now_add=True)
 
     objects = migrated.KeptManager()
 

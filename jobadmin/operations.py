@@ -14,12 +14,11 @@ from typing import Any
 from django.core import signing
 from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 import statuses
-from jobadmin import runner
+from jobadmin import moments, runner
 from jobadmin.filters import JobFilter
 from jobadmin.models import Operation
 from jobadmin.plans import Plan, measure, plan
@@ -133,7 +132,7 @@ def stop(operation: Operation, *, request: HttpRequest) -> bool:
         waiting = Operation.objects.filter(pk=operation.pk, state=States.WAITING).update(
             state=States.STOPPED,
             stopped_by=by,
-            ended_at=timezone.now(),
+            ended_at=moments.now(),
             by_reason={"stopped": operation.announced},
             skipped=operation.announced,
         )
@@ -157,7 +156,7 @@ def can_undo(operation: Operation) -> bool:
         operation.is_over
         and operation.undone_at is None
         and operation.undo_until
-        and operation.undo_until > timezone.now()
+        and operation.undo_until > moments.now()
         and operation.undo_token  # last: the list of operations leaves it out, and asks for that of the few that come so far
     )
 
@@ -182,7 +181,7 @@ def undo(operation: Operation, *, request: HttpRequest) -> Operation | None:
         return None
     with writing():
         fresh = Operation.objects.filter(pk=operation.pk, undone_at=None)
-        if not fresh.update(undone_at=timezone.now()):
+        if not fresh.update(undone_at=moments.now()):
             return None
         return _queue(
             request=request,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from django.utils import timezone
+from jobadmin import moments
 
 _since: datetime | None = None
 
@@ -10,7 +10,7 @@ _since: datetime | None = None
 def seen() -> datetime:
     """The store did not answer just now; since when it does not, by this machine's clock."""
     global _since
-    _since = _since or timezone.now()
+    _since = _since or moments.now()
     return _since
 
 

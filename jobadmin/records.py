@@ -18,10 +18,10 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import Error, InterfaceError, OperationalError, connections, router, transaction
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
+from jobadmin import moments
 from jobadmin.directions import shown
 from jobadmin.models import UNSURE, Job, Operation
 from jobadmin.redaction import redact_text
@@ -113,7 +113,7 @@ def begin(asked_by: Mapping[str, Any], *, action: str, description: str, reason:
             description=description,
             reason=reason.strip()[:REASON_LENGTH],
             state=Operation.State.UNKNOWN,
-            started_at=timezone.now(),
+            started_at=moments.now(),
         )
         return Record(operation=operation, entry=log(operation))
 
@@ -132,7 +132,7 @@ class Record:
     def complete(self, changed: Changed, *, error: str = "", job_id: str | None = None, **fields: Any) -> bool:
         """Write down what came of it; `job_id`: of the job that came to be by it. False, and a word in the log, where the database
         does not take that: the row goes on to say that the outcome is not known."""
-        now = timezone.now()
+        now = moments.now()
         numbers = {"changed": changed.changed, "skipped": changed.skipped, "missing": changed.missing}
         told = {
             "state": Operation.State.FAILED if error else Operation.State.DONE,
@@ -161,13 +161,13 @@ class Record:
 
     def announce(self, number: int) -> None:
         """So many more jobs are about to be done. Where the database does not take that, the action is on record all the same."""
-        self._write({"announced": self.operation.announced + number, "heartbeat_at": timezone.now()})
+        self._write({"announced": self.operation.announced + number, "heartbeat_at": moments.now()})
 
     def beat(self) -> None:
         """Give a sign of life now and then, while it takes long."""
         if time.monotonic() - self._beaten >= _BEAT_SECONDS:
             self._beaten = time.monotonic()
-            self._write({"heartbeat_at": timezone.now()})
+            self._write({"heartbeat_at": moments.now()})
 
     def _write(self, fields: Mapping[str, Any]) -> bool:
         pk = self.operation.pk

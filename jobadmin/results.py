@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from jobadmin import changedby
+from jobadmin import changedby, moments
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.formats import count, duration
 from jobadmin.models import FORBIDDEN, UNSURE, Operation
@@ -102,7 +101,7 @@ class Result:
         operation = self.operation
         if operation.is_over or not operation.done or not operation.started_at:
             return ""
-        elapsed = (timezone.now() - operation.started_at).total_seconds()
+        elapsed = (moments.now() - operation.started_at).total_seconds()
         seconds = elapsed * (operation.announced - operation.done) / operation.done
         return _("about %(time)s left") % {"time": duration(max(1, round(seconds)))}
 

@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 from django.core.signals import request_started
 from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import statuses
+from jobadmin import moments
 from jobadmin.models import FORBIDDEN, REFUSED, Operation
 from jobadmin.resolver import may_do, resolver
 from jobadmin.targets import query_of, selection_of
@@ -72,7 +72,7 @@ class Lease:
 
     def beat(self, **fields: Any) -> None:
         """Give a sign of life and write `fields`. Raises: LeaseLost."""
-        now = max(timezone.now(), self._at + timedelta(microseconds=1))
+        now = max(moments.now(), self._at + timedelta(microseconds=1))
         held = Operation.objects.filter(pk=self.pk, heartbeat_at=self._at)
         if not held.update(heartbeat_at=now, **fields):
             raise LeaseLost(self.pk)
@@ -86,7 +86,7 @@ class Lease:
 
 def take() -> tuple[Operation, Lease] | None:
     """The oldest operation that waits or was left, now ours; None when there is none, or another was faster."""
-    now = timezone.now()
+    now = moments.now()
     left = Q(state__in=(_States.RUNNING, _States.STOPPING), heartbeat_at__lt=now - LEASE)
     operation = Operation.objects.filter(Q(state=_States.WAITING) | left).order_by("created_at", "pk").first()
     if operation is None:
@@ -238,7 +238,7 @@ class Work:
             operation.plan["errors"] = list(told)[:_ERRORS]
         if changed.undo:
             operation.undo_token = f"{operation.undo_token} {changed.undo}".strip()
-            operation.undo_until = operation.undo_until or timezone.now() + UNDO_FOR
+            operation.undo_until = operation.undo_until or moments.now() + UNDO_FOR
             fields = {"undo_token": operation.undo_token, "undo_until": operation.undo_until}
         self._write(
             Counter(changed.by_reason),
@@ -290,7 +290,7 @@ class Work:
         left = max(0, self.operation.announced - self.operation.done)
         rest = self._rest(state, left)
         try:
-            self._write(rest, skipped=left - rest["gone"], missing=rest["gone"], state=state, error=error, ended_at=timezone.now())
+            self._write(rest, skipped=left - rest["gone"], missing=rest["gone"], state=state, error=error, ended_at=moments.now())
         except LeaseLost:
             log.warning("operation %s was taken over by another process", self.operation.pk)
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from jobadmin import formats, troubles, upkeep
+from jobadmin import formats, moments, troubles, upkeep
 from jobadmin.paths import page_url
 from jobadmin.troubles import Trouble
 from jobadmin.upkeep import Upkeep
@@ -159,7 +158,7 @@ class Fact:
     @property
     def told(self) -> str:
         """The note as one text, for a shell."""
-        now = timezone.now()
+        now = moments.now()
         return " ".join(f"{formats.when(part, now)}." if isinstance(part, datetime) else part for part in self.note)
 
 
@@ -201,7 +200,7 @@ class Storage:
 def read() -> Storage:
     """How the store is.  Source: `health.examine`.  Raises: StoreUnavailable."""
     examined = health.examine()
-    now = examined.holdings.now if examined.holdings is not None else timezone.now()
+    now = examined.holdings.now if examined.holdings is not None else moments.now()
     return Storage(examined=examined, upkeep=upkeep.read(examined.chores, now))
 
 

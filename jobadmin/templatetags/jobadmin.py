@@ -11,11 +11,10 @@ from django import template
 from django.template.base import Parser, Variable
 from django.template.base import Token as TemplateToken
 from django.templatetags.i18n import TranslateNode, do_translate
-from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from jobadmin import embedding, formats, migrated, paths
+from jobadmin import embedding, formats, migrated, moments, paths
 from jobadmin.filterbar import FilterBar, Toggle
 from jobadmin.filters import JobFilter
 from jobadmin.namerows import bar_markup, name_rows
@@ -179,7 +178,7 @@ def when(value: datetime | None) -> str:
     """As the viewer reads times, relative or absolute; the absolute time with its zone on hover and for machines."""
     if not value:  # a template gives an empty text for what is not there
         return format_html('<span class="is-nil">{}</span>', formats.NOTHING)
-    words = formats.when(value, timezone.now())
+    words = formats.when(value, moments.now())
     return format_html('<time datetime="{}" title="{}">{}</time>', formats.machine(value), formats.moment(value), words)
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from jobadmin import moments
 from jobadmin.exports import as_csv, as_json
 from jobadmin.filters import JobFilter
 from jobadmin.views.base import needs, page
@@ -39,7 +40,7 @@ def _file(request: HttpRequest, write: Callable[[Query], Iterator[str]], suffix:
     # The first piece reads the store: a failure is a page that says so, not half a file.
     pieces = chain([next(pieces)], pieces)
     response = StreamingHttpResponse(pieces, content_type=content_type)
-    name = f"jobs-{timezone.localtime():%Y-%m-%d-%H%M%S}.{suffix}"
+    name = f"jobs-{timezone.localtime(moments.now()):%Y-%m-%d-%H%M%S}.{suffix}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -6,12 +6,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jobadmin import migrated, outage
+from jobadmin import migrated, moments, outage
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import STRICT, JobFilter
 from jobadmin.frame import admin_site, login_url
@@ -61,7 +60,7 @@ class Failure:
 
     @property
     def away_seconds(self) -> float:
-        return (timezone.now() - self.since).total_seconds() if self.since else 0.0
+        return (moments.now() - self.since).total_seconds() if self.since else 0.0
 
 
 def bad_request(request: HttpRequest, exc: Exception) -> HttpResponse:
@@ -190,7 +189,7 @@ def not_allowed(request: HttpRequest) -> HttpResponse:
 
 def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
     """503: the store does not answer. The page's frame stands, nothing is guessed, and it tries again."""
-    since, now, begun = outage.seen(), timezone.now(), ended_by(exc) if exc else None
+    since, now, begun = outage.seen(), moments.now(), ended_by(exc) if exc else None
     return _respond(
         request,
         Failure(
@@ -292,7 +291,7 @@ def _respond(request: HttpRequest, failure: Failure) -> HttpResponse:
     may_look = _may_look(request)
     context = {
         "failure": failure if may_look else replace(failure, detail="", server=""),
-        "tabs": FilterBar(jobs=JobFilter(at=timezone.now()), view="overview", matched=0, total=0) if may_look else None,
+        "tabs": FilterBar(jobs=JobFilter(at=moments.now()), view="overview", matched=0, total=0) if may_look else None,
         "here": getattr(request.resolver_match, "url_name", ""),
         "title": failure.title,
         "brief": failure.status == 503 and _is_part(request),

@@ -9,11 +9,10 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from jobadmin import controls, depths, fleet, operations, storage
+from jobadmin import controls, depths, fleet, moments, operations, storage
 from jobadmin import queues as queues_page
 from jobadmin import schedules as schedules_page
 from jobadmin import workers as workers_page
@@ -78,7 +77,7 @@ def queue(request: HttpRequest, queue: str) -> HttpResponse:
 def _now(rows: Sequence[QueueRow]) -> tuple[int, int]:
     """How many jobs wait in the queue of the page, and for how many seconds the first of them."""
     waiting, first = sum(row.waiting for row in rows), min((row.oldest_at for row in rows if row.oldest_at), default=None)
-    return waiting, max(0, int((timezone.now() - first).total_seconds())) if first else 0
+    return waiting, max(0, int((moments.now() - first).total_seconds())) if first else 0
 
 
 @needs("view_job")

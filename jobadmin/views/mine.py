@@ -14,7 +14,6 @@ from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.http import urlencode
 from django.utils.translation import get_language
@@ -22,6 +21,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 import statuses
+from jobadmin import moments
 from jobadmin.directions import shown_in_page
 from jobadmin.mine import WORDS, OwnJob, is_own, jobs_of, may_follow
 from jobadmin.parameters import SHOWN, BadFilter, UnknownParameter, one_of, whole
@@ -87,7 +87,7 @@ def mine(request: HttpRequest) -> HttpResponse:
     Source: one read of the store for all counts, one page of records, and what came of those that ended; the record of the job
     whose parts they are."""
     _refuse_mistyped(request)
-    own, now, of = jobs_of(request.user), timezone.now(), request.GET.get("part_of", "")
+    own, now, of = jobs_of(request.user), moments.now(), request.GET.get("part_of", "")
     parent = own.where(id=of).first() if of else None
     own = own.where(parent=of) if of else own
     chosen = _chosen(request)
@@ -136,7 +136,7 @@ def progress(request: HttpRequest, quoted: str) -> HttpResponse:
     status = statuses.find(job_id) if split_attempt(job_id)[1] is None else None
     if status is None or not may_follow(request, status):
         raise Http404
-    job = OwnJob(status, timezone.now())
+    job = OwnJob(status, moments.now())
     if not is_part(request):
         parts = jobs_of(request.user).where(parent=status.id).count()
         context = {"job": job, "is_own": is_own(request.user, status), "parts": parts, "parts_url": parts_url(status.id)}
@@ -256,7 +256,7 @@ def _wholes(request: HttpRequest, rows: list[Status]) -> list[OwnJob | None]:
     ids = {status.parent for status in rows if status.parent}
     if not ids:
         return [None] * len(rows)
-    now = timezone.now()
+    now = moments.now()
     found = {status.id: OwnJob(status, now) for status in jobs_of(request.user).where(id=list(ids))}
     return [found.get(status.parent or "") for status in rows]
 

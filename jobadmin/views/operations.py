@@ -7,12 +7,12 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from jobadmin import moments
 from jobadmin import operations as service
 from jobadmin.filterbar import FilterBar, every
 from jobadmin.filters import BadFilter, JobFilter
@@ -60,7 +60,7 @@ def operations(request: HttpRequest) -> HttpResponse:
     shown = numbered(request, found, _ROWS)
     context = {
         **_tabs(),
-        "filter": JobFilter(at=timezone.now()),
+        "filter": JobFilter(at=moments.now()),
         "main": "jobadmin/_operations_main.html",
         "refresh_seconds": _REFRESH_SECONDS,
         "live_every": every(_REFRESH_SECONDS),
@@ -168,7 +168,7 @@ def _tag(request: HttpRequest) -> str:
     """What a look at the list depends on: what has begun and ended, how far the rest is, who looks and how.
     Source: two small queries."""
     ended = Operation.standing().ended
-    now = timezone.now()
+    now = moments.now()
     at_once = Q(state=Operation.State.UNKNOWN, started_at__gte=now - 2 * TOLD_WITHIN)
     active = Operation.objects.filter(Q(state__in=Operation.ACTIVE) | at_once).values_list("pk", "state", "done", "changed", "skipped")
     minute = int(now.timestamp()) // MOST_SECONDS
@@ -177,7 +177,7 @@ def _tag(request: HttpRequest) -> str:
 
 def _tabs() -> dict[str, Any]:
     """The ways to the other views, for pages without a filter of their own."""
-    return {"view": "operations", "bar": FilterBar(jobs=JobFilter(at=timezone.now()), view="operations", matched=0, total=0)}
+    return {"view": "operations", "bar": FilterBar(jobs=JobFilter(at=moments.now()), view="operations", matched=0, total=0)}
 
 
 def _shown(request: HttpRequest, pk: int) -> HttpResponse:

@@ -10,10 +10,9 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 import statuses
-from jobadmin import outage
+from jobadmin import moments, outage
 from jobadmin.paths import action_url, job_url
 from jobadmin.views import failures
 from statuses import keys
@@ -128,7 +127,7 @@ def test_the_notice_says_since_when_the_store_is_away(client: Client, lost: Any,
     moment = datetime(2026, 11, 29, 14, 27, 13, tzinfo=UTC)
 
     def get(later: int, view: str = "overview", **headers: str) -> str:
-        monkeypatch.setattr(timezone, "now", lambda: moment + timedelta(seconds=later))
+        monkeypatch.setattr(moments, "now", lambda: moment + timedelta(seconds=later))
         return client.get(reverse(f"jobadmin:{view}"), headers=headers).content.decode()
 
     server.stop()

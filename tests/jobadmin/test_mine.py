@@ -378,7 +378,7 @@ def test_times_are_told(marta):
         runs.started()
         clock.tick(100)
         runs.succeeded()
-        html = views.timezone.now()
+        html = views.moments.now()
         own_job = own.OwnJob(runs.reload(), html)
         assert own_job.lasted == "took 1 min 40 s"
         assert own.OwnJob(waits.reload(), waits.queued_at + timedelta(seconds=61)).lasted == "waiting for 1 min 01 s"
@@ -644,7 +644,7 @@ class frozen_clock_of_pages:
     def __enter__(self) -> Callable[[], Any]:
         self.patch = pytest.MonkeyPatch()
         at = statuses.server_time()
-        self.patch.setattr(views.timezone, "now", lambda: at)
+        self.patch.setattr(views.moments, "now", lambda: at)
         return lambda: at
 
     def __exit__(self, *_: object) -> None:

@@ -11,7 +11,7 @@ from django.test import override_settings
 from django.urls import reverse, set_script_prefix
 from django.utils import timezone, translation
 
-from jobadmin import remembered
+from jobadmin import moments, remembered
 from jobadmin.templatetags.remembered import Remembered
 from jobadmin.viewing import Viewing, viewed_by
 from statuses.testing import frozen_clock, make_status
@@ -128,7 +128,7 @@ def bare(html: str) -> str:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_from_memory_is_the_page(page, browse, some, monkeypatch):
-    monkeypatch.setattr(timezone, "now", lambda: some.now)
+    monkeypatch.setattr(moments, "now", lambda: some.now)
     client = browse()
 
     first, again = (bare(client.get(reverse(f"jobadmin:{page}"), EVERYTHING).content.decode()) for _ in range(2))
@@ -161,7 +161,7 @@ def test_the_second_look_makes_no_piece_anew(page, headers, browse, some, monkey
 
 @pytest.mark.parametrize("page", PAGES)
 def test_who_may_less_gets_nothing_that_somebody_else_may(page, browse, some, monkeypatch):
-    monkeypatch.setattr(timezone, "now", lambda: some.now)
+    monkeypatch.setattr(moments, "now", lambda: some.now)
     mighty, onlooker = browse(), browse("view_job", name="otto")
     address = reverse(f"jobadmin:{page}")
     alone = bare(onlooker.get(address, EVERYTHING).content.decode())

@@ -50,14 +50,19 @@ def _kept() -> dict[str, dict[str, Any]]:
 
 def _entry(row: Any) -> dict[str, Any]:
     options = {name: getattr(row, name) for name in ("queue", "exchange", "routing_key") if getattr(row, name)}
-    began = row.last_run_at or (row.start_time if row.start_time and row.start_time > datetime.now(UTC) else None)
+    began, start = _aware(row.last_run_at), _aware(row.start_time)
     return {
         "task": row.task,
         "schedule": row.schedule,
         "options": options,
         "enabled": row.enabled,
-        "last": began.replace(tzinfo=began.tzinfo or UTC) if began else None,
+        "last": began or (start if start and start > datetime.now(UTC) else None),
     }
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """Without `USE_TZ` the table holds the wall clock of `TIME_ZONE`, which Django makes that of the process."""
+    return moment.astimezone() if moment is not None and moment.tzinfo is None else moment
 
 
 def _read(adapter: Adapter, name: str, entry: Mapping[str, Any], last: Mapping[str, datetime]) -> Schedule:

@@ -15,10 +15,10 @@ import sys
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from django.apps import AppConfig
-from django.utils import timezone
 
 import statuses
 from statuses import KillRequested, State, Status, StatusExists
@@ -83,7 +83,7 @@ class Adapter:
 
     def _create(self, result: Any) -> Status:
         task, id = result.task, own_id(self.tracker.name, result.id)
-        later = task.run_after is not None and task.run_after > timezone.now()
+        later = task.run_after is not None and task.run_after > datetime.now(UTC)
         try:
             return self.tracker.create(
                 id=id,

@@ -20,6 +20,7 @@ class JobadminConfig(AppConfig):
         runner.follow_requests()
         register(_check_apps, Tags.compatibility)
         register(migrated.check_tables, Tags.database)
+        register(migrated.check_router, Tags.models)
 
 
 def _check_apps(app_configs: object, **more: object) -> list[Error]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from django.apps import apps
+from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Warning
 from django.db import DatabaseError, InterfaceError, connections, router
 from django.db.models import QuerySet
@@ -53,6 +54,28 @@ def check_tables(databases: Sequence[str] | None = None, **more: object) -> list
         )
         for alias in databases or ()
         if (missing := list(_missing(alias)))
+    ]
+
+
+def check_router(app_configs: object, **more: object) -> list[CheckMessage]:
+    """The system check of where a project's routers put things: a row here refers to its user, and no key leads into another database."""
+    user = get_user_model()
+    theirs = router.db_for_write(user)
+    apart = {
+        model._meta.label: alias
+        for model in apps.get_app_config("jobadmin").get_models()
+        if model._meta.managed and (alias := router.db_for_write(model)) != theirs
+    }
+    if not apart:
+        return []
+    return [
+        Warning(
+            f"DATABASE_ROUTERS put {', '.join(f'{label} into {alias!r}' for label, alias in apart.items())}, "
+            f"and the users, {user._meta.label}, into {theirs!r}.",
+            hint="Let both go to one database: who did what refers to the user, and Django has no keys across databases. "
+            "Until then nothing can be killed, retried or removed on the pages, and no view of them saved.",
+            id="jobadmin.W002",
+        )
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import logging
+import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ _ERRORS = 10
 _ON_RECORD = "jobadmin_operation"
 #: Seconds between two signs of life of an action that takes long.
 _BEAT_SECONDS = 5.0
+#: What SQLite and MySQL say, in an error that else may pass, of a table or a column that is not there, or that no key leads to.
+_LASTS = re.compile(r"no such (table|column)|has no column|unknown column|doesn't exist|foreign key|referenced table", re.IGNORECASE)
 
 
 class NotRecorded(Exception):
@@ -48,7 +51,7 @@ class NotRecorded(Exception):
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
-        self.is_away = isinstance(error, OperationalError | InterfaceError)
+        self.is_away = isinstance(error, OperationalError | InterfaceError) and not _LASTS.search(str(error))
         """Whether that may pass: the database is away, locked, full or read only."""
 
     @property
@@ -71,7 +74,7 @@ def writing() -> Generator[None]:
     try:
         with transaction.atomic(using=router.db_for_write(Operation)):
             yield
-    except Error as error:
+    except (Error, ValueError) as error:  # also where a router allows no relation, or a text holds what no column takes
         raise NotRecorded(error) from error
 
 

@@ -76,7 +76,7 @@ def refusal(error: Exception) -> Refused:
     if isinstance(error, NotRecorded):
         headers = _LATER if error.is_away else {}
         logger.error("the database does not take the record of an action: %s", error)
-        return Refused(failures.not_recorded_status(error), "not_recorded", failures.not_recorded_words(), headers=headers)
+        return Refused(failures.not_recorded_status(error), "not_recorded", failures.not_recorded_words(error), headers=headers)
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("the database does not answer: %s", error)
         return Refused(503, "database_unavailable", "The database of this site does not answer.", headers=_LATER)

@@ -70,7 +70,7 @@ def _confirm(request: HttpRequest, action: Action, status: Status, *, refused: N
             "cancel": job_url(status.id),
             "reason": reason[: operations.REASON_LENGTH],
             "reason_length": operations.REASON_LENGTH,
-            "refused": failures.not_recorded_words() if refused else "",
+            "refused": failures.not_recorded_words(refused) if refused else "",
         },
         status=failures.not_recorded_status(refused) if refused else 200,
     )

@@ -102,6 +102,7 @@ def _answered(view: View, after: Callable[[], None]) -> View:
                 logger.exception("the job store is not as expected")
                 return _failures().unreadable(request, error)
             except NotRecorded as error:
+                logger.error("the database does not take the record of an action: %s", error)
                 return _failures().not_recorded(request, error)
             except BadFilter as error:
                 return _failures().bad_request(request, error)

@@ -64,7 +64,7 @@ def _confirm(request: HttpRequest, verb: Verb) -> HttpResponse:
     except NotConfirmed as error:
         return _ask(request, verb, JobFilter.from_querystring(promise.filter), refused=str(error), reason=reason)
     except NotRecorded as error:
-        words, status = failures.not_recorded_words(), failures.not_recorded_status(error)
+        words, status = failures.not_recorded_words(error), failures.not_recorded_status(error)
         return _ask(request, verb, JobFilter.from_querystring(promise.filter), refused=words, reason=reason, status=status)
     if wants_part(request):
         return _begun(request, operation)

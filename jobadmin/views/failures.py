@@ -245,7 +245,7 @@ def not_recorded(request: HttpRequest, exc: NotRecorded) -> HttpResponse:
         Failure(
             status=not_recorded_status(exc),
             title=_("This could not be written down"),
-            body=not_recorded_words(),
+            body=not_recorded_words(exc),
             works=(_("Nothing was changed."),),
             acts=_back(request) + _ways(request),
             detail=redact_text(str(exc)),
@@ -254,9 +254,16 @@ def not_recorded(request: HttpRequest, exc: NotRecorded) -> HttpResponse:
     )
 
 
-def not_recorded_words() -> str:
-    """That nothing is done which the database does not take."""
-    return _("The database does not take the record of this action, and nothing is done without one. Nothing was changed; try it again.")
+def not_recorded_words(exc: NotRecorded) -> str:
+    """That nothing is done which the database does not take, and whether to try it again."""
+    if exc.is_away:
+        return _(
+            "The database does not take the record of this action, and nothing is done without one. Nothing was changed; try it again."
+        )
+    return _(
+        "The database does not take the record of this action, and nothing is done without one. Nothing was changed. "
+        "To try it again does not help: whoever runs the site finds the reason in its log, and with “%(remedy)s”."
+    ) % {"remedy": "manage.py check --database default"}
 
 
 def not_recorded_status(exc: NotRecorded) -> int:

@@ -180,7 +180,7 @@ def _confirm(
         "next": back,
         "reason": reason[: operations.REASON_LENGTH],
         "reason_length": operations.REASON_LENGTH,
-        "refused": failures.not_recorded_words() if refused else "",
+        "refused": failures.not_recorded_words(refused) if refused else "",
     }
     return render(request, "jobadmin/control.html", context, status=failures.not_recorded_status(refused) if refused else 200)
 

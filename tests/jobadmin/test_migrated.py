@@ -104,3 +104,33 @@ def test_what_was_seen_once_is_not_looked_for_again(db, monkeypatch, django_asse
 
     with django_assert_num_queries(0):
         assert not migrated.is_lacking()
+
+
+class Beside:
+    """A router that puts some apps into another database."""
+
+    def __init__(self, *apps: str) -> None:
+        self.apps = apps
+
+    def db_for_write(self, model, **hints) -> str | None:
+        return "ops" if model._meta.app_label in self.apps else None
+
+
+def warned() -> list:
+    return [message for message in run_checks() if message.id == "jobadmin.W002"]
+
+
+def test_a_check_says_where_the_tables_stand_in_another_database_than_the_users(settings) -> None:
+    settings.DATABASE_ROUTERS = [Beside("jobadmin")]
+
+    (found,) = warned()
+
+    assert "jobadmin.Operation into 'ops', jobadmin.SavedView into 'ops'" in found.msg and "auth.User, into 'default'" in found.msg
+    assert "one database" in found.hint
+
+
+@pytest.mark.parametrize("apps", [(), ("jobadmin", "auth"), ("sessions",)])
+def test_routers_that_keep_the_two_together_are_no_trouble(settings, apps: tuple[str, ...]) -> None:
+    settings.DATABASE_ROUTERS = [Beside(*apps)]
+
+    assert warned() == []

@@ -80,14 +80,16 @@ def client(browse: Any) -> Client:
 
 
 @contextmanager
-def refusing(start: str, error: type[Exception] = OperationalError, times: int = 99) -> Generator[None]:
+def refusing(
+    start: str, error: type[Exception] = OperationalError, times: int = 99, words: str = "attempt to write a readonly database"
+) -> Generator[None]:
     """A database that takes no statement that begins so."""
     left = [times]
 
     def ask(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if sql.startswith(start) and left[0]:
             left[0] -= 1
-            raise error("attempt to write a readonly database")
+            raise error(words)
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(ask):
@@ -216,6 +218,52 @@ def test_a_database_that_is_not_set_up_is_500_for_to_wait_is_no_help(client: Cli
         page, answer = client.post(action_url(status.id, "kill")), post(client, f"jobs/{status.id}/kill/")
 
     assert page.status_code == answer.status_code == 500 and "Retry-After" not in answer
+    assert REFUSED in page.content.decode() and status.reload().is_queued
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "no such table: main.shop_user",
+        "(1824, \"Failed to open the referenced table 'shop_user'\")",
+        "(1054, \"Unknown column 'promise'\")",
+    ],
+)
+def test_a_table_that_is_not_there_is_not_waited_for(client: Client, engine: Watched, words: str) -> None:
+    status, started = make_status("queued"), make_status("started", engine="toy")
+    bulk = promise(client.get(url("kill")))
+
+    with refusing(NO_RECORD, words=words):
+        pages = [
+            client.post(action_url(status.id, "kill")),
+            kill(client, started),
+            stop_worker(client),
+            client.post(reverse("jobadmin:bulk", args=["kill"]), {"promise": bulk}),
+        ]
+        answers = [post(client, f"jobs/{status.id}/kill/"), post(client, "kill/?span=all")]
+
+    for response in (*pages, *answers):
+        text = response.content.decode()
+        assert response.status_code == 500 and "Retry-After" not in response
+        assert REFUSED in text and "To try it again does not help" in text and "try it again." not in text
+    assert {answer.json()["error"]["code"] for answer in answers} == {"not_recorded"}
+    assert status.reload().is_queued and engine.seen == [] and not Operation.objects.exists()
+
+
+class Parted:
+    """A router that puts the tables of the dashboard beside the others, and lets nothing there refer to them."""
+
+    def allow_relation(self, one: Any, other: Any, **hints: Any) -> bool | None:
+        return False if {one._meta.app_label, other._meta.app_label} == {"jobadmin", "auth"} else None
+
+
+def test_a_router_that_allows_no_relation_is_told_as_what_lasts(client: Client, settings: Any) -> None:
+    status = make_status("queued")
+    settings.DATABASE_ROUTERS = [Parted()]
+
+    page, answer = client.post(action_url(status.id, "kill")), post(client, f"jobs/{status.id}/kill/")
+
+    assert (page.status_code, answer.status_code, answer.json()["error"]["code"]) == (500, 500, "not_recorded")
     assert REFUSED in page.content.decode() and status.reload().is_queued
 
 

@@ -181,6 +181,21 @@ def cooperative(gate: str) -> None:
         time.sleep(0.01)
 
 
+@app.task(acks_late=True)
+def cooperative_late(gate: str) -> None:
+    """Looks whether it shall die at every step, and notes that it shall."""
+    job = statuses.current()
+    assert job is not None
+    note(f"began:{gate}")
+    try:
+        for _ in range(3000):
+            job.check_kill()
+            time.sleep(0.01)
+    except statuses.KillRequested:
+        note(f"asked:{gate}")
+        raise
+
+
 @app.task
 def looks_at_the_gate(gate: str) -> None:
     """Looks whether it shall die once it is through."""

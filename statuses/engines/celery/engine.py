@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, ClassVar
 
 import kombu.exceptions
@@ -20,7 +21,7 @@ from .. import attempts, awaited, submitting
 from ..answering import Asker
 from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..reporting import may_live, queue_of, worker_of
-from . import holding, outcomes, planned, publishing, schedules
+from . import holding, killing, outcomes, planned, publishing, schedules
 from . import submitting as tasks
 from .adapter import Adapter
 from .broker import Broker
@@ -69,39 +70,59 @@ class Celery(Engine):
 
     def kill(self, status: Status) -> None:
         """Kill the pool process that runs the job (SIGKILL). Prefork alone has one process a job.
-        The worker tells when it is done, so the job is shown as killed only then.
-        Raises: EngineCannot.  One message to that worker, waits at most 2 seconds for its answer."""
+        The worker tells when it is done, so the job is shown as killed only then. Runs of earlier attempts that nobody saw end, whose
+        message the broker has handed out again since, are ended before: while one of them may go on the job is not killed, and the
+        present run is left to the request.
+        Raises: EngineCannot.  One message to that worker, waits at most 2 seconds for its answer; with earlier runs as much again for their
+        workers, and two round trips or more to the store."""
         worker, task_id = status.worker, status.provider_job_id
         if not worker or not task_id:
             raise self._cannot(status, "kill", "it is not known which worker runs it")
-        answer = self._terminate(status, worker, task_id)
-        error = str(answer.get("error") or "")
+        earlier = _workers_before(status) - {worker}
+        alive = {report.worker for report in presence.reports(self.name) if report.is_alive} & earlier if earlier else set()
+        try:
+            self._end_earlier(status, task_id, alive)
+        except EngineCannot as error:
+            why = f"an earlier attempt of it may still run, and while it does the present one is not ended either: {error.why}"
+            raise self._cannot(status, "kill", why) from error
+        # One that reports no more may be cut off from the status store alone: it hears the order, and nobody waits for it.
+        answers = self._terminate(status, task_id, {worker}, besides=earlier - alive)
+        if not self._ended(status, task_id, worker, answers) and status.reload().state is State.started:
+            raise self._cannot(status, "kill", f"worker {worker} does not run it (any more)")
+
+    def _end_earlier(self, status: Status, task_id: str, workers: set[str]) -> None:
+        """Raises: EngineCannot where one of these workers does not say that it runs it no more."""
+        answers = self._terminate(status, task_id, workers) if workers else {}
+        for worker in sorted(workers):
+            self._ended(status, task_id, worker, answers)
+
+    def _ended(self, status: Status, task_id: str, worker: str, answers: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether this worker has ended a run; False where it had none. Raises: EngineCannot where it did not say, or could not."""
+        if worker not in answers:
+            raise self._silence(status, worker)
+        error = str(answers[worker].get("error") or "")
         if "does not implement kill_job" in error:
             raise self._cannot(status, "kill", f"the pool of worker {worker} runs jobs in threads, which nothing can end from outside")
         if error:
             raise self._cannot(status, "kill", f"worker {worker} says: {error}")
-        if task_id not in str(answer.get("ok")) and status.reload().state is State.started:
-            raise self._cannot(status, "kill", f"worker {worker} does not run it (any more)")
+        return task_id in (answers[worker].get("ok") or ())
 
-    def _terminate(self, status: Status, worker: str, task_id: str) -> dict[str, Any]:
-        """What the worker says to the order."""
-        why = "it is gone, or its pool (solo) runs the job in the worker itself, which hears nothing meanwhile"
-        silent = self._cannot(status, "kill", f"worker {worker} did not answer within {ANSWER_SECONDS:g} s: {why}")
-        if time.monotonic() < self._silent.get(worker, 0.0):
-            raise silent
+    def _terminate(self, status: Status, task_id: str, workers: set[str], besides: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+        """What the workers say to the order."""
+        for worker in sorted(workers):
+            if time.monotonic() < self._silent.get(worker, 0.0):
+                raise self._silence(status, worker)
         try:
             with self._broker.ordering() as line:
-                replies = self.app.control.revoke(
-                    task_id, destination=[worker], terminate=True, signal="SIGKILL", connection=line,
-                    reply=True, timeout=ANSWER_SECONDS, limit=1,
-                )  # fmt: skip
+                answers = killing.order(self.app, line, task_id, workers, ANSWER_SECONDS, besides)
         except (kombu.exceptions.KombuError, OSError) as error:
             raise self._cannot(status, "kill", f"the broker does not answer: {error}") from error
-        for reply in replies or []:
-            if worker in reply:
-                return reply[worker]
-        self._silent[worker] = time.monotonic() + SILENT_SECONDS
-        raise silent
+        self._silent.update(dict.fromkeys(workers - answers.keys(), time.monotonic() + SILENT_SECONDS))
+        return answers
+
+    def _silence(self, status: Status, worker: str) -> EngineCannot:
+        why = "it is gone, or its pool (solo) runs the job in the worker itself, which hears nothing meanwhile"
+        return self._cannot(status, "kill", f"worker {worker} did not answer within {ANSWER_SECONDS:g} s: {why}")
 
     def revoke(self, status: Status) -> None:
         """Tell the workers to drop the message when they meet it; they refuse its start in any case."""
@@ -319,6 +340,15 @@ class Celery(Engine):
 
     def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why)
+
+
+def _workers_before(status: Status) -> set[str]:
+    """The workers of attempts before whose end nobody told, of the same message: the broker has handed it out again since, because such a
+    worker is gone, or took longer than the broker has patience.  No round trip for a first attempt, else two, four for more than one
+    before, two more for each hundred."""
+    before = islice(status.newest_attempts(), attempts.MOST_ATTEMPTS) if status.attempt else ()
+    runs = (one for one in before if one.state is State.started and one.provider_job_id == status.provider_job_id)
+    return {one.worker for one in runs if one.worker}
 
 
 def _worker(report: presence.Report) -> Worker:

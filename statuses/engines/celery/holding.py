@@ -25,6 +25,8 @@ MOST_ASKED = 1_000
 MOST_ANSWERS = 100_000
 #: Seconds that all workers together have for their answers, where nobody knows how many they are.
 EVERYBODY_SECONDS = 2.0
+#: Times a set is read that changes meanwhile.
+_READS = 10
 #: Seconds of one look in which all workers are asked, a thousand tasks after the other.
 ASKING_SECONDS = 10.0
 
@@ -45,6 +47,17 @@ def held(consumer: Any) -> set[str]:
     return {*state.requests.keys(), *(request.id for request in _put_off(consumer.timer.schedule._queue))}
 
 
+def standing(requests: Iterable[Request]) -> list[Request]:
+    """What is in one of Celery's sets of requests. Raises: RuntimeError when the set never stood still."""
+    for attempt in range(_READS):
+        try:
+            return list(requests)
+        except RuntimeError:  # it changed while it was read: the worker's own threads go on
+            if attempt == _READS - 1:
+                raise
+    raise AssertionError
+
+
 def _put_off(entries: Iterable[Any]) -> Iterable[Request]:
     """Those that wait in the worker's timer, where before Celery 5.7 they stand alone. Not in order (`queue`): a green worker's entries
     have none."""
@@ -62,7 +75,7 @@ def ask(app: Any, connection: Any, workers: Sequence[str], ids: Sequence[str], t
         said.update({name: (told or {}).get("ok") for name, told in answer.items()})
         return said.keys() >= set(workers)
 
-    _broadcast(app, connection, HOLDS, ids, timeout_seconds, hear, list(workers))
+    broadcast(app, connection, HOLDS, ids, timeout_seconds, hear, list(workers))
     if any(not isinstance(said.get(name), list) for name in workers):
         return None
     return {id for name in workers for id in said[name]}
@@ -89,7 +102,7 @@ def _found_by_anyone(app: Any, connection: Any, ids: Sequence[str]) -> set[str]:
             found.update(told if isinstance(told, dict) else ())
         return found.issuperset(ids)
 
-    _broadcast(app, connection, QUERY, ids, EVERYBODY_SECONDS, hear)
+    broadcast(app, connection, QUERY, ids, EVERYBODY_SECONDS, hear)
     return found.intersection(ids)
 
 
@@ -97,7 +110,7 @@ class _Enough(Exception):
     """Raised when no other answer is waited for."""
 
 
-def _broadcast(
+def broadcast(
     app: Any,
     connection: Any,
     command: str,

@@ -17,13 +17,11 @@ from celery.worker import state
 from ... import presence
 from .. import reporting
 from . import adapter as adapters
-from . import holding, pausing
+from . import holding, killing, pausing
 from .messages import read
 
 #: Ids told of in one report.
 MOST_RUNNING = 1_000
-#: Times a set is read that changes meanwhile.
-_READS = 10
 
 
 class Reporter(reporting.Reporter):
@@ -70,14 +68,7 @@ def _ahead(consumer: Any, concurrency: int) -> int | None:
 
 def _ids(requests: Any) -> list[str]:
     """The statuses of requests, at most MOST_RUNNING. Raises: RuntimeError when the set never stood still."""
-    for attempt in range(_READS):
-        try:
-            found = list(requests)
-            break
-        except RuntimeError:  # it changed while it was read: the worker's own thread goes on
-            if attempt == _READS - 1:
-                raise
-    messages = (read(request.request_dict) for request in found[:MOST_RUNNING])
+    messages = (read(request.request_dict) for request in holding.standing(requests)[:MOST_RUNNING])
     return sorted(message.status_id for message in messages if message is not None and not message.untracked)
 
 
@@ -91,6 +82,7 @@ def connect() -> None:
     signals.worker_shutdown.connect(on_shutdown, weak=False, dispatch_uid="statuses.presence.shutdown")
     pausing.connect(look)
     holding.connect()
+    killing.connect()
 
 
 class Stopping(bootsteps.StartStopStep):

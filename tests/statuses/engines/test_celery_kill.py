@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import statuses
-from statuses import EngineCannot, State
+from statuses import EngineCannot, State, presence
 from statuses.engines.celery import engine as celery_engine
 from statuses.retries import retry_failed
-from tests.servers import Worker, until
+from tests.servers import PATIENCE, Worker, until
 
 
 def result_of(world: Any, job: statuses.Status) -> str:
@@ -22,6 +22,14 @@ def result_of(world: Any, job: statuses.Status) -> str:
 def handed_out(world: Any, *task_ids: str) -> bool:
     """Whether the broker waits for somebody to acknowledge a message of these; workers that other tests killed acknowledge theirs never."""
     return any(id in message for message in world.broker.client().hvals("unacked") for id in task_ids)
+
+
+def hand_out_again(world: Any, job: statuses.Status) -> None:
+    """What the broker does when the visibility timeout has passed."""
+    held = world.broker.client().hgetall("unacked")
+    with world.app.connection_for_write() as connection:
+        for tag in (tag for tag, message in held.items() if world.task_ids[job.id] in message):
+            connection.default_channel.qos.restore_by_tag(tag)
 
 
 @pytest.mark.parametrize("how", ["kill now", "request", "request that ends what waits"])
@@ -230,7 +238,7 @@ def test_a_worker_that_is_killed_leaves_jobs_that_become_stale(
     monkeypatch.setattr(celery_engine, "ANSWER_SECONDS", 0.5)
     with pytest.raises(EngineCannot, match="did not answer"):
         job.kill_now()
-    monkeypatch.setattr(world.app.control, "revoke", lambda *_, **__: pytest.fail("a worker that did not answer is asked once"))
+    monkeypatch.setattr(world.app.control, "broadcast", lambda *_, **__: pytest.fail("a worker that did not answer is asked once"))
     with pytest.raises(EngineCannot, match="did not answer"):
         job.kill_now()
 
@@ -241,10 +249,7 @@ def test_a_job_handed_out_again_after_its_worker_died_runs_as_the_next_attempt(w
     world.began("late")
     first.kill()
 
-    # What the broker does when the visibility timeout has passed.
-    with world.app.connection_for_write() as connection:
-        for tag in world.broker.client().hkeys("unacked"):
-            connection.default_channel.qos.restore_by_tag(tag)
+    hand_out_again(world, job)
     start_worker("takes over", queues="late", count=1)
     until(lambda: world.noted("began:late") == 2, "it runs again")
     again = job.reload().attempt
@@ -253,6 +258,138 @@ def test_a_job_handed_out_again_after_its_worker_died_runs_as_the_next_attempt(w
     assert world.ended(job).state is State.succeeded
     assert (again, job.attempt) == (1, 1)
     assert [(a.state, a.worker) for a in job.prior_attempts] == [(State.started, "dies@tests")]
+
+
+def pools(*names: str) -> list[Any]:
+    """Pools; eventlet, which Celery advises against, only in the long set."""
+    return [pytest.param(name, marks=[pytest.mark.full] if name == "eventlet" else []) for name in names]
+
+
+def run_twice(world: Any, task: Any, gate: str, queue: str, second: Callable[[], Any] | None = None) -> statuses.Status:
+    """A job whose message is handed out a second time while its first run goes on: to the same worker, or to the one that `second` starts."""
+    job = world.send(task.s(gate), queue=queue)
+    world.began(gate)
+    if second is not None:
+        first = job.reload().worker
+        world.app.control.cancel_consumer(queue, destination=[first], reply=True, timeout=PATIENCE, limit=1)
+        second()
+    hand_out_again(world, job)
+    until(lambda: world.noted(f"began:{gate}") == 2, "it runs twice")
+    assert (job.reload().state, job.attempt) == (State.started, 1)
+    return job
+
+
+@pytest.mark.parametrize("places", [1, 2], ids=["one worker", "two workers"])
+def test_kill_now_ends_both_runs_of_a_job_that_its_broker_handed_out_twice(
+    world: Any, start_worker: Callable[..., Worker], places: int
+) -> None:
+    queue = f"twice-{places}"
+    workers = [start_worker(f"{queue}-first", queues=queue, count=3 - places)]
+
+    def second() -> None:
+        workers.append(start_worker(f"{queue}-second", queues=queue, count=1))
+
+    job = run_twice(world, world.tasks.gated_late, queue, queue, second if places == 2 else None)
+    before = {pid for worker in workers for pid in worker.children()}
+
+    job.kill_now(by="anna")
+
+    assert world.ended(job).state is State.killed
+    until(lambda: not before & {pid for worker in workers for pid in worker.children()}, "the processes of both are gone")
+    assert (job.reload().state, job.attempt, job.errors) == (State.killed, 1, [])
+    assert result_of(world, job) == "REVOKED"
+
+
+def test_kill_now_ends_the_run_of_a_job_whose_message_its_worker_holds_a_second_time(
+    world: Any, start_worker: Callable[..., Worker]
+) -> None:
+    worker = start_worker("twice-held", queues="twice-held", count=1)
+    job = world.send(world.tasks.gated_late.s("twice held"), queue="twice-held")
+    world.began("twice held")
+    hand_out_again(world, job)
+    until(lambda: worker.log.read_text(errors="replace").count(f"[{job.provider_job_id}] received") == 2, "the worker holds it twice")
+    before = set(worker.children())
+
+    job.kill_now()
+
+    until(lambda: not before & set(worker.children()), "its process is gone")
+    assert world.ended(job).state is State.killed
+    world.ended(world.send(world.tasks.nothing.s(), queue="twice-held"))
+    assert (job.reload().state, world.noted("began:twice held")) == (State.killed, 1)
+
+
+@pytest.mark.parametrize("pool", pools("gevent", "eventlet"))
+def test_kill_now_ends_both_greenlets_of_a_job_that_its_broker_handed_out_twice(
+    world: Any, start_worker: Callable[..., Worker], pool: str
+) -> None:
+    queue = f"{pool}-twice"
+    worker = start_worker(queue, pool=pool, queues=queue, count=5)
+    until(lambda: world.app.control.ping([worker.name], timeout=0.5), "it hears commands")
+    job = run_twice(world, world.tasks.gated_late, queue, queue)
+
+    job.kill_now()
+
+    assert world.ended(job).state is State.killed
+    for _ in range(2):
+        world.open(queue)
+    assert world.gates.llen(queue) == 2, "nobody waits at the gate"
+    world.ended(world.send(world.tasks.nothing.s(), queue=queue))
+    assert (job.reload().state, result_of(world, job)) == (State.killed, "REVOKED")
+
+
+def test_kill_now_says_which_worker_still_runs_an_earlier_attempt_that_it_cannot_end(
+    world: Any, start_worker: Callable[..., Worker]
+) -> None:
+    start_worker("twice-threads", queues="twice-threads", pool="threads", count=1)
+    processes: list[Worker] = []
+    job = run_twice(
+        world, world.tasks.gated_late, "twice threads", "twice-threads",
+        lambda: processes.append(start_worker("twice-prefork", queues="twice-threads", count=1)),
+    )  # fmt: skip
+    before = processes[0].children()
+
+    with pytest.raises(
+        EngineCannot, match=r"an earlier attempt of it may still run.*the pool of worker twice-threads@tests runs jobs in threads"
+    ):
+        job.kill_now()
+    after = (job.reload().state, job.kill_requested is not None, processes[0].children())
+    for _ in range(2):
+        world.open("twice threads")
+
+    assert after == (State.started, True, before)
+    assert world.ended(job).state is State.succeeded
+
+
+def test_an_earlier_worker_that_is_dead_is_in_the_way_of_a_kill_only_as_long_as_it_may_live(
+    world: Any, start_worker: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = start_worker("twice-dead", queues="twice-dead", count=1)
+    job = run_twice(
+        world, world.tasks.gated_late, "twice dead", "twice-dead",
+        lambda: (dead.kill(), start_worker("twice-alive", queues="twice-dead", count=1)),
+    )  # fmt: skip
+
+    with monkeypatch.context() as patch:
+        patch.setattr(celery_engine, "ANSWER_SECONDS", 0.5)
+        with pytest.raises(EngineCannot, match=r"an earlier attempt of it may still run.*worker twice-dead@tests did not answer"):
+            job.kill_now()
+    state = job.reload().state
+    monkeypatch.setattr(presence, "ALIVE_FOR", timedelta(seconds=2))
+    until(lambda: dead.name not in {report.worker for report in presence.reports("celery") if report.is_alive}, "it is taken for lost")
+    job.kill_now()
+
+    assert state is State.started
+    assert world.ended(job).state is State.killed
+
+
+def test_both_runs_of_a_job_see_that_they_shall_die(world: Any, start_worker: Callable[..., Worker]) -> None:
+    start_worker("twice-asked", queues="twice-asked", count=2)
+    job = run_twice(world, world.tasks.cooperative_late, "twice asked", "twice-asked")
+
+    job.request_kill(by="anna")
+
+    until(lambda: world.noted("asked:twice asked") == 2, "both were told")
+    assert (world.ended(job).state, job.attempt) == (State.killed, 1)
 
 
 def test_a_job_revoked_by_somebody_else_is_killed_when_a_worker_meets_it(world: Any, start_worker: Callable[..., Worker]) -> None:
@@ -286,11 +423,6 @@ def test_a_pool_without_processes_says_why_it_cannot_kill_and_still_asks(
 
     assert running is State.started
     assert world.ended(job).state is State.killed
-
-
-def pools(*names: str) -> list[Any]:
-    """Pools; eventlet, which Celery advises against, only in the long set."""
-    return [pytest.param(name, marks=[pytest.mark.full] if name == "eventlet" else []) for name in names]
 
 
 @pytest.mark.parametrize("pool", pools("gevent", "eventlet"))

@@ -256,6 +256,13 @@ def over_the_limit(gate: str) -> str:
     return "through"
 
 
+@app.task
+def gives_way_to_nothing(gate: str) -> NoReturn:
+    note(f"began:{gate}")
+    while True:
+        pass
+
+
 @app.task(soft_time_limit=0.3)
 def over_the_soft_limit() -> None:
     time.sleep(20)

@@ -128,6 +128,11 @@ def told(engine: Engine, name: str, wanted: Callable[[base.Worker], Any] = lambd
     return until(found, f"{name} reports itself so")
 
 
+def pools(*names: str) -> list[Any]:
+    """Pools of Celery; eventlet, which Celery advises against, only in the long set."""
+    return [pytest.param(name, marks=[pytest.mark.full] if name == "eventlet" else []) for name in names]
+
+
 class Worker:
     """A Celery worker as a process of its own."""
 

@@ -121,7 +121,9 @@ class Celery(Engine):
         return answers
 
     def _silence(self, status: Status, worker: str) -> EngineCannot:
-        why = "it is gone, or its pool (solo) runs the job in the worker itself, which hears nothing meanwhile"
+        """Why a worker may not have answered, as far as the pool that it last told of says. One round trip."""
+        pool = next((report.facts.get("pool") for report in presence.reports(self.name) if report.worker == worker), None)
+        why = _SILENT.get(str(pool), "it is gone, or hears nothing at the moment")
         return self._cannot(status, "kill", f"worker {worker} did not answer within {ANSWER_SECONDS:g} s: {why}")
 
     def revoke(self, status: Status) -> None:
@@ -365,6 +367,15 @@ def _refuses(facts: Mapping[str, Any]) -> dict[str, str]:
 _NO_KILL = {
     "thread": "its pool runs jobs in threads, which nothing can end from outside",
     "solo": "its pool (solo) runs the job in the worker itself, which hears nothing meanwhile",
+}
+
+
+_GREEN = "it is gone, or a job of its pool ({}) gives way to nothing else, and the worker hears nothing meanwhile"
+#: Why a worker may not answer, by its pool.
+_SILENT = {
+    "solo": f"it is gone, or {_NO_KILL['solo']}",
+    "gevent": _GREEN.format("gevent"),
+    "eventlet": _GREEN.format("eventlet"),
 }
 
 

@@ -12,7 +12,7 @@ import statuses
 from statuses import EngineCannot, State, presence
 from statuses.engines.celery import engine as celery_engine
 from statuses.retries import retry_failed
-from tests.servers import PATIENCE, Worker, until
+from tests.servers import PATIENCE, Worker, pools, told, until
 
 
 def result_of(world: Any, job: statuses.Status) -> str:
@@ -260,11 +260,6 @@ def test_a_job_handed_out_again_after_its_worker_died_runs_as_the_next_attempt(w
     assert [(a.state, a.worker) for a in job.prior_attempts] == [(State.started, "dies@tests")]
 
 
-def pools(*names: str) -> list[Any]:
-    """Pools; eventlet, which Celery advises against, only in the long set."""
-    return [pytest.param(name, marks=[pytest.mark.full] if name == "eventlet" else []) for name in names]
-
-
 def run_twice(world: Any, task: Any, gate: str, queue: str, second: Callable[[], Any] | None = None) -> statuses.Status:
     """A job whose message is handed out a second time while its first run goes on: to the same worker, or to the one that `second` starts."""
     job = world.send(task.s(gate), queue=queue)
@@ -423,6 +418,21 @@ def test_a_pool_without_processes_says_why_it_cannot_kill_and_still_asks(
 
     assert running is State.started
     assert world.ended(job).state is State.killed
+
+
+@pytest.mark.parametrize("pool", pools("gevent", "eventlet"))
+def test_a_worker_that_a_job_holds_up_is_said_to_be_of_the_pool_that_it_is(
+    world: Any, engine: Any, start_worker: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch, pool: str
+) -> None:
+    monkeypatch.setattr(celery_engine, "ANSWER_SECONDS", 0.5)
+    queue = f"{pool}-busy"
+    worker = start_worker(queue, pool=pool, queues=queue, count=2)
+    told(engine, worker.name)
+    job = world.send(world.tasks.gives_way_to_nothing.s(queue), queue=queue)
+    world.began(queue)
+
+    with pytest.raises(EngineCannot, match=rf"it is gone, or a job of its pool \({pool}\) gives way to nothing else"):
+        job.kill_now()
 
 
 @pytest.mark.parametrize("pool", pools("gevent", "eventlet"))

@@ -255,6 +255,7 @@ def install(
     piggyback.connect()
     presence.connect()
     app.steps["worker"].add(presence.Stopping)  # ty: ignore[not-subscriptable]
+    app.steps["consumer"].add(worker.Unreadable)  # ty: ignore[not-subscriptable]
     engine = Celery(adapter)
     registry.register(engine)
     versions.say_if_untried("celery")
@@ -263,12 +264,13 @@ def install(
 
 def uninstall(app: celery.Celery) -> None:
     """Stop tracking `app` in this process."""
-    from . import presence, publishing
+    from . import presence, publishing, worker
 
     adapter = _adapters.pop(app, None)
     if adapter is not None:
         adapter.is_installed = False
         app.steps["worker"].discard(presence.Stopping)  # ty: ignore[not-subscriptable]
+        app.steps["consumer"].discard(worker.Unreadable)  # ty: ignore[not-subscriptable]
         publishing.disconnect(adapter)
         registry.unregister(adapter.engine_name)
 

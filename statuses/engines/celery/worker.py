@@ -7,15 +7,18 @@ was handed out twice only that it is the present one.
 from __future__ import annotations
 
 import functools
+import logging
 import weakref
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from celery import VERSION, signals
+from celery import VERSION, bootsteps, signals
 from celery.exceptions import NotRegistered, TaskRevokedError
 
 from statuses import State, Status, StatusNotFound
 
+from ...errors import interrupts
 from .. import attempts
 from . import adapter as adapters
 from . import piggyback, tracing
@@ -38,6 +41,35 @@ def connect() -> None:
         getattr(signals, name).connect(receiver, weak=False, dispatch_uid=f"statuses.{name}")
     for ending in (signals.worker_process_shutdown, signals.worker_shutdown):
         ending.connect(on_shutdown, weak=False, dispatch_uid="statuses.shutdown")
+
+
+def _look(adapter: adapters.Adapter, at: str, look: Callable[[], None]) -> None:
+    """Do what Celery's signals do for their receivers: let nothing that they trip over reach the worker. Not the guard's `run`, which lets
+    go what was not written yet while the store is away; these remember an end by themselves."""
+    try:
+        look()
+    except Exception as error:
+        if interrupts(error):
+            raise
+        adapter.guard.say(at, f"telling of {at} failed", level=logging.ERROR, trace=True)
+
+
+class Unreadable(bootsteps.Step):
+    """Hears of the messages that a worker cannot decode, and drops: no signal tells of one."""
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        original = parent.on_decode_error
+
+        @functools.wraps(original)
+        def on_decode_error(message: Any, exc: Any, *more: Any, **options: Any) -> Any:
+            given = original(message, exc, *more, **options)
+            adapter = adapters.of(parent.app)
+            if adapter is not None:
+                _look(adapter, "a message that cannot be decoded", lambda: on_unreadable(parent, message, exc))
+            return given
+
+        parent.on_decode_error = on_decode_error
 
 
 def _read(app: Any, request: Any, queue: str | None = None) -> tuple[adapters.Adapter, Message] | None:
@@ -161,6 +193,15 @@ def on_task_rejected(sender: Any = None, message: Any = None, exc: Any = None, *
     if found is not None:
         adapter, spoken = found
         adapter.end(spoken, State.failed, _attempt(spoken), exc or "the worker could not read its message")
+
+
+def on_unreadable(consumer: Any, message: Any, exc: Any) -> None:
+    """A message whose body nobody can decode; its headers say whose it is. One without our mark is left: what it would have been called
+    with is not known, and a retry would call it with nothing."""
+    request = {**(message.headers or {}), "delivery_info": message.delivery_info, "hostname": consumer.hostname}
+    found = _read(consumer.app, request)
+    if found is not None and found[1].known:
+        _end(*found, State.failed, exc)
 
 
 def on_shutdown(sender: Any = None, **_: Any) -> None:

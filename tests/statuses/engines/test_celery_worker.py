@@ -1,5 +1,8 @@
 """What Celery alone does, with a real prefork worker; the rest is in the contract."""
 
+import base64
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -103,6 +106,27 @@ def test_a_task_no_worker_knows_fails(world: Any) -> None:
     assert job.state is State.failed
     assert job.error_summary == "celery.exceptions.NotRegistered: 'no.such.task'"
     assert job.job_args == {"0": "Book:1"}
+
+
+def test_a_message_that_nobody_can_decode_fails_its_job_and_one_without_our_mark_makes_none(
+    world: Any, start_worker: Callable[..., Worker]
+) -> None:
+    job = world.send(world.tasks.count.s("unreadable"), queue="unreadable")
+    broker = world.broker.client()
+    message = json.loads(broker.lpop("unreadable"))
+    message["body"] = base64.b64encode(b"{no JSON").decode()
+    broker.lpush("unreadable", json.dumps(message))
+    unmarked = {name: value for name, value in message["headers"].items() if name != HEADER} | {"id": uuid4().hex}
+    tag = {"properties": {**message["properties"], "delivery_tag": uuid4().hex}}
+    broker.lpush("unreadable", json.dumps({**message, **tag, "headers": unmarked}))
+
+    start_worker("unreadable", queues="unreadable", count=1)
+
+    assert (world.ended(job).state, job.started_at) == (State.failed, None)
+    assert [error["class"] for error in job.errors] == ["kombu.exceptions.DecodeError"]
+    world.ended(world.send(world.tasks.nothing.s(), queue="unreadable"))
+    assert statuses.find_by(provider_job_id=unmarked["id"]) is None
+    assert (world.noted("unreadable"), broker.llen("unreadable")) == (0, 0)
 
 
 def test_a_result_that_celery_cannot_keep_fails_the_job_as_in_celery(world: Any) -> None:

@@ -256,6 +256,20 @@ def over_the_limit(gate: str) -> str:
     return "through"
 
 
+@app.task(time_limit=1, acks_late=True, acks_on_failure_or_timeout=False)
+def over_the_limit_once(name: str) -> str:
+    if note(name) == 1:
+        wait_at(f"never:{name}")
+    return "through"
+
+
+@app.task
+def gives_up_waiting(pool: str) -> None:
+    """Waits with a limit of its own making, as green projects do."""
+    with sys.modules[pool].Timeout(0.2):
+        wait_at("never")
+
+
 @app.task
 def gives_way_to_nothing(gate: str) -> NoReturn:
     note(f"began:{gate}")

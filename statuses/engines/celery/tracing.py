@@ -308,10 +308,10 @@ def _trace(run: Run, task: Any, trace: Callable[..., Any], uuid: str, *arguments
             if began and outcome is None:
                 _broke_off(run, error)
             raise
-        except (SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:
             # Of a process of a pool its worker tells that it was lost; in a thread, a greenlet or the worker itself nobody does.
             if outcome is None and current_process().name == "MainProcess":
-                _broke_off(run, error)
+                _left(run, error)
             raise
         finally:
             adapter.heartbeats.remove(id(run))
@@ -335,7 +335,7 @@ def _interrupted(run: Run, task: Any, trace: Callable[..., Any], arguments: tupl
     current_job.set(None)
     if is_over:
         _finish(run, task, outcome.info, outcome.retval)
-    if not is_limit(interrupt):
+    if not is_limit(interrupt) and not (is_over and _is_one_of(interrupt, _TIMEOUT)):
         raise interrupt
     if is_over:
         return outcome
@@ -346,6 +346,29 @@ def _interrupted(run: Run, task: Any, trace: Callable[..., Any], arguments: tupl
 def _broke_off(run: Run, error: BaseException) -> None:
     if run.attempt_after is None:
         run.end(State.failed, error=error)
+
+
+#: What gevent's pool ends a job with that runs for too long; one of the project's own is of the same class.
+_TIMEOUT = "gevent.timeout.Timeout"
+#: How a greenlet is killed: whoever ordered it tells of it.
+_KILLED = "greenlet.GreenletExit"
+
+
+def _left(run: Run, error: BaseException) -> None:
+    """Celery catches no such thing, and tells nothing of it. Only gevent's pool does, where its limit is over: then `worker.on_limit` tells
+    of it while the greenlet still lives, and so comes first."""
+    if _is_one_of(error, _KILLED):
+        return
+    greenlet = sys.modules["gevent"].getcurrent() if _is_one_of(error, _TIMEOUT) else None
+    if hasattr(greenlet, "link"):
+        greenlet.link(lambda *_: _broke_off(run, error))
+    else:
+        _broke_off(run, error)
+
+
+def _is_one_of(error: BaseException, name: str) -> bool:
+    """Told by name: no pool is imported."""
+    return any(f"{kind.__module__}.{kind.__qualname__}" == name for kind in type(error).__mro__)
 
 
 def _finish(run: Run, task: Any, info: Any, retval: Any) -> None:

@@ -13,8 +13,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from billiard.exceptions import TimeLimitExceeded
 from celery import VERSION, bootsteps, signals
 from celery.exceptions import NotRegistered, TaskRevokedError
+from celery.worker import state
+from celery.worker.request import Request
 
 from statuses import State, Status, StatusNotFound
 
@@ -31,6 +34,7 @@ CANCELLED = "its worker was stopped at once while it ran; its message was acknow
 #: Before 5.6 a worker no longer counts a task among those it holds when it tells that its process was lost.
 _LETS_GO_FIRST = VERSION < (5, 6)
 _held: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+_MARK = "_statuses_watched"
 _RECEIVERS = ("task_received", "task_failure", "task_retry", "task_revoked", "task_unknown", "task_rejected")
 
 
@@ -41,6 +45,7 @@ def connect() -> None:
         getattr(signals, name).connect(receiver, weak=False, dispatch_uid=f"statuses.{name}")
     for ending in (signals.worker_process_shutdown, signals.worker_shutdown):
         ending.connect(on_shutdown, weak=False, dispatch_uid="statuses.shutdown")
+    _watch_limits()
 
 
 def _look(adapter: adapters.Adapter, at: str, look: Callable[[], None]) -> None:
@@ -52,6 +57,25 @@ def _look(adapter: adapters.Adapter, at: str, look: Callable[[], None]) -> None:
         if interrupts(error):
             raise
         adapter.guard.say(at, f"telling of {at} failed", level=logging.ERROR, trace=True)
+
+
+def _watch_limits() -> None:
+    """Hear of every hard time limit of this process's workers. A gevent pool has no other word for it: Celery sends a signal since 5.7
+    alone, and only once the worker knows the request no longer."""
+    original = Request.on_timeout
+    if getattr(original, _MARK, False):
+        return
+
+    @functools.wraps(original)
+    def on_timeout(request: Any, soft: bool, timeout: Any, *more: Any, **options: Any) -> Any:
+        adapter = None if soft else adapters.of(request.app)
+        if adapter is not None:
+            # Before: then its message may go back to the broker, and be the next attempt.
+            _look(adapter, "a time limit", lambda: on_limit(request, timeout))
+        return original(request, soft, timeout, *more, **options)
+
+    setattr(on_timeout, _MARK, True)
+    setattr(Request, "on_timeout", on_timeout)  # noqa: B010
 
 
 class Unreadable(bootsteps.Step):
@@ -150,10 +174,18 @@ def on_task_failure(sender: Any = None, task_id: Any = None, exception: Any = No
 
 def _reserved(task_id: str) -> dict[str, Any] | None:
     """The request the worker holds under this id: not every `task_failure` has it on the task."""
-    from celery.worker import state
-
     request = state.requests.get(task_id) or _held.get(task_id)
     return request.request_dict if request is not None else None
+
+
+def on_limit(request: Any, timeout: Any) -> None:
+    """A hard time limit is over. Of a process that is killed for it `on_task_failure` has heard, and the worker holds the request no
+    longer; one that it was handed once more since runs on."""
+    if state.requests.get(request.id) is not request or state.should_terminate:  # ty: ignore[redundant-condition]
+        return
+    found = _read(request.app, request.request_dict)
+    if found is not None:
+        _end(*found, State.failed, TimeLimitExceeded(timeout))
 
 
 def on_task_retry(sender: Any = None, request: Any = None, **_: Any) -> None:

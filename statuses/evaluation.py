@@ -272,6 +272,9 @@ class Evaluation:
 
     def _gather(self, looks: Sequence[tuple[Callable[[tuple[Any, ...]], Test | None], Look]]) -> list[Found]:
         results: list[dict[tuple[Any, ...], Any]] = [{} for _ in looks]
+        for _, look in looks:
+            self._restless.columns |= look.columns | look.ahead
+            self._restless.postings |= look.postings
         pending = list(self.segments)
         while pending:
             again: list[tuple[Any, ...]] = []
@@ -294,34 +297,32 @@ class Evaluation:
         segment = self.segments.get(key)
         if segment is None:
             return None
-        columns: set[str] = set()
-        postings: set[Posting] = set()
+        keeps_all = self._keeps_all(key)
+        columns = set(self._restless.columns) if keeps_all else set()
+        postings = set(self._restless.postings) if keeps_all else set()
         missing = False
         for found, (filter_of, look) in zip(results, looks, strict=True):
             found.pop(key, None)
             test = filter_of(key)
             if test is None or test is FALSE:
                 continue
-            self._restless.columns |= look.columns | test.columns
-            self._restless.postings |= look.postings | test.postings
-            # Where all is kept, what later looks need is read now, though this one's answer is known, or not wanted.
-            missing |= self._keeps_all(key)
+            if keeps_all:  # what later looks need is read now, though this one's answer is known, or not wanted
+                missing = True
+                columns |= test.columns
+                postings |= test.postings
             if look.only is not None and not look.only(segment):
                 continue
             kept = None if look.volatile or test.is_volatile else partials.get((key, test.digest, look.key), segment.version)
             if kept is not None:
                 found[key] = kept[0]
-            if kept is None or self._keeps_all(key):
-                missing = True
-                columns |= look.columns | test.columns
-                postings |= look.postings | test.postings
-                if self._keeps_all(key) or test.is_volatile:
-                    columns |= look.ahead
+                continue
+            missing = True
+            columns |= look.columns | test.columns
+            postings |= look.postings | test.postings
+            if test.is_volatile:
+                columns |= look.ahead
         if not missing:
             return None
-        if self._keeps_all(key):
-            columns |= self._restless.columns
-            postings |= self._restless.postings
         columns |= {column for family, column in self._unknown if family == segment.family}
         view = self._views.get(key)
         if view is not None:

@@ -68,9 +68,7 @@ class Lines:
                 reply = _reply(line)
                 self._free.append((line, time.monotonic()))
             except BaseException as error:
-                if line is not None:
-                    self.abandon(line)
-                let_through(error)
+                self._broke(line, error)
                 if isinstance(error, redis.ConnectionError):
                     self.drop()
                 raise
@@ -152,9 +150,7 @@ class Lines:
             replies = [_reply(line) for _ in commands]
             self._free.append((line, time.monotonic()))
         except BaseException as error:
-            if line is not None:
-                self.abandon(line)
-            let_through(error)
+            self._broke(line, error)
             raise
         return replies
 
@@ -166,9 +162,7 @@ class Lines:
             line = self._take()
             line.send_packed_command(_pack(line, commands), check_health=False)
         except BaseException as error:
-            if line is not None:
-                self.abandon(line)
-            let_through(error)
+            self._broke(line, error)
             raise
         return line
 
@@ -178,8 +172,7 @@ class Lines:
             replies = [_reply(line) for _ in range(number)]
             self._free.append((line, time.monotonic()))
         except BaseException as error:
-            self.abandon(line)
-            let_through(error)
+            self._broke(line, error)
             raise
         return replies
 
@@ -187,6 +180,12 @@ class Lines:
         """Close a line. Part of a reply may still come: nobody may read it as an answer to something else."""
         line.disconnect()
         self._pool.release(line)
+
+    def _broke(self, line: Any | None, error: BaseException) -> None:
+        """Give up the line on which this was raised, and raise what redis-py made it of, see `let_through`."""
+        if line is not None:
+            self.abandon(line)
+        let_through(error)
 
     def _take(self) -> Any:
         try:

@@ -1,5 +1,5 @@
-"""One go of a command that runs on a schedule (`retry_jobs`, `clean_jobs`): on record as soon as it has found something to do, and before
-it does that. One that finds nothing leaves no record: there are thousands of those a day."""
+"""One go of a command that acts: on record as soon as it has found something to do, and before it does that. One of those that run on a
+schedule (`retry_jobs`, `clean_jobs`) and that finds nothing leaves no record: there are thousands of those a day."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from jobadmin.models import Operation
 from jobadmin.records import NotRecorded, Record, renew_connection
 from statuses import Changed
 
 
-def add_arguments(parser: ArgumentParser, command: str) -> None:
+def add_arguments(parser: ArgumentParser, through: str = "shell") -> None:
     """What a command takes whose goes are on record."""
     parser.add_argument("--reason", default="", help="kept in the audit trail")
-    parser.add_argument("--by", default=None, help=f"who asks; 'USER ({command})' unless given")
+    parser.add_argument("--by", default=None, help=f"who asks; 'USER ({through})' unless given")
     parser.add_argument("--unrecorded", action="store_true", help="do it also where the database takes no record of it")
 
 
@@ -56,8 +57,10 @@ class Go:
         if self._record is not None:
             self._record.beat()
 
-    def complete(self, changed: Changed, **fields: Any) -> None:
+    def complete(self, changed: Changed, *, stopped: bool = False, **fields: Any) -> None:
         """Write down what came of it."""
+        if stopped:
+            fields["state"] = Operation.State.STOPPED
         if self._record is not None and not self._record.complete(changed, **fields):
             pk = self._record.operation.pk
             self._warn(f"The audit trail does not know what came of it: the database does not take that. Operation {pk}")

@@ -37,7 +37,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 #: Characters of a reason that are kept.
 REASON_LENGTH = 2_000
 #: Different reasons of an engine that are kept with the result.
-_ERRORS = 10
+MOST_ERRORS = 10
 #: Attribute of an exception that ended an action.
 _ON_RECORD = "jobadmin_operation"
 #: Seconds between two signs of life of an action that takes long.
@@ -147,7 +147,7 @@ class Record:
             "undo_until": now + UNDO_FOR if changed.undo else None,
             "ended_at": now,
             **({} if job_id is None else {"ids": [job_id], "description": job_id}),
-            **({"plan": {**self.operation.plan, "errors": list(changed.errors)[:_ERRORS]}} if changed.errors else {}),
+            **({"plan": {**self.operation.plan, "errors": list(changed.errors)[:MOST_ERRORS]}} if changed.errors else {}),
             **fields,
         }
         self.is_complete = self._write(told)

@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 import statuses
 from jobadmin import moments
 from jobadmin.models import FORBIDDEN, REFUSED, Operation
+from jobadmin.records import MOST_ERRORS
 from jobadmin.resolver import may_do, resolver
 from jobadmin.targets import query_of, selection_of
 from jobadmin.verbs import ALL, REMOVE, RESTORE, UNDO_FOR
@@ -50,9 +51,6 @@ _STORE_SECONDS = 2.0
 
 #: Operations one process carries out at the same time: a long one does not hold up a kill.
 _AT_ONCE = 4
-
-#: Different reasons of an engine that are kept with the result.
-_ERRORS = 10
 
 _States = Operation.State
 
@@ -235,7 +233,7 @@ class Work:
         fields: dict[str, Any] = {}
         if changed.errors:
             told = dict.fromkeys((*operation.plan.get("errors", ()), *changed.errors))
-            operation.plan["errors"] = list(told)[:_ERRORS]
+            operation.plan["errors"] = list(told)[:MOST_ERRORS]
         if changed.undo:
             operation.undo_token = f"{operation.undo_token} {changed.undo}".strip()
             operation.undo_until = operation.undo_until or moments.now() + UNDO_FOR

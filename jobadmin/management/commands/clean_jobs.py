@@ -99,7 +99,7 @@ class Command(BaseCommand):
                     job_name=options["name"], queue=options["queue"], state=options["state"], older_than=options["older_than"],
                     break_promises=options["break_promises"], dry_run=options["dry_run"], announce=go.announce, progress=go_on,
                 )  # fmt: skip
-                go.complete(_changed(cleaned, go.announced), **({"state": Operation.State.STOPPED} if cleaned.stopped else {}))
+                go.complete(_changed(cleaned, go.announced), stopped=cleaned.stopped)
         except (statuses.StoreUnavailable, statuses.ScriptFailed, NotRecorded) as error:
             raise CommandError(error.in_shell if isinstance(error, NotRecorded) else str(error)) from error
         if watched and cleaned.removed:

@@ -13,13 +13,15 @@ from django.http import QueryDict
 from django.utils import timezone
 
 import statuses
-from jobadmin import exports, fleetrows, formats, plans, search, storagerows, verbs
+from jobadmin import exports, fleetrows, formats, goes, plans, search, storagerows, verbs
 from jobadmin.directions import shown_in_terminal
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
+from jobadmin.goes import Go
 from jobadmin.parameters import NAMING_NONE, UnknownParameter, whole
 from jobadmin.paths import split_attempt
 from jobadmin.records import NotRecorded, Record, begin, shell_user
 from jobadmin.redaction import redact, redact_text
+from jobadmin.targets import selected_ids
 from statuses import Changed, State, Status
 
 #: Columns of ``jobs list``, with their widths.
@@ -66,10 +68,8 @@ class Command(BaseCommand):
             modes.add_parser(mode, help=does).add_argument("--json", action="store_true", dest="as_json", help="as JSON")
         for mode, does in (("kill", "ask to stop; what waits is killed"), ("retry", "send again"), ("remove", "remove what has ended")):
             acting = self._add(modes, mode, does)
-            acting.add_argument("--reason", default="", help="kept in the audit trail")
-            acting.add_argument("--by", default=None, help="who asks; the user of this shell unless given")
+            goes.add_arguments(acting)
             acting.add_argument("--yes", action="store_true", help="do it without asking")
-            acting.add_argument("--unrecorded", action="store_true", help="do it also where the database takes no record of it")
             if mode == "kill":
                 acting.add_argument("--now", action="store_true", help="end the process of what runs at once")
 
@@ -223,23 +223,20 @@ class Command(BaseCommand):
         if not yes and (plan.changes > 1 or (plan.changes and verb.always_typed)):
             self._ask(plan)
         by = by or shell_user()
-        record = self._recorded(verb, chosen, plan, by=by, reason=reason, unrecorded=unrecorded)
 
         def progress(done: int, total: int) -> None:
-            if record is not None:
-                record.beat()
+            go.beat()
             if not as_json:
                 self._progress(done, total)
 
         try:
-            changed = _carry_out(verb, chosen, at, by=by, reason=reason, progress=progress)
-        except BaseException as error:  # also Ctrl-C
-            if record is not None:
-                record.broke_off(error)
-            raise
-        skipped = max(plan.total - changed.changed - changed.missing, 0)
-        if record is not None and not record.complete(replace(changed, skipped=skipped), done=plan.total):
-            self._warn(f"The audit trail does not know what came of it: the database does not take that. Operation {record.operation.pk}")
+            with Go(lambda number: _begun(verb, chosen, number, by, reason), unrecorded=unrecorded, warn=self._warn) as go:
+                go.announce(plan.changes)
+                changed = _carry_out(verb, chosen, at, by=by, reason=reason, progress=progress)
+                skipped = max(plan.total - changed.changed - changed.missing, 0)
+                go.complete(replace(changed, skipped=skipped), done=plan.total)
+        except NotRecorded as error:
+            raise CommandError(error.in_shell) from error
         if as_json:
             return self._json({
                 "action": verb.slug, "filter": chosen.querystring(), "changed": changed.changed, "skipped": skipped,
@@ -267,19 +264,6 @@ class Command(BaseCommand):
         if total > 10_000 and sys.stderr.isatty():
             sys.stderr.write(f"\r{done:>11,} of {total:,}" + ("" if done < total else "\n"))
 
-    def _recorded(self, verb: verbs.Verb, chosen: JobFilter, plan: plans.Plan, *, by: str, reason: str, unrecorded: bool) -> Record | None:
-        """On record before anything is done, as from the page; None where the database takes none, and that was allowed.
-        Raises: CommandError."""
-        ids = [value for name, value in chosen.params if name == "id"] or None
-        about: dict[str, Any] = {"filter": chosen.querystring(), "ids": ids, "announced": plan.changes}
-        try:
-            return begin({"username": by}, action=verb.slug, description=chosen.describe(), reason=reason, **about)
-        except NotRecorded as error:
-            if not unrecorded:
-                raise CommandError(error.in_shell) from error
-            self._warn(f"Not written to the audit trail: {error}")
-            return None
-
     # What a job carries must not move the cursor of whoever reads it.
 
     def _say(self, text: str) -> None:
@@ -290,6 +274,19 @@ class Command(BaseCommand):
 
     def _json(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=exports._written))
+
+
+def _begun(verb: verbs.Verb, chosen: JobFilter, number: int, by: str, reason: str) -> Record:
+    """On record, as from the page.  Raises: NotRecorded."""
+    return begin(
+        {"username": by},
+        action=verb.slug,
+        description=chosen.describe(),
+        reason=reason,
+        filter=chosen.querystring(),
+        ids=selected_ids(chosen),
+        announced=number,
+    )
 
 
 def _filter(words: Sequence[str], *, acting: bool = False) -> JobFilter:

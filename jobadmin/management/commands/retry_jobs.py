@@ -82,7 +82,7 @@ class Command(BaseCommand):
                 chosen.query, attempts=options["attempts"], most=options["limit"], pause=options["pause"], by=options["by"],
                 dry_run=options["dry_run"], announce=go.announce, progress=go_on, refused=self._refused,
             )  # fmt: skip
-            go.complete(_changed(found), done=_looked_at(found), **({"state": Operation.State.STOPPED} if found.stopped else {}))
+            go.complete(_changed(found), done=_looked_at(found), stopped=found.stopped)
         return found, go.announced
 
     def _begun(self, chosen: JobFilter, number: int) -> Record:

@@ -177,12 +177,14 @@ class Superseded(KillRequested):
 class EngineCannot(StatusesError):
     """Raised when the engine of a job, a worker or a queue has no means to do what was asked."""
 
-    def __init__(self, id: str, engine: str | None, action: str, why: str, kind: str = "job") -> None:
+    def __init__(self, id: str, engine: str | None, action: str, why: str, kind: str = "job", *, for_good: bool = False) -> None:
         super().__init__(f"{engine + ' cannot' if engine else 'nothing here can'} {action} {kind} {id}: {why}")
         self.id = id
         self.engine = engine
         self.action = action
         self.why = why
+        self.for_good = for_good
+        """Whether this process would be told the same whenever it asks: what the engine needs is not there, and never comes."""
 
 
 class NotRegistered(EngineCannot):

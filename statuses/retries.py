@@ -58,26 +58,29 @@ class Retried:
 
 @dataclass
 class Refused:
-    """The jobs that engines refused to send as they are: a loop that looks every few seconds does not ask for them each time. All of
-    them are asked for again after `for_seconds`, together."""
+    """The jobs that engines refused to send as they are: a loop that looks every few seconds does not ask for them each time. One that was
+    refused for now (its broker is away) rests for `for_seconds`, be it that its engine made an attempt of it, which failed; one that was
+    refused for good (`EngineCannot.for_good`) for `for_good_seconds`; one that failed anew since does not."""
 
     for_seconds: float = 900.0
+    for_good_seconds: float = 86_400.0
     monotonic: Callable[[], float] = time.monotonic
-    _attempts: dict[str, int] = field(default_factory=dict)
-    _until: float = 0.0
+    most: int = 100_000
+    """Of more than so many the others are asked for at every look."""
+    _resting: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Job -> its attempt, and until when it rests."""
 
-    def look(self) -> None:
-        """A go begins."""
-        if self.monotonic() >= self._until:
-            self._attempts.clear()
-            self._until = self.monotonic() + self.for_seconds
-
-    def add(self, id: str, attempt: int) -> None:
+    def add(self, id: str, attempt: int, *, for_good: bool = False) -> None:
         """The engine refused to send the attempt that follows this one."""
-        self._attempts[id] = attempt
+        now = self.monotonic()
+        if len(self._resting) >= self.most:
+            self._resting = {job: rest for job, rest in self._resting.items() if now < rest[1]}
+        if len(self._resting) < self.most or id in self._resting:
+            self._resting[id] = attempt, now + (self.for_good_seconds if for_good else self.for_seconds)
 
     def __contains__(self, status: Status) -> bool:
-        return self._attempts.get(status.id) == status.attempt
+        attempt, until = self._resting.get(status.id, (None, 0.0))
+        return attempt == status.attempt and self.monotonic() < until
 
 
 def retry_failed(
@@ -119,7 +122,6 @@ class _Go:
 
     def counted(self) -> Retried:
         """What would be sent."""
-        self.refused.look()
         self.retried = sum(1 for _ in islice(self._candidates(), self.most))
         return self._told(self.due.count() if self.retried == self.most else 0)
 
@@ -157,22 +159,22 @@ class _Go:
         try:
             status.retry(by=self.by)
         except EngineCannot as error:
-            self._could_not(id, attempt, error.why)
+            self._could_not(status, attempt, error.why, for_good=error.for_good)
             logger.warning("job %s is not sent again: %s", id, error)
         except StatusNotFound:
             self.gone += 1
         except StatusesError:
             raise
         except Exception as error:  # of one job: the others wait for it no longer
-            self._could_not(id, attempt, f"{type(error).__name__}: {error}")
+            self._could_not(status, attempt, f"{type(error).__name__}: {error}")
             logger.exception("job %s is not sent again", id)
         else:
             self.retried += 1
             logger.info("job %s (%s) is sent again", id, job_name)
 
-    def _could_not(self, id: str, attempt: int, why: str) -> None:
+    def _could_not(self, status: Status, attempt: int, why: str, *, for_good: bool = False) -> None:
         self.cannot += 1
-        self.refused.add(id, attempt)
+        self.refused.add(status.id, _failed_at(status, attempt), for_good=for_good)
         if len(self.errors) < MOST_ERRORS:
             self.errors[why] = None
 
@@ -187,6 +189,16 @@ class _Go:
             stopped=stopped and total > seen,
             errors=tuple(self.errors),
         )
+
+
+def _failed_at(status: Status, attempt: int) -> int:
+    """The attempt that is to rest: an engine that could not send one has made it, and it failed in the same moment. Without a rest a loop
+    would use up all that a job may have while the broker is away."""
+    try:
+        now = status.reload()
+        return now.attempt if now.state is State.failed else attempt
+    except StatusNotFound:
+        return attempt
 
 
 def _is_able(status: Status) -> bool:

@@ -174,7 +174,7 @@ class Engine:
 
     def retry(self, status: Status, by: str | None = None) -> Status:
         """Send the job's call again, as a new attempt of the same status; gives that status.
-        Raises: EngineCannot with the reason."""
+        Raises: EngineCannot with the reason; `for_good` where this process need not ask again."""
         raise EngineCannot(status.id, self.name, "retry", "it cannot send a call again")
 
     def knows(self, job_name: str) -> bool:

@@ -21,6 +21,7 @@ class Toy(Engine):
         self.killed: list[str] = []
         self.retried: list[str] = []
         self.refuses = ""
+        self.refuses_for_good = False
         self.there: list[Worker] = []
 
     @property
@@ -37,7 +38,7 @@ class Toy(Engine):
 
     def retry(self, status: Status, by: str | None = None) -> Status:
         if self.refuses:
-            raise EngineCannot(status.id, self.name, "retry", self.refuses)
+            raise EngineCannot(status.id, self.name, "retry", self.refuses, for_good=self.refuses_for_good)
         self.retried.append(status.id)
         return status.requeued()
 

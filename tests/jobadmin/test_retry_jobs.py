@@ -20,7 +20,7 @@ import statuses
 from jobadmin.ending import Ending
 from jobadmin.models import Operation
 from jobadmin.paths import job_url
-from statuses import Status, StoreUnavailable, upkeep
+from statuses import EngineCannot, Status, StoreUnavailable, upkeep
 from statuses.engines import registry
 from statuses.retries import Refused, Retried, retry_failed
 from statuses.testing import frozen_clock, make_status
@@ -305,6 +305,54 @@ def test_what_an_engine_refused_is_asked_for_again_after_a_while_and_at_once_whe
 
     assert (soon.retried, soon.cannot, later.retried) == (1, 1, 1)
     assert engine.retried == [anew.id, kept.id]
+
+
+def test_what_an_engine_refused_for_good_is_asked_for_again_after_a_day_and_where_it_failed_anew(engine):
+    now, asked = [0.0], []
+    refused = Refused(monotonic=lambda: now[0])
+    engine.on_retry, engine.refuses, engine.refuses_for_good = lambda status: asked.append(status.id), "its call was not kept", True
+    job = failed()
+
+    def asked_at(hours: float) -> int:
+        now[0] = hours * 3_600
+        assert retry_failed(statuses.all(), refused=refused).cannot == 1
+        return len(asked)
+
+    assert [asked_at(hours) for hours in (0, 0.25, 1, 23, 24, 25)] == [1, 1, 1, 1, 2, 2]
+    job.requeued().started("w").failed()
+    assert asked_at(25) == 3
+
+
+def test_a_loop_uses_up_no_attempts_while_a_broker_is_away(engine):
+    now = [0.0]
+    refused = Refused(for_seconds=60, monotonic=lambda: now[0])
+    job = failed()
+
+    def fails(status: Status) -> None:
+        status.requeued(anew=True).failed(error={"class": "OperationalError"})
+        raise EngineCannot(status.id, "toy", "retry", "sending it failed: it is away")
+
+    engine.on_retry = fails
+    looks = [retry_failed(statuses.all(), attempts=3, refused=refused) for _ in range(10)]
+    assert job.reload().attempt == 1 and [look.exhausted for look in looks] == [0] * 10
+
+    now[0] = 60
+    retry_failed(statuses.all(), attempts=3, refused=refused)
+    assert job.reload().attempt == 2
+    assert retry_failed(statuses.all(), attempts=3, refused=refused).exhausted == 1
+
+
+def test_refusals_are_kept_in_mind_of_so_many_jobs_until_they_are_over(engine):
+    now, asked = [0.0], []
+    engine.on_retry, engine.refuses = lambda status: asked.append(status.id), "not now"
+    refused = Refused(for_seconds=60, monotonic=lambda: now[0], most=2)
+    with frozen_clock() as clock:
+        jobs = [(failed().id, clock.tick(1))[0] for _ in range(3)]
+
+        for now[0] in (0, 1, 60):
+            retry_failed(statuses.all(), refused=refused)
+
+    assert asked == [*jobs, jobs[2], *jobs]
 
 
 # What cannot be written down, and what breaks off

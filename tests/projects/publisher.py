@@ -122,7 +122,7 @@ def answer(project: Any, line: bytes) -> tuple[str, Any]:
     try:
         return "ok", (getattr(project, name, None) or globals()[name])(*args, **kwargs)
     except statuses.EngineCannot as error:
-        return "cannot", str(error)
+        return "cannot for good" if error.for_good else "cannot", str(error)
     except Exception as error:
         return "error", f"{type(error).__name__}: {error}"
 

@@ -165,8 +165,8 @@ class Project:
         line = self._answered.readline()
         assert line, (self.logs / f"{self.name}-publisher.log").read_text()
         outcome, value = pickle.loads(base64.b64decode(line))
-        if outcome == "cannot":
-            raise EngineCannot("?", self.name, "do it", value)
+        if outcome in ("cannot", "cannot for good"):
+            raise EngineCannot("?", self.name, "do it", value, for_good=outcome == "cannot for good")
         if outcome == "error":
             raise RuntimeError(value)
         return value

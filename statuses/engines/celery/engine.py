@@ -160,9 +160,9 @@ class Celery(Engine):
     def _call(self, status: Status) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
         call = status.call
         if not call or not isinstance(call.get("options"), dict) or "task" not in call["options"]:
-            raise self._cannot(status, "retry", "its call was not kept")
+            raise self._cannot(status, "retry", "its call was not kept", for_good=True)
         if call.get("not_kept"):
-            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}")
+            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}", for_good=True)
         # Celery's own JSON gives dates, UUIDs and decimals back as they were sent.
         args, kwargs = kombu_loads(json.dumps([call["args"], call["kwargs"]]))
         return args, kwargs, _sendable(kombu_loads(json.dumps(call["options"])), status)
@@ -340,8 +340,8 @@ class Celery(Engine):
         seen = status.heartbeat_at if since != status.started_at else None
         return self._asker.ask(lambda: outcomes.outcome(self.adapter, backend, task_id, since, seen))
 
-    def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
-        return EngineCannot(status.id, self.name, action, why)
+    def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
+        return EngineCannot(status.id, self.name, action, why, for_good=for_good)
 
 
 def _workers_before(status: Status) -> set[str]:

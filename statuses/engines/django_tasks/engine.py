@@ -77,14 +77,14 @@ class DjangoTasks(Ordered):
         call = status.call
         options = (call or {}).get("options") or {}
         if call is None or "task" not in options:
-            raise self._cannot(status, "retry", "its call was not kept")
+            raise self._cannot(status, "retry", "its call was not kept", for_good=True)
         if call.get("not_kept"):
-            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}")
+            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}", for_good=True)
         try:
             task = import_string(options["task"])
             task = task.using(**{name: options[name] for name in ("backend", "queue_name", "priority") if name in options})
         except Exception as error:
-            raise self._cannot(status, "retry", f"this process cannot enqueue {options['task']}: {error}") from error
+            raise self._cannot(status, "retry", f"this process cannot enqueue {options['task']}: {error}", for_good=True) from error
         return task, call["args"], call["kwargs"]
 
     def knows(self, job_name: str) -> bool:
@@ -154,8 +154,8 @@ class DjangoTasks(Ordered):
     def _depths(self) -> dict[str, int] | None:
         return self.adapter.tracker.guard.run("asking for the depth of queues", depths)
 
-    def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
-        return EngineCannot(status.id, self.name, action, why)
+    def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
+        return EngineCannot(status.id, self.name, action, why, for_good=for_good)
 
 
 def _is_forgotten(backend: Any, result_id: str | None) -> bool:

@@ -75,13 +75,13 @@ class Huey(Ordered):
     def _task(self, status: Status) -> Task:
         call = status.call
         if not call or "task" not in (call.get("options") or {}):
-            raise self._cannot(status, "retry", "its call was not kept")
+            raise self._cannot(status, "retry", "its call was not kept", for_good=True)
         if call.get("not_kept"):
-            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}")
+            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}", for_good=True)
         try:
             return task_of(self.huey._registry, json.loads(json.dumps(call)), retry_id(status.id, status.attempt + 1))
         except (HueyException, ValueError) as error:
-            raise self._cannot(status, "retry", str(error)) from error
+            raise self._cannot(status, "retry", str(error), for_good=True) from error
 
     def knows(self, job_name: str) -> bool:
         return tasks.find(self.huey, job_name) is not None
@@ -162,8 +162,8 @@ class Huey(Ordered):
             return None
         return self._asker.ask(lambda: outcomes.outcome(self.huey, task_id, self.tracker))
 
-    def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
-        return EngineCannot(status.id, self.name, action, why)
+    def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
+        return EngineCannot(status.id, self.name, action, why, for_good=for_good)
 
 
 def _members(status: Status) -> Query:

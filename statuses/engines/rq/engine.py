@@ -206,12 +206,15 @@ class RQ(Engine):
     def _kept_call(self, status: Status) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
         call = status.call
         if not call or "func" not in (call.get("options") or {}):
-            raise self._cannot(status, "retry", "RQ has forgotten the job, and its call was not kept")
+            raise self._forgot(status, "its call was not kept")
         if call.get("not_kept"):
-            raise self._cannot(status, "retry", f"RQ has forgotten the job, and its arguments were not kept: {call['not_kept']}")
+            raise self._forgot(status, f"its arguments were not kept: {call['not_kept']}")
         if call["options"].get("pickled"):
-            raise self._cannot(status, "retry", "RQ has forgotten the job, and its arguments were more than JSON can give back")
+            raise self._forgot(status, "its arguments were more than JSON can give back")
         return json.loads(json.dumps([call["args"], call["kwargs"], call["options"]]))
+
+    def _forgot(self, status: Status, also: str) -> EngineCannot:
+        return self._cannot(status, "retry", f"RQ has forgotten the job, and {also}", for_good=True)
 
     def _job(self, status: Status, action: str) -> Job:
         job = self._fetch(status)
@@ -409,8 +412,8 @@ class RQ(Engine):
         found = (self.connection(name) for name in QUEUES)
         return list({repr(sorted(each.connection_pool.connection_kwargs.items(), key=repr)): each for each in found}.values())
 
-    def _cannot(self, status: Status, action: str, why: str) -> EngineCannot:
-        return EngineCannot(status.id, self.name, action, why)
+    def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
+        return EngineCannot(status.id, self.name, action, why, for_good=for_good)
 
 
 #: Why a `SimpleWorker` cannot end a job.

@@ -185,8 +185,9 @@ class TestWithAWorker:
             until(lambda: job.reload().attempt == 1 and job.is_ended, "the retry has ended")
             assert job.data == {"result": type(thing).__name__}
         else:
-            with pytest.raises(EngineCannot, match="arguments were not kept"):
+            with pytest.raises(EngineCannot, match="arguments were not kept") as refused:
                 project.retry(job)
+            assert refused.value.for_good
 
     def test_a_call_that_cannot_be_carried_leaves_nothing_that_waits(self, project: Project) -> None:
         before = statuses.where(engine=project.name, state=["queued", "unqueued"]).count()

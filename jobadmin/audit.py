@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from jobadmin import bulktraces
 from jobadmin.bulktraces import SAME, begun, distance, sent_by_engine
 from jobadmin.formats import count, duration
-from jobadmin.models import FORBIDDEN, REFUSED, Operation
+from jobadmin.models import FORBIDDEN, SKIPPED, Operation
 
 #: Operations of one job that are shown; the newest.
 MOST_OPERATIONS = 50
@@ -76,9 +76,10 @@ def operations_on(job_id: str, attempts: Sequence[Any] = ()) -> list[Operation]:
 
 
 def _to_this(job_id: str, operation: Operation) -> Operation:
-    """The operation as what it was to this job: one that was not allowed to touch it changed nothing, whatever it did to others."""
-    if job_id in operation.plan.get(REFUSED, ()):
-        operation.announced, operation.changed, operation.by_reason = 1, 0, {FORBIDDEN: 1}
+    """The operation as what it was to this job: one that passed it over changed nothing, whatever it did, or does yet, to others."""
+    why = operation.plan.get(SKIPPED, {}).get(job_id)
+    if why is not None:
+        operation.announced, operation.changed, operation.by_reason, operation.state = 1, 0, {why: 1}, Operation.State.DONE
     return operation
 
 
@@ -158,6 +159,10 @@ _IN_VAIN = {
     "ended-succeeded": lambda: _("it had ended already: succeeded"),
     "ended-failed": lambda: _("it had ended already: failed"),
     "ended-killed": lambda: _("it had ended already: killed"),
+    "ended": lambda: _("it had ended already"),
+    "incomplete": lambda: _("it had not ended"),
+    "cannot": lambda: _("its engine could not"),
+    "failed": lambda: _("its engine could not"),
 }
 
 

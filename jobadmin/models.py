@@ -24,8 +24,8 @@ UNSURE = "unsure"
 #: The outcome, in `by_reason`, of jobs that whoever asked may not do this to.
 FORBIDDEN = "forbidden"
 
-#: Their ids, in `plan`, where the operation is about selected rows.
-REFUSED = "refused"
+#: Those of its selected rows that it did nothing to, in `plan`: id -> outcome, as in `by_reason`.
+SKIPPED = "skipped"
 
 #: What a cleaning was narrowed to, in `plan`: it removes what is due, and no filter of the pages says which jobs that were.
 RETENTION = "retention"

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy
 
 from jobadmin import moments
 from jobadmin.directions import shown
-from jobadmin.models import UNSURE, Job, Operation
+from jobadmin.models import SKIPPED, UNSURE, Job, Operation
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.verbs import ALL, CONTROLS, UNDO_FOR
@@ -147,13 +147,21 @@ class Record:
             "undo_until": now + UNDO_FOR if changed.undo else None,
             "ended_at": now,
             **({} if job_id is None else {"ids": [job_id], "description": job_id}),
-            **({"plan": {**self.operation.plan, "errors": list(changed.errors)[:MOST_ERRORS]}} if changed.errors else {}),
+            **self._plan(changed),
             **fields,
         }
         self.is_complete = self._write(told)
         if self.is_complete and job_id is not None and self.entry is not None:
             _patiently(lambda: LogEntry.objects.filter(pk=self.entry.pk).update(object_id=job_id, object_repr=shown(job_id)[:200]))
         return self.is_complete
+
+    def _plan(self, changed: Changed) -> dict[str, Any]:
+        """What came of it beside the numbers, as a field; none where that is nothing."""
+        plan = self.operation.plan
+        more: dict[str, Any] = {"errors": list(changed.errors)[:MOST_ERRORS]} if changed.errors else {}
+        if changed.skipped_ids and self.operation.ids is not None:
+            more[SKIPPED] = {**plan.get(SKIPPED, {}), **changed.skipped_ids}
+        return {"plan": {**plan, **more}} if more else {}
 
     def broke_off(self, error: BaseException) -> None:
         """Write down that an exception ended it: whether it is done nobody can say."""

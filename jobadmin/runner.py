@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 
 import statuses
 from jobadmin import moments
-from jobadmin.models import FORBIDDEN, REFUSED, Operation
+from jobadmin.models import FORBIDDEN, SKIPPED, Operation
 from jobadmin.records import MOST_ERRORS
 from jobadmin.resolver import may_do, resolver
 from jobadmin.targets import query_of, selection_of
@@ -146,6 +146,8 @@ class Work:
         operation = self.operation
         if not operation.plan.get("begun"):
             operation.plan["begun"] = True
+            if operation.ids is not None:
+                operation.plan[SKIPPED] = self.verb.passes_over(operation.ids, query_of(operation), operation.counted_at)
             self._write(Counter(), plan=operation.plan)
             return
         # The progress it showed last ran ahead of what it had counted.
@@ -190,8 +192,7 @@ class Work:
         if refused:
             reasons = {**changed.by_reason, FORBIDDEN: len(refused)}
             changed = replace(changed, skipped=changed.skipped + len(refused), by_reason=reasons)
-        if refused and self.operation.ids is not None:
-            self.operation.plan.setdefault(REFUSED, []).extend(refused)
+            changed = replace(changed, skipped_ids={**changed.skipped_ids, **dict.fromkeys(refused, FORBIDDEN)})
         self._count(changed)
         return len(seen)
 
@@ -234,6 +235,8 @@ class Work:
         if changed.errors:
             told = dict.fromkeys((*operation.plan.get("errors", ()), *changed.errors))
             operation.plan["errors"] = list(told)[:MOST_ERRORS]
+        if changed.skipped_ids and operation.ids is not None:
+            operation.plan.setdefault(SKIPPED, {}).update(changed.skipped_ids)
         if changed.undo:
             operation.undo_token = f"{operation.undo_token} {changed.undo}".strip()
             operation.undo_until = operation.undo_until or moments.now() + UNDO_FOR

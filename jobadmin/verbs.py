@@ -5,7 +5,7 @@ One table for the bulk bar, the confirm page, the runner and the result: what a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from django.utils.translation import ngettext_lazy
 
 from jobadmin import refusals
 from jobadmin.formats import count
-from statuses import Changed, Query, State
+from statuses import Changed, Query, State, Status
 from statuses.engines import registry
 
 #: How long a bulk removal can be taken back.
@@ -106,6 +106,20 @@ class Verb:
             able = query.where(state=list(self.needy), engine=able_engines(self.capability))
             parts.append(refusals.without(able) if self.ends_processes else able)
         return tuple(parts)
+
+    def passes_over(self, ids: Sequence[str], query: Query, at: datetime) -> dict[str, str]:
+        """Those of these jobs, all that `query` can match, that it does nothing to: id -> outcome.  Source: a query a part and one more."""
+        taken = {id for part in self.settled(query, at) for id in part.ids()}
+        left = [id for id in ids if id not in taken]
+        return dict.fromkeys(left, "moved") | {job.id: self._passed_for(job) for job in query.where(id=left)} if left else {}
+
+    def _passed_for(self, job: Status) -> str:
+        """The outcome, of a job that it does not take as it is."""
+        if job.state not in self.states:
+            return f"ended-{job.state}" if job.is_ended else "incomplete"
+        if job.state in self.needy and job.engine not in able_engines(self.capability):
+            return "cannot"
+        return "already" if job.kill_requested else "moved"
 
     def carry_out(self, query: Query, *, by: str, reason: str, progress: Progress) -> Changed:
         """Do it to every job that `query` matches now; idempotent, so a batch that was cut short can be repeated."""

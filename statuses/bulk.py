@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,6 +26,9 @@ _ALL = "1234567"
 #: The words of `Changed.by_reason` that count as changed.
 _CHANGED = frozenset({"killed", "requested", "removed", "restored", "retried"})
 _MISSING = "gone"
+_NOT_SKIPPED = _CHANGED | {_MISSING}
+#: Of so many selected jobs those that are skipped are named: as many as one picks by hand.
+MOST_NAMED = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +47,24 @@ class Changed:
     """The progress callback returned False: the rest was not touched."""
     errors: tuple[str, ...] = ()
     """Why single jobs could not be done, different texts only, at most 20."""
+    skipped_ids: Mapping[str, str] = field(default_factory=dict)
+    """Where at most 200 were selected: id -> reason, of each that was skipped."""
 
 
 @dataclass
 class _Tally:
+    is_named: bool = False
+    """Whether few enough were selected to name those that are skipped."""
     counts: Counter[str] = field(default_factory=Counter)
     errors: dict[str, None] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     stopped: bool = False
+
+    def note(self, word: str, found: record.Record | None) -> None:
+        """Add what came of one job."""
+        self.counts[word] += 1
+        if self.is_named and found is not None and word not in _NOT_SKIPPED:
+            self.skipped[found.id] = word
 
     def count(self, results: str, words: Callable[[str], str]) -> None:
         """Add what a bulk call answered, a character a row."""
@@ -68,6 +82,7 @@ class _Tally:
             by_reason={word: count for word, count in self.counts.items() if count},
             stopped=self.stopped,
             errors=tuple(self.errors)[:20],
+            skipped_ids=self.skipped,
         )
 
 
@@ -148,7 +163,8 @@ def _run(
     progress: Progress | None,
     then: Callable[[Chunk, str, _Tally], None] | None = None,
 ) -> _Tally:
-    tally, done, total, stop = _Tally(), 0, selection.total, False
+    total = selection.total
+    tally, done, stop = _Tally(total <= MOST_NAMED), 0, False
     on_their_way: deque[Chunk] = deque()
 
     def parts() -> Iterator[tuple[int, int, bytes]]:
@@ -163,12 +179,22 @@ def _run(
             chunk, results = on_their_way.popleft(), reply.decode("ascii")
             if then is None:
                 tally.count(results, words)
+                _name_skipped(selection.store, chunk, results, words, tally)
             else:
                 then(chunk, results, tally)
             done += len(chunk)
             stop = (progress is not None and progress(done, total) is False) or stop
     tally.stopped = done < total
     return tally
+
+
+def _name_skipped(store: Store, chunk: Chunk, results: str, words: Callable[[str], str], tally: _Tally) -> None:
+    """One round trip where any was skipped, and so few were selected that they are named."""
+    said = zip(chunk.rows, map(words, results), strict=True) if tally.is_named else ()
+    skipped = {row: word for row, word in said if word not in _NOT_SKIPPED}
+    for found in record.read_rows(store, chunk.family, chunk.segment, [*skipped], primary=True) if skipped else ():
+        if found is not None:
+            tally.skipped[found.id] = skipped[found.place.row]
 
 
 def _kill_word(result: str) -> str:
@@ -194,8 +220,9 @@ def kill_now(selection: Selection, *, by: str | None = None, reason: str | None 
     def end_running(chunk: Chunk, results: str, tally: _Tally) -> None:
         asked = [row for row, result in zip(chunk.rows, results, strict=True) if result in "+="]
         tally.count(results.replace("+", "").replace("=", ""), _kill_word)
+        _name_skipped(selection.store, chunk, results.replace("=", "+"), _kill_word, tally)  # what runs is told of below
         for found in record.read_rows(selection.store, chunk.family, chunk.segment, asked, primary=True):
-            tally.counts[_end(found, selection.store, tally)] += 1
+            tally.note(_end(found, selection.store, tally), found)
 
     return _run(selection, "kill", _KILLABLE, (who, why, "1"), _kill_word, progress, end_running).changed()
 
@@ -272,11 +299,12 @@ _RETRY_ROWS = 100
 
 def retry(selection: Selection, *, by: str | None = None, progress: Progress | None = None) -> Changed:
     """Run the selected jobs again through their engines. Skipped: what has not ended, and whose engine cannot."""
-    tally, done, total = _Tally(), 0, selection.total
+    done, total = 0, selection.total
+    tally = _Tally(total <= MOST_NAMED)
     for chunk in selection.batches(_RETRY_ROWS):
         began = time.monotonic()
         for found in record.read_rows(selection.store, chunk.family, chunk.segment, chunk.rows, primary=True):
-            tally.counts[_send_again(found, selection.store, by, tally)] += 1
+            tally.note(_send_again(found, selection.store, by, tally), found)
         done += len(chunk)
         if progress is not None and progress(done, total) is False:
             tally.stopped = done < total

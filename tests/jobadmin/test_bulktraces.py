@@ -3,15 +3,17 @@
 import re
 from datetime import timedelta
 from html import unescape
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from jobadmin import audit, runner
 from jobadmin.models import Operation
 from jobadmin.paths import job_url
-from statuses import Status
+from statuses import EngineCannot, Status
 from statuses.testing import frozen_clock, make_status
 
 from .engines import toy_engine
@@ -149,3 +151,68 @@ def test_a_job_nobody_acted_on_costs_no_question(store: Any, django_assert_num_q
 
     with django_assert_num_queries(1):
         audit.operations_on(status.id, [status])
+
+
+def on_the_page(client: Client, action: str, ids: str, **fields: Any) -> None:
+    carry_out(client, action, f"span=all&{ids}", **fields)
+
+
+def from_a_shell(client: Client, action: str, ids: str, **fields: Any) -> None:
+    verb, *now = action.split("-")
+    call_command("jobs", verb, *ids.split("&"), "--yes", *(f"--{word}" for word in now), stdout=StringIO(), stderr=StringIO())
+
+
+@pytest.mark.parametrize("acts", [on_the_page, from_a_shell])
+@pytest.mark.parametrize(
+    ("action", "taken", "passed", "did", "wanted", "why"),
+    [
+        ("kill", "queued", "succeeded", "requested a kill", "wanted to request a kill", "it had ended already: succeeded"),
+        ("kill-now", "queued", "failed", "killed the job at once", "wanted to kill the job at once", "it had ended already: failed"),
+        ("retry", "failed", "started", "retried the job", "wanted to retry the job", "it had not ended"),
+        ("remove", "failed", "started", "removed the job", "wanted to remove the job", "it had not ended"),
+    ],
+)  # fmt: skip
+def test_of_selected_jobs_only_those_that_were_acted_on_say_so(
+    browse: Any, acts: Any, action: str, taken: str, passed: str, did: str, wanted: str, why: str
+) -> None:
+    client = browse()
+    with toy_engine():
+        one, other = make_status(taken, engine="toy"), make_status(passed, engine="toy")
+
+        acts(client, action, f"id={one.id}&id={other.id}", typed="1")
+
+        operation = Operation.objects.get()
+        assert (operation.changed, sorted(operation.ids)) == (1, sorted([one.id, other.id]))
+        if action != "remove":
+            assert did in words_of(trail_of(client, one)) and "wanted to" not in words_of(trail_of(client, one))
+        words = words_of(trail_of(client, other))
+        assert wanted in words and why in words and did not in words
+
+
+@pytest.mark.parametrize("acts", [on_the_page, from_a_shell])
+def test_a_job_that_its_engine_refused_among_selected_ones_says_that(browse: Any, acts: Any) -> None:
+    client = browse()
+    with toy_engine() as engine:
+        one, other = make_status("failed", engine="toy"), make_status("failed", engine="toy")
+        whole, engine.retry = engine.retry, lambda status, by=None: refuse(status) if status.id == other.id else whole(status, by)
+
+        acts(client, "retry", f"id={one.id}&id={other.id}")
+
+        assert "retried the job" in words_of(trail_of(client, one))
+        words = words_of(trail_of(client, other))
+    assert "wanted to retry the job" in words and "its engine could not" in words and "retried the job" not in words
+
+
+def refuse(status: Status) -> Status:
+    raise EngineCannot(status.id, "toy", "retry", "its call was not kept")
+
+
+def test_a_job_that_is_passed_over_says_so_while_the_others_are_under_way(browse: Any, monkeypatch: Any) -> None:
+    client, waiting, ended = browse(), make_status("queued"), make_status("succeeded")
+    confirm(client, "kill", f"span=all&id={waiting.id}&id={ended.id}")
+    operation, lease = runner.take()
+
+    runner.Work(operation, lease)._take_over()
+
+    assert "wanted to request a kill" in words_of(trail_of(client, ended))
+    assert "wanted to" not in words_of(trail_of(client, waiting))

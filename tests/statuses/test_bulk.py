@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import packing, segmentscripts, snapshot
+from statuses import bulk, packing, segmentscripts, snapshot
 from statuses.clock import to_us as clock_us
 from statuses.engines import registry
 from statuses.engines.base import Engine
@@ -392,3 +392,43 @@ def test_a_removed_job_whose_id_was_given_to_another_stays_away(again):
 
     assert statuses.restore(removed.undo).changed == 0
     assert [(one.id, one.job_name) for one in statuses.all()] == [(job.id, "new")]
+
+
+@pytest.mark.parametrize(
+    ("verb", "skipped"),
+    [
+        (lambda query: query.request_kill_all(), {"succeeded": "ended", "failed": "ended", "killed": "ended"}),
+        (
+            lambda query: query.kill_now_all(),
+            {"succeeded": "ended", "failed": "ended", "killed": "ended", "started": "cannot", "unknown": "cannot"},
+        ),
+        (
+            lambda query: query.retry_all(),
+            {"unqueued": "incomplete", "queued": "incomplete", "started": "incomplete"}
+            | dict.fromkeys(("succeeded", "failed", "killed", "unknown"), "cannot"),
+        ),
+        (
+            lambda query: query.delete_all(only_ended=True),
+            dict.fromkeys(("unqueued", "queued", "started", "unknown"), "incomplete"),
+        ),
+    ],
+    ids=["request_kill_all", "kill_now_all", "retry_all", "delete_all"],
+)
+def test_the_jobs_that_a_verb_skipped_are_named(verb, skipped):
+    made = one_of_each() | {"own": make_status("queued", id="my own")}
+    expected = {made[state].id: why for state, why in skipped.items()}
+    if "queued" in skipped:
+        expected["my own"] = skipped["queued"]
+
+    changed = verb(statuses.all())
+
+    assert changed.skipped_ids == expected and changed.skipped == len(expected)
+
+
+def test_of_more_than_one_picks_by_hand_nobody_is_named():
+    statuses.load([{"state": "failed"}] * (bulk.MOST_NAMED + 1))
+
+    many, few = statuses.all().request_kill_all(), statuses.all().limit(bulk.MOST_NAMED).request_kill_all()
+
+    assert (many.skipped, many.skipped_ids) == (bulk.MOST_NAMED + 1, {})
+    assert len(few.skipped_ids) == bulk.MOST_NAMED

@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -17,6 +18,7 @@ from jobadmin import exports, fleetrows, formats, goes, plans, search, storagero
 from jobadmin.directions import shown_in_terminal
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
 from jobadmin.goes import Go
+from jobadmin.models import SKIPPED
 from jobadmin.parameters import NAMING_NONE, UnknownParameter, whole
 from jobadmin.paths import split_attempt
 from jobadmin.records import NotRecorded, Record, begin, shell_user
@@ -230,7 +232,7 @@ class Command(BaseCommand):
                 self._progress(done, total)
 
         try:
-            with Go(lambda number: _begun(verb, chosen, number, by, reason), unrecorded=unrecorded, warn=self._warn) as go:
+            with Go(lambda number: _begun(verb, chosen, number, at, by, reason), unrecorded=unrecorded, warn=self._warn) as go:
                 go.announce(plan.changes)
                 changed = _carry_out(verb, chosen, at, by=by, reason=reason, progress=progress)
                 skipped = max(plan.total - changed.changed - changed.missing, 0)
@@ -276,16 +278,18 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=exports._written))
 
 
-def _begun(verb: verbs.Verb, chosen: JobFilter, number: int, by: str, reason: str) -> Record:
+def _begun(verb: verbs.Verb, chosen: JobFilter, number: int, at: datetime, by: str, reason: str) -> Record:
     """On record, as from the page.  Raises: NotRecorded."""
+    ids = selected_ids(chosen)
     return begin(
         {"username": by},
         action=verb.slug,
         description=chosen.describe(),
         reason=reason,
         filter=chosen.querystring(),
-        ids=selected_ids(chosen),
+        ids=ids,
         announced=number,
+        plan={"at": at.isoformat(), **({} if ids is None else {SKIPPED: verb.passes_over(ids, chosen.query, at)})},
     )
 
 
@@ -314,7 +318,7 @@ def _refused(error: BadFilter) -> str:
     return f"{error.parameter} cannot be {error.value!r}: expected {error.expected}"
 
 
-def _carry_out(verb: verbs.Verb, chosen: JobFilter, at: Any, **how: Any) -> Changed:
+def _carry_out(verb: verbs.Verb, chosen: JobFilter, at: datetime, **how: Any) -> Changed:
     """Every part of what the verb changes, as one result."""
     done = [verb.carry_out(part, **how) for part in verb.settled(chosen.query, at)]
     reasons: dict[str, int] = {}
@@ -328,6 +332,7 @@ def _carry_out(verb: verbs.Verb, chosen: JobFilter, at: Any, **how: Any) -> Chan
         undo=next((part.undo for part in done if part.undo), None),
         by_reason=reasons,
         errors=tuple(dict.fromkeys(error for part in done for error in part.errors)),
+        skipped_ids={id: why for part in done for id, why in part.skipped_ids.items()},
     )
 
 

@@ -30,6 +30,9 @@ SKIPPED = "skipped"
 #: What a cleaning was narrowed to, in `plan`: it removes what is due, and no filter of the pages says which jobs that were.
 RETENTION = "retention"
 
+#: The operations, in `by_reason`, that a cleaning removed beside jobs.
+OPERATIONS = "operations"
+
 #: What came of an action that is done at once is written down within this time, or by nobody any more.
 TOLD_WITHIN = timedelta(minutes=1)
 

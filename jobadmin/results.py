@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from jobadmin import changedby, moments
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.formats import count, duration
-from jobadmin.models import FORBIDDEN, UNSURE, Operation
+from jobadmin.models import FORBIDDEN, OPERATIONS, UNSURE, Operation
 from jobadmin.paths import job_url
 from jobadmin.plans import Line
 from jobadmin.redaction import redact_text
@@ -46,6 +46,7 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
     "stopped": ("", gettext_lazy("Not reached: stopped before")),
     "cannot": ("failed", gettext_lazy("Not done: the engine could not")),
     "failed": ("failed", gettext_lazy("Not reached")),
+    OPERATIONS: ("trash", gettext_lazy("Operations removed, whose time to be kept was over")),
     UNSURE: ("unknown", gettext_lazy("Perhaps done, perhaps not")),
 }
 

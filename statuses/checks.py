@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import timedelta
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +18,9 @@ from .servers import OTHERS, Server
 from .store import current
 
 #: Keys of `settings.JOBADMIN` that the dashboard reads.
-DASHBOARD_KEYS = ("RESOLVER", "REDACT")
+DASHBOARD_KEYS = ("RESOLVER", "REDACT", "KEEP_OPERATIONS")
+#: An operation is kept for so long at least: while it can be taken back, and those who are at work may look at it.
+_LEAST_KEPT = timedelta(days=1)
 _BACKEND = "django_redis.cache.RedisCache"
 #: The settings lead to no server at all.
 _NO_HOME = ("statuses.E002", "statuses.E003")
@@ -45,7 +48,7 @@ def _unknown(given: Mapping[str, Any], known: list[str]) -> Iterator[checks.Chec
 
 def _dashboard(given: Mapping[str, Any]) -> Iterator[checks.CheckMessage]:
     """What the dashboard would find out with its first page."""
-    named, words = given.get("RESOLVER"), given.get("REDACT", ())
+    named, words, kept = given.get("RESOLVER"), given.get("REDACT", ()), given.get("KEEP_OPERATIONS")
     try:
         made = import_string(named) if isinstance(named, str) else named
     except ImportError as error:
@@ -57,6 +60,9 @@ def _dashboard(given: Mapping[str, Any]) -> Iterator[checks.CheckMessage]:
             )
     if isinstance(words, str) or not isinstance(words, Collection) or not all(isinstance(word, str) for word in words):
         yield checks.Error(f"JOBADMIN['REDACT'] must be a list of words, not {words!r:.100}", id="statuses.E007")
+    if kept is not None and not (isinstance(kept, timedelta) and kept >= _LEAST_KEPT):
+        said = f"JOBADMIN['KEEP_OPERATIONS'] must be a timedelta of at least a day, or None for ever, not {kept!r:.100}"
+        yield checks.Error(said, id="statuses.E010")
 
 
 def _nearest(word: object, known: Iterable[str]) -> str | None:

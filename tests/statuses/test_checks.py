@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 import redis
@@ -185,6 +186,10 @@ def test_django_runs_the_checks_and_the_demo_project_passes_them(store):
         ({"CACHE": "jobs", "RESOLVER": 5}, ["statuses.E006"]),
         ({"CACHE": "jobs", "REDACT": 5}, ["statuses.E007"]),
         ({"CACHE": "jobs", "REDACT": "secret"}, ["statuses.E007"]),
+        ({"CACHE": "jobs", "KEEP_OPERATIONS": 180}, ["statuses.E010"]),
+        ({"CACHE": "jobs", "KEEP_OPERATIONS": timedelta(hours=23)}, ["statuses.E010"]),
+        ({"CACHE": "jobs", "KEEP_OPERATIONS": timedelta(days=1)}, []),
+        ({"CACHE": "jobs", "KEEP_OPERATIONS": None}, []),
         ({"CACHE": "jobs", "REDACT": ["iban"], "RESOLVER": "jobadmin.resolver.Resolver"}, []),
     ],
 )

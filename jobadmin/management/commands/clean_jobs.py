@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error
 
 import statuses
-from jobadmin import goes
+from jobadmin import goes, outdated
 from jobadmin.ending import Ending
 from jobadmin.formats import count
 from jobadmin.goes import Go
-from jobadmin.models import RETENTION, Operation
+from jobadmin.models import OPERATIONS, RETENTION, Operation
 from jobadmin.records import NotRecorded, Record, begin, shell_user
 from jobadmin.redaction import redact_text
 from jobadmin.targets import due_words
@@ -52,7 +53,8 @@ class Command(BaseCommand):
         "Remove statuses that retention says are due. With --older-than remove what ended (or, never ended, was recorded) longer ago "
         "than that, whatever the policy says; running jobs stay, and those that were promised longer. "
         "--name, --queue and --state narrow both. Final: nothing is taken back. "
-        "Then drop and pack what holds little, and forget names that no job has any more."
+        "Then drop and pack what holds little, and forget names that no job has any more. "
+        "Without any of these, operations go, too, whose time to be kept (KEEP_OPERATIONS) is over."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -99,18 +101,36 @@ class Command(BaseCommand):
                     job_name=options["name"], queue=options["queue"], state=options["state"], older_than=options["older_than"],
                     break_promises=options["break_promises"], dry_run=options["dry_run"], announce=go.announce, progress=go_on,
                 )  # fmt: skip
-                go.complete(_changed(cleaned, go.announced), stopped=cleaned.stopped)
+                old = 0 if cleaned.stopped else self._old_operations(go, options, cleaned.removed)
+                go.complete(_changed(cleaned, go.announced, old), stopped=cleaned.stopped)
         except (statuses.StoreUnavailable, statuses.ScriptFailed, NotRecorded) as error:
             raise CommandError(error.in_shell if isinstance(error, NotRecorded) else str(error)) from error
         if watched and cleaned.removed:
             self.stderr.write("")
-        for line in _lines(cleaned, options["dry_run"]):
+        for line in _lines(cleaned, old, options["dry_run"]):
             self.stdout.write(line)
         self.stdout.flush()
 
+    def _old_operations(self, go: Go, options: dict[str, Any], removed: int) -> int:
+        """Remove operations that retention says are due, or count them; how many. `removed`: jobs that go in the same go."""
+        if _criteria(options).describe():
+            return 0
+        gone = 0
+        try:
+            due = outdated.count(alone=not removed)
+            if options["dry_run"] or not due:
+                return due
+            go.announce(0)
+            for number in outdated.removed():
+                gone += number
+                go.beat()
+        except Error as error:
+            self.stderr.write(f"Operations whose time is over are left: the database does not take that: {error}")
+        return gone
+
     def _begun(self, options: dict[str, Any], number: int) -> Record:
         """On record before the first job is removed: no filter of the pages says which, so that is kept in words.  Raises: NotRecorded."""
-        named = Criteria(options["name"], options["queue"], options["state"], options["older_than"], options["break_promises"]).describe()
+        named = _criteria(options).describe()
         return begin(
             {"username": options["by"] or shell_user("clean_jobs")},
             action=Operation.Action.REMOVE,
@@ -121,19 +141,25 @@ class Command(BaseCommand):
         )
 
 
-def _changed(cleaned: statuses.Cleaned, announced: int) -> Changed:
-    """The same as an operation has it."""
+def _criteria(options: dict[str, Any]) -> Criteria:
+    return Criteria(options["name"], options["queue"], options["state"], options["older_than"], options["break_promises"])
+
+
+def _changed(cleaned: statuses.Cleaned, announced: int, operations: int) -> Changed:
+    """The same as an operation has it; operations that were removed count as no job."""
     skipped = {"promised": cleaned.promised, "stopped" if cleaned.stopped else "moved": max(0, announced - cleaned.removed)}
-    reasons = {name: number for name, number in {"removed": cleaned.removed, **skipped}.items() if number}
+    reasons = {name: number for name, number in {"removed": cleaned.removed, **skipped, OPERATIONS: operations}.items() if number}
     return Changed(changed=cleaned.removed, skipped=sum(skipped.values()), by_reason=reasons)
 
 
-def _lines(cleaned: statuses.Cleaned, dry_run: bool) -> Iterator[str]:
+def _lines(cleaned: statuses.Cleaned, operations: int, dry_run: bool) -> Iterator[str]:
     by_state = ", ".join(f"{count(number)} {state}" for state, number in cleaned.by_state.items() if number)
     verb = "would be removed" if dry_run else "removed"
     yield f"{count(cleaned.removed)} {verb}" + (f": {by_state}" if by_state else "")
     if cleaned.promised:
         yield f"{count(cleaned.promised)} left, promised to be kept longer: --break-promises removes them too"
+    if operations:
+        yield f"{count(operations)} {'operation' if operations == 1 else 'operations'} {verb}"
     if cleaned.swept:
         yield f"{count(cleaned.swept)} earlier removals are final now"
     told = {"segments dropped": cleaned.dropped, "segments packed": cleaned.packed, "unused names forgotten": cleaned.forgotten}

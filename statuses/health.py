@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import clock, pauses, servers
+from . import clock, keys, pauses, servers
 from .errors import StatusesError
 from .servers import Server
 from .store import current
@@ -37,6 +37,14 @@ def ping() -> dict[str, Any]:
         "role": {"primary": "master", "replica": "slave"}.get(about.role or "", about.role or ""),
         "latency_ms": latency_ms,
     }
+
+
+def try_writing() -> None:
+    """A write that changes nothing: a server that answers may take none, as its memory is full, too few replicas follow it, or it is a
+    replica. One round trip a family. Raises: StoreUnavailable where it is away, or refuses."""
+    store = current()
+    for tag in store.families:
+        store.script("touch", [keys.depth_at(tag)], [])
 
 
 def primaries() -> list[Server]:

@@ -43,7 +43,7 @@ class StoreGuard(Guard):
 
     def ask(self) -> None:
         if self._store() is current():
-            health.ping()
+            health.try_writing()
         else:
             self._late.clear()
 

@@ -15,9 +15,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import statuses
-
-from .. import forks
+from .. import forks, health
 from ..errors import KillRequested, ScriptFailed, StatusNotFound, StoreUnavailable, interrupted, interrupts, is_limit
 
 logger = logging.getLogger(__name__)
@@ -179,8 +177,8 @@ class Guard:
         logger.info("the status store is back")
 
     def ask(self) -> None:
-        """Whether the store is back. Raises: StoreUnavailable while it is not."""
-        statuses.ping()
+        """Whether the store is back, and takes writes: one that answers and takes none helps no job. Raises: StoreUnavailable while not."""
+        health.try_writing()
 
     def _tell(self) -> None:
         """Do what was remembered, in its order; StoreUnavailable leaves the rest for later. What the store refuses is dropped: it would

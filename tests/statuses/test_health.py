@@ -151,6 +151,25 @@ def test_a_policy_that_may_drop_statuses_is_known_from_one_that_may_not(either, 
     assert server.fill == pytest.approx(server.memory_bytes / (1 << 30))
 
 
+@pytest.mark.parametrize(
+    ("refuse", "why"),
+    [
+        (lambda client: client.config_set("maxmemory", 1), "memory"),
+        (lambda client: client.config_set("min-replicas-to-write", 1), "replicas"),
+        (lambda client: client.replicaof("127.0.0.1", 1), "read only"),
+    ],
+)
+def test_a_server_that_answers_and_takes_no_writes_is_told_apart(either, refuse, why):
+    health.try_writing()
+    assert either.keys() == []  # it changes nothing
+
+    refuse(either)
+
+    assert statuses.ping()["latency_ms"] > 0
+    with pytest.raises(statuses.StoreUnavailable, match=why):
+        health.try_writing()
+
+
 def test_every_policy_is_known_by_what_it_drops():
     policies = {
         "noeviction": "", "": "",

@@ -12,12 +12,14 @@ import pytest
 import redis
 
 import statuses
-from statuses import KillRequested, StatusNotFound, StoreUnavailable, failure
+from statuses import KillRequested, StatusNotFound, StoreUnavailable, failure, health
+from statuses.embedded import EmbeddedServer
 from statuses.engines import calls
 from statuses.engines import guard as guards
 from statuses.engines.guard import Guard
 from statuses.engines.heartbeats import Heartbeats
 from statuses.engines.jobs import JobStatus
+from statuses.store import set_aside
 from tests.servers import PATIENCE, until
 
 
@@ -26,20 +28,50 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A store that does not answer until `back` is set."""
     back = threading.Event()
 
-    def ping() -> dict[str, Any]:
+    def try_writing() -> None:
         if not back.is_set():
-            raise StoreUnavailable("ping", "away")
-        return {}
+            raise StoreUnavailable("a write", "away")
 
     monkeypatch.setattr(guards, "FIRST_LOOK_SECONDS", 0.01)
     monkeypatch.setattr(guards, "LONGEST_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(statuses, "ping", ping)
+    monkeypatch.setattr(health, "try_writing", try_writing)
     yield back
     back.set()
 
 
 def lost() -> None:
     raise StoreUnavailable("a write", "away")
+
+
+@pytest.fixture
+def full(other_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    """A store that answers, and takes no writes for want of memory; a client of it."""
+    monkeypatch.setattr(guards, "FIRST_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(guards, "LONGEST_LOOK_SECONDS", 0.02)
+    with set_aside(), redis.Redis.from_url(other_server.url) as client:
+        statuses.configure(url=other_server.url, namespace="full")
+        client.config_set("maxmemory", 1)
+        yield client
+        client.config_set("maxmemory", 0)
+
+
+def test_a_store_that_answers_and_takes_no_writes_is_not_back(
+    full: redis.Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "statuses.engines.guard")
+    looks: list[None] = []
+    look = health.try_writing
+    monkeypatch.setattr(health, "try_writing", lambda: (looks.append(None), look()))
+    guard = Guard()
+
+    assert guard.run("creating", lambda: statuses.create(job_name="a")) is None
+    until(lambda: len(looks) > 3, "it looks whether the store is back")
+    assert guard.away and "store is back" not in caplog.text
+
+    full.config_set("maxmemory", 0)
+    until(lambda: "store is back" in caplog.text, "it is back")
+    assert guard.run("creating", lambda: statuses.create(job_name="a")) is not None
+    assert caplog.text.count("store is back") == 1
 
 
 def test_what_a_write_gives_is_given() -> None:

@@ -4,6 +4,7 @@ what it shall do. One row is one process with its threads; `dramatiq` starts sev
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -33,7 +34,7 @@ class Present(Middleware):
     def __init__(self, guard: Guard, engine: str, in_hand: taken.InHand) -> None:
         self.guard, self.engine, self.in_hand = guard, engine, in_hand
         self._broker: Any = None
-        self._command: int | None = None
+        self._command: Any = None
         self._worker: Any = None
         self._reporter: Reporter | None = None
         self._paused: frozenset[str] = frozenset()
@@ -41,8 +42,8 @@ class Present(Middleware):
         self._obeyed = False
 
     def after_process_boot(self, broker: Any, *_: Any, **__: Any) -> None:
-        """The `dramatiq` command has started this process."""
-        self._command = os.getppid()
+        """The `dramatiq` command has started this process: it or a server of its own that forks for it, as Python does since 3.14."""
+        self._command = multiprocessing.parent_process()
 
     def before_worker_boot(self, broker: Any, worker: Any, *_: Any, **__: Any) -> None:
         """No message was taken yet. A store that is away holds nothing back until the first report."""
@@ -95,7 +96,7 @@ class Present(Middleware):
             "held": sorted(thread.queue_name for thread in threads if _takes_nothing(thread)),
             "running": sorted(found.run.status_id for found in runs if found is not None and found.run.status_id),
             "software": f"dramatiq {dramatiq_version}",
-            "command": self._command,
+            "command": self._command and self._command.pid,
             "can_restart": can_restart(),
             **taken.facts(self._broker, self._worker, self.in_hand),
         }
@@ -109,9 +110,9 @@ class Present(Middleware):
                 thread.resume()
         name = SIGNALS.get(heard.order)
         # Once: a second signal would end the jobs. And a command that is gone has left its number to somebody else.
-        if name is not None and not self._obeyed and self._command is not None and os.getppid() == self._command:
+        if name is not None and not self._obeyed and self._command is not None and self._command.is_alive():
             self._obeyed = True
-            os.kill(self._command, getattr(signal, name))
+            os.kill(self._command.pid, getattr(signal, name))
 
 
 def _takes_nothing(thread: Any) -> bool:

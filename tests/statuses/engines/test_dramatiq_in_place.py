@@ -1,5 +1,7 @@
 """What becomes of Dramatiq's messages where something else does not do as it mostly does: the broker, another middleware."""
 
+import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -14,6 +16,7 @@ import statuses
 from statuses import State, Status, presence
 from statuses.engines import dramatiq as tracking
 from statuses.engines import registry
+from statuses.engines.dramatiq.presence import Present
 from tests.servers import until
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -210,3 +213,24 @@ def test_a_job_that_is_killed_is_not_retried_although_retries_were_added_after_t
     assert (killed.state, killed.attempt) == (State.killed, 0)
     assert (failed.state, states) == (State.failed, [State.failed] * 3)
     assert order == ["InHand", "Pipelines", "Callbacks", "Retries", "Tracking", "Present", "AgeLimit"]
+
+
+def tell_command(told: Any) -> None:
+    """In a process of a worker."""
+    present = Present(None, "dramatiq", None)  # ty: ignore
+    present.after_process_boot(None)
+    told.send((os.getppid(), present._command.pid, present._command.is_alive()))
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_process_knows_its_command_however_that_started_it(method: str) -> None:
+    """A server that forks for it, as since Python 3.14, is its parent and takes no orders."""
+    start = multiprocessing.get_context(method)
+    heard, told = start.Pipe(duplex=False)
+    process = start.Process(target=tell_command, args=(told,))
+    process.start()
+    parent, command, is_alive = heard.recv()
+    process.join()
+
+    assert (command, is_alive) == (os.getpid(), True)
+    assert (parent == command) is (method != "forkserver")

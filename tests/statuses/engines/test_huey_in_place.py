@@ -1,5 +1,6 @@
 """Huey's tasks where they are enqueued (immediate mode): one execution may stand inside another, and nothing catches what breaks it off."""
 
+import pickle
 import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -45,7 +46,7 @@ def test_a_task_whose_result_cannot_be_stored_has_failed(huey: Any) -> None:
     def gives() -> Any:
         return lambda: None
 
-    with pytest.raises(AttributeError):
+    with pytest.raises((AttributeError, pickle.PicklingError)):  # the former before Python 3.14
         gives()
 
     job = only()

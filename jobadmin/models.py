@@ -68,6 +68,8 @@ class Operation(models.Model):
         PAUSE_QUEUE = "pause-queue", _("Pause queue")
         RESUME_QUEUE = "resume-queue", _("Resume queue")
         SUBMIT = "submit", _("Submit job")
+        REPAIR = "repair", _("Mend what is kept")
+        LOAD = "load", _("Load jobs")
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")

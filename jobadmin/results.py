@@ -18,7 +18,7 @@ from jobadmin.plans import Line
 from jobadmin.redaction import redact_text
 from jobadmin.spans import ALL as ALL_TIME
 from jobadmin.targets import list_url, query_of, words_of
-from jobadmin.verbs import ALL, BULK, CONTROLS, KILL, KILL_NOW, REMOVE, Verb
+from jobadmin.verbs import ALL, BULK, BY_COMMAND, CONTROLS, KILL, KILL_NOW, REMOVE, Verb
 from statuses import State, StoreUnavailable
 
 #: Outcome -> symbol (empty: the job was skipped) and words, in the order they are shown.
@@ -29,6 +29,10 @@ _WORDS: Mapping[str, tuple[str, Promise]] = {
     "submitted": ("queued", gettext_lazy("Sent")),
     "ordered": ("succeeded", gettext_lazy("Ordered")),
     "removed": ("trash", gettext_lazy("Removed")),
+    "mended": ("succeeded", gettext_lazy("Mended")),
+    "unmended": ("", gettext_lazy("Left: cannot be mended")),
+    "loaded": ("add", gettext_lazy("Loaded")),
+    "unreadable": ("", gettext_lazy("Left out: lines that cannot be read")),
     "restored": ("succeeded", gettext_lazy("Brought back")),
     "lost": ("unknown", gettext_lazy("Done or changed when the process before broke off")),
     "ended": ("", gettext_lazy("Ended in the meantime")),
@@ -198,6 +202,11 @@ class Result:
     def is_control(self) -> bool:
         """Whether it is about a worker or a queue, not about jobs."""
         return self.operation.action in CONTROLS
+
+    @property
+    def leads_nowhere(self) -> bool:
+        """Whether nothing but words says what it was about: no filter of the pages and no ids."""
+        return self.operation.is_retention or self.operation.action in BY_COMMAND
 
     @property
     def can_change(self) -> bool:

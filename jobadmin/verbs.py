@@ -260,6 +260,32 @@ SUBMIT = Verb(
 )
 
 
+def _by_command(slug: str, icon: str, label: Promise, explanation: Promise, question: Promise, doing: Promise, did: Promise) -> Verb:
+    """What a command alone does. Nothing can be done about it on a page."""
+    words = {"question": question, "question_some": question, "button": label, "doing": doing, "did": did}
+    return Verb(slug=slug, permission="view_job", icon=icon, label=label, short=label, states=(), explanation=explanation, **words)
+
+
+REPAIR = _by_command(
+    "repair",
+    "retry",
+    _("Mend what is kept"),
+    _("What does not agree in the store is mended, each thing only if it is still so."),
+    _("Mend what does not agree?"),
+    ngettext_lazy("Mending %(n)s thing", "Mending %(n)s things", "count"),
+    ngettext_lazy("%(n)s thing mended", "%(n)s things mended", "count"),
+)
+LOAD = _by_command(
+    "load",
+    "add",
+    _("Load jobs"),
+    _("Jobs of a log come in with their own past times."),
+    _("Load these jobs?"),
+    ngettext_lazy("Loading %(n)s job", "Loading %(n)s jobs", "count"),
+    ngettext_lazy("%(n)s job loaded", "%(n)s jobs loaded", "count"),
+)
+
+
 def _control(slug: str, icon: str, label: Promise, explanation: Promise, question: Promise, doing: Promise, did: Promise) -> Verb:
     """An order to a worker or a queue: about one, and no job's."""
     words = {"question": question, "question_some": question, "button": label, "doing": doing, "did": did}
@@ -315,5 +341,8 @@ CONTROLS: dict[str, Verb] = {verb.slug: verb for verb in (STOP_WORKER, RESTART_P
 #: What `bulk/<action>/` takes, in the order of the bar.
 BULK: dict[str, Verb] = {verb.slug: verb for verb in (KILL, KILL_NOW, RETRY, REMOVE)}
 
+#: What commands alone do; no filter and no ids tell to what.
+BY_COMMAND: dict[str, Verb] = {verb.slug: verb for verb in (REPAIR, LOAD)}
+
 #: Everything an operation can be.
-ALL: dict[str, Verb] = {**BULK, RESTORE.slug: RESTORE, SUBMIT.slug: SUBMIT, **CONTROLS}
+ALL: dict[str, Verb] = {**BULK, RESTORE.slug: RESTORE, SUBMIT.slug: SUBMIT, **CONTROLS, **BY_COMMAND}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import upkeep
+from .arguments import callback
 from .store import current
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 #: (segments done, segments there are) along the way.
 Progress = Callable[[int, int], Any]
+#: Called before things are mended, with how many; what it raises ends the check, and they stay as they are.
+Announce = Callable[[int], Any]
 
 #: What can be wrong, and what is done about it.
 KINDS: dict[str, str] = {
@@ -79,23 +82,26 @@ class Checked:
         return sum(problem.repaired for problem in self.problems)
 
 
-def check(*, repair: bool = False, progress: Progress | None = None) -> Checked:
+def check(*, repair: bool = False, announce: Announce | None = None, progress: Progress | None = None) -> Checked:
     """Verify every segment against its hashes, tags, ids and dictionaries, and every key against what it belongs to;
-    with `repair` mend what can be mended (`KINDS` says how).
+    with `repair` mend what can be mended (`KINDS` says how). `announce(number)` is called before that is done to so many things, once more
+    for the same where somebody wrote meanwhile; `progress(segments done, segments)` after each segment.
 
     Source: all of a segment as of one version, the hashes of its jobs in pipelines, SCAN over the database. About five
     seconds of Redis' time a million jobs, in calls of a few milliseconds; one round trip at the end, that says so (`upkeep`).
     Raises: StoreUnavailable, StoreFormat."""
+    callback("announce", announce)
+    callback("progress", progress)
     with upkeep.doing(upkeep.CHECK) as did:
-        checked = _check(repair, progress)
+        checked = _check(repair, announce, progress)
         did |= {"checked": checked.jobs, "wrong": checked.found, "repaired": checked.repaired}
     return checked
 
 
-def _check(repair: bool, progress: Progress | None) -> Checked:
+def _check(repair: bool, announce: Announce | None, progress: Progress | None) -> Checked:
     from . import inspection, keycheck, segmentcheck, textcheck
 
-    here, tally = current(), Tally()
+    here, tally = current(), Tally(announce)
     families = [inspection.Family(here, number, repair, tally) for number in range(len(here.families))]
     total = sum(len(family.span) for family in families)
     for family in families:
@@ -115,10 +121,16 @@ def _check(repair: bool, progress: Progress | None) -> Checked:
 class Tally:
     """What was found so far."""
 
+    announce: Announce | None = None
     segments: int = 0
     jobs: int = 0
     counts: dict[str, list[int]] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def mends(self, number: int) -> None:
+        """So many things are about to be mended."""
+        if self.announce is not None and number:
+            self.announce(number)
 
     def note(self, fault: "Fault", repaired: bool) -> None:
         counted = self.counts.setdefault(fault.kind, [0, 0])

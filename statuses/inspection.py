@@ -60,6 +60,7 @@ class Family:
         for part in in_parts([fault for fault in wrong if fault.writes is not None]):
             writes: list[Write] = [write for fault in part for write in fault.writes or ()]
             assert version is not None
+            self.tally.mends(len(part))
             version = segmentscripts.repair(self.store, self.number, found.number, version, writes, least)
             if version is None:
                 raise Moved
@@ -70,6 +71,7 @@ class Family:
         """Remove keys, or whatever else takes one step. Raises: Moved."""
         if self.repair and wrong:
             writes = [write for fault in wrong for write in fault.writes or ()]
+            self.tally.mends(len(wrong))
             if segmentscripts.repair(self.store, self.number, found.number, found.version, writes) is None:
                 raise Moved
         for fault in wrong:

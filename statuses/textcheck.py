@@ -34,6 +34,7 @@ class Texts:
                 continue
             if found and self.family.repair:
                 writes = [write for _, part in found for write in part]
+                self.family.tally.mends(len(found))
                 if segmentscripts.mend(self.family.store, self.family.number, column, writes, sizes=sizes) is None:
                     continue
             for fault, _ in found:

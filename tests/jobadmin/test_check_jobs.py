@@ -2,11 +2,18 @@
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 
 import statuses
-from statuses import keys
+from jobadmin.models import Operation
+from statuses import inspection, keys
 from statuses import store as stores
 from statuses.testing import make_status
+
+from .schemas import fits
+from .test_records import NO_RECORD, refusing
+
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -66,3 +73,103 @@ def test_a_store_that_is_away_is_an_error_in_words(capsys):
 
     with pytest.raises(CommandError, match="nowhere"):
         check(capsys)
+
+
+# On record
+
+
+@pytest.fixture
+def wrong(store, prefix):
+    """A store in which three things of two kinds are wrong, and can be mended."""
+    for _ in range(2):
+        make_status("succeeded")
+    store.setrange(prefix + "run", 0, b"\x07" * 16)
+    store.hset(keys.job(prefix, 77), "i", "nobody")
+
+
+def test_what_is_mended_is_on_record_before_and_with_what_came_of_it(wrong, capsys, browse, monkeypatch):
+    seen = []
+    mend = inspection.segmentscripts.repair
+
+    def look(*arguments):
+        seen.append(Operation.objects.values_list("state", "announced").get())
+        return mend(*arguments)
+
+    monkeypatch.setattr(inspection.segmentscripts, "repair", look)
+
+    check(capsys, "--repair", "--by", "olu", "--reason", "after the copy")
+
+    assert seen == [("unknown", 2), ("unknown", 3)]
+    found = Operation.objects.get()
+    assert (found.action, found.username, found.reason, found.state) == ("repair", "olu", "after the copy", "done")
+    assert (found.announced, found.changed, found.by_reason, found.description) == (3, 3, {"mended": 3}, "span: 2, leftover: 1")
+    client = browse()
+    text = client.get(reverse("jobadmin:operation", args=[found.pk])).content.decode()
+    assert "3 things mended" in text and "span: 2, leftover: 1" in text and "after the copy" in text and "Try the" not in text
+    answer = client.get("/admin/jobs/api/operations/?action=repair")
+    fits(answer, "GET")
+    assert [one["which"] for one in answer.json()["operations"]] == ["span: 2, leftover: 1"]
+    assert "Mend what is kept" in client.get(reverse("jobadmin:operations")).content.decode()
+
+
+def test_what_cannot_be_mended_is_on_record_beside_what_was(wrong, store, prefix, capsys):
+    store.set(prefix + "future", "1")
+
+    with pytest.raises(CommandError, match=r"1 problem is left$"):
+        check(capsys, "--repair")
+
+    found = Operation.objects.get()
+    assert (found.announced, found.changed, found.skipped, found.by_reason) == (4, 3, 1, {"mended": 3, "unmended": 1})
+
+
+def test_a_check_that_mends_nothing_leaves_no_record(wrong, store, prefix, capsys):
+    with pytest.raises(CommandError):
+        check(capsys)
+    assert not Operation.objects.exists()
+    check(capsys, "--repair", "--unrecorded")
+    Operation.objects.all().delete()
+
+    check(capsys, "--repair")
+    store.set(prefix + "future", "1")
+    with pytest.raises(CommandError):
+        check(capsys, "--repair")
+
+    assert not Operation.objects.exists()
+
+
+def test_a_text_is_mended_on_record_as_well(store, capsys):
+    make_status("succeeded", job_name="mail.send")
+    store.hdel(keys.codes(stores.current().families[0], "names"), "mail.send")
+
+    check(capsys, "--repair")
+
+    assert Operation.objects.get().changed >= 1
+
+
+def test_nothing_is_mended_without_a_record_unless_that_is_said(wrong, capsys):
+    with refusing(NO_RECORD):
+        with pytest.raises(CommandError, match="--unrecorded does it without"):
+            check(capsys, "--repair")
+        assert statuses.check().found == 3
+
+        said = check(capsys, "--repair", "--unrecorded")
+
+    assert "All 3 problems are mended." in said and not Operation.objects.exists()
+
+
+def test_a_check_that_breaks_off_says_that_on_record(wrong, capsys, monkeypatch):
+    mend, left = inspection.segmentscripts.repair, [1]
+
+    def breaks(*arguments):
+        if not left.pop():
+            raise statuses.StoreUnavailable("a check", "it is away")
+        left.append(0)
+        return mend(*arguments)
+
+    monkeypatch.setattr(inspection.segmentscripts, "repair", breaks)
+
+    with pytest.raises(CommandError, match="it is away"):
+        check(capsys, "--repair")
+
+    found = Operation.objects.get()
+    assert (found.state, found.by_reason) == ("failed", {"unsure": 3}) and "it is away" in found.error

@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 
 import statuses
 from jobadmin.joblog import BadLine, as_status, jobs
+from jobadmin.management.commands import load_jobs
+from jobadmin.models import Operation
 
-pytestmark = pytest.mark.usefixtures("store")
+from .test_records import NO_OUTCOME, NO_RECORD, refusing
+
+pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.django_db]
 
 #: Microseconds since 1970: 2012-02-03 00:12:41 UTC.
 SUBMITTED = 1_328_227_961_000_000
@@ -189,3 +194,110 @@ def test_a_second_takes_twenty_thousand_jobs(tmp_path: Path) -> None:
     load(path)
 
     assert 60_000 / (time.monotonic() - began) >= 20_000
+
+
+# On record
+
+
+def test_what_is_loaded_is_on_record_before_and_with_what_came_of_it(tmp_path: Path, browse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    whole = statuses.loading._send
+
+    def look(*arguments: Any) -> None:
+        seen.append(statuses.all().count())
+        whole(*arguments)
+
+    begun: list[tuple[int, int]] = []
+    begin = load_jobs.begin
+
+    def beginning(*arguments: Any, **fields: Any) -> Any:
+        begun.append((fields["announced"], statuses.all().count()))
+        return begin(*arguments, **fields)
+
+    monkeypatch.setattr(load_jobs, "begin", beginning)
+    monkeypatch.setattr(statuses.loading, "_send", look)
+    file = write(tmp_path / "log", *(line(number) for number in range(1, 1_201)))
+
+    load(file, "--by", "olu", "--reason", "from the old system")
+
+    found = Operation.objects.get()
+    assert begun == [(500, 0)] and seen == [0, 500, 1_000]
+    assert (found.action, found.username, found.reason, found.state) == ("load", "olu", "from the old system", "done")
+    assert (found.announced, found.changed, found.by_reason, found.description) == (1_200, 1_200, {"loaded": 1_200}, file)
+    text = browse().get(reverse("jobadmin:operation", args=[found.pk])).content.decode()
+    assert "1,200 jobs loaded" in text and "from the old system" in text and "Show the" not in text
+
+
+def test_lines_that_were_left_out_are_on_record(tmp_path: Path) -> None:
+    load(write(tmp_path / "log", line(1), "no JSON", line(2), line(3, state="asleep")), "--skip-bad")
+
+    found = Operation.objects.get()
+    assert (found.announced, found.changed, found.skipped) == (4, 2, 2) and found.by_reason == {"loaded": 2, "unreadable": 2}
+
+
+@pytest.mark.parametrize("bad", ["no JSON", line(701, job_name="x" * 100_000)], ids=["a line", "a job"])
+def test_a_bad_line_ends_it_on_record_with_what_is_loaded(tmp_path: Path, bad: Any) -> None:
+    file = write(tmp_path / "log", *(line(number) for number in range(1, 701)), bad)
+
+    with pytest.raises(CommandError, match="500 jobs from the lines before were loaded"):
+        load(file)
+
+    found = Operation.objects.get()
+    assert (found.state, found.changed) == ("failed", 500) and "line 701" in found.error
+    assert found.changed + found.skipped == found.announced
+
+
+def test_a_file_that_breaks_off_is_on_record_with_what_is_loaded(tmp_path: Path) -> None:
+    file = write(tmp_path / "log.gz", *(line(number) for number in range(1, 12_000)))
+    whole = Path(file).read_bytes()
+    Path(file).write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(CommandError):
+        load(file)
+
+    found = Operation.objects.get()
+    assert found.state == "failed" and found.changed == statuses.all().count() > 0
+
+
+def test_a_log_that_holds_nothing_or_was_loaded_before_leaves_no_record(tmp_path: Path) -> None:
+    load(write(tmp_path / "empty"))
+    file = write(tmp_path / "log", line(1))
+    load(file)
+
+    with pytest.raises(CommandError, match="was loaded before"):
+        load(file)
+
+    assert Operation.objects.count() == 1
+
+
+def test_nothing_is_loaded_without_a_record_unless_that_is_said(tmp_path: Path) -> None:
+    file = write(tmp_path / "log", line(1))
+
+    with refusing(NO_RECORD):
+        with pytest.raises(CommandError, match="--unrecorded does it without"):
+            load(file)
+        assert not statuses.all().exists()
+
+        said = load(file, "--unrecorded")
+
+    assert "Not written to the audit trail" in said and "1 jobs loaded" in said
+
+
+def test_a_database_that_goes_away_on_the_way_does_not_stop_it(tmp_path: Path) -> None:
+    with refusing(NO_OUTCOME):
+        said = load(write(tmp_path / "log", *(line(number) for number in range(1, 601))))
+
+    assert "600 jobs loaded" in said and "does not know what came of it" in said
+    assert Operation.objects.get().state == "unknown"
+
+
+def test_a_store_that_breaks_off_on_the_way_leaves_it_open_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: Any) -> None:
+        raise statuses.StoreUnavailable("a load", "it is away")
+
+    monkeypatch.setattr(statuses.loading, "_send", breaks)
+
+    with pytest.raises(CommandError, match="it is away"):
+        load(write(tmp_path / "log", line(1)))
+
+    assert Operation.objects.get().by_reason == {"unsure": 1}

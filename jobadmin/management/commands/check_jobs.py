@@ -7,8 +7,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 import statuses
-from jobadmin import upkeep
+from jobadmin import goes, upkeep
 from jobadmin.formats import count
+from jobadmin.goes import Go
+from jobadmin.models import Operation
+from jobadmin.records import NotRecorded, Record, begin, shell_user
+from statuses import Changed
 
 
 class Command(BaseCommand):
@@ -17,18 +21,20 @@ class Command(BaseCommand):
     help = (
         "Verify every segment of statuses against its hashes, tags, ids and dictionaries, and every key against what it belongs to. "
         "Safe while jobs run. With --repair what can be mended is. Ends with an error while something is wrong. "
+        "What is mended is on record under Operations. "
         "Tells as well which chores (reap_jobs, clean_jobs, retry_jobs) are overdue; that is no error of the store."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--repair", action="store_true", help="mend what is wrong, each thing only if it is still so")
+        goes.add_arguments(parser, "check_jobs")
 
     def handle(self, *args: object, repair: bool, **options: Any) -> None:
         try:
-            checked = statuses.check(repair=repair, progress=self._show if sys.stderr.isatty() else None)
+            checked = self._checked(repair, options)
             seen = statuses.version()
-        except statuses.StatusesError as error:
-            raise CommandError(str(error)) from error
+        except (statuses.StatusesError, NotRecorded) as error:
+            raise CommandError(error.in_shell if isinstance(error, NotRecorded) else str(error)) from error
         self.stdout.write(f"{_several(checked.jobs, 'job')} in {_several(checked.segments, 'segment')} checked")
         for problem in checked.problems:
             self._tell(problem, repair)
@@ -43,6 +49,21 @@ class Command(BaseCommand):
         else:
             self.stdout.write("The one problem is mended." if checked.found == 1 else f"All {count(checked.found)} problems are mended.")
 
+    def _checked(self, repair: bool, options: dict[str, Any]) -> statuses.Checked:
+        """What was found. What is mended is on record before, and with what came of it.  Raises: NotRecorded."""
+        shows = sys.stderr.isatty()
+
+        def go_on(done: int, total: int) -> None:
+            go.beat()
+            if shows:
+                self._show(done, total)
+
+        with Go(lambda number: _begun(options, number), unrecorded=options["unrecorded"], warn=self.stderr.write) as go:
+            checked = statuses.check(repair=repair, announce=go.announce, progress=go_on)
+            kinds = ", ".join(f"{problem.kind}: {count(problem.repaired)}" for problem in checked.problems if problem.repaired)
+            go.complete(_changed(checked), announced=checked.found, done=checked.found, description=kinds)
+        return checked
+
     def _tell(self, problem: statuses.Problem, repair: bool) -> None:
         what, mends = problem.meaning.split("; ", 1)
         done = f", {count(problem.repaired)} mended" if repair else ""
@@ -52,6 +73,24 @@ class Command(BaseCommand):
 
     def _show(self, done: int, total: int) -> None:
         self.stderr.write(f"\r{done:>7,} of {total:,} segments", ending="" if done < total else "\n")
+
+
+def _begun(options: dict[str, Any], number: int) -> Record:
+    """Raises: NotRecorded."""
+    return begin(
+        {"username": options["by"] or shell_user("check_jobs")},
+        action=Operation.Action.REPAIR,
+        description="",
+        reason=options["reason"],
+        announced=number,
+    )
+
+
+def _changed(checked: statuses.Checked) -> Changed:
+    """The same as an operation has it."""
+    left = checked.found - checked.repaired
+    reasons = {"mended": checked.repaired, "unmended": left}
+    return Changed(changed=checked.repaired, skipped=left, by_reason={name: number for name, number in reasons.items() if number})
 
 
 def _several(number: int, noun: str) -> str:

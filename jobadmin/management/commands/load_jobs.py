@@ -12,8 +12,13 @@ from typing import Any, TextIO
 from django.core.management.base import BaseCommand, CommandError
 
 import statuses
-from jobadmin import joblog
+from jobadmin import goes, joblog
+from jobadmin.goes import Go
 from jobadmin.joblog import BadLine, Log
+from jobadmin.models import Operation
+from jobadmin.records import NotRecorded, Record, begin, shell_user
+from jobadmin.redaction import redact_text
+from statuses import Changed
 
 #: Records that ``statuses.load`` writes at once: what came before the batch of a bad one is loaded then.
 BATCH = 500
@@ -43,29 +48,46 @@ class Command(BaseCommand):
         parser.add_argument("--again", action="store_true", help="load even though jobs of this file are there already")
         parser.add_argument("--from-line", type=int, default=1, metavar="N", help="begin at this line")
         parser.add_argument("--limit", type=int, metavar="N", help="load at most this many jobs")
+        goes.add_arguments(parser, "load_jobs")
 
     def handle(self, *args: object, file: str, skip_bad: bool, again: bool, from_line: int, limit: int | None, **options: Any) -> None:
         try:
             log = joblog.open_log(file)
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror or error}") from error
-        loading = Loading(self, log, skip_bad=skip_bad, first=from_line, limit=limit)
+        go = Go(lambda number: _begun(file, options, number), unrecorded=options["unrecorded"], warn=self.stderr.write)
+        loading = Loading(self, log, go, skip_bad=skip_bad, first=from_line, limit=limit)
         try:
             if not again:
                 loading.refuse_second_time(file)
-            loading.run()
+            with go:
+                loading.run()
+        except NotRecorded as error:
+            raise CommandError(error.in_shell) from error
         except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
             raise CommandError(str(error)) from error
         except (EOFError, OSError) as error:
             raise CommandError(f"{file}: {loading.broken(error)}") from error
 
 
+def _begun(file: str, options: dict[str, Any], number: int) -> Record:
+    """On record before the first job is written.  Raises: NotRecorded."""
+    return begin(
+        {"username": options["by"] or shell_user("load_jobs")},
+        action=Operation.Action.LOAD,
+        description=redact_text("standard input" if file == "-" else file),
+        reason=options["reason"],
+        announced=number,
+    )
+
+
 class Loading:
     """One run: reads ahead of the store by one batch, keeps what a bad record forces to send again."""
 
-    def __init__(self, command: BaseCommand, log: Log, *, skip_bad: bool, first: int, limit: int | None) -> None:
+    def __init__(self, command: BaseCommand, log: Log, go: Go, *, skip_bad: bool, first: int, limit: int | None) -> None:
         self.command = command
         self.log = log
+        self.go = go
         self.skip_bad = skip_bad
         self.bad: list[BadLine] = []
         self.bad_total = 0
@@ -91,14 +113,17 @@ class Loading:
 
     def run(self) -> None:
         """Loads all of it. Raises: CommandError for a bad line, StoreUnavailable."""
-        total, rest = 0, self._records()
+        total, rest = 0, self._announced()
         while True:
             begun = self.sent
             try:
                 total += statuses.load(rest)
                 break
             except BadLine as bad:
-                raise CommandError(self._stopped(bad, self.sent // BATCH * BATCH)) from bad
+                raise self._ended_by(bad, self.sent // BATCH * BATCH) from bad
+            except (EOFError, OSError) as error:
+                self._complete(self.sent // BATCH * BATCH, error=str(error))
+                raise
             except ValueError as error:
                 found = _INDEX.fullmatch(str(error))
                 if found is None:
@@ -107,6 +132,7 @@ class Loading:
                 rest = self._without(int(found[1]), loaded, begun, found[2])
                 total += loaded
         self.bar.close()
+        self._complete(total)
         self._report(total)
 
     def _records(self) -> Iterator[dict[str, Any]]:
@@ -130,12 +156,32 @@ class Loading:
         line, _ = waiting[index - loaded]
         bad = BadLine(line, why)
         if not self.skip_bad:
-            raise CommandError(self._stopped(bad, begun + loaded))
+            raise self._ended_by(bad, begun + loaded)
         self._note(bad)
         del waiting[index - loaded]
         self.sent = begun + loaded
         self.source = chain(waiting, self.source)
-        return self._records()
+        return self._announced()
+
+    def _announced(self) -> Iterator[dict[str, Any]]:
+        """The same, each batch on record before it is given, and so before it is written. Raises: BadLine, NotRecorded."""
+        records = self._records()
+        while batch := list(islice(records, BATCH)):
+            if (more := self.sent - self.go.announced) > 0:  # what a bad record forced to be sent again was announced
+                self.go.announce(more)
+            yield from batch
+
+    def _ended_by(self, bad: BadLine, loaded: int) -> CommandError:
+        """What to say of a bad line that ends it, which is on record then with what is loaded."""
+        self._complete(loaded, error=redact_text(str(bad)))
+        return CommandError(self._stopped(bad, loaded))
+
+    def _complete(self, loaded: int, **fields: Any) -> None:
+        """Write down what came of it; lines that were left out count as jobs that were to be loaded."""
+        reasons = {"loaded": loaded, "failed": max(0, self.go.announced - loaded), "unreadable": self.bad_total}
+        by_reason = {name: number for name, number in reasons.items() if number}
+        total = sum(by_reason.values())
+        self.go.complete(Changed(changed=loaded, skipped=total - loaded, by_reason=by_reason), announced=total, done=total, **fields)
 
     def _note(self, bad: BadLine) -> None:
         self.bad_total += 1

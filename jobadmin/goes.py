@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from jobadmin.models import Operation
-from jobadmin.records import NotRecorded, Record, renew_connection
+from jobadmin.records import NotRecorded, Record, has_tables, renew_connection
 from statuses import Changed
 
 
@@ -40,7 +40,8 @@ class Go:
             self._record.broke_off(error)
 
     def announce(self, number: int) -> None:
-        """So many jobs, or so many more, are about to be done.  Raises: NotRecorded, unless it may be done without."""
+        """So many jobs, or so many more, are about to be done. Where nobody has made Jobadmin's tables there is no trail to keep, no page
+        and nobody to ask on it: a command that is all there is acts all the same.  Raises: NotRecorded, unless it may be done without."""
         is_first, self.announced = not self.announced, self.announced + number
         if self._record is not None:
             self._record.announce(number)
@@ -48,9 +49,12 @@ class Go:
             try:
                 self._record = self._begin(number)
             except NotRecorded as error:
-                if not self._unrecorded:
-                    raise
-                self._warn(f"Not written to the audit trail: {error}")
+                if has_tables():
+                    if not self._unrecorded:
+                        raise
+                    self._warn(f"Not written to the audit trail: {error}")
+                else:
+                    self._warn("Not written to the audit trail: the database has no tables of Jobadmin (manage.py migrate makes them)")
 
     def beat(self) -> None:
         """Give a sign of life now and then."""

@@ -78,6 +78,14 @@ def writing() -> Generator[None]:
         raise NotRecorded(error) from error
 
 
+def has_tables() -> bool:
+    """Whether the database has the table of operations, or cannot be asked.  Source: one query of the database's own."""
+    try:
+        return Operation._meta.db_table in connections[router.db_for_write(Operation)].introspection.table_names()
+    except Error:
+        return True
+
+
 def who(request: HttpRequest) -> dict[str, Any]:
     """Who asks, and from where, as a row keeps it."""
     return {

@@ -314,6 +314,17 @@ def test_a_command_does_nothing_without_a_record_unless_it_is_told_to() -> None:
     assert status.reload().is_killed and "Not written to the audit trail: attempt to write" in out.getvalue()
 
 
+def test_a_command_is_no_worse_off_where_nobody_has_made_the_tables() -> None:
+    """As on a fresh clone: no page acts there, and no trail is kept."""
+    status, out = make_status("queued"), StringIO()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE jobadmin_operation RENAME TO away")
+
+    call_command("jobs", "kill", f"id={status.id}", stdout=out, stderr=out)
+
+    assert status.reload().is_killed and "Not written to the audit trail: the database has no tables of Jobadmin" in out.getvalue()
+
+
 # What breaks off
 
 

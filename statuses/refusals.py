@@ -15,6 +15,7 @@ ELSEWHERE = (redis.ConnectionError, redis.exceptions.ReadOnlyError)
 KNOWN_AS = {
     "arguments": "a read",
     "bulk": "a change of many",
+    "close": "a change of state",
     "create": "create()",
     "drop": "clean()",
     "error": "add_error()",

@@ -238,6 +238,23 @@ def succeed_along(store: Store, place: Place, guards: Guards, data: str | None, 
         store.piggyback("finish", names, _finish(place, target, guards, None, data), then)
 
 
+def close(
+    store: Store,
+    place: Place,
+    id: str,
+    attempt: int,
+    target: State,
+    error: tuple[str, str, str] | None,
+    data: str | None,
+    ago_us: int | None = None,
+) -> bool:
+    """End an archived attempt that never was, as `finish` ends the present one, which stays as it is; whether anything changed."""
+    write_token = token()
+    arguments: list[Any] = [*_row(place, write_token), str(attempt), CODE_TEXTS[target], "" if ago_us is None else str(ago_us)]
+    arguments += [data or "", *(error or ("", "", "")), LIMIT, write_token.hex()]
+    return _changed(store.script("close", _names(store, place, ("error",)), arguments), id)
+
+
 def start(
     store: Store, place: Place, id: str, worker: str | None, guards: Guards, refuse_killed: bool, alive: bool = False
 ) -> tuple[bool, int]:

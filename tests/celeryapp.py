@@ -121,6 +121,13 @@ def gated_late(gate: str) -> str:
     return "through"
 
 
+@app.task(acks_late=True)
+def fail_at_gate_late(gate: str) -> NoReturn:
+    note(f"began:{gate}")
+    wait_at(gate)
+    raise ValueError(gate)
+
+
 @app.task
 def sleepy(seconds: float) -> None:
     time.sleep(seconds)

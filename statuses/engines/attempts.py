@@ -162,7 +162,8 @@ def _hand_out_again(status: Status, worker: str | None, attempt: int) -> int | N
     sent with; the job has moved on. Where that was by a retry of the engine, the next attempt has a message of its own."""
     present = status.attempt
     before = statuses.find(f"{status.id}:{present - 1}")
-    has_its_own = before is not None and before.state in ENDED
+    # One whose end was told after it had been handed out again was never queued again.
+    has_its_own = before is not None and before.state in ENDED and before.queued_at != status.queued_at
     if status.state in WAITING:
         if has_its_own:
             raise Superseded(status.id, attempt)
@@ -191,8 +192,9 @@ def _catch_up(status: Status, attempt: int) -> None:
 def end(status: Status, state: State, attempt: int | None, error: object = None, data: object = None, ago: timedelta | None = None) -> bool:
     """The attempt is over; False when it had been before. `error` (of a failed or killed one) and `data` (of one that
     succeeded, where it saved none itself) are kept with the first end only, in the same step. That the reaper took its worker for
-    lost is no end: whoever ran the attempt knows better. `ago`: it was so long ago, or when the last was that the store knows of before
-    it.  One round trip, three with `ago`."""
+    lost is no end: whoever ran the attempt knows better. One that its broker has handed out again meanwhile ends where it is archived, and
+    the present one goes on. `ago`: it was so long ago, or when the last was that the store knows of before it.  One round trip, three with
+    `ago`, two more where the attempt is not the present one."""
     if ago is not None:
         ago = min(ago, collection.since_told(status))
     _enter(status, state, attempt, error, data, ago=ago)
@@ -203,7 +205,17 @@ def end(status: Status, state: State, attempt: int | None, error: object = None,
         _enter(status, state, attempt, error, data)
     elif attempt in (None, status.attempt) and status.state is State.failed and status.error_group == WORKER_LOST:
         _correct(status, state, status.attempt, error, data, ago)
+    elif attempt is not None and attempt < status.attempt:
+        _end_archived(status, state, attempt, error, data, ago)
     return status.changed
+
+
+def _end_archived(status: Status, state: State, attempt: int, error: object, data: object, ago: timedelta | None) -> None:
+    described = None if error is None else failure.describe(error)
+    told = None if described is None else (described.text, described.group, described.summary)
+    text = None if data is None else encoding.dumps(data, "data")
+    ago_us = None if ago is None else ago // clock.MICROSECOND
+    scripts.close(status._store, status._place(), status.id, attempt, state, told, text, ago_us)
 
 
 def succeed_along(status: Status, attempt: int | None, data: object, then: Callable[[Any], None]) -> None:

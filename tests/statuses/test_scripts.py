@@ -245,6 +245,21 @@ class TestError:
         assert here.read("GET", keys.errors(prefix(here), 0)) is None
 
 
+def test_close_ends_an_archived_attempt_once_and_leaves_the_present_one(here):
+    place, _ = scripts.create(here, 0, new())
+    close = lambda attempt, place=place: scripts.close(here, place, "x", attempt, State.failed, ('"e"', "Boom", "Boom: e"), None)  # noqa: E731
+    none = [close(0), close(7)]
+    for _ in range(2):
+        scripts.start(here, place, "x", None, ANY, False)
+    before = version(here)
+
+    assert none == [False, False]
+    assert [close(0), close(0), close(1)] == [True, False, False]
+    assert version(here) == before
+    with pytest.raises(statuses.StatusNotFound):
+        close(0, ids.Place(0, 0, 5, 5))
+
+
 def test_kill_says_what_it_did(here):
     place, _ = scripts.create(here, 0, new())
     ask = lambda **more: scripts.request_kill(here, place, "x", "ops", None, **{"end_queued": False, **more})  # noqa: E731

@@ -110,6 +110,33 @@ class World:
         """How often a task noted this."""
         return int(self.gates.get(f"noted:{name}") or 0)
 
+    def handed_out(self, *task_ids: str) -> bool:
+        """Whether the broker waits for somebody to acknowledge a message of these; workers that other tests killed acknowledge theirs never."""
+        return any(id in message for message in self.broker.client().hvals("unacked") for id in task_ids)
+
+    def hand_out_again(self, job: Status) -> None:
+        """What the broker does when the visibility timeout has passed."""
+        held = self.broker.client().hgetall("unacked")
+        with self.app.connection_for_write() as connection:
+            for tag in (tag for tag, message in held.items() if self.task_ids[job.id] in message):
+                connection.default_channel.qos.restore_by_tag(tag)
+
+    def run_twice(self, task: Any, gate: str, queue: str, second: Callable[[], Any] | None = None) -> Status:
+        """A job whose message is handed out again while its first run goes on: to the same worker, or to the one that `second` starts."""
+        job = self.send(task.s(gate), queue=queue)
+        self.began(gate)
+        if second is not None:
+            self.take_no_more(job.reload().worker, queue)
+            second()
+        self.hand_out_again(job)
+        until(lambda: self.noted(f"began:{gate}") == 2, "it runs twice")
+        assert (job.reload().state, job.attempt) == ("started", 1)
+        return job
+
+    def take_no_more(self, worker: str, queue: str) -> None:
+        """Let a worker take nothing from a queue any more."""
+        self.app.control.cancel_consumer(queue, destination=[worker], reply=True, timeout=PATIENCE, limit=1)
+
     def ended(self, status: Status, seconds: float = PATIENCE) -> Status:
         """The status once it has ended."""
         return self.becomes(status, "succeeded", "failed", "killed", seconds=seconds)

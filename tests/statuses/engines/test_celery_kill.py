@@ -12,24 +12,11 @@ import statuses
 from statuses import EngineCannot, State, presence
 from statuses.engines.celery import engine as celery_engine
 from statuses.retries import retry_failed
-from tests.servers import PATIENCE, Worker, pools, told, until
+from tests.servers import Worker, pools, told, until
 
 
 def result_of(world: Any, job: statuses.Status) -> str:
     return world.app.AsyncResult(job.provider_job_id).state
-
-
-def handed_out(world: Any, *task_ids: str) -> bool:
-    """Whether the broker waits for somebody to acknowledge a message of these; workers that other tests killed acknowledge theirs never."""
-    return any(id in message for message in world.broker.client().hvals("unacked") for id in task_ids)
-
-
-def hand_out_again(world: Any, job: statuses.Status) -> None:
-    """What the broker does when the visibility timeout has passed."""
-    held = world.broker.client().hgetall("unacked")
-    with world.app.connection_for_write() as connection:
-        for tag in (tag for tag, message in held.items() if world.task_ids[job.id] in message):
-            connection.default_channel.qos.restore_by_tag(tag)
 
 
 @pytest.mark.parametrize("how", ["kill now", "request", "request that ends what waits"])
@@ -53,7 +40,7 @@ def test_a_job_killed_while_it_waits_never_starts_not_even_at_a_worker_that_know
     until(lambda: result_of(world, job) == "REVOKED", "Celery says so too")
     assert world.broker.client().llen("later") == 0
     # The worker acknowledges a message when it hears that its process has it: the process may tell the end first.
-    until(lambda: not handed_out(world, job.provider_job_id, other.provider_job_id), "both messages are gone")
+    until(lambda: not world.handed_out(job.provider_job_id, other.provider_job_id), "both messages are gone")
 
 
 def test_a_job_killed_while_a_worker_holds_it_never_starts(world: Any, worker: Worker) -> None:
@@ -130,7 +117,7 @@ def test_a_killed_job_that_is_retried_runs_under_a_new_id_and_its_old_message_do
 
     world.ended(job)
     assert world.broker.client().llen("again") == 0
-    until(lambda: not handed_out(world, first_id, job.provider_job_id), "both messages are gone")
+    until(lambda: not world.handed_out(first_id, job.provider_job_id), "both messages are gone")
     assert queued == (State.queued, 1, False)
     assert (job.state, job.attempt, world.noted("again")) == (State.succeeded, 1, 1)
     assert job.provider_job_id != first_id
@@ -249,7 +236,7 @@ def test_a_job_handed_out_again_after_its_worker_died_runs_as_the_next_attempt(w
     world.began("late")
     first.kill()
 
-    hand_out_again(world, job)
+    world.hand_out_again(job)
     start_worker("takes over", queues="late", count=1)
     until(lambda: world.noted("began:late") == 2, "it runs again")
     again = job.reload().attempt
@@ -258,20 +245,6 @@ def test_a_job_handed_out_again_after_its_worker_died_runs_as_the_next_attempt(w
     assert world.ended(job).state is State.succeeded
     assert (again, job.attempt) == (1, 1)
     assert [(a.state, a.worker) for a in job.prior_attempts] == [(State.started, "dies@tests")]
-
-
-def run_twice(world: Any, task: Any, gate: str, queue: str, second: Callable[[], Any] | None = None) -> statuses.Status:
-    """A job whose message is handed out a second time while its first run goes on: to the same worker, or to the one that `second` starts."""
-    job = world.send(task.s(gate), queue=queue)
-    world.began(gate)
-    if second is not None:
-        first = job.reload().worker
-        world.app.control.cancel_consumer(queue, destination=[first], reply=True, timeout=PATIENCE, limit=1)
-        second()
-    hand_out_again(world, job)
-    until(lambda: world.noted(f"began:{gate}") == 2, "it runs twice")
-    assert (job.reload().state, job.attempt) == (State.started, 1)
-    return job
 
 
 @pytest.mark.parametrize("places", [1, 2], ids=["one worker", "two workers"])
@@ -284,7 +257,7 @@ def test_kill_now_ends_both_runs_of_a_job_that_its_broker_handed_out_twice(
     def second() -> None:
         workers.append(start_worker(f"{queue}-second", queues=queue, count=1))
 
-    job = run_twice(world, world.tasks.gated_late, queue, queue, second if places == 2 else None)
+    job = world.run_twice(world.tasks.gated_late, queue, queue, second if places == 2 else None)
     before = {pid for worker in workers for pid in worker.children()}
 
     job.kill_now(by="anna")
@@ -301,7 +274,7 @@ def test_kill_now_ends_the_run_of_a_job_whose_message_its_worker_holds_a_second_
     worker = start_worker("twice-held", queues="twice-held", count=1)
     job = world.send(world.tasks.gated_late.s("twice held"), queue="twice-held")
     world.began("twice held")
-    hand_out_again(world, job)
+    world.hand_out_again(job)
     until(lambda: worker.log.read_text(errors="replace").count(f"[{job.provider_job_id}] received") == 2, "the worker holds it twice")
     before = set(worker.children())
 
@@ -320,7 +293,7 @@ def test_kill_now_ends_both_greenlets_of_a_job_that_its_broker_handed_out_twice(
     queue = f"{pool}-twice"
     worker = start_worker(queue, pool=pool, queues=queue, count=5)
     until(lambda: world.app.control.ping([worker.name], timeout=0.5), "it hears commands")
-    job = run_twice(world, world.tasks.gated_late, queue, queue)
+    job = world.run_twice(world.tasks.gated_late, queue, queue)
 
     job.kill_now()
 
@@ -337,8 +310,8 @@ def test_kill_now_says_which_worker_still_runs_an_earlier_attempt_that_it_cannot
 ) -> None:
     start_worker("twice-threads", queues="twice-threads", pool="threads", count=1)
     processes: list[Worker] = []
-    job = run_twice(
-        world, world.tasks.gated_late, "twice threads", "twice-threads",
+    job = world.run_twice(
+        world.tasks.gated_late, "twice threads", "twice-threads",
         lambda: processes.append(start_worker("twice-prefork", queues="twice-threads", count=1)),
     )  # fmt: skip
     before = processes[0].children()
@@ -359,8 +332,8 @@ def test_an_earlier_worker_that_is_dead_is_in_the_way_of_a_kill_only_as_long_as_
     world: Any, start_worker: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dead = start_worker("twice-dead", queues="twice-dead", count=1)
-    job = run_twice(
-        world, world.tasks.gated_late, "twice dead", "twice-dead",
+    job = world.run_twice(
+        world.tasks.gated_late, "twice dead", "twice-dead",
         lambda: (dead.kill(), start_worker("twice-alive", queues="twice-dead", count=1)),
     )  # fmt: skip
 
@@ -379,7 +352,7 @@ def test_an_earlier_worker_that_is_dead_is_in_the_way_of_a_kill_only_as_long_as_
 
 def test_both_runs_of_a_job_see_that_they_shall_die(world: Any, start_worker: Callable[..., Worker]) -> None:
     start_worker("twice-asked", queues="twice-asked", count=2)
-    job = run_twice(world, world.tasks.cooperative_late, "twice asked", "twice-asked")
+    job = world.run_twice(world.tasks.cooperative_late, "twice asked", "twice-asked")
 
     job.request_kill(by="anna")
 

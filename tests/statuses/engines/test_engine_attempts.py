@@ -261,6 +261,50 @@ def test_the_end_of_an_older_attempt_changes_nothing(job: Status) -> None:
     assert end_of(job) == ("queued", 1)
 
 
+@pytest.mark.parametrize("state", [State.succeeded, State.failed, State.killed])
+def test_the_end_of_a_run_whose_job_was_handed_out_again_stands_in_history_alone(time: FrozenClock, job: Status, state: State) -> None:
+    began = time.now
+    attempts.start(job, "w1", 0)
+    time.tick(minutes(1))
+    attempts.start(job, "w2", 0, redelivered=True)
+    time.tick(minutes(1))
+
+    for error in ("why", "once more"):
+        told = {"data": {"result": 1}} if state is State.succeeded else {"error": error}
+        attempts.end(job, state, 0, **told)
+
+    (first,) = job.reload().prior_attempts
+    assert (first.state, first.ended_at, first.run_time, first.worker) == (state, began + minutes(2), 120, "w1")
+    assert (first.data, first.errors) == (({"result": 1}, []) if state is State.succeeded else (None, ["why"]))
+    assert first.progress == (1 if state is State.succeeded else None)
+    assert (job.state, job.attempt, job.data, job.errors, job.worker) == (State.started, 1, None, [], "w2")
+    assert not statuses.check().problems
+
+
+@pytest.mark.parametrize(("ago", "after"), [(8, 2), (20, 0)])
+def test_the_late_end_of_a_run_whose_job_was_handed_out_again_is_as_of_its_own_moment(
+    time: FrozenClock, job: Status, ago: float, after: float
+) -> None:
+    began = time.tick()
+    attempts.start(job, "w1", 0)
+    attempts.start(job, "w2", 0, redelivered=True)
+    attempts.end(job, State.failed, 1, "no")
+    time.tick(minutes(10))
+
+    attempts.end(job, State.succeeded, 0, ago=minutes(ago))
+
+    assert job.prior_attempts[0].ended_at == began + minutes(after)
+    assert end_of(job) == ("failed", 1)
+
+
+def test_a_job_that_is_handed_out_a_third_time_after_its_first_run_has_ended_is_another_attempt(job: Status) -> None:
+    attempts.start(job, "w1", 0)
+    attempts.start(job, "w2", 0, redelivered=True)
+    attempts.end(job, State.failed, 0, "no")
+
+    assert attempts.start(job, "w3", 0, redelivered=True) == 2
+
+
 def test_data_that_the_job_saved_stays(job: Status) -> None:
     attempts.start(job, "w1", 0)
     job.save({"mine": 1})

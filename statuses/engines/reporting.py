@@ -15,6 +15,7 @@ from typing import Any
 from .. import clock, pauses, presence
 from ..collection import server_time
 from ..ends import grace
+from . import machine
 from .base import Engine, Queue, Worker
 from .guard import Guard
 
@@ -82,8 +83,8 @@ class Reporter:
     def _tell(self) -> None:
         if self._started_us is None:
             self._started_us = clock.to_us(server_time())
-        common = {"host": socket.gethostname(), "pid": self._pid, "started_us": self._started_us, "stopping": self.is_stopping}
-        facts = {**common, **self.facts()}
+        where = {"host": socket.gethostname(), "pid": self._pid, "machine": machine.here()}
+        facts = {**where, "started_us": self._started_us, "stopping": self.is_stopping, **self.facts()}
         if self._ended.is_set():
             return
         heard = presence.tell(self.engine, self.worker, facts)

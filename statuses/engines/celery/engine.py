@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, ClassVar
 
 import kombu.exceptions
@@ -21,7 +20,7 @@ from .. import attempts, awaited, submitting
 from ..answering import Asker
 from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..reporting import may_live, queue_of, worker_of
-from . import holding, killing, outcomes, planned, publishing, schedules
+from . import again, holding, killing, outcomes, planned, publishing, schedules
 from . import submitting as tasks
 from .adapter import Adapter
 from .broker import Broker
@@ -78,8 +77,9 @@ class Celery(Engine):
         worker, task_id = status.worker, status.provider_job_id
         if not worker or not task_id:
             raise self._cannot(status, "kill", "it is not known which worker runs it")
-        earlier = _workers_before(status) - {worker}
-        alive = {report.worker for report in presence.reports(self.name) if report.is_alive} & earlier if earlier else set()
+        earlier = again.workers_before(status) - {worker}
+        reports = presence.reports(self.name) if earlier else []
+        alive = {report.worker for report in reports if report.worker in earlier and again.may_live(report)}
         try:
             self._end_earlier(status, task_id, alive)
         except EngineCannot as error:
@@ -121,10 +121,12 @@ class Celery(Engine):
         return answers
 
     def _silence(self, status: Status, worker: str) -> EngineCannot:
-        """Why a worker may not have answered, as far as the pool that it last told of says. One round trip."""
-        pool = next((report.facts.get("pool") for report in presence.reports(self.name) if report.worker == worker), None)
-        why = _SILENT.get(str(pool), "it is gone, or hears nothing at the moment")
-        return self._cannot(status, "kill", f"worker {worker} did not answer within {ANSWER_SECONDS:g} s: {why}")
+        """Why a worker may not have answered, as far as the pool that it last told of says, and until when one of an earlier attempt is
+        in the way. Two round trips."""
+        report = next((report for report in presence.reports(self.name) if report.worker == worker), None)
+        why = _SILENT.get(str(report and report.facts.get("pool")), "it is gone, or hears nothing at the moment")
+        until = again.in_the_way(report) if report is not None and worker != status.worker else ""
+        return self._cannot(status, "kill", f"worker {worker} did not answer within {ANSWER_SECONDS:g} s: {why}{until}")
 
     def revoke(self, status: Status) -> None:
         """Tell the workers to drop the message when they meet it; they refuse its start in any case."""
@@ -342,15 +344,6 @@ class Celery(Engine):
 
     def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why, for_good=for_good)
-
-
-def _workers_before(status: Status) -> set[str]:
-    """The workers of attempts before whose end nobody told, of the same message: the broker has handed it out again since, because such a
-    worker is gone, or took longer than the broker has patience.  No round trip for a first attempt, else two, four for more than one
-    before, two more for each hundred."""
-    before = islice(status.newest_attempts(), attempts.MOST_ATTEMPTS) if status.attempt else ()
-    runs = (one for one in before if one.state is State.started and one.provider_job_id == status.provider_job_id)
-    return {one.worker for one in runs if one.worker}
 
 
 def _worker(report: presence.Report) -> Worker:

@@ -1,6 +1,7 @@
 """Kill that kills, and retry, with real workers."""
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -328,24 +329,43 @@ def test_kill_now_says_which_worker_still_runs_an_earlier_attempt_that_it_cannot
     assert world.ended(job).state is State.succeeded
 
 
-def test_an_earlier_worker_that_is_dead_is_in_the_way_of_a_kill_only_as_long_as_it_may_live(
+def run_twice_and_die(world: Any, start_worker: Callable[..., Worker], queue: str) -> tuple[statuses.Status, str]:
+    """A job that runs a second time, for the worker of its first run is dead; that one's name."""
+    dead = start_worker(f"{queue}-dead", queues=queue, count=1)
+    again = lambda: (dead.kill(), start_worker(f"{queue}-alive", queues=queue, count=1))  # noqa: E731
+    return world.run_twice(world.tasks.gated_late, queue, queue, again), dead.name
+
+
+def test_an_earlier_worker_that_has_died_on_this_machine_is_in_the_way_of_no_kill(world: Any, start_worker: Callable[..., Worker]) -> None:
+    job, dead = run_twice_and_die(world, start_worker, "twice-here")
+
+    job.kill_now()
+
+    assert world.ended(job).state is State.killed
+    assert dead in {report.worker for report in presence.reports("celery") if report.is_alive}
+
+
+def test_an_earlier_worker_that_is_dead_elsewhere_is_in_the_way_of_a_kill_only_as_long_as_it_may_live(
     world: Any, start_worker: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dead = start_worker("twice-dead", queues="twice-dead", count=1)
-    job = world.run_twice(
-        world.tasks.gated_late, "twice dead", "twice-dead",
-        lambda: (dead.kill(), start_worker("twice-alive", queues="twice-dead", count=1)),
-    )  # fmt: skip
+    job, dead = run_twice_and_die(world, start_worker, "twice-there")
+    facts = next(report.facts for report in presence.reports("celery") if report.worker == dead)
+    presence.tell("celery", dead, {**facts, "machine": "another"})
 
     with monkeypatch.context() as patch:
         patch.setattr(celery_engine, "ANSWER_SECONDS", 0.5)
-        with pytest.raises(EngineCannot, match=r"an earlier attempt of it may still run.*worker twice-dead@tests did not answer"):
+        with pytest.raises(EngineCannot) as refused:
             job.kill_now()
     state = job.reload().state
     monkeypatch.setattr(presence, "ALIVE_FOR", timedelta(seconds=2))
-    until(lambda: dead.name not in {report.worker for report in presence.reports("celery") if report.is_alive}, "it is taken for lost")
+    until(lambda: dead not in {report.worker for report in presence.reports("celery") if report.is_alive}, "it is taken for lost")
     job.kill_now()
 
+    assert re.search(
+        rf"an earlier attempt of it may still run.*worker {dead} did not answer.* it reported \d+ s ago, "
+        r"and unless it does so again it counts as gone in [34]\d s, after 45 s of silence$",
+        refused.value.why,
+    )
     assert state is State.started
     assert world.ended(job).state is State.killed
 

@@ -174,6 +174,11 @@ class Superseded(KillRequested):
         self.attempt = attempt
 
 
+class StartedBefore(KillRequested):
+    """Raised when a message that was handed out again would start a job that was asked to die: it must not. Whether the run before
+    goes on that says nothing of."""
+
+
 class EngineCannot(StatusesError):
     """Raised when the engine of a job, a worker or a queue has no means to do what was asked."""
 

@@ -128,6 +128,15 @@ def fail_at_gate_late(gate: str) -> NoReturn:
     raise ValueError(gate)
 
 
+@app.task(acks_late=True, reject_on_worker_lost=True)
+def die_at_gate(gate: str) -> NoReturn:
+    """Its message goes back to the broker."""
+    note(f"began:{gate}")
+    wait_at(gate)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("still here")
+
+
 @app.task
 def sleepy(seconds: float) -> None:
     time.sleep(seconds)
@@ -211,6 +220,12 @@ def looks_at_the_gate(gate: str) -> None:
     job = statuses.current()
     assert job is not None
     job.check_kill()
+
+
+@app.task(acks_late=True)
+def looks_at_the_gate_late(gate: str) -> None:
+    """The same, and its message stays with the broker until then."""
+    looks_at_the_gate.run(gate)
 
 
 @app.task

@@ -17,7 +17,7 @@ import statuses
 from statuses import KillRequested, State, Status, StoreUnavailable
 
 from .. import clock, collection, encoding, failure, scripts, unanswered
-from ..errors import Superseded, interrupts
+from ..errors import StartedBefore, Superseded, interrupts
 from ..states import ENDED
 from ..store import current as current_store
 from . import calls
@@ -115,8 +115,9 @@ def start(
     `redelivered`: the engine hands the job out once more, so an attempt that had started runs again. `sent_as`: the
     engine's id of the message, where a retry by hand has another. `scheduled`: it was for later, and whoever had to say that it
     is due may have missed it; the time until then is no waiting.
-    Raises: KillRequested when it must not run; Superseded when it was sent again since, as by the reaper or a person while
-    its broker still held the message.  One round trip, one more where it was scheduled, a few more where the attempt does not fit."""
+    Raises: KillRequested when it must not run, StartedBefore where nothing says yet that the run before is over; Superseded when it was
+    sent again since, as by the reaper or a person while its broker still held the message.
+    One round trip, one more where it was scheduled, a few more where the attempt does not fit."""
     if scheduled:
         status.queued(attempt=attempt, sources={State.unqueued})
     status.started(worker, attempt=attempt, sources=STARTABLE, refuse_killed=True, alive=True)
@@ -174,9 +175,8 @@ def _hand_out_again(status: Status, worker: str | None, attempt: int) -> int | N
 def _restart(status: Status, worker: str | None) -> int:
     try:
         status.started(worker, refuse_killed=True, alive=True)
-    except KillRequested:
-        status.killed(sources=OPEN)
-        raise
+    except KillRequested as asked:
+        raise StartedBefore(status.id, asked.by, asked.reason) from asked
     return status.attempt
 
 

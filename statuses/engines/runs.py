@@ -14,7 +14,7 @@ from typing import Any
 
 from statuses import KillRequested, State, Status, StatusNotFound
 
-from ..errors import Superseded
+from ..errors import StartedBefore, Superseded
 from ..track import current_job
 from . import attempts
 from .jobs import JobStatus
@@ -76,7 +76,11 @@ class Run:
 
     def start(self) -> None:
         """Say that it runs. Raises: KillRequested when it must not, and nothing else."""
-        self.tracker.guard.run(f"starting {self.job_name}", self._start, starts=True)
+        try:
+            self.tracker.guard.run(f"starting {self.job_name}", self._start, starts=True)
+        except StartedBefore:
+            self.tracker.guard.run(f"refusing {self.job_name}", lambda: self._handle().killed(sources=attempts.OPEN))
+            raise
 
     def _handle(self) -> Status:
         """The status, an object of its own for each write; once it was found it is not looked for, nor made, again: what

@@ -43,6 +43,9 @@ Resources = Mapping[str, str] | Callable[[str, Mapping[str, Any]], Mapping[str, 
 class Adapter:
     """Everything that tracks one app. Made by `install`."""
 
+    engine: Celery
+    """What can be asked of it."""
+
     def __init__(
         self,
         app: celery.Celery,
@@ -256,7 +259,7 @@ def install(
     presence.connect()
     app.steps["worker"].add(presence.Stopping)  # ty: ignore[not-subscriptable]
     app.steps["consumer"].add(worker.Unreadable)  # ty: ignore[not-subscriptable]
-    engine = Celery(adapter)
+    engine = adapter.engine = Celery(adapter)
     registry.register(engine)
     versions.say_if_untried("celery")
     return engine

@@ -114,7 +114,7 @@ class Celery(Engine):
                 raise self._silence(status, worker)
         try:
             with self._broker.ordering() as line:
-                answers = killing.order(self.app, line, task_id, workers, ANSWER_SECONDS, besides)
+                answers = killing.order(self.app, line, killing.ENDS, task_id, workers, ANSWER_SECONDS, besides)
         except (kombu.exceptions.KombuError, OSError) as error:
             raise self._cannot(status, "kill", f"the broker does not answer: {error}") from error
         self._silent.update(dict.fromkeys(workers - answers.keys(), time.monotonic() + SILENT_SECONDS))
@@ -127,6 +127,16 @@ class Celery(Engine):
         why = _SILENT.get(str(report and report.facts.get("pool")), "it is gone, or hears nothing at the moment")
         until = again.in_the_way(report) if report is not None and worker != status.worker else ""
         return self._cannot(status, "kill", f"worker {worker} did not answer within {ANSWER_SECONDS:g} s: {why}{until}")
+
+    def running(self, task_id: str, workers: Collection[str], besides: Collection[str] = ()) -> dict[str, list[int]]:
+        """The pids of the processes in which these workers run a task, by their names; one that says nothing is not in it, and none where
+        the broker is away. Those `besides` are asked, too. One message to all of them, waits at most 2 seconds for the last answer."""
+        try:
+            with self._broker.ordering() as line:
+                answers = killing.order(self.app, line, killing.RUNS, task_id, workers, ANSWER_SECONDS, besides)
+        except (kombu.exceptions.KombuError, OSError):
+            return {}
+        return {name: said["ok"] for name, said in answers.items() if isinstance(said.get("ok"), list)}
 
     def revoke(self, status: Status) -> None:
         """Tell the workers to drop the message when they meet it; they refuse its start in any case."""

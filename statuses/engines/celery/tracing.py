@@ -32,7 +32,7 @@ from .. import attempts
 from ..jobs import JobStatus
 from ..who import current_user
 from . import adapter as adapters
-from . import outcomes, piggyback, planned
+from . import again, outcomes, piggyback, planned
 from .messages import USER, Message, read, user_of
 
 _MARK = "_statuses_tracked"
@@ -405,12 +405,23 @@ def _rejected(run: Run, task: Any, rejected: Reject) -> None:
 
 def _refuse(adapter: adapters.Adapter, task: Any, message: Message, asked: KillRequested) -> Any:
     """What the tracer of a task that raises Ignore returns: the message is acknowledged, nothing has run."""
-    adapter.guard.run("refusing a killed job", lambda: _revoke_result(adapter, task, message))
-    planned.give_up(adapter, message)
+    if not message.redelivered or _is_over(adapter, message, asked):
+        adapter.guard.run("refusing a killed job", lambda: _revoke_result(adapter, task, message))
+        planned.give_up(adapter, message)
     try:
         raise Ignore(str(asked))
     except Ignore as ignored:
         return celery_trace.trace_ok_t(ExceptionInfo(internal=True), celery_trace.TraceInfo(states.IGNORED, ignored), 0.0, None)
+
+
+def _is_over(adapter: adapters.Adapter, message: Message, asked: KillRequested) -> bool:
+    """Whether the job is, of which one more message is refused; not where a limit of time ends the asking: then nobody knows."""
+    try:
+        return bool(adapter.guard.run("refusing what was handed out again", lambda: again.is_over(adapter.engine, message, asked)))
+    except BaseException as error:
+        if not is_limit(error):
+            raise
+        return False
 
 
 def _revoke_result(adapter: adapters.Adapter, task: Any, message: Message) -> None:

@@ -24,7 +24,7 @@ from statuses import State, Status, StatusNotFound
 from ...errors import interrupts
 from .. import attempts
 from . import adapter as adapters
-from . import piggyback, tracing
+from . import killing, piggyback, tracing
 from .messages import Message, is_known, read
 
 #: How much before its time a job for later counts as queued: the worker's own entry for it must come second.
@@ -111,18 +111,22 @@ def _attempt(message: Message) -> int | None:
     return None if message.redelivered else message.attempt
 
 
-def _end(adapter: adapters.Adapter, message: Message, state: State, error: object) -> None:
-    """The job is over, if what is told of is its present attempt."""
-    handle = functools.partial(_here, adapter, message) if message.redelivered else None
+def _end(adapter: adapters.Adapter, message: Message, state: State, error: object, ran: bool = True) -> None:
+    """The job is over, if what is told of is its present attempt. ran: not where its message is dropped before anything of it runs."""
+    handle = functools.partial(_here, adapter, message, ran) if message.redelivered else None
     adapter.end(message, state, _attempt(message), error, handle=handle)
 
 
-def _here(adapter: adapters.Adapter, message: Message) -> Status:
-    """The status of a job that no other worker runs. Raises: StatusNotFound where one does: the broker has handed it out again since, and
-    what ended here is an attempt before."""
+def _here(adapter: adapters.Adapter, message: Message, ran: bool) -> Status:
+    """The status of a job whose present attempt this may be. Raises: StatusNotFound where another worker runs that, for the broker has
+    handed it out again since, and what ended here is an attempt before; or where this one does: then what ended here never became one."""
     status, here = adapter.handle(message), message.request.get("hostname")
-    if here and status.state is State.started and status.worker not in (None, here):
-        raise StatusNotFound(f"{status.id} (at {here})")
+    if here and status.state is State.started:
+        runs = killing.running([message.task_id])
+        # The first attempt is the run of the message that was handed out first.
+        is_first = status.attempt == message.attempt and any(not run.delivery_info["redelivered"] for run in runs)
+        if status.worker not in (None, here) or (is_first if ran else runs):
+            raise StatusNotFound(f"{status.id} (at {here})")
     return status
 
 
@@ -207,7 +211,7 @@ def on_task_revoked(sender: Any = None, request: Any = None, terminated: bool = 
     """A worker met a revoked job, terminated a running one, or found one too late to start."""
     found = _read(sender.app, dict(vars(request)))
     if found is not None:
-        _end(*found, State.killed, TaskRevokedError("expired before it started") if expired else None)
+        _end(*found, State.killed, TaskRevokedError("expired before it started") if expired else None, ran=terminated)
 
 
 def on_task_unknown(sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:

@@ -9,7 +9,7 @@ import statuses
 from statuses import KillRequested, State, Status, record, scripts
 from statuses import store as stores
 from statuses.engines import attempts
-from statuses.errors import Superseded
+from statuses.errors import StartedBefore, Superseded
 from statuses.store import token
 from statuses.testing import FrozenClock, frozen_clock
 
@@ -139,14 +139,14 @@ def test_a_job_handed_out_again_by_its_broker_is_restarted(job: Status) -> None:
     assert job.prior_attempts[0].worker == "lost"
 
 
-def test_a_job_handed_out_again_that_was_asked_to_die_is_killed_instead(job: Status) -> None:
-    attempts.start(job, "lost", 0)
+def test_a_job_handed_out_again_that_was_asked_to_die_does_not_start_and_that_alone_is_no_end(job: Status) -> None:
+    attempts.start(job, "w1", 0)
     job.request_kill()
 
-    with pytest.raises(KillRequested):
+    with pytest.raises(StartedBefore):
         attempts.start(job, "w2", 0, redelivered=True)
 
-    assert end_of(job) == ("killed", 0)
+    assert end_of(job) == ("started", 0)
 
 
 def test_a_killed_job_does_not_start(job: Status) -> None:

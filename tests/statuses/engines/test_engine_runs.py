@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import statuses
-from statuses import State, Status, StoreUnavailable
+from statuses import KillRequested, State, Status, StoreUnavailable
 from statuses.engines import attempts
 from statuses.engines.celery.adapter import Adapter
 from statuses.engines.celery.messages import header, read
@@ -73,6 +73,29 @@ def test_what_this_worker_had_started_before_is_another_attempt(run: Any) -> Non
     run._began += 3600
 
     assert again(run).attempt == 1
+
+
+def test_a_job_that_is_handed_out_again_after_it_was_asked_to_die_is_killed_where_its_engine_knows_of_no_run_before() -> None:
+    job = statuses.create(job_name="tests.job", state="queued", provider_job_id="task")
+    a_run(job).start()
+    job.request_kill()
+
+    with pytest.raises(KillRequested):
+        a_run(job).start()
+
+    assert (job.reload().state, job.attempt) == (State.killed, 0)
+
+
+def test_a_job_that_began_in_an_outage_and_was_asked_to_die_is_not_killed_by_its_own_sign_of_life() -> None:
+    job = statuses.create(job_name="tests.job", state="queued", provider_job_id="task").started("w0").request_kill()
+    run = a_run(job)
+    run.tracker.guard._away = True
+    run.start()
+    run.tracker.guard._away = False
+
+    run._beat()
+
+    assert job.reload().state is State.started
 
 
 def test_a_job_that_starts_in_an_outage_and_ends_after_it_before_any_sign_of_life_has_ended() -> None:

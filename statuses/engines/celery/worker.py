@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -216,28 +216,51 @@ def on_task_revoked(sender: Any = None, request: Any = None, terminated: bool = 
 
 def on_task_unknown(sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:
     """No worker function has this name: Celery drops the message, and nobody else would ever hear of it."""
-    # In protocol 1 the headers say neither.
-    found = _read(sender.app, {"id": id, "task": name, **(message.headers or {})}, queue=(message.delivery_info or {}).get("routing_key"))
-    if found is not None:
-        adapter, spoken = found
-        adapter.end(spoken, State.failed, _attempt(spoken), NotRegistered(name))
+    _refused(sender, message, NotRegistered(name))
 
 
 def on_task_rejected(sender: Any = None, message: Any = None, exc: Any = None, **_: Any) -> None:
     """A message that is no task, or a broken one."""
-    found = _read(sender.app, dict(message.headers or {}), queue=(message.delivery_info or {}).get("routing_key"))
-    if found is not None:
-        adapter, spoken = found
-        adapter.end(spoken, State.failed, _attempt(spoken), exc or "the worker could not read its message")
+    _refused(sender, message, exc or "the worker could not read its message")
 
 
 def on_unreadable(consumer: Any, message: Any, exc: Any) -> None:
-    """A message whose body nobody can decode; its headers say whose it is. One without our mark is left: what it would have been called
-    with is not known, and a retry would call it with nothing."""
-    request = {**(message.headers or {}), "delivery_info": message.delivery_info, "hostname": consumer.hostname}
+    """A message whose body nobody can decode; its headers say whose it is."""
+    _refused(consumer, message, exc)
+
+
+def _refused(consumer: Any, message: Any, error: object) -> None:
+    """A worker drops a message that it makes no task of. One without our mark is left where its call cannot be read: what the job would
+    have been called with is not known, and a retry would call it with nothing."""
+    called = _called(message)
+    request = {
+        **(message.headers or {}),
+        **(called or {}),
+        "properties": message.properties,
+        "delivery_info": message.delivery_info,
+        "hostname": consumer.hostname,
+    }
     found = _read(consumer.app, request)
-    if found is not None and found[1].known:
-        _end(*found, State.failed, exc)
+    if found is not None and (called is not None or found[1].known):
+        _end(*found, State.failed, error, ran=False)
+
+
+def _called(message: Any) -> dict[str, Any] | None:
+    """What the body of a message says of its call, with `args` and `kwargs`; None where that is none. Protocol 1 has all of it there, and
+    its headers are the caller's own."""
+    try:
+        body = message.payload
+    except Exception as error:  # whatever its serializer raises, which may be the project's own
+        if interrupts(error):
+            raise
+        return None
+    if isinstance(body, Mapping):
+        called = {**body, **(message.headers or {}), "args": body.get("args", ()), "kwargs": body.get("kwargs", {})}
+    elif isinstance(body, list | tuple) and len(body) == 3:
+        called = {**(body[2] if isinstance(body[2], Mapping) else {}), "args": body[0], "kwargs": body[1]}
+    else:
+        return None
+    return called if isinstance(called["args"], list | tuple) and isinstance(called["kwargs"], Mapping) else None
 
 
 def on_shutdown(sender: Any = None, **_: Any) -> None:

@@ -19,7 +19,7 @@ from ...errors import interrupts
 from .. import attempts, calls, registry, resources, versions
 from ..guard import Guard
 from ..heartbeats import EVERY_SECONDS, Heartbeats
-from . import planned
+from . import planned, routing
 from .messages import Message, header, user_of
 from .options import options
 
@@ -81,6 +81,7 @@ class Adapter:
         except StatusNotFound:
             pass
         try:
+            routing.name(self.app, message)
             return self.create(message, id=message.status_id)
         except StatusExists:
             return statuses.at(message.status_id)

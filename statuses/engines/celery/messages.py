@@ -48,6 +48,8 @@ class Message:
     """What its workflow began with: our id of a job, or Celery's of a group; None where it is the first itself."""
     queue: str | None
     """Its name where that is known, else the routing key."""
+    is_named: bool = True
+    """Whether that is its name for all that is known."""
     request: Mapping[str, Any]
     """All its headers; in a worker also args, kwargs and delivery_info."""
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from .messages import HEADER, Message
 from .planned import PLANNED
+from .routing import address
 
 #: Options of a call beside its arguments that a retry sends again: name in the message -> name in `send_task`.
 _OPTIONS = {
@@ -33,13 +34,16 @@ _NOT_THEIRS = frozenset(
 
 
 def options(message: Message) -> dict[str, Any]:
-    """What the call was sent with: task, queue, ids of its workflow, limits, callbacks and the caller's own headers."""
+    """What the call was sent with: task, queue or where else to, ids of its workflow, limits, callbacks and the caller's own headers."""
     request = message.request
     found = {ours: value for theirs, ours in _PAIRS if (value := request.get(theirs))}
     limits = request.get("timelimit") or (None, None)
     if len(limits) == 2 and any(limits):
         found["time_limit"], found["soft_time_limit"] = limits
-    if message.queue:
+    to = address(request)
+    if to is not None:
+        found["exchange"], found["routing_key"] = to
+    if message.queue and message.is_named:
         found["queue"] = message.queue
     properties = request.get("properties") or {}
     priority = properties.get("priority")

@@ -22,7 +22,7 @@ from statuses import State, Status
 from ...errors import interrupts
 from .. import attempts
 from ..guard import Passing
-from . import chords, tracing
+from . import chords, routing, tracing
 from .adapter import Adapter, new_header
 from .messages import HEADER, USER, Message, read, undelayed
 
@@ -90,6 +90,7 @@ def before_publish(
     body: Any = None,
     headers: Any = None,
     properties: Any = None,
+    exchange: Any = None,
     routing_key: Any = None,
     declare: Any = None,
     **_: Any,
@@ -107,12 +108,16 @@ def before_publish(
             request = {**(embed or {}), **headers, "args": args, "kwargs": kwargs, "properties": properties}
         else:
             return
-        # With a topic exchange the routing key is not the queue's name.
-        queue = getattr(declare[0], "name", None) if isinstance(declare, list) and len(declare) == 1 else None
-        message = read(request, queue=queue or routing_key or None)
+        if exchange:
+            request["delivery_info"] = routing.delivery(exchange, routing_key)
+        # With an exchange the routing key is not the queue's name, nor is what Celery declares then always where it leads to.
+        queue = declare[0] if isinstance(declare, list) and len(declare) == 1 else None
+        message = read(request, queue=getattr(queue, "name", None) or routing_key or None)
         if message is None:
             return
         adapter = sending.adapter
+        if exchange:
+            routing.name(adapter.app, message, queue)
         attempt = adapter.guard.run(
             f"tracking a new {message.name}", lambda: _publish(adapter, message, headers, sending.serializer, routing_key)
         )

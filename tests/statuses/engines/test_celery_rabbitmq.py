@@ -2,6 +2,7 @@
 
 import pytest
 
+import statuses
 from statuses import State
 from statuses.engines.base import Queue
 from tests import rabbit
@@ -26,8 +27,8 @@ def running(broker: rabbit.Rabbit, running: Project) -> Project:
 
 @pytest.fixture(scope="session")
 def worker(running: Project) -> Process:
-    """A worker of both queues."""
-    return running.start_worker("both", "main,safe")
+    """A worker of all queues."""
+    return running.start_worker("both", "main,safe,north,south")
 
 
 def queue(project: Project, name: str) -> Queue:
@@ -71,6 +72,31 @@ def test_a_killed_queued_job_never_starts_at_a_worker_that_comes_later(project: 
 
     assert (job.reload().state, job.started_at) == (State.killed, None)
     assert (project.noted("rabbit killed"), project.noted("rabbit other")) == (0, 1)
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("task", ["add", "take"])  # of the second a route of the project says another key
+def test_a_job_that_is_sent_by_exchange_and_key_is_in_the_queue_that_these_lead_to_and_so_is_its_retry(project: Project, task: str) -> None:
+    args = (20, 22) if task == "add" else ("a book",)
+    job = project.status(project.ask("send_by_key", task, *args, key="orders.south"))
+    project.ended(job)
+
+    project.retry(job)
+    until(lambda: job.reload().attempt == 1 and job.is_ended, "the second attempt has ended")
+
+    options = job.call["options"]
+    assert [attempt.queue for attempt in (*job.prior_attempts, job)] == ["south", "south"]
+    assert (options["exchange"], options["routing_key"], options["queue"]) == ("regions", "orders.south", "south")
+    assert "orders.south" not in [found.name for found in project.ask("queues")]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_finds_the_queue_of_a_job_whose_sender_has_no_adapter(project: Project) -> None:
+    id = project.ask("send_by_key", "add", 1, 1, key="orders.north", tracked=False)
+
+    job = until(lambda: statuses.find_by(provider_job_id=id), "a worker has it")
+
+    assert project.ended(job).queue == "north"
 
 
 @pytest.mark.usefixtures("worker")

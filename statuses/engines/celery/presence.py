@@ -17,7 +17,7 @@ from celery.worker import state
 from ... import presence
 from .. import reporting
 from . import adapter as adapters
-from . import holding, killing, pausing
+from . import holding, killing, pausing, stopping
 from .messages import read
 
 #: Ids told of in one report.
@@ -83,6 +83,7 @@ def connect() -> None:
     pausing.connect(look)
     holding.connect()
     killing.connect()
+    stopping.connect(is_stopping)
 
 
 class Stopping(bootsteps.StartStopStep):
@@ -116,6 +117,11 @@ def on_stopping(sender: Any = None, **_: Any) -> None:
     for reporter in list(_reporters.values()):
         if reporter.controller.hostname == sender:
             reporter.stopping()
+
+
+def is_stopping(hostname: str) -> bool:
+    """Whether the worker of this name was asked to end."""
+    return any(reporter.is_stopping for reporter in list(_reporters.values()) if reporter.controller.hostname == hostname)
 
 
 def on_shutdown(sender: Any = None, **_: Any) -> None:

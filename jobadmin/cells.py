@@ -48,8 +48,8 @@ def progress(job: Status, now: datetime) -> SafeString:
         note = cut(redact_text(job.progress_message or out_of(job.progress_at, job.progress_out_of)), 120)
     return format_html(
         '<span class="j-prog"><b>{} %</b><svg class="j-bar s-started" viewBox="0 0 100 6" preserveAspectRatio="none" '
-        'aria-hidden="true"><rect width="{}" height="6"/></svg><span class="j-cut j-quiet">{}</span></span>',
-        percent, percent, note,
+        'aria-hidden="true"><rect width="{}" height="6"/></svg><span class="j-cut j-quiet" title="{}">{}</span></span>',
+        percent, percent, note, note,
     )  # fmt: skip
 
 

@@ -38,6 +38,18 @@ STATE_WORDS = {
     "incomplete": gettext_lazy("Incomplete"),
     "ended": gettext_lazy("Ended"),
 }
+#: What they are called where they head a narrow column, and what else does: a translation has a soft hyphen (U+00AD) where a long word
+#: may break.
+STATE_HEADS = {
+    "unqueued": pgettext_lazy("head of a column", "Unqueued"),
+    "queued": pgettext_lazy("head of a column", "Queued"),
+    "started": pgettext_lazy("head of a column", "Started"),
+    "succeeded": pgettext_lazy("head of a column", "Succeeded"),
+    "failed": pgettext_lazy("head of a column", "Failed"),
+    "killed": pgettext_lazy("head of a column", "Killed"),
+    "unknown": pgettext_lazy("head of a column", "Unknown"),
+    "failure_rate": pgettext_lazy("head of a column", "Failure rate"),
+}
 #: How dates are written, in the letters of Django's `date` filter; a language may have its own way.
 DATE_PATTERNS = {
     "Y": "Y",

@@ -98,6 +98,13 @@ def _state_word(name: str, language: str | None) -> str:
     return str(formats.STATE_WORDS.get(name, name))
 
 
+@register.filter
+def state_head(name: str) -> str:
+    """The same as the head of a column of numbers, with soft hyphens where it may break. (As entities: one that is text would be shown,
+    see `directions`. What is to be read aloud is the word without them.)"""
+    return mark_safe(escape(str(formats.STATE_HEADS.get(str(name), name))).replace("\u00ad", "&shy;"))
+
+
 @register.simple_tag
 def state_badge(name: str, large: bool = False) -> SafeString:
     """A state as icon, word and colour."""

@@ -377,15 +377,32 @@ def test_the_rows_of_the_list_are_as_wide_as_their_page(page, language: str) -> 
     for state in ("failed", "killed", "unknown"):
         load(3, state, errors=["demo.errors.PackageIsBroken: it holds no files that could be read"])
     make_status("started", job_name="packages.audit.list_entry_points").set_progress(0.4, message="40 of 100 packages").request_kill()
+    told = make_status(
+        "started", job_name="packages.audit", job_args={"a": "Package:whitenoise", "b": "Module:whitenoise.runserver_nostatic"}
+    )
+    told.set_progress(0.7, message="everything that was found so far is compared with what was found the last time")
     page.set_extra_http_headers({"Accept-Language": language})
     page.goto("/admin/jobs/list/?span=all")
     found = []
-    for width in (1440, 1366, 1280, 1100, 1024, 900, 820, 768, 700):
+    for width in (1600, 1536, 1440, 1366, 1280, 1100, 1024, 900, 860, 820, 768, 700):
         page.set_viewport_size({"width": width, "height": 900})
         hidden = page.locator("#j-list .j-scroll").evaluate("box => box.scrollWidth - box.clientWidth")
         found += [(width, hidden)] if hidden > 0 else []
 
     assert found == []
+    expect(page.get_by_title("everything that was found so far")).to_have_count(1)
+
+
+@pytest.mark.parametrize("width", [640, 500, 390, 320])
+def test_why_a_group_of_errors_cannot_be_retried_is_told_inside_a_phone(page, width: int) -> None:
+    load(3, "failed", errors=["swf status 0"])
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/admin/jobs/errors/?span=all")
+    page.locator("tbody .j-act").hover()
+
+    why, box = page.locator("tbody .j-why"), page.locator(".j-scroll")
+    expect(why).to_be_visible()
+    assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
 def test_a_list_that_is_cards_on_a_tablet_is_sorted_and_picked_there(page) -> None:

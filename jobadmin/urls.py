@@ -1,6 +1,6 @@
 """URLs of the dashboard, to be included below any project's admin."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from jobadmin.paths import TEXT
 from jobadmin.views import (
@@ -52,5 +52,5 @@ urlpatterns = [
     path("<str:quoted>/workflow/", workflow.workflow, name="workflow"),
     path("<str:quoted>/<slug:action>/", actions.job_action, name="job_action"),
     # What ends in a slash only: the other addresses are led to those that do.
-    path("<path:address>/", nowhere.nowhere, name="nowhere"),
+    re_path(r"^(?P<address>.*)/$", nowhere.nowhere, name="nowhere"),
 ]

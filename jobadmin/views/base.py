@@ -112,6 +112,16 @@ def _answered(view: View, after: Callable[[], None]) -> View:
     return answered
 
 
+def posted(view: View) -> View:
+    """Decorator, below the others: the address of a button. Opened as a page, as from the history of a browser, it says that it is one."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return view(request, *args, **kwargs) if request.method == "POST" else _failures().not_allowed(request)
+
+    return answered
+
+
 def wants_part(request: HttpRequest) -> bool:
     """True when HTMX asks for what changes on a page, not for the page.
 

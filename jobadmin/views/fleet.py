@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from jobadmin import controls, depths, fleet, moments, operations, storage
 from jobadmin import queues as queues_page
@@ -27,7 +27,7 @@ from jobadmin.records import NotRecorded, committed, recorded, who
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.views import failures
-from jobadmin.views.base import needs, page, page_without_store, render, wants_part
+from jobadmin.views.base import needs, page, page_without_store, posted, render, wants_part
 from statuses import Changed
 from statuses.engines import registry
 from statuses.engines.base import Engine, Worker
@@ -117,9 +117,9 @@ def redis(request: HttpRequest) -> HttpResponse:
 
 
 @committed
-@require_POST
 @needs("view_job", "control_workers")
 @page_without_store
+@posted
 def control(request: HttpRequest, verb: str) -> HttpResponse:
     """Give one order to a worker or a queue, say what happened, and go back to where it was asked for.
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from jobadmin import moments
 from jobadmin import operations as service
@@ -26,7 +26,7 @@ from jobadmin.templatetags.operations import toast
 from jobadmin.verbs import ALL, BULK
 from jobadmin.viewing import present
 from jobadmin.views import failures
-from jobadmin.views.base import needs, numbered, page_without_store, render, wants_part
+from jobadmin.views.base import needs, numbered, page_without_store, posted, render, wants_part
 from jobadmin.views.unchanged import MOST_SECONDS, entity_tag, not_modified
 
 #: Operations a page of the list.
@@ -102,9 +102,9 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @committed
-@require_POST
 @needs("view_job")
 @page_without_store
+@posted
 def stop(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask it to end after the batch it is at."""
     found, refusal = _for_acting(request, pk)
@@ -117,9 +117,9 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @committed
-@require_POST
 @needs("view_job")
 @page_without_store
+@posted
 def undo(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a removal back, while that can be."""
     found, refusal = _for_acting(request, pk)
@@ -134,9 +134,9 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     return _shown(request, restoring.pk)
 
 
-@require_POST
 @needs("view_job")
 @page_without_store
+@posted
 def again(request: HttpRequest, pk: int) -> HttpResponse:
     """Try what was not done once more; through the confirm page, which counts what is left."""
     found, refusal = _for_acting(request, pk)

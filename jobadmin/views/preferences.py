@@ -6,17 +6,16 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from jobadmin import savedviews
 from jobadmin.filters import BadFilter
 from jobadmin.viewing import KEPT_SECONDS, MODES, TIMES_COOKIE
-from jobadmin.views.base import needs, page_without_store
+from jobadmin.views.base import needs, page_without_store, posted
 
 
-@require_POST
 @needs("view_job")
 @page_without_store
+@posted
 def times(request: HttpRequest) -> HttpResponse:
     """Keep how this viewer reads times, and go back to where they were.  Raises: BadFilter."""
     mode = request.POST.get("times", "")
@@ -35,9 +34,9 @@ def came_from(request: HttpRequest) -> str:
     return referer if stays else reverse("jobadmin:overview")
 
 
-@require_POST
 @needs("view_job")
 @page_without_store
+@posted
 def save_view(request: HttpRequest) -> HttpResponse:
     """Keep the filter one looks at by a name.  Raises: BadFilter."""
     given = request.POST
@@ -49,9 +48,9 @@ def save_view(request: HttpRequest) -> HttpResponse:
     return redirect(came_from(request))
 
 
-@require_POST
 @needs("view_job")
 @page_without_store
+@posted
 def remove_view(request: HttpRequest) -> HttpResponse:
     """Forget a view of one's own; anybody else's is none of ours."""
     view = savedviews.remove(request.user, request.POST.get("view", ""))

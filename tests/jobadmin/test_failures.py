@@ -272,7 +272,7 @@ def test_the_page_of_a_job_that_is_gone_leads_to_the_record_it_speaks_of(client:
     assert f'href="{reverse("jobadmin:operations")}">Operations</a></div>' in page
 
 
-@pytest.mark.parametrize("path", ["operations/abc/", "operations/abc/stop/x/", "queues/workflow/x/y/z/", "control/", "bulk/abc/def/"])
+@pytest.mark.parametrize("path", ["/", "operations/abc/", "operations/abc/stop/x/", "queues/workflow/x/y/z/", "control/", "bulk/abc/def/"])
 def test_what_cannot_be_a_job_is_not_called_one(client: Client, store: Any, path: str) -> None:
     response = client.get(reverse("jobadmin:overview") + path)
 
@@ -298,8 +298,19 @@ def test_a_job_whose_id_spells_a_page_has_its_own(client: Client, store: Any) ->
     assert (page.status_code, page.resolver_match.url_name) == (200, "redis")
 
 
-def test_an_address_of_a_button_says_so(client: Client, store: Any) -> None:
-    response = client.get(action_url(make_status("queued").id, "kill"))
+#: Addresses that are posted to.
+BUTTONS = [
+    ("job_action", ["nothing", "kill"]), ("operation_stop", [1]), ("operation_undo", [1]), ("operation_again", [1]), ("control", ["pause"]),
+    ("times", []), ("view_save", []), ("view_remove", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("view", "which"), BUTTONS)
+def test_an_address_of_a_button_says_so(browse: Any, store: Any, view: str, which: list[Any]) -> None:
+    address = reverse(f"jobadmin:{view}", args=which)
+    response = browse("view_job", "control_workers", name="ines").get(address)
 
     assert response.status_code == 405 and response["Allow"] == "POST"
-    assert "does nothing when it is opened" in response.content.decode()
+    assert "does nothing when it is opened" in response.content.decode() and 'id="j-tabs"' in response.content.decode()
+    assert Client().get(address)["Location"].startswith(reverse("admin:login"))
+    assert browse("kill_job", name="otto").get(address).status_code == 403

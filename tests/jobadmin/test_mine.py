@@ -803,6 +803,16 @@ def test_a_project_without_the_dashboard_has_its_bars(marta, settings):
         reverse("jobadmin:overview")
 
 
+def test_other_addresses_below_the_pages_are_the_projects(marta, settings):
+    settings.ROOT_URLCONF = "tests.projects.shop"
+
+    for address in ("/jobs/", "/jobs/in-the-shop/"):
+        assert marta.get(address).content == b"Vacancies of the shop"
+    for address in ("/jobs/nothing/", "/jobs/mine/nothing/", f"/jobs/{job().id}/"):
+        response = marta.get(address)
+        assert response.status_code == 404 and 'class="ju' not in response.content.decode(), address
+
+
 def test_a_project_brings_its_own_frame(marta, settings, tmp_path):
     (tmp_path / "jobadmin/user").mkdir(parents=True)
     (tmp_path / "jobadmin/user/base.html").write_text('{% extends "site.html" %}')

@@ -1,6 +1,7 @@
 """Every page, light and dark, wide and narrow: nothing for assistive technology to stumble over, and nothing wider than the screen."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,6 +9,7 @@ import pytest
 from django.urls import reverse
 
 import statuses
+from jobadmin import moments, outage
 from jobadmin.models import Operation
 from jobadmin.paths import job_url, quote
 from statuses.testing import make_status
@@ -38,7 +40,7 @@ def addresses() -> Iterator[list[str]]:
             action="retry", username="marta", state="done", ids=[failed.id], announced=1, changed=1, reason="again"
         )
         filtered = ("?chart=table", "?user=nobody", "?name=mail.*&state=failed&user=-nobody&span=24h")
-        plain = [reverse(f"jobadmin:{name}") for name in ("overview", "list", "names", "errors", "queues", "workers", "operations")]
+        plain = [reverse(f"jobadmin:{name}") for name in ("overview", "list", "names", "errors", "queues", "workers", "operations", "api")]
         yield [
             *plain,
             *(reverse("jobadmin:overview") + more for more in filtered),
@@ -89,6 +91,37 @@ def test_a_page_without_a_store_is_clean_and_fits(page: Any, live: Any) -> None:
 
     page.get_by_text("Redis does not answer").first.wait_for()
     reads_at_every_size(page, "lost", part=OURS)
+
+
+@pytest.mark.console_errors
+def test_how_long_a_store_is_silent_stays_on_one_line_with_its_unit(page: Any, live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses.configure(url="unix:///nowhere/at-all.sock", namespace="lost")
+    monkeypatch.setattr(outage, "_since", moments.now() - timedelta(minutes=2, seconds=5))
+    page.goto(reverse("jobadmin:list"))
+
+    silent = page.locator("[data-ticks]")
+    silent.wait_for()
+    for width in range(320, 480, 3):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert silent.evaluate("words => words.getClientRects().length") == 1, width
+
+
+@pytest.mark.parametrize("width", [390, 700])
+def test_a_call_of_the_api_is_a_card_that_says_what_it_takes_and_nothing_where_it_takes_nothing(page: Any, live: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(reverse("jobadmin:api"))
+
+    labels = {"What it takes"}
+    for row in page.locator("#j-calls tbody tr").all():
+        takes = row.locator("td").last
+        if takes.inner_text() in ("–", ""):
+            assert not takes.is_visible(), row.inner_text()
+        else:
+            label = takes.evaluate("cell => getComputedStyle(cell, '::before').content.slice(1, -1)")
+            assert label in labels and takes.get_attribute("data-label") == label, row.inner_text()
+    assert page.locator("#j-calls td:not(:visible)").count() > 0, "a call that takes nothing"
+    assert page.locator("#j-parameters td:not(:visible)").count() == 0
+    assert too_wide(page, width) == []
 
 
 #: What is wrong with the colours of a page; `colour` reads what a style came to as numbers.

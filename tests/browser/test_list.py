@@ -393,6 +393,16 @@ def test_the_rows_of_the_list_are_as_wide_as_their_page(page, language: str) -> 
     expect(page.get_by_title("everything that was found so far")).to_have_count(1)
 
 
+def test_the_two_lines_of_a_group_of_errors_touch_no_edge(page) -> None:
+    with pytest.raises(ZeroDivisionError), statuses.track("books.count"):
+        _ = 1 / 0
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto("/admin/jobs/errors/?span=all")
+
+    expect(page.locator("tbody th small")).to_have_text(re.compile("test_the_two_lines"))
+    assert page.locator("tbody tr").evaluate("row => row.getBoundingClientRect().height") >= 44
+
+
 @pytest.mark.parametrize("width", [640, 500, 390, 320])
 def test_why_a_group_of_errors_cannot_be_retried_is_told_inside_a_phone(page, width: int) -> None:
     load(3, "failed", errors=["swf status 0"])

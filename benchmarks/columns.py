@@ -22,10 +22,10 @@ SIZES = {"job_name": 300, "user": 500, "queue": 8, "worker": 64, "engine": 1, "e
 RESOURCES = 20_000
 
 
-def build(store: Store, jobs: int, until_us: int, *, seed: int = 7, resources: bool = True) -> None:
-    """Fill an empty store with `jobs` jobs, the last of them recorded at `until_us`."""
+def build(store: Store, jobs: int, until_us: int, *, seed: int = 7, resources: bool = True, family: int = 0) -> None:
+    """Fill an empty family of a store with `jobs` jobs, the last of them recorded at `until_us`."""
     random = np.random.default_rng(seed)
-    tag = store.families[0]
+    tag = store.families[family]
     dictionaries = {name: [f"{name}.{number:05d}" for number in range(size)] for name, size in SIZES.items()}
     for name, texts in dictionaries.items():
         for first in range(0, len(texts), 1000):
@@ -55,7 +55,14 @@ def build(store: Store, jobs: int, until_us: int, *, seed: int = 7, resources: b
             pipe.execute()
     store.writer.hset(
         keys.meta(tag),
-        mapping={"store": token().hex(), "format": FORMAT, "families": 1, "first": 0, "dropped": 0, "current": segments - 1},
+        mapping={
+            "store": token().hex(),
+            "format": FORMAT,
+            "families": len(store.families),
+            "first": 0,
+            "dropped": 0,
+            "current": segments - 1,
+        },
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import keys
 from .cache import CacheInfo, partials
 from .columns import BY_NAME, SEGMENT_ROWS, TAGS, TIMESTAMPS
-from .store import Store
+from .store import Command, Store
 
 Array = NDArray[Any]
 #: (kind of tag, bucket): names one posting list of a segment.
@@ -26,6 +26,8 @@ COMMAND_BYTES = 1 << 20
 #: Bytes up to which one command asks for several segments: a command costs Redis as much as copying some kilobytes, and a
 #: packed segment is no larger.
 SHARED_BYTES = 256 << 10
+#: Rows of a segment up to which no whole columns are read of it, but the cells of its rows, and of those that may come meanwhile.
+YOUNG_ROWS, COMING_ROWS = SEGMENT_ROWS * 3 // 4, 512
 #: What a posting list counts for in a batch; its true length is not known before it is read.
 POSTING_BYTES = 4096
 
@@ -81,8 +83,15 @@ class Segment:
         """Whether the extent holds for later versions too: every row is handed out and filled, and recorded_at never changes."""
 
     @property
-    def column_rows(self) -> int:
-        """Cells of a whole column."""
+    def is_young(self) -> bool:
+        """Whether most of its columns are cells of rows that are not handed out yet."""
+        return not self.is_packed and self.handed_out <= YOUNG_ROWS
+
+    @property
+    def read_rows(self) -> int:
+        """Cells that are read of a column."""
+        if self.is_young:
+            return self.rows + COMING_ROWS
         return self.rows if self.is_packed else SEGMENT_ROWS
 
     @property
@@ -191,7 +200,7 @@ class View:
 
 
 def _cells(width: int, rows: int, value: bytes | None) -> Array:
-    if value is None:
+    if not value:
         return _ZEROS[width][:rows]
     cells = np.frombuffer(value, _TYPES[width], count=min(rows, len(value) // width))
     if len(cells) == rows:
@@ -218,39 +227,110 @@ class Want:
 
 
 def _nbytes(segment: Segment, columns: Sequence[str], postings: Sequence[Posting]) -> int:
-    return segment.column_rows * sum(BY_NAME[name].width for name in columns) + POSTING_BYTES * len(postings)
+    return segment.read_rows * sum(BY_NAME[name].width for name in columns) + POSTING_BYTES * len(postings)
 
 
 def read(store: Store, wants: Iterable[Want]) -> Iterator[tuple[Want, View | None]]:
     """Snapshots in the order asked for; None for a segment that is gone.
 
-    Source: MGETs of up to a megabyte, a few megabytes of them in a round trip; small segments share one. Where a segment
-    takes several, they all say its version: when they differ, it is read again in one."""
+    Source: MGETs of up to a megabyte, a few megabytes of them in a round trip; small segments share one. Of a young segment GETRANGEs.
+    Where a segment takes several commands, they all say its version, or stand between two that do: when those differ, it is read again
+    in one."""
     for batch in _batches(wants):
         plans = [_plan(want) for want in batch]
         replies = _ask(store, [(want.segment, part) for want, plan in zip(batch, plans, strict=True) for part in plan])
         for want, plan in zip(batch, plans, strict=True):
-            parts = [(columns, postings, next(replies)) for columns, postings in plan]
-            if any(reply[0] != parts[0][2][0] for _, _, reply in parts):
-                whole = next(_ask(store, [(want.segment, (want.columns, want.postings))]))
-                parts = [(want.columns, want.postings, whole)]
+            answered = list(islice(replies, len(plan)))
+            parts = [(part, values) for part, values in zip(plan, answered, strict=True) if values is not None]
+            if len(parts) < len(plan) or any(values[0] != parts[0][1][0] for _, values in parts):
+                whole = want.columns, want.postings
+                parts = [(whole, store.pipeline([("MGET", *_names(store, want.segment, *whole))])[0])]
             yield want, _view(want.segment, parts)
 
 
-def _ask(store: Store, parts: Sequence[tuple[Segment, "_Part"]]) -> Iterator[list[bytes | None]]:
-    """The reply to each part, in one round trip. Parts of one family that are small go into one command together."""
-    commands: list[list[str]] = []
-    family, room = -1, 0
+def _ask(store: Store, parts: Sequence[tuple[Segment, "_Part"]]) -> Iterator["_Values | None"]:
+    """The reply to each part, in one round trip; None where it is not of one moment. Parts of one family that are small go into one
+    command together."""
+    groups: list[_Shared | _Young] = []
     for segment, part in parts:
-        size = _nbytes(segment, *part)
-        if segment.family != family or size > room:
-            commands.append(["MGET"])
-            family, room = segment.family, SHARED_BYTES
-        commands[-1] += _names(store, segment, *part)
-        room -= size
-    values = (value for reply in store.pipeline(commands) for value in reply)
-    for _, (columns, postings) in parts:
-        yield list(islice(values, HEAD + len(columns) + len(postings)))
+        if segment.is_young:
+            groups.append(_Young(store, segment, part))
+        elif not groups or not groups[-1].takes(segment, part):
+            groups.append(_Shared(store, segment, part))
+    replies = iter(store.in_order([command for group in groups for command in group.commands]))
+    for group in groups:
+        answered = [next(replies) for _ in group.commands]
+        refused = any(isinstance(reply, Exception) for reply in answered)
+        yield from [None] * group.parts if refused else group.values(answered)
+
+
+class _Shared:
+    """One command for some parts of one family, as long as they are small."""
+
+    def __init__(self, store: Store, segment: Segment, part: "_Part") -> None:
+        self._store, self._family, self._room = store, segment.family, SHARED_BYTES
+        self._sizes: list[int] = []
+        self._names: list[str] = ["MGET"]
+        self._add(segment, part)
+
+    def takes(self, segment: Segment, part: "_Part") -> bool:
+        """Whether the part is one of them now."""
+        if segment.family != self._family or _nbytes(segment, *part) > self._room:
+            return False
+        self._add(segment, part)
+        return True
+
+    def _add(self, segment: Segment, part: "_Part") -> None:
+        names = _names(self._store, segment, *part)
+        self._names += names
+        self._sizes.append(len(names))
+        self._room -= _nbytes(segment, *part)
+
+    @property
+    def parts(self) -> int:
+        return len(self._sizes)
+
+    @property
+    def commands(self) -> list[Command]:
+        return [self._names]
+
+    def values(self, replies: Sequence[Any]) -> list["_Values | None"]:
+        """What each part gave."""
+        values = iter(replies[0])
+        return [list(islice(values, size)) for size in self._sizes]
+
+
+class _Young:
+    """The cells of the rows of a young segment: commands between two that tell its version."""
+
+    parts = 1
+
+    def __init__(self, store: Store, segment: Segment, part: "_Part") -> None:
+        self._rows = segment.read_rows
+        columns, postings = part
+        prefix = keys.segment(store.families[segment.family], segment.number)
+        ends = ((keys.column(prefix, BY_NAME[name].key), BY_NAME[name].width * self._rows - 1) for name in columns)
+        lists = [keys.posting(prefix, TAGS[kind], bucket) for kind, bucket in postings]
+        step = COMMAND_BYTES // POSTING_BYTES
+        self.commands: list[Command] = [
+            ("MGET", *_beginning(prefix)),
+            *(("GETRANGE", name, 0, last) for name, last in ends),
+            *(("MGET", *lists[first : first + step]) for first in range(0, len(lists), step)),
+            ("GET", keys.version(prefix)),
+        ]
+        self._columns = len(columns)
+
+    def takes(self, segment: Segment, part: "_Part") -> bool:
+        """Whether another part is one of these."""
+        return False
+
+    def values(self, replies: Sequence[Any]) -> list["_Values | None"]:
+        """What they gave, where it is of one moment, and all of it."""
+        (version, rows, zone, numbers), *cells, last = replies
+        if version != last or numbers is not None or int(rows or 0) > self._rows:
+            return [None]
+        lists = [value for reply in cells[self._columns :] for value in reply]
+        return [[version, rows, zone, numbers, *cells[: self._columns], *lists]]
 
 
 def _batches(wants: Iterable[Want]) -> Iterator[list[Want]]:
@@ -268,17 +348,19 @@ def _batches(wants: Iterable[Want]) -> Iterator[list[Want]]:
 
 #: Columns and posting lists of one command.
 _Part = tuple[tuple[str, ...], tuple[Posting, ...]]
+#: What a part gave: what every snapshot begins with, and what was asked for.
+_Values = list[bytes | None]
 
 
 def _plan(want: Want) -> list[_Part]:
     """What to ask for in each command, so that none of them holds Redis for a millisecond."""
-    if want.nbytes <= COMMAND_BYTES:
+    if want.nbytes <= COMMAND_BYTES or want.segment.is_young:
         return [(want.columns, want.postings)]
     parts: list[_Part] = []
     columns: list[str] = []
     size = 0
     for name in want.columns:
-        width = want.segment.column_rows * BY_NAME[name].width
+        width = want.segment.read_rows * BY_NAME[name].width
         if columns and size + width > COMMAND_BYTES:
             parts.append((tuple(columns), ()))
             columns, size = [], 0
@@ -315,13 +397,13 @@ def _beginning(prefix: str) -> tuple[str, ...]:
     return (*head(prefix), keys.numbers(prefix))
 
 
-def _view(known: Segment, parts: Sequence[tuple[Sequence[str], Sequence[Posting], Sequence[bytes | None]]]) -> View | None:
-    version, rows, zone, numbers = parts[0][2][:HEAD]
+def _view(known: Segment, parts: Sequence[tuple[_Part, _Values]]) -> View | None:
+    version, rows, zone, numbers = parts[0][1][:HEAD]
     if version is None or rows is None:
         return None
     view = View(known if version == known.version else newer(known, version, rows, zone), numbers)
-    for columns, postings, reply in parts:
-        view.fill(columns, postings, reply[HEAD:])
+    for (columns, postings), values in parts:
+        view.fill(columns, postings, values[HEAD:])
     return view
 
 

@@ -137,6 +137,14 @@ class Store:
                 return client.replies(commands)
             return _raised(self._lines(primary).calls([*commands], again=True))
 
+    def in_order(self, commands: Sequence[Command]) -> list[Any]:
+        """As `pipeline`, for commands whose order matters: each server executes its own one after the other, and none of them is asked a
+        second time by itself. An error in its place, where a node of a cluster refuses a command or is away."""
+        if not isinstance(self.reader, Cluster):
+            return self.pipeline(commands)
+        with translated("a read"):
+            return self.reader.in_order(commands)
+
     def permitted(self, commands: Sequence[Command], *, primary: bool = True) -> list[Any]:
         """The replies to reading commands, in one round trip; `FORBIDDEN` for one that this user may not give, or that the server does
         not know, as some who run one for others have taken INFO, CONFIG and MEMORY away."""

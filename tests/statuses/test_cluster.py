@@ -164,7 +164,7 @@ def test_a_slot_that_moves_meanwhile_loses_and_doubles_nothing(cluster):
     kept = [statuses.create(id=id, job_name="kept") for id in (f"k{n}" for n in range(60))]
     source, slot = node_of(cluster, tag)
     target = cluster[(cluster.index(source) + 1) % 3]
-    done, made, counts, problems = threading.Event(), [], [], []
+    done, made, counts, fits, problems = threading.Event(), [], [], [], []
 
     def work(number):
         try:
@@ -178,6 +178,8 @@ def test_a_slot_that_moves_meanwhile_loses_and_doubles_nothing(cluster):
         try:
             while not done.is_set():
                 counts.append(statuses.where(job_name="kept").count())
+                report = statuses.where(job_name="kept").report(counts=True, durations=("run_time",))
+                fits.append(report.counts["failed"] == report.durations["run_time"].n)
         except Exception as error:
             problems.append(error)
 
@@ -195,6 +197,7 @@ def test_a_slot_that_moves_meanwhile_loses_and_doubles_nothing(cluster):
 
     assert problems == []
     assert set(counts) == {60}
+    assert all(fits)
     assert statuses.where(job_name="made").count() == len(set(made)) == len(made)
     assert sorted(statuses.where(job_name="made").ids()) == sorted(made)
     assert all(len(status.reload().prior_attempts) == status.attempt for status in kept)

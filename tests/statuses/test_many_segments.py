@@ -167,7 +167,8 @@ class Read:
             commands = list(commands)
             replies = real(here, commands, primary=primary)
             self.commands += commands
-            self.bytes += sum(len(part) for reply in replies if isinstance(reply, list) for part in reply if isinstance(part, bytes))
+            parts = (part for reply in replies for part in (reply if isinstance(reply, list) else [reply]))
+            self.bytes += sum(len(part) for part in parts if isinstance(part, bytes))
             return replies
 
         monkeypatch.setattr(Store, "pipeline", pipeline)
@@ -180,7 +181,8 @@ class Read:
     @property
     def wide(self):
         """For each command that read columns: the numbers of the segments they are of."""
-        asked = [[name for name in command[1:] if name.endswith(":st")] for command in self.commands if command[0] == "MGET"]
+        reading = [command for command in self.commands if command[0] in ("MGET", "GETRANGE")]
+        asked = [[name for name in command[1:] if str(name).endswith(":st")] for command in reading]
         return [[int(name.split("}")[1].split(":")[0]) for name in names] for names in asked if names]
 
 
@@ -240,7 +242,7 @@ def test_segments_of_which_little_is_asked_share_a_command(monkeypatch):
     assert sum(statuses.all().counts().values()) == JOBS
     assert sum(statuses.where(job_name=NAME).counts().values()) < JOBS
 
-    assert read.wide == [[3, 2, 1, 0], [3], [2], [1], [0]]
+    assert read.wide == [[3], [2, 1, 0], [3], [2], [1], [0]]
 
 
 def test_no_command_asks_for_more_than_about_a_megabyte(monkeypatch):
@@ -258,6 +260,8 @@ def test_no_command_asks_for_more_than_about_a_megabyte(monkeypatch):
     for command in read.commands:
         if command[0] == "MGET":
             assert sum(sizes.get(name.rsplit(":", 1)[-1], 4096) for name in command[1:]) <= 1 << 20
+        elif command[0] == "GETRANGE":
+            assert command[3] < 30_000 * 8
 
 
 def test_exists_stops_at_the_first_segment_that_has_one(monkeypatch):

@@ -7,7 +7,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 import statuses
-from statuses import evaluation, ids
+from statuses import evaluation, ids, segments
 from statuses.columns import SPANS
 from statuses.store import Store, current
 from statuses.testing import frozen_clock
@@ -146,6 +146,57 @@ def check_fits(query):
     timed = report.durations["run_time"].n
     assert timed == sum(b.n for b in report.histogram["run_time"])
     assert timed >= sum(d.n for d in report.durations_by["job_name"].values())
+
+
+def test_a_segment_that_is_written_between_two_commands_of_a_read_is_read_again(server_url, monkeypatch):
+    """Before every single command of a read in turn a job ends, and so another state, moment and time come into three columns."""
+    real, state = Store.pipeline, {"left": 0, "jobs": []}
+
+    def pipeline(store, commands, *, primary=False):
+        commands = list(commands)
+        if primary or "GETRANGE" not in {command[0] for command in commands}:
+            return real(store, commands, primary=primary)
+        replies = []
+        for command in commands:
+            state["left"] -= 1
+            if state["left"] == 0:
+                state["jobs"].pop().succeeded()
+            replies += real(store, [command])
+        return replies
+
+    statuses.configure(url=server_url, namespace=f"b{next(_numbers)}")
+    state["jobs"] = [statuses.create(job_name="n").started() for _ in range(40)]
+    monkeypatch.setattr(Store, "pipeline", pipeline)
+    number, ended = 0, 0
+    while state["left"] <= 0:
+        number += 1
+        state["jobs"][0].set_user(f"u{number}")
+        state["left"] = number
+        report = statuses.all().report(counts=True, durations=("run_time",), timeline={"on": "succeeded_at", "buckets": 2})
+        now = 40 - len(state["jobs"])
+        assert report.counts["succeeded"] == report.durations["run_time"].n == sum(sum(b.counts.values()) for b in report.timeline)
+        assert report.counts["succeeded"] in (ended, now)
+        ended = now
+    assert number > 5
+
+
+def test_rows_that_come_before_the_read_of_a_young_segment_are_counted(server_url, monkeypatch):
+    statuses.configure(url=server_url, namespace=f"y{next(_numbers)}")
+    statuses.create(job_name="n")
+    monkeypatch.setattr(segments, "COMING_ROWS", 2)
+    done = []
+
+    def pipeline(store, commands, *, primary=False):
+        replies = real(store, commands, primary=primary)
+        if not primary and not done:
+            done.extend(statuses.create(job_name="n") for _ in range(9))
+        return replies
+
+    real = Store.pipeline
+    monkeypatch.setattr(Store, "pipeline", pipeline)
+
+    assert statuses.where(job_name="n").count() == 10
+    assert statuses.where(job_name="n").exclude(state="queued").count() == 10
 
 
 def test_a_text_that_appears_between_two_reads_is_not_overlooked(server_url, monkeypatch):

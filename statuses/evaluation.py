@@ -5,7 +5,9 @@ again, and returns its result. Several answers run side by side: what they need 
 
 All that one evaluation gives is of one moment per segment. A segment that was written between two looks is answered
 from the snapshot of the first one, where that is still in memory; else everything is asked again, and of that segment
-all that was asked of any is read at once from then on, so that the number of times is bounded."""
+all that was asked of any is read at once from then on, so that the number of times is bounded. Of segments that were
+written to lately, as far as they are not known, all is read at once from the beginning: most of them are written again
+before the last look."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,9 @@ Answered = TypeVar("Answered")
 
 #: Bytes of snapshots one evaluation keeps for its later looks, the newest segments' first.
 KEPT_BYTES = 64 << 20
+#: How long before the last write to any segment another one was written, microseconds, that counts as lively: an answer takes a small
+#: part of it, and by the versions themselves no clock is asked.
+LIVELY_US = 10_000_000
 #: Times an evaluation is asked again before every snapshot is kept. Each time all segments that moved are known, and what is asked
 #: of them: with many families as many are written to at once.
 RESTARTS = 6
@@ -172,11 +177,14 @@ class Evaluation:
         self.store = store
         self._restless = restless if restless is not None else Restless()
         self._has_moved = False
+        self._is_narrowed = False
         self.is_last = all_kept
         partials.max_entries = store.config.cache_entries
         self._views: dict[tuple[Any, ...], View] = {}
         self._held: dict[tuple[Any, ...], int] = {}
         self._kept = 0
+        self._whole: set[tuple[Any, ...]] = set()
+        self._planned = 0
         self._given: set[tuple[Any, ...]] = set()
         self._texts: dict[tuple[int, str], list[str]] = {}
         self._coded: list[str] = []
@@ -186,9 +194,8 @@ class Evaluation:
             clause.look_up(self._lookup)
         self.listing = directory.look(store, self._lookup)
         self.segments: dict[tuple[Any, ...], Segment] = {segment.key: segment for segment in self.listing.segments}
+        self._lively = _lively(self.listing.segments) if restless is not None else frozenset()
         self._bind()
-        for which in range(len(selections)):
-            self._probe(which)
 
     def _bind(self) -> None:
         families = range(len(self.store.families))
@@ -220,8 +227,14 @@ class Evaluation:
             found = self._within[key] = self._tests[which][segment.family].within(segment)
         return found
 
+    def narrow(self) -> None:
+        """Find the segments where the filters can match at all, before whole columns are read for them; once."""
+        if not self._is_narrowed:
+            self._is_narrowed = True
+            for which in range(len(self._selections)):
+                self._probe(which)
+
     def _probe(self, which: int) -> None:
-        """Find the segments where a filter can match at all, before whole columns are read for it."""
         tests = self._tests[which]
         if any(test.is_volatile for test in tests):
             self._settle(which, COUNTS, lambda test: test.stable() if test.is_volatile else None)
@@ -242,7 +255,7 @@ class Evaluation:
                 self._within[which, key, version] = FALSE
 
     def is_known_empty(self, which: int, segment: Segment) -> bool:
-        """Whether a segment is known to hold no match, without a read."""
+        """Whether a segment is known to hold no match, without a read (after `narrow`)."""
         test = self.test(which, segment)
         if test is FALSE or test.is_volatile:
             return test is FALSE
@@ -266,15 +279,16 @@ class Evaluation:
             return test
 
         self._texts, self._coded = {}, [column for column in DICTIONARIES if any(column in look.columns for _, look in looks)]
+        for _, look in looks:
+            self._restless.columns |= look.columns | look.ahead
+            self._restless.postings |= look.postings
+        self.narrow()
         found = self._gather([(filter_of(which), look) for which, look in looks])
         self._given |= self.segments.keys() if keys is None else keys
         return found
 
     def _gather(self, looks: Sequence[tuple[Callable[[tuple[Any, ...]], Test | None], Look]]) -> list[Found]:
         results: list[dict[tuple[Any, ...], Any]] = [{} for _ in looks]
-        for _, look in looks:
-            self._restless.columns |= look.columns | look.ahead
-            self._restless.postings |= look.postings
         pending = list(self.segments)
         while pending:
             again: list[tuple[Any, ...]] = []
@@ -298,25 +312,24 @@ class Evaluation:
         if segment is None:
             return None
         keeps_all = self._keeps_all(key)
-        columns = set(self._restless.columns) if keeps_all else set()
-        postings = set(self._restless.postings) if keeps_all else set()
-        missing = False
+        columns: set[str] = set()
+        postings: set[Posting] = set()
+        missing = is_new = False
         for found, (filter_of, look) in zip(results, looks, strict=True):
             found.pop(key, None)
             test = filter_of(key)
             if test is None or test is FALSE:
                 continue
-            if keeps_all:  # what later looks need is read now, though this one's answer is known, or not wanted
-                missing = True
-                columns |= test.columns
-                postings |= test.postings
+            missing |= keeps_all  # what later looks need is read now, though this one's answer is known, or not wanted
             if look.only is not None and not look.only(segment):
                 continue
-            kept = None if look.volatile or test.is_volatile else partials.get((key, test.digest, look.key), segment.version)
+            is_volatile = look.volatile or test.is_volatile
+            kept = None if is_volatile else partials.get((key, test.digest, look.key), segment.version)
             if kept is not None:
                 found[key] = kept[0]
                 continue
             missing = True
+            is_new |= not is_volatile
             columns |= look.columns | test.columns
             postings |= look.postings | test.postings
             if test.is_volatile:
@@ -324,6 +337,8 @@ class Evaluation:
         if not missing:
             return None
         columns |= {column for family, column in self._unknown if family == segment.family}
+        if keeps_all or (is_new and self._has_room(segment)):
+            columns, postings = self._everything(segment.family, columns, postings)
         view = self._views.get(key)
         if view is not None:
             columns, postings = view.lacks(columns, postings)
@@ -331,6 +346,26 @@ class Evaluation:
                 self._fill(key, view, looks, results)
                 return None
         return Want(segment, tuple(sorted(columns)), tuple(sorted(postings)))
+
+    def _everything(self, family: int, columns: set[str], postings: set[Posting]) -> tuple[set[str], set[Posting]]:
+        """What any look asks of any segment of a family, as far as that is known, and with it these."""
+        tests = [tests[family] for tests in self._tests]
+        return (
+            columns.union(self._restless.columns, *(test.columns for test in tests)),
+            postings.union(self._restless.postings, *(test.postings for test in tests)),
+        )
+
+    def _has_room(self, segment: Segment) -> bool:
+        """Whether a segment is lively, and there is room for all of it."""
+        if segment.key not in self._lively or segment.key in self._whole:
+            return segment.key in self._whole
+        columns, postings = self._everything(segment.family, set(), set())
+        self._planned += Want(segment, tuple(columns), tuple(postings)).nbytes
+        if self._planned > KEPT_BYTES:
+            self._lively = frozenset()  # what is left is older
+            return False
+        self._whole.add(segment.key)
+        return True
 
     def _keeps_all(self, key: tuple[Any, ...]) -> bool:
         return self.is_last or key in self._restless.segments
@@ -391,10 +426,10 @@ class Evaluation:
         self._keep(key, view, looks)
 
     def _keep(self, key: tuple[Any, ...], view: View, looks: Sequence[Any]) -> None:
-        """Hold on to what later looks need of a snapshot, as long as there is room; to all of a restless segment's."""
+        """Hold on to what later looks need of a snapshot, as long as there is room; to all of a restless or lively segment's."""
         self._kept -= self._held.pop(key, 0)
         self._views.pop(key, None)
-        if not self._keeps_all(key):
+        if not self._keeps_all(key) and key not in self._whole:
             # What is volatile is read for each look otherwise, and may differ between two.
             asked = [(look, test) for filter_of, look in looks if look.ahead and (test := filter_of(key)) is not None]
             needed = [(look, test) for look, test in asked if look.again or test.is_volatile]
@@ -405,6 +440,12 @@ class Evaluation:
         self._views[key] = view
         self._held[key] = view.nbytes
         self._kept += view.nbytes
+
+
+def _lively(segments: Sequence[Segment]) -> frozenset[tuple[Any, ...]]:
+    """Keys of the segments that were written to lately."""
+    since = max((segment.version_us for segment in segments), default=0) - LIVELY_US
+    return frozenset(segment.key for segment in segments if segment.version_us >= since)
 
 
 def _tags_of(test: Test) -> Test | None:

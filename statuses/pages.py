@@ -271,6 +271,7 @@ def in_order(store: Store, selection: Selection, order: Order, need: int | None)
 
 
 def _candidates(evaluation: Evaluation) -> list[Segment]:
+    evaluation.narrow()
     return [segment for segment in evaluation.segments.values() if not evaluation.is_known_empty(0, segment)]
 
 

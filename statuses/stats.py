@@ -48,7 +48,7 @@ def states_of(numbers: Sequence[int]) -> dict[State, int]:
 
 def bounds(evaluation: Evaluation) -> Answer[Any]:
     """When the first and the last job was recorded, None without any. Read of the segments that can hold them."""
-    counted = yield COUNTS
+    counted = yield replace(COUNTS, ahead=frozenset({"recorded_at"}), again=False)
     if not counted:
         return None
     known = {segment.key: segment.bounds("recorded_at") or (-I64_MAX, I64_MAX) for segment, _ in counted}

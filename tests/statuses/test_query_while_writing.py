@@ -1,6 +1,7 @@
 """Answers while others write: each is that of one moment, however often the segments change between two looks."""
 
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import Phase, example, given, settings
@@ -81,7 +82,7 @@ def without_removed(answers, moments):
 
 
 @examples(6, 40)
-@pytest.mark.parametrize("kept", [0, 64 << 20], ids=["nothing kept", "snapshots kept"])
+@pytest.mark.parametrize("kept", [0, 60_000, 64 << 20], ids=["nothing kept", "some kept", "snapshots kept"])
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_an_answer_is_of_one_moment(question, kept, examples, server_url):
     ask, expect = QUESTIONS[question]
@@ -110,7 +111,7 @@ def test_an_answer_is_of_one_moment(question, kept, examples, server_url):
 
 
 @examples(6, 80)
-@pytest.mark.parametrize("kept", [0, 64 << 20], ids=["nothing kept", "snapshots kept"])
+@pytest.mark.parametrize("kept", [0, 60_000, 64 << 20], ids=["nothing kept", "some kept", "snapshots kept"])
 def test_the_answers_of_a_report_fit_together(kept, examples, server_url):
     @settings(often, max_examples=examples)
     @given(seed=seeds)
@@ -146,6 +147,88 @@ def check_fits(query):
     timed = report.durations["run_time"].n
     assert timed == sum(b.n for b in report.histogram["run_time"])
     assert timed >= sum(d.n for d in report.durations_by["job_name"].values())
+
+
+@pytest.fixture
+def written(server_url, monkeypatch):
+    """What is read of a store of three families of which each is written to after every read: `begun` and `read`, how often an
+    evaluation began, and how often the states of a segment were read."""
+    statuses.configure(url=server_url, namespace=f"w{next(_numbers)}", families=3)
+    seen, real, real_init = SimpleNamespace(begun=0, read=0), Store.pipeline, evaluation.Evaluation.__init__
+    jobs = [statuses.create(job_name=f"n{n % 3}", job_args={"book": f"Book:{n % 5}"}).started(worker="w") for n in range(40)]
+    for job in jobs[:30]:
+        job.succeeded()
+    jobs[30].request_kill()
+    one_of_each = list({job._place().family: job for job in jobs}.values())
+    assert len(one_of_each) == 3
+
+    def counted(self, *args, **kwargs):
+        seen.begun += 1
+        real_init(self, *args, **kwargs)
+
+    def pipeline(store, commands, *, primary=False):
+        commands = list(commands)
+        replies = real(store, commands, primary=primary)
+        if not primary:
+            seen.read += sum(str(name).endswith(":st") for command in commands for name in command[1:])
+            for job in one_of_each:
+                job.set_user("somebody")
+        return replies
+
+    for job in one_of_each:
+        job.set_user("somebody")
+    monkeypatch.setattr(evaluation.Evaluation, "__init__", counted)
+    monkeypatch.setattr(Store, "pipeline", pipeline)
+    return seen
+
+
+OVERVIEW = {
+    "counts": True, "counts_by": {"job_name": 10, "error": 8}, "durations": SPANS, "durations_by": {"job_name": ("run_time", 10)},
+    "histogram": {"run_time": 5}, "timeline": {"on": "recorded_at", "buckets": 4}, "flags": True, "bounds": True,
+}  # fmt: skip
+REPORTS = {
+    "overview": OVERVIEW,
+    "names by time": {"counts_by": {"job_name": ("-run_time", 2)}},
+    "resources": {"counts_by": {"job_arg": 3}},
+    "queues": {"counts_by": {"queue": None}, "earliest_by": {"queue": "started_at"}},
+    "timeline of the ended": {"timeline": {"on": "ended_at", "buckets": 3}},
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_of_what_is_written_all_the_time_everything_is_read_at_once(name, written):
+    found = statuses.all().report(**REPORTS[name])
+
+    assert (written.begun, written.read) == (1, 3)
+    assert found.total in (None, 40)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_where_there_is_no_room_for_that_an_answer_is_asked_for_again(name, written, monkeypatch):
+    monkeypatch.setattr(evaluation, "KEPT_BYTES", 0)
+
+    found = statuses.all().report(**REPORTS[name])
+
+    assert written.begun <= evaluation.RESTARTS + 1
+    assert found.total in (None, 40)
+
+
+def test_of_what_is_known_only_signs_of_life_are_read_again_though_it_was_written_lately(server_url, monkeypatch):
+    statuses.configure(url=server_url, namespace=f"k{next(_numbers)}")
+    statuses.create(job_name="n").started().heartbeat()
+    first = statuses.all().report(**OVERVIEW)
+    asked, real = [], Store.pipeline
+
+    def pipeline(store, commands, *, primary=False):
+        commands = list(commands)
+        names = [command[1].rsplit(":", 1)[-1] for command in commands if command[0] == "GETRANGE"]
+        asked.extend(name for name in names if name != "seals")
+        return real(store, commands, primary=primary)
+
+    monkeypatch.setattr(Store, "pipeline", pipeline)
+
+    assert statuses.all().report(**OVERVIEW) == first
+    assert sorted(asked) == ["heartbeat_at", "st"]
 
 
 def test_a_segment_that_is_written_between_two_commands_of_a_read_is_read_again(server_url, monkeypatch):

@@ -253,10 +253,11 @@ def in_order(store: Store, selection: Selection, order: Order, need: int | None)
     volatile = order.column == "heartbeat_at" or need is None or need > 2000
     look = Look(key, partial(_best, order, need), order.columns | READ, volatile=volatile)
     waiting = sorted(_candidates(evaluation), key=lambda segment: order.bounds(segment)[0])
-    held, given, step = _empty(), 0, STEPS[0]
+    # Each family has a segment of the same time.
+    held, given, step = _empty(), 0, max(STEPS[0], len(store.families))
     while waiting or len(held.ranks):
         now, waiting = waiting[:step], waiting[step:]
-        step = min(step * 2, STEPS[1])
+        step = min(step * 2, max(step, STEPS[1]))
         found: Found = evaluation.collect([(0, look)], among=now)[0] if now else []
         evaluation.forget()
         held = _sorted(join([held, *(block for _, block in found)]), None if need is None else need - given)

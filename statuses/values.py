@@ -31,10 +31,14 @@ class Values:
 
     def _join(self) -> None:
         places: dict[str, int] = {}
-        self._numbers = {
-            family: np.array([places.setdefault(self._text(family, code), len(places)) for code in codes.tolist()], np.int64)
-            for family, codes in self.present.items()
-        }
+        self._numbers = {}
+        for family, codes in self.present.items():
+            known = self._texts[family, self._field]
+            if int(codes[-1]) > len(known):
+                raise Moved
+            self._numbers[family] = np.array([places.setdefault(known[at], len(places)) for at in (codes - 1).tolist()], np.int64)
+        if "" in places:
+            raise Moved
         self._named, self.size = list(places), len(places)
 
     def __len__(self) -> int:

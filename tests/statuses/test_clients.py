@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import redis
@@ -15,12 +17,14 @@ from django.conf import settings
 from django.test import override_settings
 
 import statuses
-from statuses import health, keys
+from statuses import health, keys, presence
 from statuses.apps import configuration
 from statuses.store import current, set_aside
 from statuses.testing import make_status
 from tests.servers import until
 from tests.statuses.instances import instances
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -172,6 +176,20 @@ def test_a_user_with_the_rights_to_these_keys_alone_is_enough(make):
 
     with use(f"redis://127.0.0.1:{server.port}/0", USERNAME="jobs", PASSWORD="pw"):
         everything_works()
+
+
+def test_the_rights_that_the_documentation_names_are_enough_for_everything(make):
+    text = (ROOT / "docs/redis.md").read_text()
+    *_, rights = re.search(r"ACL SETUSER shop on >password (.*)", text)[0].partition(" >password ")
+    server = make()
+    server.client().execute_command("ACL", "SETUSER", "jobs", "on", ">pw", *rights.replace("{jobs:", "{clients:").split())
+
+    with use(f"redis://127.0.0.1:{server.port}/0", USERNAME="jobs", PASSWORD="pw"):
+        everything_works()
+        health.try_writing()
+        assert health.examine().forbidden == []
+        assert statuses.clean().removed == 0
+        assert presence.tell("celery", "worker", {}).order == ""
 
 
 def test_a_wrong_password_is_unavailable_and_says_why(make):

@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from . import health
 from .engines import versions
 from .errors import ConfigurationError, StoreUnavailable
+from .refusals import is_refusal
 from .servers import OTHERS, Server
 from .store import current
 
@@ -138,26 +139,44 @@ def check_engines() -> list[checks.CheckMessage]:
 
 
 def check_policy() -> list[checks.CheckMessage]:
-    """Whether the store is one that this library and these settings can read, whether it is spoken to as the cluster that it is, and
-    whether its server may drop statuses when its memory is full. Says nothing while the store is away: pages do; nor where the settings
-    lead to none: that is told already."""
+    """Whether the store is one that this library and these settings can read and write, whether it is spoken to as the cluster that it is,
+    and whether its server may drop statuses when its memory is full. Says nothing while the store is away: pages do; nor where the
+    settings lead to none: that is told already."""
     given = getattr(settings, "JOBADMIN", {})
     if not given.get("URL") and any(found.id in _NO_HOME for found in _home(given.get("CACHE", "default"), settings.CACHES)):
         return []
     try:
         found = health.primaries()
         current().check_layout()
-    except StoreUnavailable:
-        return []
+    except StoreUnavailable as error:
+        return _refused(error)
     except ConfigurationError as error:
         return [checks.Error(f"JOBADMIN: {error}", id="statuses.E009")]
     policies = list({str(told): told for told in chain.from_iterable(map(_policy, found))}.values())  # nodes of a cluster say the same
+    policies += _writes()
     if any(server.is_node for server in found) and not current().is_cluster:
         message = (
             "The statuses' server is a node of a Redis Cluster, spoken to as one server: while a slot moves writes break off half way."
         )
         return [*policies, checks.Warning(message, hint="Set CLUSTER to True, and FAMILIES for a new store.", id="statuses.W003")]
     return policies
+
+
+def _refused(error: StoreUnavailable) -> list[checks.CheckMessage]:
+    """What does not pass by itself, as an outage does."""
+    if not is_refusal(error.__cause__):
+        return []
+    message = f"The statuses' server is there and refuses: {error.__cause__}. No job is tracked."
+    hint = "docs/redis.md lists the rights that are needed; writes go to a primary that has room."
+    return [checks.Warning(message, hint=hint, id="statuses.W005")]
+
+
+def _writes() -> list[checks.CheckMessage]:
+    try:
+        health.try_writing()
+    except StoreUnavailable as error:
+        return _refused(error)
+    return []
 
 
 def _policy(server: Server) -> list[checks.CheckMessage]:

@@ -42,6 +42,7 @@ KNOWN_AS = {
     "relay": "started()",
     "start": "started()",
     "tag": "a change of arguments",
+    "touch": "a write",
     "upkeep": "news of a chore",
 }
 #: What the server answers, whatever it is asked, while it is as it is; inside a script it stands within the text.
@@ -77,6 +78,11 @@ def is_fault(error: Exception) -> bool:
         return False
     # A pipeline puts the command before what the server said to it, with texts of whoever called.
     return _REFUSALS.search(str(error).rpartition("caused error: ")[2]) is None
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether a server is there and does not do what it was asked, for who asks it or as it is: nothing that a network does."""
+    return isinstance(error, redis.ResponseError | redis.exceptions.AuthenticationError)
 
 
 def is_forbidden(reply: object) -> bool:

@@ -1,6 +1,7 @@
 """check_jobs: says what is wrong, mends it when asked to, and ends with an error while something is left."""
 
 import pytest
+import redis
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
@@ -34,6 +35,20 @@ def test_a_sound_store_is_said_to_be_sound(store, capsys):
 
     assert "3 jobs in 1 segment checked" in said
     assert "Nothing is wrong." in said
+
+
+def test_a_store_that_takes_no_writes_is_no_sound_one(other_server, capsys):
+    with stores.set_aside(), redis.Redis.from_url(other_server.url) as client:
+        statuses.configure(url=other_server.url, namespace="full")
+        make_status("failed")
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(CommandError, match=r"takes no writes, and no job is tracked: .*maxmemory"):
+                check(capsys)
+        finally:
+            client.config_set("maxmemory", 0)
+
+        assert "Nothing is wrong." in check(capsys)
 
 
 def test_what_is_wrong_is_named_and_left_without_repair(store, prefix, capsys):

@@ -1,6 +1,7 @@
 """Settings that would lose statuses are told when Django starts."""
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -138,6 +139,29 @@ def test_a_server_that_may_drop_statuses_is_refused(other_server, policy, memory
 
     assert ids(checks.check_policy()) == expected
     assert statuses.ping()["policy"] == policy
+
+
+@pytest.mark.parametrize(
+    ("refuse", "why"),
+    [
+        (lambda client: client.config_set("maxmemory", 1), "maxmemory"),
+        (lambda client: client.replicaof("127.0.0.1", 1), "read only"),
+        (lambda client: client.acl_setuser("default", enabled=True, nopass=True, commands=["+@all", "-evalsha"]), "no permissions"),
+        (lambda client: client.config_set("requirepass", "secret"), "authenticated|Authentication"),
+    ],
+)
+def test_a_server_that_is_there_and_takes_no_writes_is_warned_of(refuse, why):
+    with instances() as make:
+        server = make()
+        statuses.configure(url=server.url, namespace="p")
+        assert checks.check_policy() == []
+        refuse(server.client())
+        statuses.configure(url=server.url, namespace="p")
+
+        (message,) = checks.check_policy()
+
+    assert message.id == "statuses.W005"
+    assert re.search(why, message.msg)
 
 
 def test_a_node_of_a_cluster_that_may_drop_statuses_is_told_once_whichever_it_is(cluster):  # noqa: F811

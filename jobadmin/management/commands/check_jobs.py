@@ -12,7 +12,7 @@ from jobadmin.formats import count
 from jobadmin.goes import Go
 from jobadmin.models import Operation
 from jobadmin.records import NotRecorded, Record, begin, shell_user
-from statuses import Changed
+from statuses import Changed, health
 
 
 class Command(BaseCommand):
@@ -22,6 +22,7 @@ class Command(BaseCommand):
         "Verify every segment of statuses against its hashes, tags, ids and dictionaries, and every key against what it belongs to. "
         "Safe while jobs run. With --repair what can be mended is. Ends with an error while something is wrong. "
         "What is mended is on record under Operations. "
+        "So it does where the store takes no writes. "
         "Tells as well which chores (reap_jobs, clean_jobs, retry_jobs) are overdue; that is no error of the store."
     )
 
@@ -41,6 +42,9 @@ class Command(BaseCommand):
         for warning in upkeep.read(seen.upkeep, seen.at).warnings:
             self.stderr.write(warning)
         left = checked.found - checked.repaired
+        refused = _refused()
+        if refused:
+            raise CommandError(f"The store takes no writes, and no job is tracked: {refused}")
         if not checked.found:
             self.stdout.write("Nothing is wrong.")
         elif left:
@@ -91,6 +95,15 @@ def _changed(checked: statuses.Checked) -> Changed:
     left = checked.found - checked.repaired
     reasons = {"mended": checked.repaired, "unmended": left}
     return Changed(changed=checked.repaired, skipped=left, by_reason={name: number for name, number in reasons.items() if number})
+
+
+def _refused() -> str:
+    """Why the store takes no writes; empty where it does."""
+    try:
+        health.try_writing()
+    except statuses.StatusesError as error:
+        return str(error)
+    return ""
 
 
 def _several(number: int, noun: str) -> str:

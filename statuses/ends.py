@@ -1,7 +1,7 @@
 """What engines are asked in one look of the reaper of how jobs ended, and how that is told."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from . import collection, encoding
 from .engines import registry
-from .engines.base import Outcome
+from .engines.base import Engine, Outcome
 from .errors import StatusNotFound, StoreUnavailable
 from .states import State
 from .status import Status
@@ -49,22 +49,30 @@ class Asked:
         self._until = monotonic() + ASKING_SECONDS
         self._away: set[str] = set()
 
-    def outcome(self, status: Status) -> Outcome | None:
-        """How it ended; None where its engine knows of no end, or could not be asked for a day; UNSURE where it could not say."""
-        engine = registry.get(status.engine)
+    def outcomes(self, jobs: Sequence[Status]) -> Iterator[tuple[Status, Outcome | None]]:
+        """How each ended, by engine: None where that knows of no end, or could not be asked for a day; UNSURE where it could not say."""
+        for name, some in _by_engine(jobs).items():
+            yield from zip(some, self._told(registry.get(name), some), strict=True)
+
+    def _told(self, engine: Engine | None, jobs: Sequence[Status]) -> Iterator[Outcome | None]:
         if engine is None or not engine.can_tell_outcome:
-            return None
-        if engine.name in self._away:
-            return self._unsure(status)
-        if self._monotonic() > self._until:
-            return UNSURE
+            yield from (None for _ in jobs)
+            return
+        told = _asked(engine, jobs)
+        for status in jobs:
+            if engine.name in self._away:
+                yield self._unsure(status)
+            elif self._monotonic() > self._until:
+                yield UNSURE
+            else:
+                yield self._next(engine, status, told)
+
+    def _next(self, engine: Engine, status: Status, told: Iterator[Outcome | None]) -> Outcome | None:
         try:
-            return _keepable(status, engine.outcome(status))
-        except StatusNotFound:
-            return None  # removed meanwhile
+            return _keepable(status, next(told))
         except StoreUnavailable:
             raise
-        except Exception as error:
+        except Exception as error:  # also one that says less than it was asked for
             logger.warning("engine %s could not say how jobs ended, they are spared: %s: %s", engine.name, type(error).__name__, error)
             self._away.add(engine.name)
             return self._unsure(status)
@@ -72,10 +80,7 @@ class Asked:
     def unheld(self, lost: Sequence[Status]) -> list[Status]:
         """Those of which no worker says that it has them after all, though it may not reach the store: asked last, of all that would be
         given up. An engine that could not be asked has none."""
-        by_engine: dict[str | None, list[Status]] = {}
-        for status in lost:
-            by_engine.setdefault(status.engine, []).append(status)
-        held = {id for name, jobs in by_engine.items() for id in self._held(name, jobs)}
+        held = {id for name, jobs in _by_engine(lost).items() for id in self._held(name, jobs)}
         return [status for status in lost if status.id not in held]
 
     def _held(self, name: str | None, jobs: list[Status]) -> set[str]:
@@ -95,6 +100,18 @@ class Asked:
     @cached_property
     def _now(self) -> datetime:
         return collection.server_time()
+
+
+def _asked(engine: Engine, jobs: Sequence[Status]) -> Iterator[Outcome | None]:
+    """Nothing is asked before the first answer is taken: what is raised is raised there."""
+    yield from engine.outcomes(jobs)
+
+
+def _by_engine(jobs: Sequence[Status]) -> dict[str | None, list[Status]]:
+    found: dict[str | None, list[Status]] = {}
+    for status in jobs:
+        found.setdefault(status.engine, []).append(status)
+    return found
 
 
 def _keepable(status: Status, outcome: Outcome | None) -> Outcome | None:

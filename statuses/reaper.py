@@ -83,10 +83,10 @@ class Reaper:
     def look(self, *, dry_run: bool = False) -> Reaped:
         """Give up what is lost and was so at an earlier look; the first look alone tells but how jobs that wait have ended.
         Raises: StoreUnavailable; what was seen before is forgotten then, for the jobs may not have been heard either.
-        Source: one query over heartbeats, the workers of each engine, of each job that is given up the engine's own word (`Engine.outcome`)
-        and a script, of all of them together the word of its workers (`Engine.held`); of each engine that can say it two to four queries
-        over what waits, and its word of two hundred jobs at most that it may still have; unless it is a dry run one more, that says so
-        (`upkeep`)."""
+        Source: one query over heartbeats, the workers of each engine, of the jobs that are given up the engine's own word
+        (`Engine.outcomes`) and a script each, of all of them together the word of its workers (`Engine.held`); of each engine that can say
+        it two to four queries over what waits, and its word of two hundred jobs at most that it may still have; unless it is a dry run one
+        more, that says so (`upkeep`)."""
         try:
             with upkeep.doing(upkeep.REAP, dry_run=dry_run) as did:
                 found = self._look(dry_run)
@@ -103,6 +103,7 @@ class Reaper:
         self._seen = {key: self._seen.get(key, now) for key in silent}
         runs = _claimed() if silent else Claimed()
         failed = ended = retried = spared = waiting = 0
+        silent_for_long: list[Status] = []
         lost: list[Status] = []
         asked = Asked(self._monotonic)
         for key, status in silent.items():
@@ -110,7 +111,10 @@ class Reaper:
                 spared += 1
             elif now - self._seen[key] < self.confirm_seconds:
                 waiting += 1
-            elif (outcome := asked.outcome(status)) is UNSURE:
+            else:
+                silent_for_long.append(status)
+        for status, outcome in asked.outcomes(silent_for_long):
+            if outcome is UNSURE:
                 spared += 1
             elif outcome is not None:
                 ended += dry_run or tell(status, outcome)

@@ -80,8 +80,8 @@ class Waiting:
         missing = self._missing[engine.name] = {key: before.get(key, now) for key in map(_key, gone)}
         unknown = ended = early = spared = 0
         lost: list[Status] = []
-        for status in (*gone, *others):
-            outcome, since = asked.outcome(status), missing.get(_key(status))
+        for status, outcome in asked.outcomes([*gone, *others]):
+            since = missing.get(_key(status))
             if outcome is not None and outcome is not UNSURE:
                 ended += dry_run or tell(status, outcome)
             elif since is None:

@@ -2,16 +2,21 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from .. import forks
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 #: Seconds that an engine has to say how a job ended.
 ANSWER_SECONDS = 5.0
+#: Jobs that an engine is asked about together at first, and at most.
+FIRST, MOST = 10, 500
+#: Seconds of an answer after which it is asked about more, or about fewer, the next time.
+QUICK_SECONDS, SLOW_SECONDS = 0.25, 1.0
 #: Seconds that a look at a broker may take, with the connecting that it needs: a page waits for it.
 TIMEOUT_SECONDS = 1.0
 #: Seconds in which a broker that did not answer is not asked again.
@@ -44,6 +49,18 @@ def _answer(question: Callable[[], T], answer: "Future[T]") -> None:
         answer.set_result(question())
     except BaseException as error:
         answer.set_exception(error)
+
+
+def together(jobs: Sequence[S], ask: Callable[[Sequence[S]], Iterable[T]], monotonic: Callable[[], float] = time.monotonic) -> Iterator[T]:
+    """What `ask` gives of some jobs at a time, of all of them one after another. How many are some follows from how long it took: what an
+    engine keeps of a job may be large, and all of one question must come within ANSWER_SECONDS."""
+    size, first = FIRST, 0
+    while first < len(jobs):
+        began = monotonic()
+        answers = ask(jobs[first : first + size])
+        first, took = first + size, monotonic() - began
+        size = min(MOST, 4 * size) if took < QUICK_SECONDS else max(1, size // 4) if took > SLOW_SECONDS else size
+        yield from answers
 
 
 class Patience:

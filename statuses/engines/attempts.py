@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import statuses
-from statuses import KillRequested, State, Status, StoreUnavailable
+from statuses import KillRequested, State, Status, StatusNotFound, StoreUnavailable
 
 from .. import clock, collection, encoding, failure, scripts, unanswered
 from ..errors import StartedBefore, Superseded, interrupts
@@ -22,6 +22,8 @@ from ..states import ENDED
 from ..store import current as current_store
 from . import calls
 from .guard import Guard
+
+T = TypeVar("T")
 
 #: States that the end of an attempt may leave. Not in it: the ends themselves, the first one told stays.
 OPEN = frozenset({State.unqueued, State.queued, State.started, State.unknown})
@@ -272,6 +274,14 @@ def ended_since(status: Status) -> datetime | None:
     if any(attempt.provider_job_id == status.provider_job_id for attempt in islice(status.newest_attempts(), MOST_ATTEMPTS)):
         return began
     return (began or status.recorded_at) - CLOCKS_DIFFER
+
+
+def if_there(ask: Callable[[Status], T], status: Status) -> T | None:
+    """What is said of a status; None of one that was removed meanwhile."""
+    try:
+        return ask(status)
+    except StatusNotFound:
+        return None
 
 
 def result_data(result: Any, encode: calls.Encode) -> dict[str, Any] | None:

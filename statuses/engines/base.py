@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import EngineCannot
+from ..errors import EngineCannot, StatusNotFound
 from ..states import State
 
 if TYPE_CHECKING:
@@ -275,3 +275,14 @@ class Engine:
         Raises: EngineCannot where `can_tell_outcome` is False; whatever the engine raises where what keeps its results is away, and
         TimeoutError where that does not answer: then nobody knows.  Waits at most 5 seconds; one or two round trips of the engine's."""
         raise EngineCannot(status.id, self.name, "tell the end of", self.why_not("tell_outcome"))
+
+    def outcomes(self, jobs: Sequence[Status]) -> Iterator[Outcome | None]:
+        """`outcome` of each of these jobs, in their order, asked as they are taken; None of a job that was removed meanwhile. An adapter
+        asks about many together where it can. What it raises is of the job whose turn it is, and nothing comes after it.
+        Waits at most 5 seconds for the next one."""
+        for status in jobs:
+            try:
+                told = self.outcome(status)
+            except StatusNotFound:
+                told = None
+            yield told

@@ -10,6 +10,7 @@ import importlib
 import pickle
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -78,6 +79,13 @@ def outcome(engine: str, id: str) -> Outcome | None:
     found = registry.get(engine)
     assert found is not None and found.can_tell_outcome
     return found.outcome(statuses.at(id))
+
+
+def outcomes(engine: str, ids: Sequence[str]) -> list[Outcome | None]:
+    """The same of several jobs, asked about together."""
+    found = registry.get(engine)
+    assert found is not None and found.can_tell_outcome
+    return list(found.outcomes([statuses.at(id) for id in ids]))
 
 
 def wait_for_answers(seconds: float) -> float:

@@ -7,7 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -220,6 +220,10 @@ class Project:
     def pid(self, gate: str) -> int:
         """The process of the task that stands at the gate."""
         return int(self.gates.get(f"pid:{gate}") or 0)
+
+    def outcomes(self, jobs: Sequence[Status]) -> list[Outcome | None]:
+        """How the jobs ended as their engine says, asked about together."""
+        return self.ask("outcomes", self.name, [job.id for job in jobs])
 
     def outcome(self, status: Status) -> Outcome | None:
         """How its engine says that it ended, as the reaper asks it."""

@@ -424,6 +424,78 @@ def test_engines_are_asked_for_so_long_in_one_look_and_the_rest_comes_with_the_n
     assert [(look.failed, look.spared) for look in looks] == [(1, 2), (1, 1)]
 
 
+@pytest.fixture
+def together(engine, monkeypatch) -> list[int]:
+    """The engine is asked about all of its jobs at once; how many they were, each time."""
+    asked: list[int] = []
+
+    def outcomes(jobs: Sequence[Status]) -> Iterator[Outcome | None]:
+        asked.append(len(jobs))
+        return iter([engine.ends.get(status.id) for status in jobs])
+
+    monkeypatch.setattr(engine, "outcomes", outcomes)
+    return asked
+
+
+def test_jobs_of_an_engine_that_can_say_it_of_many_are_asked_about_together(time, reaper, engine, together):
+    jobs = [started() for _ in range(6)]
+    others = make_status("queued", engine="unheard of").started("w1", alive=True)
+    engine.ends = {jobs[0].id: SUCCEEDED, jobs[3].id: Outcome(state=State.failed, error="broke")}
+    time.pass_(SILENCE.total_seconds())
+
+    found = reap(reaper, time)
+
+    assert together == [6] and engine.asked == []
+    assert (found.ended, found.failed, found.spared) == (2, 5, 0)
+    assert [str(job.reload().state) for job in jobs] == ["succeeded", *["failed"] * 5]
+    assert jobs[3].errors == ["broke"] and others.reload().error_group == "WorkerLost"
+
+
+def test_what_an_engine_said_before_it_broke_off_is_told_and_the_rest_is_spared(time, reaper, engine, monkeypatch):
+    jobs = [started() for _ in range(4)]
+    order: list[str] = []
+
+    def outcomes(some: Sequence[Status]) -> Iterator[Outcome | None]:
+        for status in some[:2]:
+            order.append(status.id)
+            yield SUCCEEDED
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(engine, "outcomes", outcomes)
+    time.pass_(SILENCE.total_seconds())
+
+    found = reap(reaper, time)
+
+    assert (found.ended, found.spared, found.failed) == (2, 2, 0)
+    assert {job.id for job in jobs if job.reload().state == "succeeded"} == set(order)
+
+
+@pytest.mark.parametrize("outcomes", [lambda jobs: iter([]), lambda jobs: 1 / 0], ids=["says nothing", "breaks at once"])
+def test_jobs_that_an_engine_says_nothing_of_are_spared(time, reaper, engine, monkeypatch, outcomes):
+    started(), started()
+    monkeypatch.setattr(engine, "outcomes", outcomes)
+    time.pass_(SILENCE.total_seconds())
+
+    assert reap(reaper, time).spared == 2
+
+
+def test_of_a_job_that_was_removed_meanwhile_nothing_is_said_and_the_next_is_asked_about(time, reaper, engine, monkeypatch):
+    gone, other = started(), started()
+    time.pass_(SILENCE.total_seconds())
+    asked: list[str] = []
+
+    def outcome(status: Status) -> Outcome | None:
+        asked.append(status.id)
+        if status.id == gone.id:
+            raise statuses.StatusNotFound(status.id)
+        return SUCCEEDED
+
+    monkeypatch.setattr(engine, "outcome", outcome)
+
+    assert list(Engine.outcomes(engine, [gone, other])) == [None, SUCCEEDED]
+    assert asked == [gone.id, other.id]
+
+
 def test_a_job_whose_engine_cannot_be_asked_for_a_day_is_lost(time, reaper, engine, monkeypatch):
     job = started()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
 from .. import attempts, awaited, submitting
-from ..answering import Asker
+from ..answering import Asker, together
 from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..reporting import may_live, queue_of, worker_of
 from . import again, holding, killing, outcomes, planned, publishing, schedules
@@ -345,15 +345,33 @@ class Celery(Engine):
         has expired (`result_expires`), nobody knows."""
         if not self.can_tell_outcome:
             raise self._cannot(status, "tell the end of", self.why_not("tell_outcome"))
-        task_id, since = status.provider_job_id, attempts.ended_since(status)
-        if not task_id or since is None:
+        if (asked := _asked_of(status)) is None:
             return None
         backend = self.app.backend  # each thread has its own, with connections: not one more for every question
-        seen = status.heartbeat_at if since != status.started_at else None
-        return self._asker.ask(lambda: outcomes.outcome(self.adapter, backend, task_id, since, seen))
+        return self._asker.ask(lambda: outcomes.outcome(self.adapter, backend, *asked))
+
+    def outcomes(self, jobs: Sequence[Status]) -> Iterator[Outcome | None]:
+        """The same; from Redis up to 500 in a round trip."""
+        if self.can_tell_outcome and outcomes.are_read_together(self.app.backend):
+            return together(jobs, self._outcomes)
+        return super().outcomes(jobs)
+
+    def _outcomes(self, jobs: Sequence[Status]) -> Iterator[Outcome | None]:
+        backend, asked = self.app.backend, [attempts.if_there(_asked_of, status) for status in jobs]
+        kept = iter(self._asker.ask(lambda: outcomes.read(backend, [one[0] for one in asked if one is not None])))
+        return (None if one is None else outcomes.of_kept(self.adapter, backend, next(kept), *one[1:]) for one in asked)
 
     def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
         return EngineCannot(status.id, self.name, action, why, for_good=for_good)
+
+
+def _asked_of(status: Status) -> tuple[str, datetime, datetime | None] | None:
+    """What its result is asked by: the id of its task, since when it may have ended, its last sign of life where nobody told a start;
+    None where nobody can know."""
+    task_id, since = status.provider_job_id, attempts.ended_since(status)
+    if not task_id or since is None:
+        return None
+    return task_id, since, status.heartbeat_at if since != status.started_at else None
 
 
 def _worker(report: presence.Report) -> Worker:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from celery import states
+from celery.backends.redis import RedisBackend
 from celery.exceptions import SecurityError
 from kombu.exceptions import ContentDisallowed, DecodeError
 
@@ -50,6 +51,32 @@ def outcome(adapter: Adapter, backend: Any, task_id: str, since: datetime, seen:
         meta = backend.get_task_meta(task_id, cache=False)
     except _UNREADABLE:
         return None
+    return outcome_of(adapter, meta, since, seen)
+
+
+def are_read_together(backend: Any) -> bool:
+    """Whether results can be read many at a time, and are then what they are one by one: where they lie in Redis."""
+    return isinstance(backend, RedisBackend) and type(backend)._get_task_meta_for is RedisBackend._get_task_meta_for
+
+
+def read(backend: Any, task_ids: Sequence[str]) -> list[Any]:
+    """What is kept of these tasks, as it lies there. One round trip.  Raises: redis-py's errors."""
+    return backend.mget([backend.get_key_for_task(id) for id in task_ids]) if task_ids else []
+
+
+def of_kept(adapter: Adapter, backend: Any, kept: Any, since: datetime, seen: datetime | None) -> Outcome | None:
+    """The same as `outcome`, of what `read` gave of a task."""
+    if not kept:
+        return None
+    try:
+        meta = backend.decode_result(kept)
+    except _UNREADABLE:
+        return None
+    return outcome_of(adapter, meta, since, seen)
+
+
+def outcome_of(adapter: Adapter, meta: Mapping[str, Any], since: datetime, seen: datetime | None) -> Outcome | None:
+    """What the backend says of a task, if it is of this attempt."""
     state = _ENDS.get(meta.get("status"))
     ended_at = _moment(adapter.app, meta.get("date_done"), since, seen)
     if state is None or ended_at is None or ended_at < since:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rq.job import JobStatus
 from rq.results import Result
@@ -14,6 +15,10 @@ from ... import failure
 from .. import attempts, calls
 from ..base import Outcome
 from ..tracker import Tracker
+from .job import Job
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: What becomes of a job in the states of RQ that it does not leave by itself; in all others it runs, or will.
 _ENDS = {JobStatus.FINISHED: State.succeeded, JobStatus.FAILED: State.failed, JobStatus.STOPPED: State.killed}
@@ -21,13 +26,30 @@ _ENDS = {JobStatus.FINISHED: State.succeeded, JobStatus.FAILED: State.failed, Jo
 _ROUNDED = timedelta(milliseconds=1)
 
 
-def outcome(job: Any, since: datetime, tracker: Tracker) -> Outcome | None:
-    """How the job ended after `since`. RQ's retries, and a job that is requeued, keep its id: what ended before is of an earlier attempt.
-    Raises: redis-py's errors.  One round trip."""
+#: The hash of a job, and the newest entry of its stream of results where it is over; both as they lie in Redis.
+Kept = tuple[Mapping[bytes, bytes], Sequence[Any]]
+
+
+def read(connection: Redis, job_ids: Sequence[str]) -> list[Kept]:
+    """What RQ keeps of these jobs. Two round trips.  Raises: redis-py's errors."""
+    with connection.pipeline(transaction=False) as pipeline:
+        for id in job_ids:
+            pipeline.hgetall(Job.key_for(id))
+        hashes = pipeline.execute()
+        over = [id for id, fields in zip(job_ids, hashes, strict=True) if fields.get(b"status", b"").decode(errors="replace") in _ENDS]
+        for id in over:
+            pipeline.xrevrange(Result.get_key(id), "+", "-", count=1)
+        last = dict(zip(over, pipeline.execute(), strict=True))
+    return [(fields, last.get(id, ())) for id, fields in zip(job_ids, hashes, strict=True)]
+
+
+def outcome(job: Any, last: Sequence[Any], since: datetime, tracker: Tracker) -> Outcome | None:
+    """How the job ended after `since`; `last`: the newest of its results. RQ's retries, and a job that is requeued, keep its id: what ended
+    before is of an earlier attempt."""
     state = _ENDS.get(job._status)
     if state is None:
         return None
-    ended_at, result, unread = _result(job)
+    ended_at, result, unread = _result(job, last)
     if ended_at is None or ended_at < since:
         return None
     if state is State.succeeded:
@@ -38,9 +60,8 @@ def outcome(job: Any, since: datetime, tracker: Tracker) -> Outcome | None:
     return Outcome(state=state, ended_at=ended_at)
 
 
-def _result(job: Any) -> tuple[datetime | None, Result | None, str]:
+def _result(job: Any, found: Sequence[Any]) -> tuple[datetime | None, Result | None, str]:
     """When its last run ended and what it left; and why that cannot be read here, where it is there."""
-    found = job.connection.xrevrange(Result.get_key(job.id), "+", "-", count=1)
     if not found:
         return job.ended_at, None, ""
     id, fields = found[0]

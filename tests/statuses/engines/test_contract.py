@@ -502,6 +502,23 @@ def test_an_end_that_is_older_than_the_attempt_is_not_believed(project):
 
 
 @pytest.mark.usefixtures("shared")
+def test_of_jobs_that_are_asked_about_together_the_same_is_said_as_of_each(project):
+    ended = [project.ended(project.send("add", number, 1)) for number in range(3)]
+    broke = project.ended(project.send("fail", "no such shelf"))
+    waits, never = project.send("add", 1, 1, to="nobody"), statuses.create(engine=project.name, queue="nobody").started("w")
+    gone, again = statuses.create(engine=project.name).started("w"), project.ended(project.send("add", 20, 22))
+    gone.delete(force=True)
+    until(lambda: all(project.ask("is_over", job.provider_job_id) for job in (*ended, broke, again)), "its engine has all ends")
+    again.started("its message was handed out again", alive=True)
+    jobs = [waits, *ended, never, broke, again, ended[0]]
+
+    told = project.outcomes([gone, *jobs])
+
+    assert told == [None, *[project.outcome(job) for job in jobs]]
+    assert [found and str(found.state) for found in told[1:6]] == [None, *["succeeded"] * 3, None]
+
+
+@pytest.mark.usefixtures("shared")
 def test_an_engine_that_does_not_answer_does_not_say_that_a_job_has_not_ended(project):
     if project.name == "django-tasks":
         pytest.skip("its results are in a file")

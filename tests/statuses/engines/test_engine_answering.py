@@ -6,7 +6,7 @@ import time
 import pytest
 
 from statuses.engines import answering
-from statuses.engines.answering import Asker, Patience
+from statuses.engines.answering import FIRST, MOST, Asker, Patience, together
 
 
 def test_an_answer_and_an_error_come_through() -> None:
@@ -87,3 +87,38 @@ def test_a_line_that_was_kept_and_is_cut_is_tried_anew_at_once_unless_it_was_wai
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sizes"),
+    [
+        (0.0, [FIRST, 40, 160, MOST, MOST, 90]),
+        (0.5, [FIRST] * 130),
+        (2.0, [FIRST, 2, *[1] * 1_288]),
+    ],
+    ids=["quick", "fair", "slow"],
+)
+def test_many_are_asked_about_together_as_long_as_that_is_quick(seconds: float, sizes: list[int]) -> None:
+    asked: list[int] = []
+    now = [0.0]
+
+    def ask(jobs: list[int]) -> list[int]:
+        asked.append(len(jobs))
+        now[0] += seconds
+        return [-job for job in jobs]
+
+    told = list(together(range(1_300), ask, lambda: now[0]))
+
+    assert told == [-number for number in range(1_300)]
+    assert asked == sizes
+
+
+def test_nobody_is_asked_before_somebody_wants_to_know() -> None:
+    asked: list[int] = []
+
+    told = together(range(FIRST + 1), lambda jobs: asked.append(len(jobs)) or jobs)
+
+    assert asked == []
+    assert [next(told) for _ in range(FIRST)] and asked == [FIRST]
+    assert list(told) == [FIRST] and asked == [FIRST, 1]
+    assert list(together([], _raise)) == []

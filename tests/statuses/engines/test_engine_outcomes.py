@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import celery
 import pytest
+import redis
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import SkipMessage
 from dramatiq.results import Results
@@ -19,7 +20,7 @@ from huey.utils import Error
 
 import statuses
 from statuses import EngineCannot, KillRequested, State, Status, failure, record
-from statuses.engines import attempts
+from statuses.engines import answering, attempts
 from statuses.engines import celery as celery_tracking
 from statuses.engines import dramatiq as dramatiq_tracking
 from statuses.engines import huey as huey_tracking
@@ -82,6 +83,41 @@ class TestCelery:
         kept = failure.describe(told.error)
         assert kept.summary == "LookupError: no such book"
         assert kept.group.startswith("LookupError engines/test_engine_outcomes.py:test_a_result")
+
+    def test_results_in_redis_are_read_together_and_are_what_they_are_one_by_one(
+        self, store: Any, server_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        where, _, more = server_url.removeprefix("unix://").partition("?")
+        app = celery.Celery(
+            "outcomes", set_as_current=False, backend=f"redis+socket://{where}" + (f"?virtual_host={more[3:]}" if more else "")
+        )
+        celery_tracking.install(app, name="celery-together")
+        try:
+            jobs = [started(f"together {number}") for number in range(60)]
+            for job in jobs[::2]:
+                app.backend.mark_as_done(job.provider_job_id, {"rows": job.provider_job_id})
+            app.backend.mark_as_failure(jobs[1].provider_job_id, LookupError("no such book"))
+            app.backend.mark_as_revoked(jobs[3].provider_job_id, "terminated")
+            app.backend.store_result(jobs[5].provider_job_id, None, "STARTED")
+            app.backend.client.set(app.backend.get_key_for_task(jobs[7].provider_job_id), b"no JSON")
+            earlier = started("together again")
+            app.backend.mark_as_done("together again", 1)
+            earlier.started("handed out again", alive=True)
+            jobs += [make_status("started"), earlier]
+            engine = celery_tracking.install(app)
+            asked, one_by_one = [], []
+            whole = app.backend.mget
+            monkeypatch.setattr(answering, "QUICK_SECONDS", 3600.0)  # a busy machine is asked about more, too
+            monkeypatch.setattr(app.backend, "mget", lambda keys: asked.append(len(keys)) or whole(keys))
+            monkeypatch.setattr(app.backend, "get", lambda key, get=app.backend.get: one_by_one.append(key) or get(key))
+
+            told = list(engine.outcomes(jobs))
+
+            assert (asked, one_by_one) == ([10, 40, 11], [])
+            assert told == [engine.outcome(job) for job in jobs]
+            assert [found is not None for found in told[:8]] == [True, True, True, True, True, False, True, False]
+        finally:
+            celery_tracking.uninstall(app)
 
     @pytest.mark.parametrize("state", ["PENDING", "RECEIVED", "STARTED", "RETRY", "MINE"])
     def test_a_task_that_runs_or_will_has_not_ended(self, app: celery.Celery, state: str) -> None:
@@ -407,9 +443,46 @@ class TestRQ:
 
         now = datetime(2026, 1, 1, 12, tzinfo=UTC)
         found = [(f"{int(now.timestamp() * 1000)}-0".encode(), fields)] if fields else []
-        connection = SimpleNamespace(xrevrange=lambda *_, **__: found)
-        job = SimpleNamespace(id="one", connection=connection, serializer=DefaultSerializer, _status=JobStatus(status), ended_at=None)
-        return rq_outcomes.outcome(job, now, Tracker("rq"))
+        job = SimpleNamespace(id="one", connection=None, serializer=DefaultSerializer, _status=JobStatus(status), ended_at=None)
+        return rq_outcomes.outcome(job, found, now, Tracker("rq"))
+
+    def test_many_are_asked_about_together_also_where_what_is_kept_of_one_cannot_be_read(
+        self, store: Any, server_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from statuses.engines.rq.engine import RQ
+        from statuses.engines.rq.marks import FIELD, Mark
+        from statuses.engines.tracker import Tracker
+
+        connection = redis.Redis.from_url(server_url)
+        engine = RQ(Tracker("rq"), connection)
+        asked: list[int] = []
+        whole = engine._kept
+        monkeypatch.setattr(answering, "QUICK_SECONDS", 3600.0)  # a busy machine is asked about more, too
+        monkeypatch.setattr(engine, "_kept", lambda wanted: asked.append(len(wanted)) or whole(wanted))
+        jobs = [started(f"together-{number}") for number in range(60)]
+        for number, job in enumerate(jobs[:50]):
+            kept = {
+                "data": b"",
+                "created_at": "2026-01-01T12:00:00.000000Z",
+                "status": ("finished", "failed", "stopped", "started")[number % 4],
+            }
+            mark = Mark(status_id=job.id if number % 5 else "another").text(kept["created_at"])
+            connection.hset(
+                f"rq:job:{job.provider_job_id}", mapping={**kept, FIELD: mark, "ended_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
+            )
+        connection.hdel("rq:job:together-1", "data")
+
+        told = list(engine.outcomes(jobs))
+
+        assert asked == [10, 40, 10]
+        assert told == [engine.outcome(job) for job in jobs]
+        assert [found and str(found.state) for found in told[:7]] == [None, None, "killed", None, "succeeded", None, "killed"]
+
+        connection.hset("rq:job:together-4", "status", "nonsense")
+        again = engine.outcomes(jobs)
+        assert [next(again) for _ in range(4)] == told[:4]
+        with pytest.raises(ValueError, match="nonsense"):
+            next(again)
 
     def test_a_result_that_cannot_be_read_here_tells_that_it_succeeded(self) -> None:
         told = self.ask({b"type": b"1", b"return_value": b"Y25vX3N1Y2hfbW9kdWxlClRoaW5nCi4="})

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import faults, keys, packing
 from .clock import MICROSECOND
-from .columns import DICTIONARIES
+from .columns import DICTIONARIES, KEPT_FOR_EVER
 from .record import ARCHIVED, TEXTS
 from .snapshot import Array, Snapshot
 from .states import ENDED, State
@@ -74,8 +74,9 @@ def kept_us(retention: Mapping[str, timedelta | None], names: Mapping[str, int])
 
 
 def span_us(time: timedelta | None) -> int:
-    """A time to be kept in microseconds; None is for ever."""
-    return FOR_EVER if time is None else time // MICROSECOND
+    """A time to be kept in microseconds; None is for ever, and so is what a job's own time cannot hold."""
+    kept = FOR_EVER if time is None else time // MICROSECOND
+    return kept if kept < KEPT_FOR_EVER else FOR_EVER
 
 
 @dataclass(frozen=True)

@@ -363,11 +363,9 @@ class Status(transitions.Transitions):
         """When retention removes it, None for never: after its end (its loading, where it was loaded; its recording,
         where it never ended) plus its own `keep_for`, else the policy's for its name or state."""
         own = self._record.span_us("keep_for")
-        if own is not None and own >= KEPT_FOR_EVER:
-            return None
         kept = self._policy() if own is None else timedelta(microseconds=own)
         since = self._time("loaded_at") or self.ended_at or self.recorded_at
-        return None if kept is None else since + kept
+        return None if kept is None or kept // clock.MICROSECOND >= KEPT_FOR_EVER else since + kept
 
     @property
     def kept_until_deleted(self) -> str | None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 import statuses
-from statuses import directory, keeping, keys, scripts, segmentscripts, snapshot
+from statuses import directory, health, keeping, keys, scripts, segmentscripts, snapshot
 from statuses import store as stores
 from statuses.testing import frozen_clock, make_status
 
@@ -16,6 +16,16 @@ DAY = timedelta(days=1)
 def clock(store):
     with frozen_clock() as frozen:
         yield frozen
+
+
+@pytest.mark.parametrize("kept", [timedelta.max, timedelta(days=10_000_000), timedelta(days=60_000)])
+def test_a_policy_of_more_years_than_anybody_counts_is_for_ever(server_url, store, kept):
+    statuses.configure(url=server_url, namespace="policy", retention={"*": kept})
+    status = make_status("failed")
+
+    assert status.expires_at is None
+    assert statuses.clean(dry_run=True).removed == 0
+    assert health.examine().holdings.jobs == 1
 
 
 def test_succeeded_jobs_go_after_thirty_days_and_others_after_half_a_year(clock):

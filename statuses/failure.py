@@ -13,7 +13,7 @@ from typing import Any
 from . import encoding
 from .errors import interrupts
 
-#: Characters of a traceback that are kept, from its end: the innermost frames and the message.
+#: Characters of a traceback that are kept, from its end: the innermost frames and the message, cut as it is where it stands alone.
 TRACEBACK_LENGTH = 20_000
 MESSAGE_LENGTH = 4_000
 SUMMARY_LENGTH = 200
@@ -101,7 +101,7 @@ def of_traceback(text: str, name: str = "", message: str = "") -> object:
     return {
         "class": name or "Exception",
         "message": _cut(message, MESSAGE_LENGTH),
-        "traceback": text if len(text) <= TRACEBACK_LENGTH else "…" + text[-TRACEBACK_LENGTH:],
+        "traceback": _end(text, message),
         "frames": [_frame(place) for place in places[-FRAMES:]],
     }
 
@@ -117,11 +117,11 @@ def _frame(place: re.Match[str]) -> dict[str, Any]:
 
 
 def _of_exception(error: BaseException) -> dict[str, Any]:
-    trace = _trace(error)
+    message = message_of(error)
     return {
         "class": class_name(type(error)),
-        "message": _cut(message_of(error), MESSAGE_LENGTH),
-        "traceback": trace if len(trace) <= TRACEBACK_LENGTH else "…" + trace[-TRACEBACK_LENGTH:],
+        "message": _cut(message, MESSAGE_LENGTH),
+        "traceback": _end(_trace(error), message),
         "frames": _frames(error.__traceback__),
         "at": datetime.now(UTC).isoformat(),
     }
@@ -144,6 +144,13 @@ def message_of(error: BaseException) -> str:
         if interrupts(broken):
             raise
         return f"(its message could not be made: {type(broken).__name__})"
+
+
+def _end(trace: str, message: str) -> str:
+    """What is kept of a traceback: a message of a hundred thousand characters leaves its frames."""
+    if len(trace) > TRACEBACK_LENGTH and len(message) > MESSAGE_LENGTH:
+        trace = trace.replace(message, _cut(message, MESSAGE_LENGTH))
+    return trace if len(trace) <= TRACEBACK_LENGTH else "…" + trace[-TRACEBACK_LENGTH:]
 
 
 def _cut(text: str, length: int) -> str:

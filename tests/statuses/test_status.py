@@ -8,6 +8,7 @@ import pytest
 import statuses
 from statuses.engines import registry
 from statuses.engines.base import Engine
+from statuses.failure import of_traceback
 from statuses.testing import frozen_clock, make_status
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -180,6 +181,19 @@ def test_an_exception_is_kept_with_class_message_and_traceback():
     assert kept["frames"][-1]["function"] == "test_an_exception_is_kept_with_class_message_and_traceback"
     assert status.error_group == "KeyError statuses/test_status.py:test_an_exception_is_kept_with_class_message_and_traceback"
     assert status.error_summary == "KeyError: 'nope'"
+
+
+def test_a_message_of_a_hundred_thousand_characters_leaves_the_place_of_the_error():
+    status = make_status("started")
+    try:
+        raise ValueError("no such book\n" * 9_000)
+    except ValueError as error:
+        status.add_error(error)
+
+    kept = status.reload().errors[0]
+    assert "test_status.py" in kept["traceback"] and kept["traceback"].endswith("…\n") and len(kept["traceback"]) < 6_000
+    retold = of_traceback(f'Traceback (most recent call last):\n  File "/srv/shop.py", line 7, in sell\nValueError: {"no " * 30_000}')
+    assert "/srv/shop.py" in retold["traceback"] and len(retold["traceback"]) < 6_000
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,22 @@ def test_the_list_of_operations_follows_what_is_begun_elsewhere_and_fits_in_germ
     assert page.locator(".j-table--operations").evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
 
 
+@pytest.mark.parametrize("width", [320, 390, 700, 1440])
+def test_which_jobs_an_operation_was_about_and_why_is_read_in_every_width(page, width: int) -> None:
+    which, reason = "state=failed&name=packages.check_imports&user=nightly", "The module that was missing is installed now, on all machines"
+    Operation.objects.create(action="retry", username="marta", state="done", announced=4, changed=4, filter=which, reason=reason)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/admin/jobs/operations/")
+
+    row = page.locator("tbody tr")
+    told = row.locator(".j-outcome").evaluate_all(
+        "all => all.map(one => one.scrollWidth <= one.clientWidth && one.scrollHeight <= one.clientHeight + 1)"
+    )
+    assert told[0] and (width > 800 or told == [True, True])
+    inside = "row => [...row.querySelectorAll('.c-which .j-outcome')].every(one => one.getBoundingClientRect().top - row.getBoundingClientRect().top >= 4)"
+    assert row.evaluate(inside)
+
+
 def test_without_script_selected_rows_go_through_the_confirm_page(browser, live) -> None:
     load(3)
     context = browser.new_context(base_url=live.url, java_script_enabled=False)

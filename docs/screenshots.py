@@ -49,6 +49,13 @@ VIEWS = (
     ("My slow indexing", "list/?name=search.index_package&span=24h&sort=-run_time", False),
 )
 
+#: Actions that are done, once, for the picture of the operations: which, of which jobs, why.
+ACTIONS = (
+    ("retry", "span=1h&state=failed&name=packages.check_imports", "The module is installed now"),
+    ("remove", "span=1h&state=succeeded&name=reports.publish", "Published by hand"),
+    ("kill", "span=1h&state=incomplete&name=search.rebuild", ""),
+)
+
 
 def sign_in(context: BrowserContext, address: str, password: str) -> Page:
     """A page of the administrator."""
@@ -114,6 +121,23 @@ def save_views(page: Page, address: str) -> None:
         page.wait_for_load_state()
 
 
+def act(page: Page, address: str) -> None:
+    """The actions of the picture, each confirmed on its page, where there is none yet; one that there are no jobs for is left out."""
+    page.goto(address + "operations/")
+    if page.locator(".j-table--operations").count():
+        return
+    for verb, which, reason in ACTIONS:
+        page.goto(f"{address}bulk/{verb}/?{which}")
+        if not page.locator("[name=reason]").count():
+            continue
+        page.fill("[name=reason]", reason)
+        if page.locator("[name=typed]").count():
+            page.fill("[name=typed]", page.locator(".j-ask code").inner_text())
+        page.click(".j-dlg__foot [type=submit]")
+        page.wait_for_url("**/operations/**")
+        page.wait_for_load_state("networkidle")
+
+
 def whatever_is_shown(page: Page, address: str, origin: str) -> dict[str, str]:
     """Name of the picture -> path of the one job, the one workflow, the one group of errors; the same in all sizes."""
     workflow = wait_for("a workflow", lambda: first(page, address + WORKFLOW))
@@ -141,7 +165,9 @@ def main() -> None:
             context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
             page = sign_in(context, options.address, options.password)
             suffix = scheme if width > 1000 else "narrow"
-            shown = shown or whatever_is_shown(page, options.address, origin)
+            if not shown:
+                shown = whatever_is_shown(page, options.address, origin)
+                act(page, options.address)
             save_views(page, options.address)
             for name, path in PAGES.items():
                 take(page, options.address + path, options.into, f"{name}-{suffix}")

@@ -15,6 +15,9 @@ MOST_ATTEMPTS = 40
 #: Attempts that get a tab.
 MOST_TABS = 12
 
+#: How far the links to those without one lead: any of a thousand is a few steps away.
+STEPS = (1, 10, 100)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tab:
@@ -75,6 +78,14 @@ class Attempts:
     def left_out(self) -> int:
         """Attempts without a tab."""
         return self.total - len(self.tabs)
+
+    @property
+    def ways(self) -> list[int]:
+        """Some of those without a tab, newest first, as people count: the first, and those around the oldest tab and the one looked at."""
+        listed, oldest = {tab.attempt for tab in self.tabs}, self.total - MOST_TABS
+        starts = (oldest, min(self.number, oldest))
+        around = {start + way for start in starts for step in STEPS for way in (step, -step)}
+        return sorted((number + 1 for number in {0, oldest, *around} - listed if 0 <= number < self.total), reverse=True)
 
     def _known(self, number: int) -> Status | None:
         return self.status if number == self.total - 1 else self._earlier.get(number)

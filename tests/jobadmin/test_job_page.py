@@ -555,8 +555,23 @@ def test_a_job_of_many_attempts_shows_the_newest_and_any_that_is_asked_for(clien
     html = html_of(client, status)
     first = words_of(client, status, "?attempt=0")
 
-    assert html.count('role="tab"') == 12 and "49 earlier attempts are not listed" in html
+    assert html.count('role="tab"') == 12 and "49 earlier attempts have no tab" in html
     assert "Attempt 1 of 61" in first
+
+
+def test_any_of_many_attempts_is_a_few_links_away(client: Client) -> None:
+    status = make_status("started")
+    for _ in range(360):
+        status.failed().requeued().started()
+
+    def leads(query: str = "") -> list[int]:
+        rest = re.search(r"j-attempts__rest.*?</p>", html_of(client, status, query), re.DOTALL)
+        assert rest is not None
+        return [int(number) for number in re.findall(r"attempt=(\d+)", rest[0])]
+
+    assert leads() == [348, 339, 249, 0]
+    assert leads("?attempt=249") == [349, 348, 339, 259, 250, 248, 239, 149, 0]
+    assert leads("?attempt=1") == [349, 348, 339, 249, 101, 11, 2, 0]
 
 
 @pytest.mark.parametrize(("query", "of_two"), [("", ""), ("?attempt=3", "?attempt=0")])

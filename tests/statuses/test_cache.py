@@ -146,7 +146,14 @@ def test_what_several_answers_need_of_a_segment_is_computed_once(store, monkeypa
     assert counted == ["run_time"]
 
 
-def test_of_a_segment_that_is_kept_only_what_is_missing_is_read_for_the_next_look(store, monkeypatch):
+ALL = [("job_name", "recorded_at", "run_time", "state")]
+
+
+@pytest.mark.parametrize(
+    ("lively_us", "reads"), [(-1, [("job_name", "run_time", "state"), ("job_name", "recorded_at")]), (10_000_000, ALL)]
+)
+def test_what_is_missing_for_the_next_look_is_read_then_and_of_a_segment_that_is_written_to_before(store, monkeypatch, lively_us, reads):
+    monkeypatch.setattr(evaluation, "LIVELY_US", lively_us)
     for name in "abc":
         make_status("succeeded", job_name=name)
     asked, read = [], evaluation.read
@@ -156,7 +163,7 @@ def test_of_a_segment_that_is_kept_only_what_is_missing_is_read_for_the_next_loo
 
     assert [counted.value for counted in found.counts_by["job_name"]] == ["a", "b"]
     assert found.durations["run_time"].n == 3
-    assert asked == [("job_name", "run_time", "state"), ("job_name", "recorded_at")]
+    assert asked == reads
 
 
 def test_the_first_and_last_job_are_read_of_the_segments_that_can_hold_them(store, monkeypatch):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+#: Calls read in one round trip: each may be 64 KB long.
+CALLS_A_TRIP = 50
+
 
 class Statuses(Sequence[Status]):
     """A page of loaded jobs: list-like, with the cursor of the next page and the bulk verbs on just these jobs."""
@@ -325,6 +328,16 @@ def where(**clauses: Any) -> "Query":
 def find_by(**clauses: Any) -> Status | None:
     """The newest status that matches, None when none does."""
     return where(**clauses).first()
+
+
+def calls(jobs: Sequence[Status]) -> Iterator[dict[str, Any] | None]:
+    """`Status.call` of each of these jobs, in their order. One round trip for fifty."""
+    for first in range(0, len(jobs), CALLS_A_TRIP):
+        part = jobs[first : first + CALLS_A_TRIP]
+        held, places = part[0]._store, [job._record.place for job in part]
+        names = [keys.call(keys.segment(held.families[place.family], place.segment), place.row) for place in places]
+        for kept in held.pipeline([("GET", name) for name in names], primary=True):
+            yield None if kept is None else encoding.loads(kept).get("call")
 
 
 def server_time() -> datetime:

@@ -142,7 +142,7 @@ def tell(status: Status, outcome: Outcome) -> bool:
     except StatusNotFound:
         return False
     if status.changed:
-        logger.warning("job %s (%s) is marked %s: so its engine says, its worker did not live to tell", id, job_name, outcome.state)
+        logger.warning("job %s (%s) is marked %s: so its engine says, and no worker told", id, job_name, outcome.state)
         if engine is not None and outcome.state is not State.succeeded:
             engine.given_up(status)
     return status.changed

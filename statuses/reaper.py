@@ -44,7 +44,7 @@ class Reaped:
     failed: int = 0
     """Marked failed: their worker is lost."""
     ended: int = 0
-    """Marked as their engine says that they ended, which their worker did not live to tell."""
+    """Marked as their engine says that they ended, or can never start, which no worker lived to tell."""
     retried: int = 0
     """Of the failed, sent again."""
     unknown: int = 0

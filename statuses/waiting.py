@@ -1,8 +1,9 @@
 """What waits for an engine that no longer has it: a broker that lost its data, a purged queue, a worker that took it and died.
 
 A job is marked unknown only when all of this holds: it has waited for five minutes, its engine says that it will never start it, at two
-looks so far apart that what was on its way between two places has arrived, or was told, in between; its engine knows of no end; and it
-still waits in the very step that marks it.
+looks so far apart that what was on its way between two places has arrived, or was told, in between; its engine knows of no end; no worker
+says that it has it; and it still waits in the very step that marks it. Where its engine knows why it never starts (it came too late) it
+ends so in place of that.
 """
 
 import logging
@@ -43,7 +44,7 @@ class Found:
     unknown: int = 0
     """Marked unknown."""
     ended: int = 0
-    """Marked as their engine says that they ended."""
+    """Marked as their engine says that they ended, or came to nothing."""
     missing: int = 0
     """No longer with their engine, since so lately that they are looked at once more."""
     spared: int = 0
@@ -64,7 +65,7 @@ class Waiting:
 
     def look(self, engine: Engine, asked: Asked, dry_run: bool) -> Found:
         """Mark unknown what waits for an engine that no longer has it, where the engine can say so, and had not at an earlier look; or as
-        it says that it ended, where nobody lived to tell that it started; so some of those, too, that it may have, also of an engine that
+        it says that it ended or came to nothing, and nobody lived to tell; so some of those, too, that it may have, also of an engine that
         cannot say what it has."""
         before = self._missing.pop(engine.name, {})
         if not engine.can_tell_forgotten and not engine.can_tell_outcome:
@@ -95,7 +96,11 @@ class Waiting:
         given_up = asked.unheld(lost)
         spared += len(lost) - len(given_up)
         for status in given_up:
-            unknown += dry_run or _mark_unknown(status)
+            outcome = engine.end_of_forgotten(status)
+            if outcome is None:
+                unknown += dry_run or _mark_unknown(status)
+            else:
+                ended += dry_run or tell(status, outcome)
         return Found(unknown=unknown, ended=ended, missing=early, spared=spared)
 
     def _ask(self, engine: Engine, doubted: set[str]) -> tuple[list[Status], list[Status]]:

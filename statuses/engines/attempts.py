@@ -34,6 +34,10 @@ STARTABLE = frozenset({State.unqueued, State.queued, State.unknown, State.killed
 WAITING = frozenset({State.unqueued, State.queued})
 #: Class, and so group, of the error that a job ends with whose worker the reaper took for lost.
 WORKER_LOST = "WorkerLost"
+#: Class, and so group, of the error that a job of Celery is killed with which came too late to start.
+EXPIRED = "celery.exceptions.TaskRevokedError"
+#: Ends that are but thought: whoever ran the attempt after all knows better.
+_THOUGHT = frozenset({(State.failed, WORKER_LOST), (State.killed, EXPIRED)})
 #: By how much the clocks of machines differ that are kept in time.
 CLOCKS_DIFFER = timedelta(seconds=1)
 #: Attempts before that are looked at for whose end an engine keeps; of a job with more of the same message nobody knows.
@@ -119,10 +123,10 @@ def start(
     is due may have missed it; the time until then is no waiting.
     Raises: KillRequested when it must not run, StartedBefore where nothing says yet that the run before is over; Superseded when it was
     sent again since, as by the reaper or a person while its broker still held the message.
-    One round trip, one more where it was scheduled, a few more where the attempt does not fit."""
+    One round trip, one more where it was scheduled, a few more where the attempt does not fit, or it was killed."""
     if scheduled:
         status.queued(attempt=attempt, sources={State.unqueued})
-    status.started(worker, attempt=attempt, sources=STARTABLE, refuse_killed=True, alive=True)
+    _begin(status, worker, attempt)
     if status.changed:
         return attempt
     present = status.reload().attempt
@@ -137,6 +141,17 @@ def start(
     if sent_as is not None and status.provider_job_id != sent_as:
         raise Superseded(status.id, attempt)
     return _hand_out_again(status, worker, attempt) if redelivered else None
+
+
+def _begin(status: Status, worker: str | None, attempt: int) -> None:
+    """Nobody wanted a job to die that was taken for one that came too late: by another clock it did not, or its start is told late."""
+    try:
+        status.started(worker, attempt=attempt, sources=STARTABLE, refuse_killed=True, alive=True)
+    except KillRequested as asked:
+        found = None if asked.by or asked.reason else statuses.find(status.id)
+        if found is None or found.kill_requested or (found.state, found.error_group) != (State.killed, EXPIRED):
+            raise
+        status.started(worker, attempt=attempt, sources={State.killed}, alive=True)
 
 
 def arrived(status: Status, worker: str | None, began: float) -> bool:
@@ -194,9 +209,9 @@ def _catch_up(status: Status, attempt: int) -> None:
 def end(status: Status, state: State, attempt: int | None, error: object = None, data: object = None, ago: timedelta | None = None) -> bool:
     """The attempt is over; False when it had been before. `error` (of a failed or killed one) and `data` (of one that
     succeeded, where it saved none itself) are kept with the first end only, in the same step. That the reaper took its worker for
-    lost is no end: whoever ran the attempt knows better. One that its broker has handed out again meanwhile ends where it is archived, and
-    the present one goes on. `ago`: it was so long ago, or when the last was that the store knows of before it.  One round trip, three with
-    `ago`, two more where the attempt is not the present one."""
+    lost is no end, nor that the job was thought to have come too late: whoever ran the attempt knows better. One that its broker has
+    handed out again meanwhile ends where it is archived, and the present one goes on. `ago`: it was so long ago, or when the last was
+    that the store knows of before it.  One round trip, three with `ago`, two more where the attempt is not the present one."""
     if ago is not None:
         ago = min(ago, collection.since_told(status))
     _enter(status, state, attempt, error, data, ago=ago)
@@ -205,7 +220,7 @@ def end(status: Status, state: State, attempt: int | None, error: object = None,
     if attempt is not None and status.attempt < attempt:
         _catch_up(status, attempt)
         _enter(status, state, attempt, error, data)
-    elif attempt in (None, status.attempt) and status.state is State.failed and status.error_group == WORKER_LOST:
+    elif attempt in (None, status.attempt) and (status.state, status.error_group) in _THOUGHT:
         _correct(status, state, status.attempt, error, data, ago)
     elif attempt is not None and attempt < status.attempt:
         _end_archived(status, state, attempt, error, data, ago)
@@ -229,9 +244,9 @@ def succeed_along(status: Status, attempt: int | None, data: object, then: Calla
 
 
 def _correct(status: Status, state: State, attempt: int, error: object, data: object, ago: timedelta | None) -> None:
-    if state is not State.failed:
-        _enter(status, state, attempt, error, data, OPEN | {State.failed}, ago)
-    elif error is not None:
+    if state is not status.state:
+        _enter(status, state, attempt, error, data, OPEN | {status.state}, ago)
+    elif state is State.failed and error is not None:
         status.add_error(error, attempt=attempt)
 
 

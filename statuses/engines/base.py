@@ -261,6 +261,11 @@ class Engine:
         `can_tell_forgotten` is False."""
         raise EngineCannot("*", self.name, "say what was forgotten of", "it does not tell")
 
+    def end_of_forgotten(self, status: Status) -> Outcome | None:
+        """How a job ended that waits, and that `forgotten` has named in this look: it can never start, and its engine knows why. None:
+        nobody knows, it becomes unknown. Asks nobody."""
+        return None
+
     def held(self, lost: Sequence[Status]) -> set[str]:
         """Ids of those of these jobs that a worker has after all, as it says itself or as the engine's broker keeps it: the last that is
         asked before started ones are failed, for their worker fell silent, and waiting ones are unknown, for they were forgotten. A

@@ -46,10 +46,19 @@ def ready() -> None:
     """Nothing to set up."""
 
 
-def send(task: str, *args: Any, to: str = "main", later: float = 0, retries: int = 0, user: str | None = None, **kwargs: Any) -> str:
+def send(
+    task: str,
+    *args: Any,
+    to: str = "main",
+    later: float = 0,
+    retries: int = 0,
+    user: str | None = None,
+    expires: float | None = None,
+    **kwargs: Any,
+) -> str:
     """Send a task; Celery's id."""
     with tracking.as_user(user):
-        return tasks[task, retries].apply_async(args, kwargs, queue=to, countdown=later or None).id
+        return tasks[task, retries].apply_async(args, kwargs, queue=to, countdown=later or None, expires=expires).id
 
 
 def is_over(id: str) -> bool:

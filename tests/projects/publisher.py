@@ -104,6 +104,8 @@ def reap(stale_seconds: float, retries: int = 0, waiting: bool = False) -> Reape
     with mock.patch.object(presence, "ALIVE_FOR", 2 * stale_after), contextlib.ExitStack() as patched:
         if "statuses.engines.rq.engine" in sys.modules:
             patched.enter_context(mock.patch("statuses.engines.rq.engine.SILENT_SECONDS", 2 * stale_seconds))
+        if "statuses.engines.celery.expiry" in sys.modules:
+            patched.enter_context(mock.patch("statuses.engines.celery.expiry.PASSED_FOR", timedelta(0)))
         if waiting:
             patched.enter_context(mock.patch("statuses.waiting.FORGOTTEN_AFTER", timedelta(0)))
             patched.enter_context(mock.patch("statuses.waiting.ASKED_WAITING", 10_000))

@@ -73,6 +73,7 @@ class Lines(Engine):
         self.vain: list[str] = []
         self.is_away = False
         self.has: Callable[[Sequence[Status]], set[str]] = lambda lost: set()
+        self.late: dict[str, Outcome] = {}
 
     def workers(self) -> list[Worker]:
         return self.running()
@@ -85,6 +86,9 @@ class Lines(Engine):
         if self.is_away:
             raise TimeoutError("its backend does not answer")
         return self.ends.get(status.id)
+
+    def end_of_forgotten(self, status: Status) -> Outcome | None:
+        return self.late.get(status.id)
 
     def held(self, lost: Sequence[Status]) -> set[str]:
         return self.has(lost)
@@ -592,6 +596,30 @@ def test_a_job_its_engine_has_forgotten_becomes_unknown(time, reaper, engine):
 
     assert (early, first, between, second) == (Reaped(), Reaped(silent=1), "queued", Reaped(unknown=1))
     assert [job.reload().state for job in (gone, waits, young)] == ["unknown", "queued", "queued"]
+
+
+@pytest.mark.parametrize("state", ["queued", "unqueued"])
+def test_a_forgotten_job_of_which_its_engine_knows_why_it_never_starts_ends_so_at_that_moment(time, reaper, engine, state):
+    late, runs, ended, broken = (make_status(state, engine="lines") for _ in range(4))
+    at = late.recorded_at + timedelta(seconds=100)
+    engine.lost = {late.id, runs.id, ended.id, broken.id}
+    engine.late = {id: Outcome(state=State.killed, error="it came too late", ended_at=at) for id in engine.lost - {broken.id}}
+    engine.ends[ended.id] = Outcome(state=State.succeeded)
+    engine.has = lambda lost: {runs.id}
+
+    time.pass_(FORGOTTEN_AFTER.total_seconds())
+    first = reaper.look()
+    time.pass_(CONFIRM_SECONDS)
+    planned = Reaper(monotonic=lambda: time.here)
+    planned.look()
+    time.pass_(CONFIRM_SECONDS)
+    dry = planned.look(dry_run=True)
+    second = reaper.look()
+
+    assert (first, second) == (Reaped(ended=1, silent=3), Reaped(ended=1, unknown=1, spared=1))
+    assert (dry.ended, dry.unknown) == (1, 1)
+    assert [job.reload().state for job in (late, runs, ended, broken)] == ["killed", state, "succeeded", "unknown"]
+    assert (late.killed_at, late.errors, engine.vain) == (at, ["it came too late"], [late.id])
 
 
 @pytest.mark.parametrize("state", ["queued", "unqueued"])

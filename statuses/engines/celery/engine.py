@@ -20,7 +20,7 @@ from .. import attempts, awaited, submitting
 from ..answering import Asker, together
 from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..reporting import may_live, queue_of, worker_of
-from . import again, holding, killing, outcomes, planned, publishing, schedules
+from . import again, expiry, holding, killing, outcomes, planned, publishing, schedules
 from . import submitting as tasks
 from .adapter import Adapter
 from .broker import Broker
@@ -61,6 +61,7 @@ class Celery(Engine):
         """Whether the modules with tasks were imported for a name that was not known."""
         self._broker = Broker(adapter.app)
         self._asker = Asker()
+        self._expiries = expiry.Expiries()
 
     @property
     def can_tell_outcome(self) -> bool:  # ty: ignore[incompatible-property-override]
@@ -291,6 +292,20 @@ class Celery(Engine):
         planned.give_up_lost(self.adapter, status)
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
+        """Jobs whose `expires` has passed, which no worker starts any more, on whichever broker, while that is there; and those that it has
+        lost. A worker that holds one which came too late drops it, so none is asked here.  Of jobs that are asked about for the first time
+        one round trip for fifty, one to the broker where any came too late, and what `_lost` takes."""
+        late = self._expiries.passed(waiting)
+        if late and self._broker.lengths([self.app.conf.task_default_queue]) is None:
+            late = []  # workers could not be asked, either
+        ids = {status.id for status in late}
+        return [*late, *self._lost([status for status in waiting if status.id not in ids])]
+
+    def end_of_forgotten(self, status: Status) -> Outcome | None:
+        """Killed, with the words of a worker, of one that came too late."""
+        return self._expiries.end_of(status)
+
+    def _lost(self, waiting: Sequence[Status]) -> list[Status]:
         """Jobs whose queue is empty, whose message no worker holds as far as the broker knows, and of which no worker that may live says
         that it has it in its memory: the broker has lost them, or was purged. Of a broker that does not say what workers hold nobody can
         tell; nor while a worker does not answer. The body of a chord is among them once all members are over and one of them is unknown,
@@ -416,17 +431,9 @@ def _sendable(options: dict[str, Any], status: Status) -> dict[str, Any]:
     """Options for `send_task` now: no date that has passed, no chord (it has ended without this member), the same user."""
     options = {name: value for name, value in options.items() if name not in ("eta", "chord", "group_id")}
     expires = options.get("expires")
-    if isinstance(expires, str) and _passed(expires):
+    if isinstance(expires, str) and ((until := expiry.moment(expires)) is None or until <= datetime.now(UTC)):
         options.pop("expires")
     headers = dict(options.pop("headers", None) or {})
     if status.user:
         headers[USER] = status.user
     return {**options, "headers": headers}
-
-
-def _passed(text: str) -> bool:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return True
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) <= datetime.now(UTC)

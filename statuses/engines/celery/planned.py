@@ -10,6 +10,8 @@ from celery.exceptions import ChordError
 import statuses
 from statuses import State, Status
 
+from ..attempts import EXPIRED
+
 if TYPE_CHECKING:
     from .adapter import Adapter
     from .messages import Message
@@ -44,17 +46,20 @@ def last_options(step: Any) -> Mapping[str, Any]:
 
 
 def give_up_lost(adapter: Adapter, status: Status) -> None:
-    """A job was lost with its worker: where it was a member of a chord nobody will count it, unless the broker still has its message
-    (`acks_late`) and hands it out again. Never raises.  Two round trips."""
+    """A job was lost with its worker, or came too late: where it was a member of a chord nobody will count it, unless the broker still has
+    the message of one that was lost (`acks_late`) and hands it out again. Never raises.  Two round trips."""
     adapter.guard.run("giving up what waits for a lost job", lambda: _give_up_lost(adapter, status))
 
 
 def _give_up_lost(adapter: Adapter, status: Status) -> None:
     options = (status.call or {}).get("options") or {}
     task = getattr(adapter.app, "_tasks", {}).get(options.get("task"))
-    if not options.get("chord") or (task.acks_late if task is not None else adapter.app.conf.task_acks_late):
+    came_too_late = status.error_group == EXPIRED
+    comes_back = not came_too_late and (task.acks_late if task is not None else adapter.app.conf.task_acks_late)
+    if not options.get("chord") or comes_back:
         return
-    error = ChordError(f"{options.get('task')}, a member of the chord, was lost with its worker")
+    why = "did not succeed" if came_too_late else "was lost with its worker"
+    error = ChordError(f"{options.get('task')}, a member of the chord, {why}")
     names = [name for name in (status.id, status.provider_job_id) if name]
     for body in statuses.where(depends_on=names, state=State.unqueued, engine=adapter.engine_name):
         _fail(adapter, body.id, error)

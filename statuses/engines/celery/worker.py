@@ -15,7 +15,7 @@ from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded
 from celery import VERSION, bootsteps, signals
-from celery.exceptions import NotRegistered, TaskRevokedError
+from celery.exceptions import NotRegistered
 from celery.worker import state
 from celery.worker.request import Request
 
@@ -24,7 +24,7 @@ from statuses import State, Status, StatusNotFound
 from ...errors import interrupts
 from .. import attempts
 from . import adapter as adapters
-from . import killing, piggyback, tracing
+from . import expiry, killing, piggyback, tracing
 from .messages import Message, is_known, read
 
 #: How much before its time a job for later counts as queued: the worker's own entry for it must come second.
@@ -211,7 +211,7 @@ def on_task_revoked(sender: Any = None, request: Any = None, terminated: bool = 
     """A worker met a revoked job, terminated a running one, or found one too late to start."""
     found = _read(sender.app, dict(vars(request)))
     if found is not None:
-        _end(*found, State.killed, TaskRevokedError("expired before it started") if expired else None, ran=terminated)
+        _end(*found, State.killed, expiry.error() if expired else None, ran=terminated)
 
 
 def on_task_unknown(sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:

@@ -1,5 +1,7 @@
 """Celery with RabbitMQ as its broker: what is different from a Redis, with real workers."""
 
+from datetime import datetime
+
 import pytest
 
 import statuses
@@ -135,6 +137,30 @@ def test_what_a_killed_worker_held_is_handed_out_again_at_once_as_the_next_attem
     project.becomes(job, "succeeded")
 
     assert (job.attempt, len(job.prior_attempts)) == (1, 1)
+
+
+def test_a_job_that_expired_in_the_broker_is_killed_by_the_reaper_and_can_be_retried(project: Project, broker: rabbit.Rabbit) -> None:
+    job = project.send("count", "rabbit late", to="unheard", expires=1)
+    others = [project.send("count", "rabbit in time", to="unheard", expires=expires) for expires in (None, 600)]
+    later = project.send("count", "rabbit later", to="unheard", later=600, expires=1)
+    states = job.state, later.state
+
+    until(lambda: queue(project, "unheard").depth == 3, "the broker has dropped it")  # what stands behind others it drops later
+    until(lambda: project.ask("reap", 1.0, waiting=True) and later.reload().is_ended and job.reload().is_ended, "both are told")
+    project.retry(job)
+    for _ in range(2):
+        project.ask("reap", 1.0, waiting=True)
+    again = job.reload().state
+    project.start_worker("late", "unheard")
+    project.becomes(job, "succeeded")
+
+    assert (states, again) == ((State.queued, State.unqueued), State.queued)
+    for one in (job.prior_attempts[0], later.reload()):
+        assert (one.state, one.started_at) == (State.killed, None)
+        assert one.error_summary == "celery.exceptions.TaskRevokedError: expired before it started"
+        assert one.killed_at >= datetime.fromisoformat(one.call["options"]["expires"])
+    assert [project.ended(other).state for other in others] == [State.succeeded] * 2
+    assert (project.noted("rabbit late"), project.noted("rabbit later")) == (1, 0)
 
 
 def test_a_queue_tells_how_many_messages_no_worker_has_taken(project: Project, broker: rabbit.Rabbit) -> None:

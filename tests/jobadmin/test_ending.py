@@ -6,6 +6,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 from jobadmin.ending import Ending
 
 
@@ -41,3 +43,10 @@ def test_outside_of_a_loop_nothing_is_caught():
 
     with Ending(False):
         assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_who_asks_a_second_time_does_not_wait_for_the_batch_in_hand():
+    with pytest.raises(KeyboardInterrupt), Ending(True, once=True) as ending:
+        signal.raise_signal(signal.SIGINT)
+        assert ending.asked
+        signal.raise_signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import signal
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 import statuses
+from jobadmin.goes import Go
 from jobadmin.models import Operation
 from statuses.testing import frozen_clock, make_status
 from tests.jobadmin.engines import toy_engine
@@ -160,6 +162,30 @@ def test_many_are_not_touched_before_somebody_says_yes() -> None:
 
     found = run_json("jobs", "kill", "queue=bulk", "--yes")
     assert (found["changed"], found["by_reason"]) == (3, {"killed": 3})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_interrupts_it_is_told_how_far_it_came_and_so_is_the_record(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = statuses.server_time()
+    statuses.load({"job_name": "shop.bill", "queue": "bulk", "state": "queued", "queued_at": moment} for _ in range(20_000))
+    make_status("failed", queue="bulk")
+    signals = iter([number])
+    monkeypatch.setattr(Go, "beat", lambda self: [signal.raise_signal(one) for one in signals])
+
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="not reached") as raised:
+        call_command("jobs", "kill", "queue=bulk", "--yes", stdout=out, stderr=out)
+
+    done = statuses.where(queue="bulk", state="killed").count()
+    assert 0 < done < 20_000 and raised.value.returncode == 130
+    assert f"{20_000 - done:,} not reached" in str(raised.value)
+    assert f"Kill requested for {done:,} jobs; 1 skipped, 0 gone" in out.getvalue()
+    operation = Operation.objects.get()
+    assert (operation.state, operation.changed, operation.skipped) == (Operation.State.STOPPED, done, 20_001 - done)
+    assert operation.by_reason == {"killed": done, "stopped": 20_000 - done}
+
+    run("jobs", "kill", "queue=bulk", "--yes")
+    assert statuses.where(queue="bulk", state="killed").count() == 20_000
 
 
 def test_nothing_is_done_to_everything_by_leaving_words_out() -> None:

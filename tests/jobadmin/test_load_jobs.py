@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -301,3 +302,20 @@ def test_a_store_that_breaks_off_on_the_way_leaves_it_open_what_was_done(tmp_pat
         load(write(tmp_path / "log", line(1)))
 
     assert Operation.objects.get().by_reason == {"unsure": 1}
+
+
+def test_who_interrupts_it_is_told_where_to_go_on_and_so_is_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = write(tmp_path / "log.jsonl", *(line(number) for number in range(2_000)))
+    signals = iter([signal.SIGINT])
+    monkeypatch.setattr(load_jobs.Bar, "show", lambda *_: [signal.raise_signal(one) for one in signals])
+
+    with pytest.raises(CommandError, match="Stopped behind line") as raised:
+        load(log)
+
+    loaded = statuses.all().count()
+    assert 0 < loaded < 2_000 and raised.value.returncode == 130
+    operation = Operation.objects.get()
+    assert (operation.state, operation.announced, operation.changed) == (Operation.State.STOPPED, loaded, loaded)
+    load(log, *str(raised.value).partition("Go on with ")[2].rstrip(".").split())
+    assert statuses.all().count() == 2_000
+    assert all(statuses.where(provider_job_id=f"curie-{number}").count() == 1 for number in range(0, 2_000, 100))

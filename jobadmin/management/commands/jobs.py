@@ -16,6 +16,7 @@ from django.utils import timezone
 import statuses
 from jobadmin import exports, fleetrows, formats, goes, plans, search, storagerows, verbs
 from jobadmin.directions import shown_in_terminal
+from jobadmin.ending import STOPPED, Ending
 from jobadmin.filters import PARAMETERS, BadFilter, JobFilter
 from jobadmin.goes import Go
 from jobadmin.models import SKIPPED
@@ -226,28 +227,38 @@ class Command(BaseCommand):
             self._ask(plan)
         by = by or shell_user()
 
-        def progress(done: int, total: int) -> None:
+        def progress(done: int, total: int) -> bool:
             go.beat()
             if not as_json:
                 self._progress(done, total)
+            return not ending.asked
 
         try:
-            with Go(lambda number: _begun(verb, chosen, number, at, by, reason), unrecorded=unrecorded, warn=self._warn) as go:
+            with (
+                Ending(True, once=True) as ending,
+                Go(lambda number: _begun(verb, chosen, number, at, by, reason), unrecorded=unrecorded, warn=self._warn) as go,
+            ):
                 go.announce(plan.changes)
                 changed = _carry_out(verb, chosen, at, by=by, reason=reason, progress=progress)
                 skipped = max(plan.total - changed.changed - changed.missing, 0)
-                go.complete(replace(changed, skipped=skipped), done=plan.total)
+                left = max(plan.changes - sum(changed.by_reason.values()), 0) if changed.stopped else 0
+                reasons = {**changed.by_reason, **({"stopped": left} if left else {})}
+                go.complete(replace(changed, skipped=skipped, by_reason=reasons), done=plan.total - left, stopped=changed.stopped)
         except NotRecorded as error:
             raise CommandError(error.in_shell) from error
         if as_json:
-            return self._json({
+            self._json({
                 "action": verb.slug, "filter": chosen.querystring(), "changed": changed.changed, "skipped": skipped,
-                "missing": changed.missing, "by_reason": changed.by_reason, "undo": changed.undo, "errors": list(changed.errors),
+                "missing": changed.missing, "by_reason": reasons, "undo": changed.undo, "errors": list(changed.errors),
+                "stopped": changed.stopped,
             })  # fmt: skip
-        rest = f"{formats.count(skipped)} skipped, {formats.count(changed.missing)} gone"
-        self._say(f"{verb.say('did', changed.changed)}; {rest}")
-        for error in changed.errors:
-            self._warn(error)
+        else:
+            rest = f"{formats.count(skipped - left)} skipped, {formats.count(changed.missing)} gone"
+            self._say(f"{verb.say('did', changed.changed)}; {rest}")
+            for error in changed.errors:
+                self._warn(error)
+        if changed.stopped:
+            raise CommandError(f"Stopped: {formats.count(left)} not reached", returncode=STOPPED)
 
     def _announce(self, plan: plans.Plan, chosen: JobFilter) -> None:
         self._say(f"{plan.question} ({chosen.describe()})")
@@ -319,8 +330,13 @@ def _refused(error: BadFilter) -> str:
 
 
 def _carry_out(verb: verbs.Verb, chosen: JobFilter, at: datetime, **how: Any) -> Changed:
-    """Every part of what the verb changes, as one result."""
-    done = [verb.carry_out(part, **how) for part in verb.settled(chosen.query, at)]
+    """Every part of what the verb changes, as one result; none behind one that was stopped."""
+    parts = verb.settled(chosen.query, at)
+    done: list[Changed] = []
+    for part in parts:
+        done.append(verb.carry_out(part, **how))
+        if done[-1].stopped:
+            break
     reasons: dict[str, int] = {}
     for part in done:
         for reason, number in part.by_reason.items():
@@ -331,6 +347,7 @@ def _carry_out(verb: verbs.Verb, chosen: JobFilter, at: datetime, **how: Any) ->
         missing=sum(part.missing for part in done),
         undo=next((part.undo for part in done if part.undo), None),
         by_reason=reasons,
+        stopped=any(part.stopped for part in done),
         errors=tuple(dict.fromkeys(error for part in done for error in part.errors)),
         skipped_ids={id: why for part in done for id, why in part.skipped_ids.items()},
     )

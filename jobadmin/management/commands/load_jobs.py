@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 import statuses
 from jobadmin import goes, joblog
+from jobadmin.ending import STOPPED, Ending
 from jobadmin.goes import Go
 from jobadmin.joblog import BadLine, Log
 from jobadmin.models import Operation
@@ -60,8 +61,8 @@ class Command(BaseCommand):
         try:
             if not again:
                 loading.refuse_second_time(file)
-            with go:
-                loading.run()
+            with Ending(True, once=True) as ending, go:
+                loading.run(ending)
         except NotRecorded as error:
             raise CommandError(error.in_shell) from error
         except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
@@ -92,6 +93,8 @@ class Loading:
         self.bad: list[BadLine] = []
         self.bad_total = 0
         self.sent = 0
+        self.ending = Ending(False)
+        self.is_stopped = False
         self.recent: deque[tuple[int, dict[str, Any]]] = deque(maxlen=2 * BATCH)
         self.began = time.monotonic()
         self.bar = Bar(sys.stderr if sys.stderr.isatty() else None)
@@ -111,8 +114,10 @@ class Loading:
                 "--again loads it a second time; --from-line N goes on behind what is there, with --again."
             )
 
-    def run(self) -> None:
-        """Loads all of it. Raises: CommandError for a bad line, StoreUnavailable."""
+    def run(self, ending: Ending) -> None:
+        """Loads all of it, or what was begun when somebody asked it to end. Raises: CommandError for a bad line, or where it
+        was stopped, StoreUnavailable."""
+        self.ending = ending
         total, rest = 0, self._announced()
         while True:
             begun = self.sent
@@ -132,8 +137,11 @@ class Loading:
                 rest = self._without(int(found[1]), loaded, begun, found[2])
                 total += loaded
         self.bar.close()
-        self._complete(total)
+        self._complete(total, stopped=self.is_stopped)
         self._report(total)
+        if self.is_stopped:
+            last = self.recent[-1][0]
+            raise CommandError(f"Stopped behind line {last:,}. Go on with --again --from-line {last + 1}.", returncode=STOPPED)
 
     def _records(self) -> Iterator[dict[str, Any]]:
         """The jobs of the file, bad lines left out where that was asked for. Raises: BadLine."""
@@ -148,6 +156,9 @@ class Loading:
             if not self.sent % BATCH:
                 self.bar.show(self.sent, self.log.share)
             yield job
+            if self.ending.asked:
+                self.is_stopped = True
+                return
 
     def _without(self, index: int, loaded: int, begun: int, why: str) -> Iterator[dict[str, Any]]:
         """What has not been loaded yet, less the record that the store refused. Raises: CommandError.

@@ -135,7 +135,8 @@ class World:
 
     def take_no_more(self, worker: str, queue: str) -> None:
         """Let a worker take nothing from a queue any more."""
-        self.app.control.cancel_consumer(queue, destination=[worker], reply=True, timeout=PATIENCE, limit=1)
+        with self.app.connection_for_write() as connection:  # one that a test before cut off would break
+            self.app.control.cancel_consumer(queue, destination=[worker], reply=True, timeout=PATIENCE, limit=1, connection=connection)
 
     def ended(self, status: Status, seconds: float = PATIENCE) -> Status:
         """The status once it has ended."""

@@ -332,6 +332,7 @@ def test_kill_now_says_which_worker_still_runs_an_earlier_attempt_that_it_cannot
 def run_twice_and_die(world: Any, start_worker: Callable[..., Worker], queue: str) -> tuple[statuses.Status, str]:
     """A job that runs a second time, for the worker of its first run is dead; that one's name."""
     dead = start_worker(f"{queue}-dead", queues=queue, count=1)
+    until(lambda: dead.name in {report.worker for report in presence.reports("celery")}, "it has reported once")
     again = lambda: (dead.kill(), start_worker(f"{queue}-alive", queues=queue, count=1))  # noqa: E731
     return world.run_twice(world.tasks.gated_late, queue, queue, again), dead.name
 

@@ -1,6 +1,7 @@
 """What Redis's errors mean: who could not be reached, who refuses, and what was tried."""
 
 import re
+import ssl
 
 import redis
 
@@ -81,7 +82,10 @@ def is_fault(error: Exception) -> bool:
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether a server is there and does not do what it was asked, for who asks it or as it is: nothing that a network does."""
+    """Whether a server is there and does not do what it was asked, for who asks it or as it is, or is not who it should be:
+    nothing that a network does."""
+    if isinstance(error, redis.ConnectionError) and isinstance(error.__context__, ssl.SSLCertVerificationError):
+        return True
     return isinstance(error, redis.ResponseError | redis.exceptions.AuthenticationError)
 
 

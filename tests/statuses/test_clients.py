@@ -17,7 +17,7 @@ from django.conf import settings
 from django.test import override_settings
 
 import statuses
-from statuses import health, keys, presence
+from statuses import checks, health, keys, presence
 from statuses.apps import configuration
 from statuses.store import current, set_aside
 from statuses.testing import make_status
@@ -219,6 +219,9 @@ def test_an_encrypted_line_is_used_and_a_wrong_certificate_refused(make, tmp_pat
         everything_works()
     with use(f"rediss://127.0.0.1:{server.port}/1?other"), pytest.raises(statuses.StoreUnavailable, match=r"(?i)certificate"):
         statuses.create()
+    with use(f"rediss://127.0.0.1:{server.port}/1?third"):
+        (message,) = checks.check_policy()
+        assert message.id == "statuses.W005" and "CERTIFICATE_VERIFY_FAILED" in message.msg
 
 
 @pytest.fixture

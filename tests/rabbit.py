@@ -72,6 +72,12 @@ class Rabbit:
     def thaw(self) -> None:
         os.killpg(self.process.pid, signal.SIGCONT)
 
+    def drop_connections(self) -> None:
+        """End every connection, as a network that breaks off."""
+        command = [PROGRAMS / "rabbitmqctl", "--node", self.environment["RABBITMQ_NODENAME"], "close_all_connections", "tests"]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def stop(self) -> None:
         self.thaw()
         os.killpg(self.process.pid, signal.SIGKILL)

@@ -55,6 +55,11 @@ class Heartbeats:
             while self._beating == key:  # its end would wait for the same store
                 self._has_beaten.wait()
 
+    def running(self) -> list[Hashable]:
+        """The keys of all of them."""
+        with self._lock:
+            return [*self._jobs]
+
     def _run(self) -> None:
         while True:
             self._wake.wait()

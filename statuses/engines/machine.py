@@ -21,7 +21,7 @@ def here() -> str | None:
 
 def is_gone(facts: Mapping[str, Any]) -> bool:
     """Whether the process that reported these facts is surely gone: it ran where this one does, and has no pid there any more. Another
-    process may have got its pid since: then nobody knows. Asks the system alone."""
+    process may have got its pid since: then nobody knows. One that nobody has waited for is gone as well. Asks the system alone."""
     pid, machine = facts.get("pid"), facts.get("machine")
     if not isinstance(pid, int) or pid <= 0 or machine is None or machine != here():
         return False
@@ -31,4 +31,12 @@ def is_gone(facts: Mapping[str, Any]) -> bool:
         return True
     except OSError:
         return False
+    return _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether of a process its number alone is left. One whose first thread has ended before others looks the same, but for these."""
+    with suppress(OSError, ValueError):
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        return state in ("Z", "X") and len(os.listdir(f"/proc/{pid}/task")) == 1
     return False

@@ -23,7 +23,7 @@ from .tracker import Tracker
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Run:
     """One attempt of a job in this process. Every method may be called whatever happened before; `start` alone raises."""
 
@@ -42,6 +42,11 @@ class Run:
     """The engine's id of what is run, where a retry by hand gets another one; see `attempts.start`."""
     scheduled: bool = False
     """Whether it was for later, and may not have been said to be due; see `attempts.start`."""
+    runs_elsewhere: Callable[[Status], bool] | None = None
+    """Whether an earlier run of a started job may go on at another worker, as its engine or the workers tell; None: nobody can tell, and
+    what this process does not run is over."""
+    left_alone: bool = False
+    """Whether the start was refused and nothing may be told of the job, here or to the engine: an earlier run may go on, or has ended."""
     told: bool = False
     """Whether the store knows that it started; not while it is away."""
     answered: bool = False
@@ -75,12 +80,25 @@ class Run:
         return self.told or not self.answered
 
     def start(self) -> None:
-        """Say that it runs. Raises: KillRequested when it must not, and nothing else."""
+        """Say that it runs. Raises: KillRequested when it must not, and nothing else. One that had started before and was asked to die is
+        killed where nobody runs it any more; while somebody may it stays started, asked to die (`left_alone`)."""
         try:
             self.tracker.guard.run(f"starting {self.job_name}", self._start, starts=True)
         except StartedBefore:
-            self.tracker.guard.run(f"refusing {self.job_name}", lambda: self._handle().killed(sources=attempts.OPEN))
+            self.left_alone = True
+            self.tracker.guard.run(f"refusing {self.job_name}", self._refuse)
             raise
+
+    def _refuse(self) -> None:
+        status = self._handle().reload()
+        if status.state is State.started and (self._runs_here() or (self.runs_elsewhere is not None and self.runs_elsewhere(status))):
+            return
+        status.killed(attempt=status.attempt, sources=attempts.OPEN)
+        self.left_alone = not status.changed
+
+    def _runs_here(self) -> bool:
+        """Whether an earlier run goes on in this process."""
+        return any(isinstance(run, Run) and run.status_id == self.status_id for run in self.tracker.heartbeats.running())
 
     def _handle(self) -> Status:
         """The status, an object of its own for each write; once it was found it is not looked for, nor made, again: what
@@ -113,11 +131,11 @@ class Run:
             if self.status is None:
                 self.status = JobStatus.unfound(self.tracker.guard)
             self._before = current_job.set(self.status)
-            self.tracker.heartbeats.add(id(self), self._beat)
+            self.tracker.heartbeats.add(self, self._beat)
 
     def leave(self) -> None:
         """The job's own code is over; twice does nothing, also where the first time was interrupted."""
-        self.tracker.heartbeats.remove(id(self))
+        self.tracker.heartbeats.remove(self)
         if self._before is not None:
             # ValueError: told from another context than the start, in which nothing runs any more. RuntimeError: interrupted after it.
             with suppress(ValueError, RuntimeError):

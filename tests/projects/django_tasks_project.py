@@ -182,6 +182,11 @@ def send_unknown() -> str:
     return id
 
 
+def hand_out_again(id: str) -> None:
+    """Let a task wait again that has begun, as somebody may who takes its worker for dead."""
+    apps.get_model("django_tasks_database", "DBTaskResult").objects.filter(id=id).update(status="READY")
+
+
 def is_over(id: str) -> bool:
     """Whether its backend says that the task has ended."""
     return add.get_backend().get_result(id).is_finished

@@ -208,6 +208,18 @@ def send_unknown() -> str:
     return queue().enqueue("tests.projects.work.gone", "Book:1").id
 
 
+def hand_out_again(id: str, queue_name: str) -> None:
+    """Put the id of a job into its queue once more, whatever becomes of it there."""
+    queue(queue_name).push_job_id(id)
+
+
+def runs_in_rq(id: str, queue_name: str) -> tuple[str, str | None, int]:
+    """The state of the job as RQ says it, the worker that has it, and how many runs of it RQ knows of."""
+    found = Job.fetch(id, connection=connection)
+    runs = queue(queue_name).started_job_registry.get_job_ids(cleanup=False)
+    return found.get_status().value, found.worker_name, runs.count(id)
+
+
 def state_in_rq(id: str) -> str:
     """What RQ itself says of the job."""
     return Job.fetch(id, connection=connection).get_status().value

@@ -5,6 +5,7 @@ A function that has to wait waits for a gate, a list in the broker's Redis that 
 
 import os
 import time
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import redis
@@ -96,6 +97,7 @@ def take(thing: Any) -> str:
 
 ALL = (add, count, read_book, fail, fail_first, gated, fails_at, cooperative, with_progress, with_big_result, take)
 
+presence.ALIVE_FOR = timedelta(seconds=float(os.environ.get("TEST_ALIVE_FOR", presence.ALIVE_FOR.total_seconds())))
 presence.EVERY_SECONDS = float(os.environ.get("TEST_PRESENCE", presence.EVERY_SECONDS))
 if os.environ.get("TEST_RECORD"):
     record(gates)

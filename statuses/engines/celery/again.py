@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from billiard.process import current_process
@@ -21,20 +20,12 @@ from ... import presence
 from ...collection import server_time
 from ...errors import StartedBefore
 from .. import attempts, machine
+from ..again import gives_signs, workers_before
 from . import killing
 
 if TYPE_CHECKING:
     from .engine import Celery
     from .messages import Message
-
-
-def workers_before(status: Status) -> set[str]:
-    """The workers of attempts before whose end nobody told, of the same message: the broker has handed it out again since, because such a
-    worker is gone, or took longer than the broker has patience.  No round trip for a first attempt, else two, four for more than one
-    before, two more for each hundred."""
-    before = islice(status.newest_attempts(), attempts.MOST_ATTEMPTS) if status.attempt else ()
-    runs = (one for one in before if one.state is State.started and one.provider_job_id == status.provider_job_id)
-    return {one.worker for one in runs if one.worker}
 
 
 def may_live(report: presence.Report | None) -> bool:
@@ -100,5 +91,4 @@ def _any_runs(engine: Celery, status: Status, task_id: str, names: Collection[st
     if any(report.is_alive for report in silent):
         return True
     # It may hang while the process that runs its job does not.
-    beat = status.heartbeat_at
-    return bool(silent) and beat is not None and server_time() - beat <= presence.ALIVE_FOR
+    return bool(silent) and gives_signs(status)

@@ -25,7 +25,7 @@ from statuses import KillRequested, State, Status, StatusExists
 
 from ... import failure, forks
 from ...errors import interrupts
-from .. import attempts, calls, registry, versions
+from .. import again, attempts, calls, registry, versions
 from ..heartbeats import EVERY_SECONDS
 from ..runs import Run, of_message
 from ..tracker import Resources, Tracker, own_id
@@ -113,6 +113,7 @@ class Adapter:
             worker=workers[-1] if workers else None,
             attempt=None,
             redelivered=len(workers) > 1,
+            runs_elsewhere=lambda status: again.may_run(self.tracker.name, status, workers[-1]),
         )
         try:
             run.start()

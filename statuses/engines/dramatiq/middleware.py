@@ -22,7 +22,7 @@ import statuses
 from statuses import KillRequested, State, Status, StatusExists, StatusNotFound
 
 from ...errors import Superseded, interrupted, interrupts, is_limit
-from .. import attempts
+from .. import again, attempts
 from ..guard import Passing
 from ..reporting import here
 from ..runs import Run
@@ -230,6 +230,7 @@ class Tracking(Middleware):
             redelivered=True,  # one start for each delivery: of an attempt that runs already it is another one
             sent_as=message.message_id,
             scheduled=mark is not None and mark.later,
+            runs_elsewhere=lambda status: again.may_run(self.tracker.name, status, self.worker),
         )
 
     def before_process_message(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
@@ -242,8 +243,9 @@ class Tracking(Middleware):
             run.start()
         except KillRequested as asked:
             message.__dict__[RUN].over = True
-            if isinstance(asked, Superseded):
-                # The Results middleware keeps None of a skipped message, under the id that its retry has, too: that has not ended.
+            if isinstance(asked, Superseded) or run.left_alone:
+                # The Results middleware keeps None of a skipped message, under the id that its retry has, too, and an earlier run of it:
+                # that has not ended.
                 message.options["store_results"] = False
             raise SkipMessage(str(asked)) from asked
         run.enter()

@@ -38,7 +38,7 @@ class Present(Middleware):
         self._worker: Any = None
         self._reporter: Reporter | None = None
         self._paused: frozenset[str] = frozenset()
-        self._running: dict[str, Any] = {}
+        self._running: dict[int, Any] = {}
         self._obeyed = False
 
     def after_process_boot(self, broker: Any, *_: Any, **__: Any) -> None:
@@ -69,17 +69,17 @@ class Present(Middleware):
             self._reporter = None
 
     def before_process_message(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
-        self._running[message.message_id] = message
+        self._running[id(message)] = message  # it may be handed out to two threads
 
     @over
     def after_process_message(
         self, broker: Any, message: Any, *_: Any, result: object = None, exception: BaseException | None = None, **__: Any
     ) -> None:
-        self._running.pop(message.message_id, None)
+        self._running.pop(id(message), None)
 
     @over
     def after_skip_message(self, broker: Any, message: Any, *_: Any, **__: Any) -> None:
-        self._running.pop(message.message_id, None)
+        self._running.pop(id(message), None)
 
     def _consumers(self) -> list[Any]:
         """The threads that take messages; those for later go on, for they only put what is due into its queue."""

@@ -23,7 +23,7 @@ from statuses import KillRequested, State, Status, StatusExists
 
 from ... import forks
 from ...errors import interrupts
-from .. import attempts, calls, registry, versions
+from .. import again, attempts, calls, registry, versions
 from ..guard import Passing
 from ..heartbeats import EVERY_SECONDS
 from ..reporting import here
@@ -280,6 +280,7 @@ class Adapter:
             redelivered=True,  # one start for each time it was sent: Huey hands out nothing twice
             sent_as=task.id,
             scheduled=task.eta is not None,
+            runs_elsewhere=lambda status: again.may_run(self.tracker.name, status, self.present.knows_all_of),
         )
 
     def _running(self) -> list[str]:
@@ -334,7 +335,7 @@ class Adapter:
             run = self._runs.pop(task.id, None)
         if run is not None:
             self.present.runs("")
-            self.tracker.heartbeats.remove(id(run))
+            self.tracker.heartbeats.remove(run)
             run.end(State.failed, error="its consumer was stopped while it ran")
 
     def _cancelled(self, task: Task) -> None:

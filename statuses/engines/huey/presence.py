@@ -63,6 +63,11 @@ class Present:
 
         self.huey.create_consumer, self.huey.dequeue = create_consumer, take
 
+    @property
+    def knows_all_of(self) -> str | None:
+        """The worker all of whose runs go on in this process; None where it forks for them."""
+        return None if self._board is not None else self.worker or here()
+
     def runs(self, status_id: str) -> None:
         """This worker runs the job from now on; empty: none. Told where the consumer cannot see it by itself."""
         if self._board is not None:

@@ -25,6 +25,7 @@ from statuses import KillRequested, State, Status
 
 from ...errors import interrupts
 from .. import attempts
+from . import again
 from .adapter import tracker
 from .late import last_words
 from .marks import FIELD, ROOT_FIELD
@@ -181,6 +182,8 @@ def _failing(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def fail(*args: Any, **kwargs: Any) -> Any:
         job = _among(args, kwargs)
+        if job is not None and job._tracking.left_alone:
+            return again.let_go(args[0], job)
         if job is not None:
             job._tracking.dies_of(*args, **kwargs)
         return original(*args, **kwargs)
@@ -211,6 +214,8 @@ def _calling_back(original: Callable[..., Any]) -> Callable[..., Any]:
         job = _among(args, kwargs)
         if job is None:
             return original(*args, **kwargs)
+        if job._tracking.left_alone:
+            return None
         job._tracking.raised(*args, **kwargs)
         if not job._tracking.killed:
             return original(*args, **kwargs)

@@ -26,6 +26,7 @@ from .. import attempts
 from ..runs import Run, beginning_outside
 from ..tracker import Tracker
 from . import adapter as adapters
+from . import again as rq_again
 from .late import last_words
 from .marks import FIELD, PID_FIELD, ROOT_FIELD, Mark, read
 
@@ -201,7 +202,6 @@ class Tracking:
         again, self.over, self.ended, self.error = self.over, True, False, None
         if not self.is_tracked:
             return
-        pipeline.hset(self.job.key, PID_FIELD, os.getpid())
         if last_words.is_forked and last_words.store_away:
             self.adapter.guard.lost(StoreUnavailable("its address", "the worker knows that it is away"))
         self.run = Run(
@@ -212,11 +212,21 @@ class Tracking:
             attempt=self.mark.attempt if self.mark else 0,
             redelivered=again,
             scheduled=_was_scheduled(self.job),
+            runs_elsewhere=lambda status: rq_again.may_run(self.job, status, worker_name),
         )
         try:
             self.run.start()
         except KillRequested as asked:
             self.refused, self.ended = asked, True
+            if self.run.left_alone:
+                rq_again.give_back(self.job, pipeline)
+                return
+        pipeline.hset(self.job.key, PID_FIELD, os.getpid())
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether this process has to leave the job as it is, to whoever runs it."""
+        return self.run is not None and self.run.left_alone
 
     def refusal(self) -> None:
         """Raises: KillRequested when the job must not run."""

@@ -278,3 +278,27 @@ def test_a_result_of_a_project_without_time_zones_is_dated_in_its_own(settings: 
     assert told == Outcome(state=State.succeeded, data={"result": 7})
     assert told.ended_at == ended
     assert outcome_of(backend, "one", ended + timedelta(seconds=1), Tracker("tests")) is None
+
+
+@pytest.mark.parametrize("running", ["django-tasks"], indirect=True)
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_running_task_that_was_asked_to_die_and_waits_again_is_killed_where_its_worker_is_dead_alone(
+    project: Project, lives: bool
+) -> None:
+    queue = f"again-{lives}"
+    first = project.start_worker("first", queue)
+    job = project.send("gated", queue, to=queue)
+    project.began(queue)
+    job.request_kill(by="anna")
+    if not lives:
+        first.kill()
+
+    project.ask("hand_out_again", job.provider_job_id)
+    project.start_worker("second", queue)
+    until(lambda: project.ask("is_over", job.provider_job_id), "the second worker is refused")
+    said = job.reload().state
+    project.open(queue)
+
+    project.ended(job)
+    assert (said, job.state) == ((State.started, State.succeeded) if lives else (State.killed, State.killed))
+    assert (job.attempt, project.noted(f"began:{queue}")) == (0, 1)

@@ -1,10 +1,13 @@
 """What Dramatiq alone does, with real workers."""
 
+import signal
+
 import pytest
 
 import statuses
 from statuses import State, Status, Workflow
-from tests.projects.running import Project
+from statuses.engines.base import Outcome
+from tests.projects.running import Process, Project
 from tests.servers import until
 
 pytestmark = pytest.mark.parametrize("running", ["dramatiq"], indirect=True)
@@ -168,3 +171,38 @@ def test_the_depth_of_queues_is_told(project: Project) -> None:
     project.ask("declare", "dramatiq-deep")
 
     assert project.ask("depths")["dramatiq-deep"] == 1
+
+
+class TestOneThatWasAskedToDieAndIsHandedOutAgain:
+    def begun(self, project: Project, queue: str) -> tuple[Process, Status]:
+        """The worker, and the job that runs there."""
+        first = project.start_worker("first", queue, TEST_HANDED_OUT_AGAIN="1")
+        job = project.send("gated", queue, to=queue)
+        project.began(queue)
+        job.request_kill(by="anna")
+        return first, job
+
+    def refused(self, project: Project, queue: str) -> None:
+        second = project.start_worker("second", queue, TEST_HANDED_OUT_AGAIN="1")
+        until(lambda: "was skipped" in second.text(), "the second run is refused")
+
+    def test_goes_on_at_its_first_worker_and_ends_as_it_does(self, project: Project) -> None:
+        first, job = self.begun(project, "dramatiq-again")
+        first.signal(signal.SIGSTOP)  # its broker takes it for dead
+        self.refused(project, "dramatiq-again")
+        said = job.reload().state, job.kill_requested, project.ask("is_over", job.provider_job_id)
+        first.signal(signal.SIGCONT)
+        project.open("dramatiq-again")
+
+        project.ended(job)
+        assert said == (State.started, True, False)
+        assert (job.state, job.attempt, project.noted("began:dramatiq-again")) == (State.succeeded, 0, 1)
+        assert project.outcome(job) == Outcome(state=State.succeeded, data={"result": "through"})
+
+    def test_is_killed_where_its_first_worker_is_dead(self, project: Project) -> None:
+        first, job = self.begun(project, "dramatiq-dead")
+        first.kill()
+        self.refused(project, "dramatiq-dead")
+
+        project.ended(job)
+        assert (job.state, job.attempt, project.noted("began:dramatiq-dead")) == (State.killed, 0, 1)

@@ -91,6 +91,21 @@ def test_what_a_killed_worker_held_is_handed_out_again_at_once_as_the_next_attem
     assert (job.attempt, [attempt.state for attempt in job.prior_attempts]) == (1, [State.started])
 
 
+def test_a_running_job_that_was_asked_to_die_goes_on_when_its_workers_connection_is_lost(project: Project, broker: rabbit.Rabbit) -> None:
+    worker = project.start_worker("cut off", "cut")
+    job = project.send("gated", "hare cut", to="cut")
+    project.began("hare cut")
+    job.request_kill(by="anna")
+
+    broker.drop_connections()
+    until(lambda: "was skipped" in worker.text(), "what was handed out again is refused")
+    said = job.reload().state
+    project.open("hare cut")
+    project.ended(job)
+
+    assert (said, job.state, job.attempt, project.noted("began:hare cut")) == (State.started, State.succeeded, 0, 1)
+
+
 def test_what_runs_or_was_taken_ahead_when_its_queue_is_paused_runs_once(project: Project) -> None:
     project.start_worker("pausing", "calm", **SOON)
     jobs = [project.send("gated", f"hare calm {number}", to="calm") for number in range(3)]  # there are two threads

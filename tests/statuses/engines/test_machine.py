@@ -24,6 +24,13 @@ def test_a_process_of_this_machine_that_has_ended_is_gone_and_one_that_runs_is_n
     assert not machine.is_gone(facts(1, machine.here()))
 
 
+def test_a_process_that_has_ended_and_that_nobody_has_waited_for_is_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+
+        assert machine.is_gone(facts(ended.pid, machine.here()))
+
+
 @pytest.mark.parametrize("where", ["another", None])
 def test_of_a_process_elsewhere_nobody_knows_here(where: str | None) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])

@@ -518,3 +518,42 @@ def test_rq_says_why_it_renews_no_pool(project: Project) -> None:
 
     with pytest.raises(EngineCannot, match="RQ has no pool"):
         project.ask("control", "restart_pool", name)
+
+
+@pytest.mark.parametrize("alive_for", ["45", "0"], ids=["heard", "silent"])
+def test_a_running_job_that_was_asked_to_die_is_left_to_its_worker_though_others_are_given_it(project: Project, alive_for: str) -> None:
+    queue = f"twice-{alive_for}"
+    project.start_worker("first", queue)
+    job = project.send("gated", queue, to=queue)
+    project.began(queue)
+    job.request_kill(by="anna")
+    runs = project.ask("runs_in_rq", job.provider_job_id, queue)
+
+    for _ in range(2):
+        project.ask("hand_out_again", job.provider_job_id, queue)
+    project.start_worker("second", queue, TEST_ALIVE_FOR=alive_for)
+    project.becomes(project.send("count", f"after {queue}", to=queue), "succeeded")
+    runs_after = project.ask("runs_in_rq", job.provider_job_id, queue)
+    said = job.reload().state, job.kill_requested, job.worker
+    project.open(queue)
+
+    project.ended(job)
+    assert runs_after == runs == ("started", job.worker, 1)
+    assert said == (State.started, True, job.worker)
+    assert (job.state, job.attempt, project.noted(f"began:{queue}")) == (State.succeeded, 0, 1)
+    until(lambda: project.ask("state_in_rq", job.provider_job_id) == "finished", "RQ knows that it has succeeded")
+
+
+def test_a_job_that_was_asked_to_die_and_is_given_to_another_worker_is_killed_where_its_first_one_is_dead(project: Project) -> None:
+    first = project.start_worker("first", "twice-dead")
+    job = project.send("gated", "twice-dead", to="twice-dead")
+    project.began("twice-dead")
+    job.request_kill(by="anna")
+    first.kill()
+
+    project.start_worker("second", "twice-dead", TEST_ALIVE_FOR="0")
+    project.ask("hand_out_again", job.provider_job_id, "twice-dead")
+
+    project.ended(job)
+    assert (job.state, job.attempt, project.noted("began:twice-dead")) == (State.killed, 0, 1)
+    until(lambda: project.ask("state_in_rq", job.provider_job_id) == "stopped", "RQ knows that it was stopped")

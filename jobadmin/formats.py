@@ -72,6 +72,11 @@ def count(number: int) -> str:
     return number_format(number, decimal_pos=0, force_grouping=True) if mark is None else f"{number:,}".replace(",", mark)
 
 
+def several(number: int, noun: str) -> str:
+    """The number, and what it counts, in a shell, which speaks English: ``1 job``, ``3 jobs``."""
+    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+
+
 def _decimal(number: float, places: int) -> str:
     """`number` rounded to `places`: Django's own `number_format` cuts digits off."""
     text, mark = f"{number:.{places}f}", _marks(language()).decimal

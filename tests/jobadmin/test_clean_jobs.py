@@ -115,8 +115,8 @@ def test_what_a_cleaning_tidied_up_is_told(clock):
 
     said = clean()
 
-    assert "1 earlier removals are final now" in said
-    assert "1 segments dropped" in said
+    assert "1 earlier removal is final now" in said
+    assert "1 segment dropped" in said
     assert "unused names forgotten" in said
 
 

@@ -124,7 +124,7 @@ def test_a_text_that_is_searched_for_in_vain_is_said_and_what_it_could_mean() ->
     found = run("jobs", "list", "q=Book:53", "span=all")
     name, begun, nothing = (run("jobs", "list", f"q={text}") for text in ("mail.send", job.id[:13], "nowhere"))
 
-    assert "1 of 1 jobs" in found and "q=" not in found
+    assert "1 of 1 job," in found and "q=" not in found
     assert "0 of 0 jobs" in name and "q=mail.send: no id of a job and no resource; there is name=mail.send\n" in name
     assert f"no id of a job and no resource; there is id={job.id}\n" in begun
     assert "q=nowhere: no id of a job and no resource\n" in nothing

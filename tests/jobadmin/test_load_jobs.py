@@ -281,7 +281,7 @@ def test_nothing_is_loaded_without_a_record_unless_that_is_said(tmp_path: Path) 
 
         said = load(file, "--unrecorded")
 
-    assert "Not written to the audit trail" in said and "1 jobs loaded" in said
+    assert "Not written to the audit trail" in said and "1 job loaded" in said
 
 
 def test_a_database_that_goes_away_on_the_way_does_not_stop_it(tmp_path: Path) -> None:

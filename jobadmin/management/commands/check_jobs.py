@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 import statuses
 from jobadmin import goes, upkeep
-from jobadmin.formats import count
+from jobadmin.formats import count, several
 from jobadmin.goes import Go
 from jobadmin.models import Operation
 from jobadmin.records import NotRecorded, Record, begin, shell_user
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             seen = statuses.version()
         except (statuses.StatusesError, NotRecorded) as error:
             raise CommandError(error.in_shell if isinstance(error, NotRecorded) else str(error)) from error
-        self.stdout.write(f"{_several(checked.jobs, 'job')} in {_several(checked.segments, 'segment')} checked")
+        self.stdout.write(f"{several(checked.jobs, 'job')} in {several(checked.segments, 'segment')} checked")
         for problem in checked.problems:
             self._tell(problem, repair)
         for warning in upkeep.read(seen.upkeep, seen.at).warnings:
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             self.stdout.write("Nothing is wrong.")
         elif left:
             hint = "" if repair else "; --repair mends what can be mended"
-            raise CommandError(f"{_several(left, 'problem')} {'is' if left == 1 else 'are'} left{hint}")
+            raise CommandError(f"{several(left, 'problem')} {'is' if left == 1 else 'are'} left{hint}")
         else:
             self.stdout.write("The one problem is mended." if checked.found == 1 else f"All {count(checked.found)} problems are mended.")
 
@@ -104,8 +104,3 @@ def _refused() -> str:
     except statuses.StatusesError as error:
         return str(error)
     return ""
-
-
-def _several(number: int, noun: str) -> str:
-    """The number, and what it counts: ``1 job``, ``3 jobs``."""
-    return f"{count(number)} {noun}" + ("" if number == 1 else "s")

@@ -14,7 +14,7 @@ from django.db import Error
 import statuses
 from jobadmin import goes, outdated
 from jobadmin.ending import Ending
-from jobadmin.formats import count
+from jobadmin.formats import count, several
 from jobadmin.goes import Go
 from jobadmin.models import OPERATIONS, RETENTION, Operation
 from jobadmin.records import NotRecorded, Record, begin, shell_user
@@ -159,11 +159,11 @@ def _lines(cleaned: statuses.Cleaned, operations: int, dry_run: bool) -> Iterato
     if cleaned.promised:
         yield f"{count(cleaned.promised)} left, promised to be kept longer: --break-promises removes them too"
     if operations:
-        yield f"{count(operations)} {'operation' if operations == 1 else 'operations'} {verb}"
+        yield f"{several(operations, 'operation')} {verb}"
     if cleaned.swept:
-        yield f"{count(cleaned.swept)} earlier removals are final now"
-    told = {"segments dropped": cleaned.dropped, "segments packed": cleaned.packed, "unused names forgotten": cleaned.forgotten}
-    if any(told.values()):
-        yield ", ".join(f"{count(number)} {what}" for what, number in told.items() if number)
+        yield f"{several(cleaned.swept, 'earlier removal')} {'is' if cleaned.swept == 1 else 'are'} final now"
+    done = [(cleaned.dropped, "segment", "dropped"), (cleaned.packed, "segment", "packed"), (cleaned.forgotten, "unused name", "forgotten")]
+    if any(number for number, *_ in done):
+        yield ", ".join(f"{several(number, noun)} {what}" for number, noun, what in done if number)
     if cleaned.stopped:
         yield "Stopped: the rest is left for the next time."

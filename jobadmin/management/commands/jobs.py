@@ -126,7 +126,7 @@ class Command(BaseCommand):
         for job in found:
             self._say("  ".join(_cell(job, name).ljust(width) for name, width in _COLUMNS).rstrip())
         total = chosen.query.count()
-        self._say(f"{len(found):,} of {formats.count(total)} jobs, {chosen.describe()}")
+        self._say(f"{len(found):,} of {formats.several(total, 'job')}, {chosen.describe()}")
 
     def _show(self, *, id: str, as_json: bool, **_: Any) -> None:
         status = statuses.find(id)

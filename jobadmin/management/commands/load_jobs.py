@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 import statuses
 from jobadmin import goes, joblog
 from jobadmin.ending import STOPPED, Ending
+from jobadmin.formats import several
 from jobadmin.goes import Go
 from jobadmin.joblog import BadLine, Log
 from jobadmin.models import Operation
@@ -216,7 +217,7 @@ class Loading:
         waiting = self.sent - loaded
         line = list(self.recent)[-waiting][0] if waiting else bad_line
         on = f" Mend it and go on with --again --from-line {line}." if line else ""
-        return f"{loaded:,} jobs from the lines before were loaded.{on}"
+        return f"{several(loaded, 'job')} from the lines before {'was' if loaded == 1 else 'were'} loaded.{on}"
 
     def _report(self, total: int) -> None:
         seconds = max(time.monotonic() - self.began, 1e-6)
@@ -224,9 +225,9 @@ class Loading:
         for bad in self.bad:
             self.command.stderr.write(f"Left out {bad}")
         if self.bad_total > len(self.bad):
-            self.command.stderr.write(f"Left out {self.bad_total - len(self.bad):,} more lines")
-        words = f", {self.bad_total:,} bad lines left out" if self.bad_total else ""
-        write(f"{total:,} jobs loaded in {seconds:.1f} s ({total / seconds:,.0f} a second){words}")
+            self.command.stderr.write(f"Left out {several(self.bad_total - len(self.bad), 'more line')}")
+        words = f", {several(self.bad_total, 'bad line')} left out" if self.bad_total else ""
+        write(f"{several(total, 'job')} loaded in {seconds:.1f} s ({total / seconds:,.0f} a second){words}")
 
 
 class Bar:

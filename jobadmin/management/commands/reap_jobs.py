@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 import statuses
 from jobadmin.ending import Ending
-from jobadmin.formats import count
+from jobadmin.formats import count, several
 from statuses import sampling, upkeep
 from statuses.reaper import Reaped, Reaper
 
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         try:
             found = reaper.look(dry_run=dry_run)
             if found.silent:
-                self.stderr.write(f"{_jobs(found.silent)} silent or missing; looking again in {reaper.confirm_seconds:g} s")
+                self.stderr.write(f"{several(found.silent, 'job')} silent or missing; looking again in {reaper.confirm_seconds:g} s")
                 ending.wait(reaper.confirm_seconds)
                 again = reaper.look(dry_run=dry_run)
                 found = again if dry_run else Reaped.total([found, again])
@@ -78,7 +78,7 @@ class Command(BaseCommand):
 
 def _words(found: Reaped, dry_run: bool) -> str:
     would = "would be " if dry_run else ""
-    parts = [f"{_jobs(found.failed)} {would}marked failed"]
+    parts = [f"{several(found.failed, 'job')} {would}marked failed"]
     if found.ended:
         parts.append(f"{count(found.ended)} {would}marked as ended, as their engine says")
     if found.retried:
@@ -89,7 +89,3 @@ def _words(found: Reaped, dry_run: bool) -> str:
     if found.silent:
         parts.append(f"{count(found.silent)} silent or missing since the last look only")
     return ", ".join(parts)
-
-
-def _jobs(number: int) -> str:
-    return f"{count(number)} job" if number == 1 else f"{count(number)} jobs"

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 import statuses
 from jobadmin import lost, refusals, verbs
+from jobadmin.formats import count
 from jobadmin.words import gettext as _
 from statuses import Changed, EngineCannot, Status
 from statuses.engines import registry
@@ -172,7 +173,7 @@ def _retry(status: Status, by: str, reason: str) -> Outcome:
         return _skipped(_("Not sent again: %(why)s.") % {"why": error.why}, "cannot", error=str(error))
     status.reload()
     number = status.attempt + 1 if not status.is_ended else status.attempt + 2
-    return _changed(_("Sent again, as attempt %(number)s.") % {"number": number}, "retried")
+    return _changed(_("Sent again, as attempt %(number)s.") % {"number": count(number)}, "retried")
 
 
 def _remove(status: Status, by: str, reason: str) -> Outcome:

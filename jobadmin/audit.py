@@ -192,7 +192,7 @@ def _again(attempt: Any, before: Any) -> Iterator[Entry]:
     if at and before.ended_at:
         at = max(at, before.ended_at)
     if at:
-        detail = _("attempt %(number)s") % {"number": attempt.attempt + 1}
+        detail = _("attempt %(number)s") % {"number": count(attempt.attempt + 1)}
         yield Entry(at=at, icon="retry", state="queued", text=_("Automatic retry") if by_engine else _("Sent again"), detail=detail)
 
 
@@ -212,7 +212,7 @@ def _ended(attempt: Any, numbered: bool) -> Iterator[Entry]:
     state, at = str(attempt.state), attempt.ended_at
     if state not in _ENDS or at is None:
         return
-    text = str(_WORDS[state][numbered]()) % {"number": attempt.attempt + 1}
+    text = str(_WORDS[state][numbered]()) % {"number": count(attempt.attempt + 1)}
     asked = attempt.kill_requested_at
     if state == "killed" and asked and at >= asked:
         text = _("%(what)s, %(time)s after the request") % {"what": text, "time": duration((at - asked).total_seconds())}

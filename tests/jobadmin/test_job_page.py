@@ -559,6 +559,18 @@ def test_a_job_of_many_attempts_shows_the_newest_and_any_that_is_asked_for(clien
     assert "Attempt 1 of 61" in first
 
 
+def test_the_numbers_of_very_many_attempts_are_written_as_the_list_writes_them(client: Client) -> None:
+    status = make_status("failed", error="late")
+    for _ in range(1100):
+        status.requeued().failed(error="late")
+
+    text = words_of(client, status, "?attempt=1050")
+
+    assert "Attempt 1,051 of 1,101" in text
+    assert "1,089 earlier attempts have no tab" in text
+    assert not re.search(r"(?i)attempt 1\d\d\d", text)
+
+
 def test_any_of_many_attempts_is_a_few_links_away(client: Client) -> None:
     status = make_status("started")
     for _ in range(360):

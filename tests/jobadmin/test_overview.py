@@ -551,6 +551,15 @@ def test_errors_have_a_page_and_each_group_its_own(browse, some):
     assert "Retry" not in browse("view_job", name="viewer").get(reverse("jobadmin:errors")).content.decode()
 
 
+@pytest.mark.parametrize("page", ["jobadmin:overview", "jobadmin:errors"])
+def test_a_job_that_failed_without_a_word_is_not_said_to_have_no_error(browse, page):
+    make_status("failed", error=None)
+
+    html = browse("view_job").get(reverse(page)).content.decode()
+
+    assert "None of these jobs has an error on record." in html
+
+
 def test_the_retry_of_a_group_counts_what_can_be_sent_again(browse):
     for engine in ("toy", "toy", "gone", None):
         make_status("failed", engine=engine, error="broken")

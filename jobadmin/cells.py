@@ -22,6 +22,9 @@ from statuses import State, Status
 #: A started job silent for longer than this is marked; the library's `stale` clause has the same limit.
 STALE_AFTER = timedelta(seconds=60)
 
+#: Characters of a resource that are always read whole.
+_SHORT = 16
+
 _ENDED = (State.succeeded, State.failed, State.killed)
 
 
@@ -93,6 +96,11 @@ def resources(job: Status) -> dict[str, str]:
     """What the job works on -> how that is shown."""
     given = ((str(name), text) for name, value in (job.job_args or {}).items() for text in flat([value]))
     return {text: str(next(iter(redact({name: text}).values()))) for name, text in given}
+
+
+def chip_css(text: str) -> str:
+    """The classes of a resource in a row: a short one is read whole, a long one gives way."""
+    return "j-chip j-chip--res is-long" if len(text) > _SHORT else "j-chip j-chip--res"
 
 
 class Menus:

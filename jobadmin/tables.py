@@ -166,19 +166,19 @@ class ResourcesColumn(JobColumn):
         if len(found) > _RESOURCES:
             more = _("%(n)s more") % {"n": count(len(found) - _RESOURCES)}
             chips.append(format_html('<a class="j-quiet" href="{}">+ {}</a>', job_url(job.id), more))
-        return mark_safe(" ".join(chips)) if chips else cells.nothing()
+        return mark_safe(f'<span class="j-chips">{" ".join(chips)}</span>') if chips else cells.nothing()
 
     def _chip(self, text: str, shown: str, table: JobTable) -> SafeString:
         """A secret stands in no address either: what holds one leads nowhere."""
         if shown != text:
-            return format_html('<span class="j-chip j-chip--res" title="{}">{}</span>', shown, cells.cut(shown, 40))
+            return format_html('<span class="{}" title="{}">{}</span>', cells.chip_css(shown), shown, cells.cut(shown, 40))
         return table.remembered("resource", text, lambda: self._link(text, table))
 
     @staticmethod
     def _link(text: str, table: JobTable) -> SafeString:
         title = table.words["resource"] % {"resource": text}
         return mark_safe(
-            f'<a class="j-chip j-chip--res" href="{escape(table.link("resource", text))}" '
+            f'<a class="{cells.chip_css(text)}" href="{escape(table.link("resource", text))}" '
             f'data-exclude="{escape(table.link("resource", text, without=True))}" title="{escape(title)}">{escape(cells.cut(text, 40))}</a>'
         )
 

@@ -104,7 +104,9 @@ def _first(status: Any, before: Any, since: datetime | None, retried_by: str | N
         return Stop(state="unqueued", icon="unqueued", name=_("Created"), at=status.recorded_at, note=by)
     if since is None:
         return None
-    note = _("retried by %(user)s") % {"user": retried_by} if retried_by else _("attempt %(number)s") % {"number": count(before.attempt + 1)}
+    note = (
+        _("retried by %(user)s") % {"user": retried_by} if retried_by else _("attempt %(number)s") % {"number": count(before.attempt + 1)}
+    )
     state = str(before.state) if before.is_ended else "unqueued"
     return Stop(state=state, icon=state, name=str(STATE_WORDS[state]) if before.is_ended else _("Given up"), at=since, note=note)
 

@@ -87,6 +87,12 @@ def resources(status: Status) -> list[tuple[str, str]]:
 
 
 @register.filter
+def chip_css(text: str) -> str:
+    """The classes of a resource in a row."""
+    return cells.chip_css(text)
+
+
+@register.filter
 def label(status: Status) -> str:
     """What tells jobs of one name apart: the first resource, else the id."""
     return next((shown for shown, _ in resources(status)), status.id)

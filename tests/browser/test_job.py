@@ -369,3 +369,32 @@ def test_everything_works_without_script(plain_page: Any, engine: Toy) -> None:
     plain_page.get_by_role("button", name="Remove").click()
     plain_page.get_by_text("This can be taken back for ten minutes.").wait_for()
     assert statuses.find(status.id) is None
+
+
+def test_sub_jobs_whose_texts_are_very_long_are_as_wide_as_their_page(page: Any) -> None:
+    long = "a.very.long.name.that.never.ends@a-company-with-a-long-name.example"
+    parent = make_status("started")
+    for _ in range(2):
+        make_status(
+            "failed", parent=parent, job_name=f"package.{long}", job_args={"a": f"Shelf:1{long}", "b": f"Shelf:2{long}"}, error=long
+        )
+    page.goto(job_url(parent.id))
+    table = page.locator("#children table")
+    wide = []
+    for width in (1440, 1280, 1024, 900, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        wide += [width] if table.evaluate("one => one.scrollWidth > one.parentNode.clientWidth") else []
+        wide += [width] if page.evaluate("document.documentElement.scrollWidth") > width else []
+
+    assert wide == []
+
+
+def test_attempts_stand_two_in_a_row_on_a_phone_in_german_too(page: Any) -> None:
+    status = make_status("failed", error="late")
+    for _ in range(3):
+        status.requeued().started().failed(error="late")
+    page.set_extra_http_headers({"Accept-Language": "de"})
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(job_url(status.id))
+
+    assert len(set(page.get_by_role("tab").evaluate_all("tabs => tabs.map(tab => tab.offsetTop)"))) == 2

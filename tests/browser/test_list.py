@@ -372,6 +372,55 @@ def test_two_resources_leave_a_row_one_line_tall_and_the_rest_of_it_to_the_error
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
+def test_a_job_all_of_whose_texts_are_very_long_is_as_wide_as_its_page(page, language: str) -> None:
+    long = "a.user.with.a.very.long.name.that.never.ends@a-company-with-a-long-name.example"
+    texts = {
+        "job_name": f"package.{long}",
+        "user": long,
+        "queue": f"queue.{long}",
+        "job_args": {"a": f"Shelf:1-{long}", "b": f"Shelf:2-{long}"},
+    }
+    load(2, job_args={"book": "Book:53"}, user="ines")
+    load(2, "failed", **texts, errors=[f"ModuleNotFoundError: {long}"])
+    for state in ("succeeded", "killed", "unknown", "queued"):
+        load(1, state, **texts)
+    make_status("started", **texts).set_progress(0.7, message=long).request_kill()
+    page.set_extra_http_headers({"Accept-Language": language})
+    page.goto("/admin/jobs/list/?span=all")
+    found = []
+    for width in (1700, 1536, 1440, 1366, 1280, 1230, 1024, 900, 850):
+        page.set_viewport_size({"width": width, "height": 900})
+        hidden = page.locator("#j-list .j-scroll").evaluate("box => box.scrollWidth - box.clientWidth")
+        found += [(width, hidden)] if hidden > 0 else []
+        for short in ("Book:53", "ines"):
+            text = page.locator("#j-list").get_by_text(short, exact=True).first
+            cut = text.is_visible() and text.evaluate(
+                "one => one.scrollWidth > one.clientWidth && getComputedStyle(one).display !== 'inline'"
+            )
+            found += [(width, short)] if cut else []
+
+    assert found == []
+    page.set_viewport_size({"width": 1440, "height": 900})
+    assert page.locator("#j-list tbody tr").evaluate_all("rows => Math.max(...rows.map(row => row.offsetHeight))") <= 35
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_which_time_is_meant_stands_beside_the_time_and_the_tabs_of_a_phone_in_a_row(page, language: str) -> None:
+    load(1)
+    page.set_extra_http_headers({"Accept-Language": language})
+    page.goto("/admin/jobs/list/?span=all")
+    time, which = page.locator(".j-seg--time"), page.locator(".j-field:has(.j-by)")
+    apart = []
+    for width in (1440, 1280, 1230, 1181, 1100, 900):
+        page.set_viewport_size({"width": width, "height": 900})
+        apart += [width] if time.bounding_box()["y"] != which.bounding_box()["y"] else []
+
+    assert apart == []
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert len(set(page.locator("#j-tabs a:visible").evaluate_all("tabs => tabs.map(tab => tab.offsetTop)"))) == 1
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
 def test_the_rows_of_the_list_are_as_wide_as_their_page(page, language: str) -> None:
     load(3)
     for state in ("failed", "killed", "unknown"):

@@ -23,6 +23,9 @@ from statuses import State, StatusNotFound
 #: What may be asked for by itself, whole.
 PARTS = ("call", "data", "errors")
 
+#: Seconds between two looks at a job that has ended and may run again.
+AGAIN_SECONDS = 30
+
 #: Answer to a look that found nothing new: HTMX and our own script leave the page as it is.
 UNCHANGED = 204
 
@@ -90,12 +93,19 @@ def _context(request: HttpRequest, shown: JobPage) -> dict[str, object]:
         "status": shown.status,
         "children": _children(request, shown),
         "workflow_url": workflow_url(shown.status.id),
-        "poll_seconds": None if shown.is_final else resolver().poll_seconds,
+        "poll_seconds": _until_next_look(shown),
         "fingerprint": shown.fingerprint,
         "reason_length": operations.REASON_LENGTH,
         "here": _here(request),
         "back": safe_next(request, reverse("jobadmin:list")),
     }
+
+
+def _until_next_look(shown: JobPage) -> float | None:
+    """Seconds; None where nothing comes any more. What did not succeed may run again, by its engine or by somebody elsewhere."""
+    if not shown.is_final:
+        return resolver().poll_seconds
+    return None if shown.status.is_succeeded else max(AGAIN_SECONDS, resolver().poll_seconds)
 
 
 def _here(request: HttpRequest) -> str:

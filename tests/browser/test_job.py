@@ -111,9 +111,16 @@ def test_killing_a_running_job_is_seen_to_its_end_without_a_reload(page: Any) ->
     page.clock.fast_forward(3_000)
     page.locator("#job-head .j-badge", has_text="Killed").wait_for()
     assert page.locator("#act-kill").get_attribute("aria-disabled") == "true"
-    assert page.locator("#job-live").get_attribute("data-seconds") is None
     expect(page.get_by_text("Asked to stop."), "it has ended").to_have_count(0)
     expect(page.locator("#job-timeline").get_by_text("Kill requested")).to_be_visible()
+
+    status.requeued().started()
+    page.clock.fast_forward(31_000)
+    page.locator("#job-head .j-badge", has_text="Started").wait_for()
+    status.succeeded()
+    page.clock.fast_forward(3_000)
+    page.locator("#job-head .j-badge", has_text="Succeeded").wait_for()
+    assert page.locator("#job-live").get_attribute("data-seconds") is None
 
 
 def test_progress_moves_and_what_one_opened_stays_open(page: Any, engine: Toy) -> None:

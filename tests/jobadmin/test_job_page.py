@@ -540,6 +540,11 @@ def test_looking_again_stops_when_nothing_can_change_any_more(client: Client) ->
     assert "data-seconds" in html_of(client, parent)
 
 
+@pytest.mark.parametrize("state", ["failed", "killed"])
+def test_a_job_that_may_run_again_is_looked_at_now_and_then(client: Client, state: str) -> None:
+    assert 'data-seconds="30"' in html_of(client, make_status(state))
+
+
 def test_no_style_or_script_stands_in_the_page(client: Client) -> None:
     html = html_of(client, three_attempts())
 

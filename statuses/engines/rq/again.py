@@ -39,8 +39,10 @@ def give_back(job: Any, pipeline: Any) -> None:
         pipeline.hset(job.key, mapping=said)
 
 
-def let_go(worker: Any, job: Any) -> None:
-    """The worker has done nothing with the job: it leaves of it what another one has.  One round trip to RQ's Redis."""
+def let_go(worker: Any, job: Any, execution: Any) -> None:
+    """The worker has done nothing with the job: it leaves of it what another one has. RQ 3 says which execution of the job this is; a
+    worker of RQ 2 has one alone, and knows it.  One round trip to RQ's Redis."""
+    named = {} if execution is None else {"execution": execution}
     with job.connection.pipeline() as pipeline:
-        worker.cleanup_execution(job, pipeline=pipeline)
+        worker.cleanup_execution(job, pipeline=pipeline, **named)
         pipeline.execute()

@@ -18,6 +18,7 @@ import rq
 import rq.job
 import rq.queue
 import rq.scheduler
+from rq.executions import Execution
 from rq.job import JobStatus
 
 import statuses
@@ -183,7 +184,7 @@ def _failing(original: Callable[..., Any]) -> Callable[..., Any]:
     def fail(*args: Any, **kwargs: Any) -> Any:
         job = _among(args, kwargs)
         if job is not None and job._tracking.left_alone:
-            return again.let_go(args[0], job)
+            return again.let_go(args[0], job, next((found for found in (*args, *kwargs.values()) if isinstance(found, Execution)), None))
         if job is not None:
             job._tracking.dies_of(*args, **kwargs)
         return original(*args, **kwargs)

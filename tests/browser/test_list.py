@@ -404,6 +404,23 @@ def test_a_job_all_of_whose_texts_are_very_long_is_as_wide_as_its_page(page, lan
     assert page.locator("#j-list tbody tr").evaluate_all("rows => Math.max(...rows.map(row => row.offsetHeight))") <= 35
 
 
+def test_a_name_of_the_usual_length_is_read_whole_beside_long_resources_and_errors(page) -> None:
+    texts = {
+        "job_name": "packages.compile_source",
+        "job_args": {"a": "Package:1-prometheus-client", "b": "Module:1-prometheus_client.aiohttp"},
+    }
+    load(3, **texts, user="nightly", queue="default")
+    load(2, "failed", **texts, errors=["ModuleNotFoundError: No module named 'aiohttp', nor anything that is like it"])
+    page.goto("/admin/jobs/list/?span=all")
+    cut = []
+    for width in (1920, 1440, 1280, 1230):
+        page.set_viewport_size({"width": width, "height": 900})
+        names = page.locator("#j-list tbody th > a")
+        cut += [width] if names.evaluate_all("names => names.some(one => one.scrollHeight > one.clientHeight + 2)") else []
+
+    assert cut == []
+
+
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_which_time_is_meant_stands_beside_the_time_and_the_tabs_of_a_phone_in_a_row(page, language: str) -> None:
     load(1)

@@ -113,11 +113,11 @@ def test_said_together_they_do_what_they_do_one_after_the_other(ends: str, start
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The scripts that are run, in their order."""
-    names, found, pack = {source.sha(name): name for name in source.names()}, [], lines._pack
+    """The scripts that are run, in their order; but for the look of a test before whether its store is back."""
+    names, found, pack = {source.sha(name): name for name in source.names() if name != "touch"}, [], lines._pack
 
     def packed(line: Any, commands: Any) -> Any:
-        found.extend(names[command[1]] for command in commands if command[0] == "EVALSHA")
+        found.extend(names[command[1]] for command in commands if command[0] == "EVALSHA" and command[1] in names)
         return pack(line, commands)
 
     monkeypatch.setattr(lines, "_pack", packed)

@@ -291,3 +291,17 @@ class Engine:
             except StatusNotFound:
                 told = None
             yield told
+
+    def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
+        return EngineCannot(status.id, self.name, action, why, for_good=for_good)
+
+    def _kept_call(self, status: Status, names: str, besides: str = "") -> dict[str, Any]:
+        """The call that is kept of a job, whose option `names` says what was called.  Raises: EngineCannot where it cannot be sent again,
+        with what has to be said `besides` before."""
+        call = status.call
+        options = call.get("options") if call else None
+        if call is None or not isinstance(options, dict) or names not in options:
+            raise self._cannot(status, "retry", f"{besides}its call was not kept", for_good=True)
+        if call.get("not_kept"):
+            raise self._cannot(status, "retry", f"{besides}its arguments were not kept: {call['not_kept']}", for_good=True)
+        return call

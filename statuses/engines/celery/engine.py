@@ -171,11 +171,7 @@ class Celery(Engine):
         return status
 
     def _call(self, status: Status) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
-        call = status.call
-        if not call or not isinstance(call.get("options"), dict) or "task" not in call["options"]:
-            raise self._cannot(status, "retry", "its call was not kept", for_good=True)
-        if call.get("not_kept"):
-            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}", for_good=True)
+        call = self._kept_call(status, "task")
         # Celery's own JSON gives dates, UUIDs and decimals back as they were sent.
         args, kwargs = kombu_loads(json.dumps([call["args"], call["kwargs"]]))
         return args, kwargs, _sendable(kombu_loads(json.dumps(call["options"])), status)
@@ -375,9 +371,6 @@ class Celery(Engine):
         backend, asked = self.app.backend, [attempts.if_there(_asked_of, status) for status in jobs]
         kept = iter(self._asker.ask(lambda: outcomes.read(backend, [one[0] for one in asked if one is not None])))
         return (None if one is None else outcomes.of_kept(self.adapter, backend, next(kept), *one[1:]) for one in asked)
-
-    def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
-        return EngineCannot(status.id, self.name, action, why, for_good=for_good)
 
 
 def _asked_of(status: Status) -> tuple[str, datetime, datetime | None] | None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from django.db import transaction
 from django.utils.module_loading import import_string
 
-from statuses import EngineCannot, State, Status
+from statuses import State, Status
 
 from ... import pauses, presence
 from .. import attempts, submitting
@@ -74,12 +74,8 @@ class DjangoTasks(Ordered):
         return status
 
     def _call(self, status: Status) -> tuple[Any, list[Any], dict[str, Any]]:
-        call = status.call
-        options = (call or {}).get("options") or {}
-        if call is None or "task" not in options:
-            raise self._cannot(status, "retry", "its call was not kept", for_good=True)
-        if call.get("not_kept"):
-            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}", for_good=True)
+        call = self._kept_call(status, "task")
+        options = call["options"]
         try:
             task = import_string(options["task"])
             task = task.using(**{name: options[name] for name in ("backend", "queue_name", "priority") if name in options})
@@ -153,9 +149,6 @@ class DjangoTasks(Ordered):
 
     def _depths(self) -> dict[str, int] | None:
         return self.adapter.tracker.guard.run("asking for the depth of queues", depths)
-
-    def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
-        return EngineCannot(status.id, self.name, action, why, for_good=for_good)
 
 
 def _is_forgotten(backend: Any, result_id: str | None) -> bool:

@@ -78,13 +78,8 @@ class Dramatiq(Ordered):
         return status
 
     def _message(self, status: Status) -> Message[Any]:
-        call = status.call
-        options = dict((call or {}).get("options") or {})
-        if call is None or "actor" not in options:
-            raise self._cannot(status, "retry", "its call was not kept", for_good=True)
-        if call.get("not_kept"):
-            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}", for_good=True)
-        args, kwargs, options = json.loads(json.dumps([call["args"], call["kwargs"], options]))
+        call = self._kept_call(status, "actor")
+        args, kwargs, options = json.loads(json.dumps([call["args"], call["kwargs"], call["options"]]))
         if status.user:
             options[USER] = status.user
         return Message(
@@ -202,9 +197,6 @@ class Dramatiq(Ordered):
         return min(
             (each.name for each in self.workers() if each.is_alive and (each.host, each.details.get("command")) == command), default=None
         )
-
-    def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
-        return EngineCannot(status.id, self.name, action, why, for_good=for_good)
 
 
 def _was_sent(status: Status) -> bool:

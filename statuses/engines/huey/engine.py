@@ -73,11 +73,7 @@ class Huey(Ordered):
         return status
 
     def _task(self, status: Status) -> Task:
-        call = status.call
-        if not call or "task" not in (call.get("options") or {}):
-            raise self._cannot(status, "retry", "its call was not kept", for_good=True)
-        if call.get("not_kept"):
-            raise self._cannot(status, "retry", f"its arguments were not kept: {call['not_kept']}", for_good=True)
+        call = self._kept_call(status, "task")
         try:
             return task_of(self.huey._registry, json.loads(json.dumps(call)), retry_id(status.id, status.attempt + 1))
         except (HueyException, ValueError) as error:
@@ -161,9 +157,6 @@ class Huey(Ordered):
         if not task_id or outcomes.may_be_earlier(status):
             return None
         return self._asker.ask(lambda: outcomes.outcome(self.huey, task_id, self.tracker))
-
-    def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
-        return EngineCannot(status.id, self.name, action, why, for_good=for_good)
 
 
 def _members(status: Status) -> Query:

@@ -121,7 +121,7 @@ class RQ(Engine):
         Raises: EngineCannot when the call was not kept whole, or RQ does not take it (the new attempt then failed)."""
         job = self._settled(status)
         if job is None:
-            self._kept_call(status)  # refuses before anything has changed
+            self._call(status)  # refuses before anything has changed
         attempt = status.attempt
         status.requeued(attempt=attempt, sources=_RETRIED, anew=True)
         if not status.changed:
@@ -187,7 +187,7 @@ class RQ(Engine):
 
     def _anew(self, mark: Mark, status: Status) -> None:
         """A new RQ job from the call that was kept."""
-        args, kwargs, options = self._kept_call(status)
+        args, kwargs, options = self._call(status)
         name = options.get("queue") or status.queue or "default"
         queue = rq.Queue(name, connection=self.connection(name), job_class=Job)
         given: dict[str, Any] = {
@@ -204,18 +204,11 @@ class RQ(Engine):
         status.set_provider_job_id(job.id)
         queue.enqueue_job(job)
 
-    def _kept_call(self, status: Status) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
-        call = status.call
-        if not call or "func" not in (call.get("options") or {}):
-            raise self._forgot(status, "its call was not kept")
-        if call.get("not_kept"):
-            raise self._forgot(status, f"its arguments were not kept: {call['not_kept']}")
+    def _call(self, status: Status) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+        call = self._kept_call(status, "func", _FORGOTTEN)
         if call["options"].get("pickled"):
-            raise self._forgot(status, "its arguments were more than JSON can give back")
+            raise self._cannot(status, "retry", f"{_FORGOTTEN}its arguments were more than JSON can give back", for_good=True)
         return json.loads(json.dumps([call["args"], call["kwargs"], call["options"]]))
-
-    def _forgot(self, status: Status, also: str) -> EngineCannot:
-        return self._cannot(status, "retry", f"RQ has forgotten the job, and {also}", for_good=True)
 
     def _job(self, status: Status, action: str) -> Job:
         job = self._fetch(status)
@@ -433,10 +426,9 @@ class RQ(Engine):
         found = (self.connection(name) for name in QUEUES)
         return list({repr(sorted(each.connection_pool.connection_kwargs.items(), key=repr)): each for each in found}.values())
 
-    def _cannot(self, status: Status, action: str, why: str, *, for_good: bool = False) -> EngineCannot:
-        return EngineCannot(status.id, self.name, action, why, for_good=for_good)
 
-
+#: Why the call that was kept is asked for.
+_FORGOTTEN = "RQ has forgotten the job, and "
 #: Why a `SimpleWorker` cannot end a job.
 _IN_ITSELF = "it runs its jobs in itself, without a process that could be killed"
 

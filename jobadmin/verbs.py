@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -260,10 +261,18 @@ SUBMIT = Verb(
 )
 
 
-def _by_command(slug: str, icon: str, label: Promise, explanation: Promise, question: Promise, doing: Promise, did: Promise) -> Verb:
-    """What a command alone does. Nothing can be done about it on a page."""
+def _beside_jobs(
+    permission: str, slug: str, icon: str, label: Promise, explanation: Promise, question: Promise, doing: Promise, did: Promise
+) -> Verb:
+    """What is done to no job that stands on a page, with one wording for one and for many."""
     words = {"question": question, "question_some": question, "button": label, "doing": doing, "did": did}
-    return Verb(slug=slug, permission="view_job", icon=icon, label=label, short=label, states=(), explanation=explanation, **words)
+    return Verb(slug=slug, permission=permission, icon=icon, label=label, short=label, states=(), explanation=explanation, **words)
+
+
+#: What a command alone does. Nothing can be done about it on a page.
+_by_command = partial(_beside_jobs, "view_job")
+#: An order to a worker or a queue: about one, and no job's.
+_control = partial(_beside_jobs, "control_workers")
 
 
 REPAIR = _by_command(
@@ -284,12 +293,6 @@ LOAD = _by_command(
     ngettext_lazy("Loading %(n)s job", "Loading %(n)s jobs", "count"),
     ngettext_lazy("%(n)s job loaded", "%(n)s jobs loaded", "count"),
 )
-
-
-def _control(slug: str, icon: str, label: Promise, explanation: Promise, question: Promise, doing: Promise, did: Promise) -> Verb:
-    """An order to a worker or a queue: about one, and no job's."""
-    words = {"question": question, "question_some": question, "button": label, "doing": doing, "did": did}
-    return Verb(slug=slug, permission="control_workers", icon=icon, label=label, short=label, states=(), explanation=explanation, **words)
 
 
 STOP_WORKER = _control(

@@ -20,9 +20,8 @@ class Command(BaseCommand):
 
     help = (
         "Verify every segment of statuses against its hashes, tags, ids and dictionaries, and every key against what it belongs to. "
-        "Safe while jobs run. With --repair what can be mended is. Ends with an error while something is wrong. "
-        "What is mended is on record under Operations. "
-        "So it does where the store takes no writes. "
+        "Safe while jobs run. With --repair what can be mended is. Ends with an error while something is wrong, "
+        "or where the store takes no writes. What is mended is on record under Operations. "
         "Tells as well which chores (reap_jobs, clean_jobs, retry_jobs) are overdue; that is no error of the store."
     )
 

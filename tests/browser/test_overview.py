@@ -365,8 +365,9 @@ def test_what_was_dragged_is_changed_with_the_keys_and_cancelled_with_escape(pag
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Enter")
     after = pop.locator("[data-when]").inner_text()
-    assert (before.split("–")[0], before) != (before, after)
-    assert before.split("–")[0] == after.split("–")[0]
+    assert before != after
+    # Blanks stand beside the dash where the other end lies on another day.
+    assert before.split("–")[0].strip() == after.split("–")[0].strip()
 
     page.keyboard.press("Escape")
     expect(pop).to_have_count(0)

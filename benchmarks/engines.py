@@ -137,7 +137,7 @@ class Bench:
         self.sides = sides
         self.results = results
         self.broker = redis.Redis.from_url(broker.url)
-        self.servers = [redis.Redis.from_url(server.url).info("server")["process_id"] for server in (broker, store)]
+        self.servers = {redis.Redis.from_url(server.url).info("server")["process_id"] for server in (broker, store)}
 
     def many(self, mode: str, count: int) -> tuple[float, float]:
         """Seconds and CPU seconds a task, of `count` that are sent as fast as it goes."""
@@ -166,11 +166,12 @@ class Bench:
 
 
 @contextmanager
-def started(processes: int, results: bool, binary: Any = None) -> Generator[Bench]:
+def started(processes: int, results: bool, binary: Any = None, one_server: bool = False) -> Generator[Bench]:
     """Servers, workers and senders, for as long as the block."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        broker, store = (stack.enter_context(EmbeddedServer(folder / name, append_only=False, binary=binary)) for name in ("b", "s"))
+        broker = stack.enter_context(EmbeddedServer(folder / "b", append_only=False, binary=binary))
+        store = broker if one_server else stack.enter_context(EmbeddedServer(folder / "s", append_only=False, binary=binary))
         path = broker.url.removeprefix("unix://").split("?")[0]
         environment = {"BENCH_BROKER": f"redis+socket://{path}", "BENCH_STORE": store.url}
         if results:
@@ -217,9 +218,10 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--no-results", action="store_true", help="without a result backend; then nothing is measured one by one")
     parser.add_argument("--redis-server", action="store_true", help="Debian's Redis as broker and store, in place of the embedded Valkey")
+    parser.add_argument("--one-server", action="store_true", help="broker, results and store on one server, as small projects have it")
     given: Any = parser.parse_args()
     binary = find_binary(("redis-server",)) if given.redis_server else None
-    with started(given.processes, not given.no_results, binary) as bench:
+    with started(given.processes, not given.no_results, binary, given.one_server) as bench:
         for line in table(measure(bench, given.jobs, given.single, given.turns)):
             print("".join(cell.ljust(16) for cell in line))
 

@@ -22,7 +22,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin import moments
+from jobadmin import conditions, moments
 from jobadmin.models import FORBIDDEN, SKIPPED, Operation
 from jobadmin.records import MOST_ERRORS
 from jobadmin.resolver import may_do, resolver
@@ -133,8 +133,12 @@ class Work:
         while not self.lease.stopping:
             try:
                 return step()
-            except StoreUnavailable:
-                self.lease.beat(error=_("Redis does not answer. This goes on when it is back."))
+            except StoreUnavailable as error:
+                said = conditions.said(error)
+                if said is None:
+                    self.lease.beat(error=_("Redis does not answer. This goes on when it is back."))
+                else:
+                    self.lease.beat(error=said.sentence)
                 self._pause(_STORE_SECONDS)
         return None
 

@@ -167,9 +167,7 @@ def _refused(error: StoreUnavailable) -> list[checks.CheckMessage]:
     if not is_refusal(error.__cause__):
         return []
     message = f"The statuses' server is there and refuses: {error.__cause__}. No job is tracked."
-    hint = (
-        "docs/redis.md lists the rights that are needed; writes go to a primary that has room; an own authority is given as ssl_ca_certs."
-    )
+    hint = error.condition.remedy if error.condition else "An own authority is given as ssl_ca_certs; docs/redis.md says what is needed."
     return [checks.Warning(message, hint=hint, id="statuses.W005")]
 
 

@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 from .arguments import shown
+from .conditions import Condition
 
 
 class StatusesError(Exception):
@@ -30,10 +31,15 @@ class ConfigurationError(StatusesError):
 class StoreUnavailable(StatusesError):
     """Raised when Redis is away, refuses, hangs or is full; `tried` says what was attempted."""
 
-    def __init__(self, tried: str, why: object) -> None:
-        super().__init__(f"the status store did not answer to {tried}: {why}")
+    def __init__(self, tried: str, why: object, condition: Condition | None = None) -> None:
+        said = f"the status store did not answer to {tried}: {why}"
+        if condition is not None:
+            said = f"the status store refused {tried}: {condition.means} ({str(why).rstrip('.')}). {condition.remedy}"
+        super().__init__(said)
         self.tried = tried
         self.why = str(why)
+        self.condition = condition
+        """What a server says of itself that is there; None where it is away, or silent."""
         self.undo: str | None = None
         """Token for `restore`, where a removal was broken off that can be taken back."""
 

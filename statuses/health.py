@@ -1,6 +1,7 @@
 """Is the store there, is it fit to keep statuses, and has it changed?"""
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import clock, keys, pauses, servers
-from .errors import StatusesError
+from .errors import StatusesError, StoreUnavailable
 from .servers import Server
-from .store import current
+from .store import FORBIDDEN, current
 from .upkeep import Chore, chores, parsed
 
 if TYPE_CHECKING:
@@ -45,6 +46,49 @@ def try_writing() -> None:
     store = current()
     for tag in store.families:
         store.script("touch", [keys.depth_at(tag)], [])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """How far a server is that reads its file, by its own reckoning."""
+
+    share: float | None
+    """Which part of it is read; None where it does not know how much there is, as a replica that reads what its primary sends."""
+    left: timedelta | None
+    """How long the rest will take."""
+
+    def __str__(self) -> str:
+        if self.share is None or self.left is None:
+            return ""
+        return f"{self.share:.0%} of it is read; the rest takes about {self.left.total_seconds():.0f} s."
+
+
+def loading() -> Loading | None:
+    """How far the server is that did not answer as it reads its file; None where none does, or nothing can be learnt. It answers no
+    other question meanwhile.  Source: INFO, one round trip, a second one to the replica that answers queries. Raises: nothing."""
+    for primary in (True, False):
+        with suppress(StatusesError):
+            [info] = current().permitted([("INFO", "persistence")], primary=primary)
+            told = {} if info is FORBIDDEN else servers.facts(info)
+            if told.get("loading") == "1":
+                return _loading(told)
+        if not current().config.read_url:
+            break
+    return None
+
+
+def _loading(told: Mapping[str, str]) -> Loading:
+    if not int(told.get("loading_total_bytes", 0)):
+        return Loading(share=None, left=None)
+    share = min(float(told.get("loading_loaded_perc", 0)) / 100, 1.0)
+    return Loading(share=share, left=timedelta(seconds=max(int(told.get("loading_eta_seconds", 0)), 1)))
+
+
+def explained(error: Exception) -> str:
+    """What went wrong, for a shell; of a server that reads its file with how far it is. One round trip then, else none."""
+    if not isinstance(error, StoreUnavailable) or error.condition is None or error.condition.code != "LOADING":
+        return str(error)
+    return f"{error} {loading() or ''}".rstrip()
 
 
 def primaries() -> list[Server]:

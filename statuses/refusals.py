@@ -5,6 +5,7 @@ import ssl
 
 import redis
 
+from .conditions import CONDITIONS, Condition
 from .errors import ScriptFailed, StoreUnavailable, interrupts, let_through
 
 #: What a write may raise that did not arrive, or was refused. What a cluster that cannot be reached raises is no RedisError.
@@ -48,8 +49,22 @@ KNOWN_AS = {
 }
 #: What the server answers, whatever it is asked, while it is as it is; inside a script it stands within the text.
 _REFUSALS = re.compile(
-    r"(?:^|[\s:-])(?:OOM|READONLY|LOADING|MASTERDOWN|NOAUTH|NOPERM|WRONGPASS|DENIED|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|TRYAGAIN)\s"
+    r"(?:^|[\s:-])(OOM|READONLY|LOADING|MASTERDOWN|NOAUTH|NOPERM|WRONGPASS|DENIED|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|TRYAGAIN)\s"
     r"|ACL failure|DB index|Script killed"
+)
+#: What has another name there, or none.
+_CODES = {"NOAUTH": "AUTH", "WRONGPASS": "AUTH", "ACL failure": "NOPERM", "Script killed": "BUSY"}
+#: What the client has classes of, and cuts the word off.
+_CLASSES: tuple[tuple[type[Exception], str], ...] = (
+    (redis.exceptions.BusyLoadingError, "LOADING"),
+    (redis.exceptions.MasterDownError, "MASTERDOWN"),
+    (redis.exceptions.ReadOnlyError, "READONLY"),
+    (redis.exceptions.OutOfMemoryError, "OOM"),
+    (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
+    (redis.exceptions.TryAgainError, "TRYAGAIN"),
+    (redis.exceptions.NoPermissionError, "NOPERM"),
+    (redis.exceptions.AuthenticationError, "AUTH"),
+    (redis.exceptions.AuthenticationWrongNumberOfArgsError, "AUTH"),
 )
 #: As which Redis 6.2 says, inside a script, that it became a replica.
 _READ_ONLY = re.compile(r"^(?:ERR )?Error running script .*: -READONLY ")
@@ -79,6 +94,23 @@ def is_fault(error: Exception) -> bool:
         return False
     # A pipeline puts the command before what the server said to it, with texts of whoever called.
     return _REFUSALS.search(str(error).rpartition("caused error: ")[2]) is None
+
+
+def condition(error: BaseException | None) -> Condition | None:
+    """What a server that is there says of itself by refusing; None where it is away, is silent, or says something else."""
+    while error is not None:
+        code = next((code for kind, code in _CLASSES if isinstance(error, kind)), "")
+        if not code and isinstance(error, redis.ResponseError):
+            # A pipeline puts the command before what the server said to it, with texts of whoever called.
+            said = _REFUSALS.search(str(error).rpartition("caused error: ")[2])
+            code = _CODES.get(said[1] or said[0], said[1] or "") if said else ""
+        if not code and isinstance(error, redis.ConnectionError) and "max number of clients" in str(error):
+            code = "CLIENTS"
+        if code in CONDITIONS:
+            return CONDITIONS[code]
+        # A client of a cluster says that none of its nodes can be reached, because of what the last one said.
+        error = error.__cause__ if isinstance(error, redis.exceptions.RedisClusterException) else None
+    return None
 
 
 def is_refusal(error: BaseException | None) -> bool:
@@ -114,5 +146,8 @@ class translated:
         if not isinstance(error, RAISED) or isinstance(error, redis.exceptions.DataError):
             return
         let_through(error)
-        if not interrupts(error):
-            raise (ScriptFailed if is_fault(error) else StoreUnavailable)(self.tried, error) from error
+        if interrupts(error):
+            return
+        if is_fault(error):
+            raise ScriptFailed(self.tried, error) from error
+        raise StoreUnavailable(self.tried, error, condition(error)) from error

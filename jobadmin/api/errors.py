@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 
 import statuses
+from jobadmin import conditions
 from jobadmin.api import rows
 from jobadmin.api.fields import BadBody
 from jobadmin.filters import BadFilter
@@ -33,18 +34,21 @@ class Refused(Exception):
         *,
         parameter: str | None = None,
         expected: str | None = None,
+        condition: str | None = None,
         headers: Mapping[str, str] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.code, self.parameter, self.expected = status, code, parameter, expected
+        self.condition = condition
         self.headers, self.more = dict(headers or {}), dict(more or {})
 
     @property
     def body(self) -> dict[str, Any]:
         """As the answer has it."""
         error = {"code": self.code, "message": str(self), "parameter": self.parameter}
-        return {"error": error if self.expected is None else {**error, "expected": self.expected}, **self.more}
+        said = {"expected": self.expected, "condition": self.condition}
+        return {"error": error | {name: value for name, value in said.items() if value is not None}, **self.more}
 
 
 #: With what may pass.
@@ -69,10 +73,12 @@ def refusal(error: Exception) -> Refused:
     if isinstance(error, RequestDataTooBig):
         return Refused(413, "too_large", "The body is larger than this site takes (DATA_UPLOAD_MAX_MEMORY_SIZE).")
     if isinstance(error, statuses.StoreUnavailable):
-        words = f"{failures.unavailable_words()} {redact_text(str(error))}"
+        said = conditions.said(error)
+        words = f"{said.sentence if said else failures.unavailable_words()} {redact_text(str(error))}"
         begun = ended_by(error)
         more = {"operation": rows.operation(begun, begun.user)} if begun is not None and begun.user is not None else {}
-        return Refused(503, "store_unavailable", words, headers=_LATER, more=more)
+        condition = error.condition.code.lower() if error.condition else None
+        return Refused(503, "store_unavailable", words, headers=failures.later(said), more=more, condition=condition)
     if isinstance(error, NotRecorded):
         headers = _LATER if error.is_away else {}
         logger.error("the database does not take the record of an action: %s", error)

@@ -1,4 +1,5 @@
-"""Pages for what went wrong: what happened, what still works, what to do. None of them asks the store anything."""
+"""Pages for what went wrong: what happened, what still works, what to do. None of them asks the store anything, but one
+that reads its file how far it is."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jobadmin import migrated, moments, outage
+from jobadmin import conditions, migrated, moments, outage
 from jobadmin.filterbar import FilterBar
 from jobadmin.filters import STRICT, JobFilter
 from jobadmin.frame import admin_site, login_url
@@ -33,6 +34,8 @@ _RIGHTS = {
 
 #: Seconds after which a page that could not be answered tries again by itself.
 RETRY_SECONDS = 8
+#: So long at most a program is told to wait for a store that says how long it will take.
+LONGEST_SECONDS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,8 @@ class Failure:
     """The machine's own words, shown small to those who may see jobs."""
     server: str = ""
     """Which server is meant; as the machine's words."""
+    is_there: bool = False
+    """Whether it says so itself, and is not silent."""
     since: datetime | None = None
     """When it was seen first; None where that is just now."""
     headers: dict[str, str] = field(default_factory=dict)
@@ -188,31 +193,50 @@ def not_allowed(request: HttpRequest) -> HttpResponse:
 
 
 def unavailable(request: HttpRequest, exc: Exception | None = None) -> HttpResponse:
-    """503: the store does not answer. The page's frame stands, nothing is guessed, and it tries again."""
-    since, now, begun = outage.seen(), moments.now(), ended_by(exc) if exc else None
+    """503: the store does not answer, or refuses and says why. The page's frame stands, nothing is guessed, and it tries again."""
+    since, now, begun, said = outage.seen(), moments.now(), ended_by(exc) if exc else None, conditions.said(exc)
+    works = [_("Jobs that already run go on.")]
+    if begun is not None:
+        works.append(
+            _("What was asked for broke off: perhaps it is done, perhaps not. It is on record as operation %(pk)s.") % {"pk": begun.pk}
+        )
+    elif said is None:
+        works.append(_("Kill, retry and remove are off until Redis is back; nothing was changed."))
+    else:
+        works.append(_("Nothing was changed."))
+    reads = said is not None and said.only_writes
+    works.append(_("Pages that only read the jobs are shown.") if reads else _("The rest of this site works as before."))
     return _respond(
         request,
         Failure(
             status=503,
-            title=_("Redis does not answer"),
-            body=_("What is shown was read before, and may be out of date.")
-            if _is_part(request)
-            else _("Counts and jobs cannot be shown until it is back, and none are made up."),
-            works=(
-                _("Jobs that already run go on."),
-                _("Kill, retry and remove are off until Redis is back; nothing was changed.")
-                if begun is None
-                else _("What was asked for broke off: perhaps it is done, perhaps not. It is on record as operation %(pk)s.")
-                % {"pk": begun.pk},
-                _("The rest of this site works as before."),
-            ),
+            title=said.title if said else _("Redis does not answer"),
+            body=" ".join(filter(None, (said and said.body, _unread(request, said)))),
+            works=tuple(works),
             acts=_again(request) + (((_("Operations"), reverse("jobadmin:operations")),) if begun else ()),
             detail=redact_text(str(exc or "")),
             server=redact_text(", ".join(health.addresses())),
+            is_there=said is not None,
             since=since if now - since >= timedelta(seconds=1) else None,
-            headers={"Retry-After": str(RETRY_SECONDS)},
+            headers=later(said),
         ),
     )
+
+
+def _unread(request: HttpRequest, said: conditions.Said | None) -> str:
+    """What of the page there is not, as the store was not read."""
+    if said and said.only_writes:
+        return ""
+    if _is_part(request):
+        return _("What is shown was read before, and may be out of date.")
+    if said:
+        return _("Counts and jobs cannot be shown until then, and none are made up.")
+    return _("Counts and jobs cannot be shown until it is back, and none are made up.")
+
+
+def later(said: conditions.Said | None) -> dict[str, str]:
+    """When to come again, for a program."""
+    return {"Retry-After": str(max(RETRY_SECONDS, min(said.left_seconds or 0, LONGEST_SECONDS) if said else 0))}
 
 
 def unavailable_words() -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from statuses.embedded import find_binary
 from tests.servers import free_port, until
@@ -18,7 +20,14 @@ class Instance:
     """One server: on a TCP port of this machine and on a socket."""
 
     def __init__(
-        self, folder: Path, *options: str, client: dict[str, Any] | None = None, tls: bool = False, sentinel: bool = False
+        self,
+        folder: Path,
+        *options: str,
+        client: dict[str, Any] | None = None,
+        tls: bool = False,
+        sentinel: bool = False,
+        speaks: bool = True,
+        env: dict[str, str] | None = None,
     ) -> None:
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(dir=folder, prefix="r"))
@@ -28,9 +37,14 @@ class Instance:
         command = [str(binary()), *options] if sentinel else [str(binary()), *options, "--save", ""]
         command += ["--dir", str(self.folder), "--unixsocket", str(self.socket), "--bind", "127.0.0.1"]
         command += ["--port", "0", "--tls-port", str(self.port)] if tls else ["--port", str(self.port)]
+        self._command, self._env = command, env
+        self.start(speaks=speaks)
+
+    def start(self, *options: str, speaks: bool = True) -> None:
+        """speaks: whether to wait until it answers, or only until it refuses."""
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        until(lambda: self.process.poll() is not None or self._answers(), "the server answers")
+            self.process = subprocess.Popen([*self._command, *options], stdout=log, stderr=log, env=self._env)
+        until(lambda: self.process.poll() is not None or self._answers(speaks), "the server answers")
         assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
 
     @property
@@ -41,10 +55,13 @@ class Instance:
         """A client over the socket."""
         return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True, **self._client)
 
-    def _answers(self) -> bool:
+    def _answers(self, speaks: bool) -> bool:
         try:
-            with self.client() as client:
+            # By itself it asks again for seconds while a server reads its file.
+            with redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0), **self._client) as client:
                 return bool(client.ping())
+        except (redis.ResponseError, redis.exceptions.BusyLoadingError, redis.exceptions.AuthenticationError):
+            return not speaks
         except redis.RedisError:
             return False
 

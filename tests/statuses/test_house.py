@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LEVEL_0 = {"arguments", "states", "errors", "keys", "columns", "ids", "clock", "encoding", "config"}
+LEVEL_0 = {"arguments", "conditions", "states", "errors", "keys", "columns", "ids", "clock", "encoding", "config"}
 
 
 @functools.cache

@@ -34,7 +34,7 @@ class Command(BaseCommand):
             checked = self._checked(repair, options)
             seen = statuses.version()
         except (statuses.StatusesError, NotRecorded) as error:
-            raise CommandError(error.in_shell if isinstance(error, NotRecorded) else str(error)) from error
+            raise CommandError(error.in_shell if isinstance(error, NotRecorded) else health.explained(error)) from error
         self.stdout.write(f"{several(checked.jobs, 'job')} in {several(checked.segments, 'segment')} checked")
         for problem in checked.problems:
             self._tell(problem, repair)
@@ -101,5 +101,5 @@ def _refused() -> str:
     try:
         health.try_writing()
     except statuses.StatusesError as error:
-        return str(error)
+        return health.explained(error)
     return ""

@@ -25,7 +25,7 @@ from jobadmin.paths import split_attempt
 from jobadmin.records import NotRecorded, Record, begin, shell_user
 from jobadmin.redaction import redact, redact_text
 from jobadmin.targets import selected_ids
-from statuses import Changed, State, Status
+from statuses import Changed, State, Status, health
 
 #: Columns of ``jobs list``, with their widths.
 _COLUMNS = (("state", 9), ("recorded_at", 23), ("run_time", 12), ("job_name", 40), ("id", 26))
@@ -88,7 +88,7 @@ class Command(BaseCommand):
         except BadFilter as error:
             raise CommandError(_refused(error)) from error
         except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(health.explained(error)) from error
         except BrokenPipeError:
             if mode not in ("counts", "list", "show", *_TOLD):
                 raise

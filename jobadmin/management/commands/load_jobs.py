@@ -20,7 +20,7 @@ from jobadmin.joblog import BadLine, Log
 from jobadmin.models import Operation
 from jobadmin.records import NotRecorded, Record, begin, shell_user
 from jobadmin.redaction import redact_text
-from statuses import Changed
+from statuses import Changed, health
 
 #: Records that ``statuses.load`` writes at once: what came before the batch of a bad one is loaded then.
 BATCH = 500
@@ -67,7 +67,7 @@ class Command(BaseCommand):
         except NotRecorded as error:
             raise CommandError(error.in_shell) from error
         except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(health.explained(error)) from error
         except (EOFError, OSError) as error:
             raise CommandError(f"{file}: {loading.broken(error)}") from error
 

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 import statuses
 from jobadmin.ending import Ending
 from jobadmin.formats import count, several
-from statuses import sampling, upkeep
+from statuses import health, sampling, upkeep
 from statuses.reaper import Reaped, Reaper
 
 
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             if not dry_run:
                 sampling.sample()
         except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(health.explained(error)) from error
         self.stdout.write(_words(found, dry_run))
 
     def _watch(self, reaper: Reaper, ending: Ending, every: float, dry_run: bool) -> None:
@@ -72,7 +72,7 @@ class Command(BaseCommand):
                 if not dry_run:
                     sampling.sample()
             except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
-                self.stderr.write(str(error))
+                self.stderr.write(health.explained(error))
             ending.wait(every)
 
 

@@ -22,7 +22,7 @@ from jobadmin.parameters import whole
 from jobadmin.records import NotRecorded, Record, begin, shell_user
 from jobadmin.redaction import redact_text
 from jobadmin.targets import which
-from statuses import Changed, State, upkeep
+from statuses import Changed, State, health, upkeep
 from statuses.retries import ATTEMPTS, MOST, Refused, Retried, retry_failed
 
 
@@ -62,7 +62,7 @@ class Command(BaseCommand):
         except BadFilter as error:
             raise CommandError(_refused(error)) from error
         except (statuses.StoreUnavailable, statuses.ScriptFailed, NotRecorded) as error:
-            said = error.in_shell if isinstance(error, NotRecorded) else str(error)
+            said = error.in_shell if isinstance(error, NotRecorded) else health.explained(error)
             if raises:
                 raise CommandError(said) from error
             return self._warn(said)

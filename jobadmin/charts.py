@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from django.utils import timezone
 
-from jobadmin import formats
-from jobadmin.spans import EPOCH, Grid
+from jobadmin import formats, spans
+from jobadmin.spans import Grid
 
 #: Units of a drawing: one bucket is twelve wide, of which ten are the bar.
 BUCKET, BAR, HEIGHT = 12, 10, 208
@@ -131,11 +131,13 @@ def _tick(grid: Grid, moment: datetime, label: str) -> Tick:
 
 
 def _multiples(grid: Grid, distance: timedelta) -> Iterable[datetime]:
-    offset = timezone.localtime(grid.start).utcoffset() or timedelta()
-    first = grid.start + (-(grid.start - EPOCH + offset)) % distance
-    while first < grid.end:
-        yield timezone.localtime(first)
-        first += distance
+    """Round moments, each by the wall clock of its own day: midnight is midnight before and after clocks are set."""
+    moment = spans.floor(grid.start, distance)
+    while moment < grid.end:
+        if moment >= grid.start:
+            yield timezone.localtime(moment)
+        # Half of it more than to the next one: of what comes late or early by an hour it is the one below, too.
+        moment = spans.floor(moment + distance * 1.5, distance)
 
 
 def _month_starts(grid: Grid, months: int) -> Iterable[datetime]:
@@ -156,7 +158,7 @@ def _clock_label(moment: datetime, seconds: float) -> str:
     if seconds >= 86400 or (seconds >= 3600 and (moment.hour, moment.minute) == (0, 0)):
         return formats.dated(moment, "D j M")
     if seconds < 1:
-        return f"{formats.dated(moment, 'H:i:s')}.{moment.microsecond // 1000:03d}"
+        return formats.clock(moment)
     return formats.dated(moment, "H:i" if seconds >= 60 else "H:i:s")
 
 

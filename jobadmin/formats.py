@@ -272,9 +272,18 @@ def when(moment: datetime, now: datetime) -> str:
 
 def dated(value: datetime, pattern: str) -> str:
     """A moment in the viewer's zone by a pattern of Django's `date` filter: a date of `DATE_PATTERNS`, a time, or both."""
+    return _dated(timezone.localtime(value), pattern) + (_which(value) if "H" in pattern else "")
+
+
+def _dated(local: datetime, pattern: str) -> str:
     day, comma, time = pattern.partition(", ")
-    local_pattern = f"{DATE_PATTERNS.get(day, day)}{comma}{time}"
-    return date_format(timezone.localtime(value), local_pattern)
+    return date_format(local, f"{DATE_PATTERNS.get(day, day)}{comma}{time}")
+
+
+def _which(value: datetime) -> str:
+    """Of an hour that comes twice, as clocks are set back: the zone, which says whether this is the first or the second."""
+    local = timezone.localtime(value)
+    return "" if local.utcoffset() == local.replace(fold=1 - local.fold).utcoffset() else f" {local:%Z}"
 
 
 def machine(value: datetime) -> str:
@@ -286,7 +295,7 @@ def clock(value: datetime | None, *, shows_date: bool = False) -> str:
     """The time of day to the millisecond, with its date where asked: ``18 Nov 14:32:03.120``."""
     if value is None:
         return NOTHING
-    text = f"{dated(value, 'H:i:s')}.{value.microsecond // 1000:03d}"
+    text = f"{_dated(timezone.localtime(value), 'H:i:s')}.{value.microsecond // 1000:03d}{_which(value)}"
     return f"{dated(value, 'j M')} {text}" if shows_date else text
 
 
@@ -318,22 +327,24 @@ def moment(value: datetime | None) -> str:
 def moment_range(after: datetime | None, before: datetime | None) -> str:
     """``18 Nov, 08:00 – 20:00``: a span in words, each bound as short as the other allows."""
     if before is None:
-        return _("since %s") % _stamp(after, after) if after else _("at any time")
+        return _("since %s") % stamp(after, beside=after) if after else _("at any time")
     # An end that is the last microsecond of a bucket is said as the moment the bucket ends.
     end = before + timedelta(microseconds=1) if before.microsecond == 999_999 else before
     if after is None:
-        return _("until %s") % _stamp(end, end)
+        return _("until %s") % stamp(end, beside=end)
     begin, until = timezone.localtime(after), timezone.localtime(end)
-    seconds = bool((begin.second or until.second) or until - begin < timedelta(minutes=2))
-    last = dated(until, "H:i:s" if seconds else "H:i") if begin.date() == until.date() else _stamp(end, after)
-    return f"{_stamp(after, end)} – {last}"
+    seconds = bool((begin.second or until.second) or end - after < timedelta(minutes=2))
+    last = dated(until, "H:i:s" if seconds else "H:i") if begin.date() == until.date() else stamp(end, beside=after)
+    return f"{stamp(after, beside=end)} – {last}"
 
 
-def _stamp(value: datetime, other: datetime) -> str:
-    local, mate = timezone.localtime(value), timezone.localtime(other)
+def stamp(value: datetime, *, beside: datetime) -> str:
+    """``Wed 18 Nov, 08:00``: one end of a span, `beside` the other; with its year where that is not this one or not the other's, with
+    seconds where they are needed."""
+    local, mate = timezone.localtime(value), timezone.localtime(beside)
     year = " Y" if local.year != timezone.localtime(moments.now()).year or local.year != mate.year else ""
-    close = abs(mate - local) < timedelta(minutes=2)
-    return dated(value, f"D j M{year}, H:i:s" if local.second or (close and mate != local) else f"D j M{year}, H:i")
+    close = abs(beside - value) < timedelta(minutes=2)
+    return dated(value, f"D j M{year}, H:i:s" if local.second or (close and beside != value) else f"D j M{year}, H:i")
 
 
 def every(step: timedelta) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -93,17 +93,30 @@ class Grid:
         """Where the last bucket ends; no longer part of it."""
         return self.start + self.step * self.buckets
 
+    @property
+    def starts(self) -> list[datetime]:
+        """Where each bucket begins."""
+        return [self.start + self.step * number for number in range(self.buckets)]
+
 
 def floor(moment: datetime, step: timedelta) -> datetime:
     """`moment` rounded down to a multiple of `step` on the viewer's wall clock."""
-    offset = timezone.localtime(moment).utcoffset() or timedelta()
-    return moment - (moment - EPOCH + offset) % step
+    offset = _offset(moment)
+    found = moment - (moment - EPOCH + offset) % step
+    # Where clocks were set in between, what is round by this moment's clock is an hour off by the clock of then.
+    return found + (offset - _offset(found))
+
+
+def _offset(moment: datetime) -> timedelta:
+    return timezone.localtime(moment).utcoffset() or timedelta()
 
 
 def relative(preset: Preset, now: datetime) -> Window:
-    """What the preset means at `now`: at least its length, up to the end of the step being filled."""
+    """What the preset means at `now`: at least its length, up to the end of the step being filled. Whole steps, also where clocks were
+    set meanwhile: those of the grid over it."""
     after = floor(now - preset.length, preset.step)
-    return Window(after=after, before=floor(now, preset.step) + preset.step - MICROSECOND)
+    steps = (now - after) // preset.step + 1
+    return Window(after=after, before=after + steps * preset.step - MICROSECOND)
 
 
 def previous(window: Window, length: timedelta | None) -> Window | None:
@@ -138,13 +151,13 @@ def parse(text: str, *, end_of_day: bool) -> datetime:
     """
     # A "+" of an offset that nobody escaped arrives as a blank.
     text = re.sub(r" (\d\d:?\d\d)$", r"+\1", text.strip()) if "T" in text else text.strip()
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        moment = datetime.combine(date.fromisoformat(text), time.max if end_of_day else time.min)
-    else:
-        moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    # A day ends where the next one begins: the last microsecond of its own clock may come twice, where that is set at midnight.
+    ends_day = end_of_day and re.fullmatch(r"\d{4}-\d{2}-\d{2}", text)
     try:
+        moment += timedelta(days=1) if ends_day else timedelta()
         moment = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
-        moment = moment.astimezone(UTC)
+        moment = moment.astimezone(UTC) - (MICROSECOND if ends_day else timedelta())
     except OverflowError:
         return EARLIEST if moment.year < EARLIEST.year else LATEST
     return min(max(moment, EARLIEST), LATEST)

@@ -91,7 +91,7 @@ def activity(reading: Reading, mode: str) -> Activity | None:
         data=_data(grid, series, shown, ticks, reading.jobs.now, mode),
         rows=rows,
         more=grid.buckets - len(rows),
-        moment=_moment(grid.step),
+        moment=_moment(grid),
     )
 
 
@@ -122,9 +122,11 @@ def _rows(grid: spans.Grid, buckets: Sequence[Any]) -> tuple[TableRow, ...]:
     )
 
 
-def _moment(step: timedelta) -> str:
+def _moment(grid: spans.Grid) -> str:
     """Django's format of a moment, as exact as buckets of this width need it."""
-    if step >= timedelta(days=1):
+    step = grid.step
+    # Buckets are equal: where clocks are set within the span, those of whole days begin an hour beside midnight from then on.
+    if step >= timedelta(days=1) and all(spans.floor(at, timedelta(days=1)) == at for at in grid.starts):
         return "D j M Y"
     return "D j M Y, H:i" if step >= timedelta(minutes=1) else "D j M, H:i:s.u" if step < timedelta(seconds=1) else "D j M, H:i:s"
 
@@ -142,7 +144,7 @@ def _sentence(grid: spans.Grid, series: Mapping[str, Sequence[int]]) -> str:
     failed = series["failed"]
     if any(failed):
         peak = max(range(len(failed)), key=failed.__getitem__)
-        when = formats.dated(grid.start + grid.step * peak, "D j M, H:i")
+        when = formats.stamp(grid.start + grid.step * peak, beside=grid.start)
         rate = formats.share(failed[peak], sum(values[peak] for values in series.values()))
         text += " " + _("Failures peak on %(when)s, at %(share)s.") % {"when": when, "share": rate}
     return text

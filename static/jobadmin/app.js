@@ -267,12 +267,10 @@
     const now = at < 0 || one.isConnected ? null : document.getElementById(home.id);
     if (now) $$(all, now)[at]?.focus({ preventScroll: true });
   }
-  /** The clock beside "Updated": the server's time, in the server's zone. */
+  /** The clock beside "Updated": the server's time, in the page's zone, also where clocks were set since the page was written. */
   function tick(date) {
     const clock = $("#j-updated time");
-    if (!clock || !date) return;
-    const offset = Number(document.body.dataset.adminUtcOffset || 0) * 1000;
-    clock.textContent = new Date(Date.parse(date) + offset).toISOString().slice(11, 19);
+    if (clock && date) clock.textContent = new Intl.DateTimeFormat("en-GB", { timeZone: frame.dataset.zone, timeStyle: "medium" }).format(Date.parse(date));
   }
   function setLive(on) {
     live = on;
@@ -300,7 +298,7 @@
   if (frame && zone && frame.dataset.told !== zone) {
     document.cookie = `ja_zone=${zone}; path=${frame.dataset.root}; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
     if (frame.dataset.times !== "utc" && frame.dataset.zone !== zone && document.cookie.includes("ja_zone=")) {
-      document.body.dataset.adminUtcOffset = -60 * new Date().getTimezoneOffset();
+      frame.dataset.zone = zone;
       document.addEventListener("DOMContentLoaded", () => {      // when every script of the page listens
         document.dispatchEvent(new CustomEvent("j:zone"));
         if (main() && form) refresh();

@@ -152,11 +152,16 @@
 
     // Words ---------------------------------------------------------------------------------------------------------
     moment(bucket) { return this.data.start + this.data.step * bucket; }
+    /** What a calendar and a clock of the page's zone show, in figures. */
+    shown(moment, part) { return new Intl.DateTimeFormat("en-GB", { timeZone: this.data.zone, hourCycle: "h23", ...part }).format(moment); }
     range(first, last) {
-      const days = this.data.step >= 86400000, from = new Date(this.moment(first));
-      const to = new Date(this.moment(last + 1) - (days ? 1 : 0));          // of days the last one is said, not the next
+      const from = new Date(this.moment(first)), end = new Date(this.moment(last + 1));
+      // Buckets are equal: where clocks are set, those of whole days begin an hour beside midnight from then on, and say so.
+      const days = this.data.step >= 86400000 && [from, end].every(at => this.shown(at, { hour: "2-digit", minute: "2-digit" }) === "00:00");
+      const to = new Date(end - (days ? 1 : 0));                            // of days the last one is said, not the next
       const options = { timeZone: this.data.zone, hourCycle: "h23", weekday: "short", day: "numeric", month: "short" };
-      if (from.getFullYear() !== new Date().getFullYear()) Object.assign(options, { year: "numeric", weekday: undefined });
+      const other = at => this.shown(at, { year: "numeric" }) !== this.shown(new Date(), { year: "numeric" });
+      if (other(from) || other(to)) Object.assign(options, { year: "numeric", weekday: undefined });
       if (!days) Object.assign(options, { hour: "2-digit", minute: "2-digit" }, this.data.step < 60000 && { second: "2-digit" });
       return new Intl.DateTimeFormat(lang === "en" ? "en-GB" : lang, options).formatRange(from, to);
     }

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -50,6 +51,48 @@ def test_an_axis_has_a_few_labels_in_order_within_it(seconds):
     assert 1 <= len(ticks) <= charts.MOST_LABELS + 2
     assert [tick.at for tick in ticks] == sorted(tick.at for tick in ticks)
     assert all(0 <= tick.at < 100 for tick in ticks)
+
+
+def labels(zone, start, length, step):
+    with timezone.override(zone):
+        return [tick.label for tick in charts.time_ticks(spans.grid(start, start + length - spans.MICROSECOND, step))]
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "days"),
+    [
+        ("Europe/Berlin", datetime(2026, 10, 21, 22, tzinfo=UTC), "Thu 22 Fri 23 Sat 24 Sun 25 Mon 26 Tue 27 Wed 28"),
+        ("Europe/Berlin", datetime(2026, 3, 26, 23, tzinfo=UTC), "Fri 27 Sat 28 Sun 29 Mon 30 Tue 31 Wed 1 Thu 2 Fri 3"),
+        ("America/New_York", datetime(2026, 10, 29, 4, tzinfo=UTC), "Thu 29 Fri 30 Sat 31 Sun 1 Mon 2 Tue 3 Wed 4"),
+        ("Asia/Kolkata", datetime(2028, 2, 26, 18, 30, tzinfo=UTC), "Sun 27 Mon 28 Tue 29 Wed 1 Thu 2 Fri 3 Sat 4"),
+        ("UTC", datetime(2026, 12, 29, tzinfo=UTC), "Tue 29 Wed 30 Thu 31 Fri 1 Sat 2 Sun 3 Mon 4"),
+    ],
+)
+def test_an_axis_of_days_names_each_day_once_wherever_clocks_are_set(zone, start, days):
+    found = labels(zone, start, timedelta(days=7), timedelta(hours=2))
+
+    assert " ".join(label.rsplit(" ", 1)[0] for label in found) == days
+
+
+def test_an_axis_of_days_has_its_labels_at_midnight_after_clocks_were_set():
+    with timezone.override("Europe/Berlin"):
+        grid = spans.grid(datetime(2026, 10, 21, 22, tzinfo=UTC), datetime(2026, 10, 28, 22, tzinfo=UTC), timedelta(hours=2))
+        hours = [grid.start + (grid.end - grid.start) * tick.at / 100 for tick in charts.time_ticks(grid)]
+
+    assert [(at + timedelta(seconds=1)).hour for at in hours] == [22, 22, 22, 22, 23, 23, 23, 23]
+
+
+def test_an_axis_of_hours_says_of_the_hour_that_comes_twice_which_it_is():
+    found = labels("Europe/Berlin", datetime(2026, 10, 24, 23, 30, tzinfo=UTC), timedelta(hours=2), timedelta(minutes=2))
+
+    first = ["02:00 CEST", "02:15 CEST", "02:30 CEST", "02:45 CEST"]
+    assert found == ["01:30", "01:45", *first, "02:00 CET", "02:15 CET"]
+
+
+def test_an_axis_of_hours_leaves_out_the_hour_that_there_is_not():
+    found = labels("Europe/Berlin", datetime(2026, 3, 28, 23, tzinfo=UTC), timedelta(hours=8), timedelta(minutes=15))
+
+    assert found == ["Sun 29 Mar", "01:00", "03:00", "04:00", "05:00", "06:00", "07:00", "08:00"]
 
 
 def test_a_histogram_marks_the_median_and_the_tail():

@@ -4,11 +4,17 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
-from django.utils import translation
+from django.utils import timezone, translation
 
-from jobadmin import formats
+from jobadmin import formats, moments
 
 NOW = datetime(2026, 11, 19, 14, 32, 7, tzinfo=UTC)
+
+
+@pytest.fixture
+def at_now(monkeypatch):
+    """Which year is this one is asked of the machine's clock: here it is that of NOW."""
+    monkeypatch.setattr(moments, "now", lambda: NOW)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +88,53 @@ def test_an_absolute_time_names_its_zone():
     assert formats.moment(NOW) == "2026-11-19 14:32:07.000 UTC"
 
 
-def test_a_span_of_one_day_names_the_day_once():
-    day = datetime.now(UTC).replace(month=11, day=18, hour=8, minute=0, second=0, microsecond=0)
+def test_a_span_of_one_day_names_the_day_once(at_now):
+    day = datetime(2026, 11, 18, 8, tzinfo=UTC)
 
     words = formats.moment_range(day, day.replace(hour=20) - timedelta(microseconds=1))
 
-    assert words.endswith("18 Nov, 08:00 – 20:00")
+    assert words == "Wed 18 Nov, 08:00 – 20:00"
+
+
+@pytest.mark.parametrize(
+    ("zone", "after", "length", "words"),
+    [
+        ("UTC", (2026, 11, 18, 23, 40), 20, "Wed 18 Nov, 23:40 – Thu 19 Nov, 00:00"),
+        ("UTC", (2026, 12, 31, 23, 40), 20, "Thu 31 Dec 2026, 23:40 – Fri 1 Jan 2027, 00:00"),
+        ("UTC", (2027, 1, 1, 0, 0), 20, "Fri 1 Jan 2027, 00:00 – 00:20"),
+        ("UTC", (2028, 2, 28, 23, 0), 1500, "Mon 28 Feb 2028, 23:00 – Wed 1 Mar 2028, 00:00"),
+        ("Asia/Kolkata", (2026, 12, 31, 18, 10), 20, "Thu 31 Dec 2026, 23:40 – Fri 1 Jan 2027, 00:00"),
+        # Clocks are set forward, where two minutes look as an hour, and back, where a quarter of an hour looks as none.
+        ("Europe/Berlin", (2026, 3, 29, 0, 59), 1, "Sun 29 Mar, 01:59:00 – 03:00:00"),
+        ("Europe/Berlin", (2026, 3, 29, 0, 40), 20, "Sun 29 Mar, 01:40 – 03:00"),
+        ("Europe/Berlin", (2026, 10, 25, 0, 40), 20, "Sun 25 Oct, 02:40 CEST – 02:00 CET"),
+        ("America/New_York", (2026, 11, 1, 5, 30), 60, "Sun 1 Nov, 01:30 EDT – 01:30 EST"),
+        ("America/New_York", (2026, 11, 1, 7, 0), 20, "Sun 1 Nov, 02:00 – 02:20"),
+    ],
+)
+def test_a_span_over_a_border_says_what_differs(at_now, zone, after, length, words):
+    begin = datetime(*after, tzinfo=UTC)
+
+    with timezone.override(zone):
+        assert formats.moment_range(begin, begin + timedelta(minutes=length) - timedelta(microseconds=1)) == words
+
+
+@pytest.mark.parametrize(
+    ("minute", "short", "exact"),
+    [
+        (-1, "01:59:00", "01:59:00.000"),
+        (0, "02:00:00 CEST", "02:00:00.000 CEST"),
+        (60, "02:00:00 CET", "02:00:00.000 CET"),
+        (120, "03:00:00", "03:00:00.000"),
+    ],
+)
+def test_a_time_of_the_hour_that_comes_twice_says_which_it_is(monkeypatch, minute, short, exact):
+    at = datetime(2026, 10, 25, 0, 0, tzinfo=UTC) + timedelta(minutes=minute)
+    monkeypatch.setattr(moments, "now", lambda: at + timedelta(minutes=5))
+
+    with timezone.override("Europe/Berlin"):
+        assert (formats.clock_short(at), formats.clock(at), formats.dated(at, "H:i:s")) == (short, exact, short)
+        assert formats.dated(at, "D j M") == "Sun 25 Oct"
 
 
 def test_changes_of_a_few_jobs_are_told_as_numbers():

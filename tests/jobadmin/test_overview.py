@@ -393,6 +393,30 @@ def test_all_time_is_drawn_from_the_first_to_the_last_job(browse, some):
     assert rows == sorted(rows, reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "begun"),
+    [
+        ("2026-11-01", "2026-12-31", ["Thu 24 Dec 2026", "Tue 24 Nov 2026"]),
+        ("2026-10-01", "2026-11-30", ["Mon 23 Nov 2026, 23:00", "Sat 24 Oct 2026, 00:00"]),
+        ("2026-12-01", "2027-01-31", ["Thu 24 Dec 2026"]),
+    ],
+)
+def test_a_bar_of_a_day_says_where_it_begins_where_that_is_not_midnight(browse, first, last, begun):
+    for month in (10, 11, 12):
+        with frozen_clock(datetime(2026, month, 24, 12, tzinfo=UTC)):
+            make_status("succeeded")
+    client = browse("view_job")
+    client.cookies["ja_zone"] = "Europe/Berlin"  # clocks are set on 25 October
+
+    page = client.get(reverse("jobadmin:overview"), {"from": first, "to": last, "chart": "table"}).content.decode()
+
+    rows = re.findall(
+        r'<th scope="row"><time datetime="[^"]*">([^<]*)</time></th><td class="j-num"><a class="j-drill" href="([^"]*)"', page
+    )
+    assert [moment for moment, _ in rows] == begun
+    assert [listed(address) for _, address in rows] == [1] * len(rows)
+
+
 @pytest.mark.parametrize("mode", panels.MODES)
 def test_each_scale_of_the_chart_is_drawn_without_script(browse, some, mode):
     page = browse("view_job").get(reverse("jobadmin:overview"), {"chart": mode}).content.decode()

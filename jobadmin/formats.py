@@ -348,10 +348,10 @@ def stamp(value: datetime, *, beside: datetime) -> str:
 
 
 def every(step: timedelta) -> str:
-    """Width of a bucket in words: ``2 h``, ``15 s``, ``1 day``."""
+    """Width of a bucket in words, or of a schedule's round: ``2 h``, ``15 s``, ``1 day``, ``36 h``."""
     seconds = step.total_seconds()
-    if seconds >= 86400:
-        days = round(seconds / 86400)
+    if seconds >= 86400 and not seconds % 86400:
+        days = int(seconds // 86400)
         return ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
     size, unit = next((pair for pair in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= pair[0]), (0.001, "ms"))
     return f"{_trimmed(seconds / size, 1)} {_unit(unit)}"

@@ -70,7 +70,7 @@ def test_counts_are_separated_as_the_readers_language_does():
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.01, "10 ms"), (15, "15 s"), (1200, "20 min"), (7200, "2 h"), (86400, "1 day"), (345600, "4 days")],
+    [(0.01, "10 ms"), (15, "15 s"), (1200, "20 min"), (7200, "2 h"), (86400, "1 day"), (129600, "36 h"), (345600, "4 days")],
 )
 def test_the_width_of_a_bucket_is_a_round_number(seconds, words):
     assert formats.every(timedelta(seconds=seconds)) == words

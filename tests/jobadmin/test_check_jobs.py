@@ -53,7 +53,7 @@ def test_a_store_that_takes_no_writes_is_no_sound_one(other_server, capsys):
 
 def test_what_is_wrong_is_named_and_left_without_repair(store, prefix, capsys):
     status = make_status("succeeded", id="mine")
-    store.setrange(prefix + "run", 0, b"\x07")
+    store.setrange(prefix + "run", 0, b"\x07" * 8)
 
     with pytest.raises(CommandError, match="1 problem is left; --repair"):
         check(capsys)
@@ -67,7 +67,7 @@ def test_what_is_wrong_is_named_and_left_without_repair(store, prefix, capsys):
 
 def test_repair_mends_and_says_so(store, prefix, capsys):
     make_status("succeeded")
-    store.setrange(prefix + "run", 0, b"\x07")
+    store.setrange(prefix + "run", 0, b"\x07" * 8)
 
     said = check(capsys, "--repair")
 

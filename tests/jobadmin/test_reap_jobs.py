@@ -115,11 +115,14 @@ def test_the_command_refuses_a_senseless_interval(every: Any, store):
 
 
 def test_the_command_samples_how_deep_the_queues_are_and_a_dry_run_does_not(store):
-    make_status("queued", queue="mail")
+    def waiting() -> int | None:
+        return sampling.depths(["mail"], timedelta(hours=1), timedelta(hours=1))["mail"][0].waiting
 
-    run("--dry-run")
-    dry = sampling.depths(["mail"], timedelta(hours=1), timedelta(hours=1))["mail"][0].waiting
-    run()
+    with frozen_clock():  # an hour is the one of the clock: it must not strike in between
+        make_status("queued", queue="mail")
 
-    assert dry is None
-    assert sampling.depths(["mail"], timedelta(hours=1), timedelta(hours=1))["mail"][0].waiting == 1
+        run("--dry-run")
+        dry = waiting()
+        run()
+
+        assert (dry, waiting()) == (None, 1)

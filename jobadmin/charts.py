@@ -136,8 +136,17 @@ def _multiples(grid: Grid, distance: timedelta) -> Iterable[datetime]:
     while moment < grid.end:
         if moment >= grid.start:
             yield timezone.localtime(moment)
-        # Half of it more than to the next one: of what comes late or early by an hour it is the one below, too.
-        moment = spans.floor(moment + distance * 1.5, distance)
+        moment = _next(moment, distance)
+
+
+def _next(moment: datetime, distance: timedelta) -> datetime:
+    """The round moment after this one."""
+    # Half of it more than to the next one: of what comes late or early by an hour it is the one below, too. Where clocks are set back by
+    # more than that (two hours in Antarctica/Troll) the one below is this one again.
+    ahead = distance * 1.5
+    while (found := spans.floor(moment + ahead, distance)) <= moment:
+        ahead += distance
+    return found
 
 
 def _month_starts(grid: Grid, months: int) -> Iterable[datetime]:

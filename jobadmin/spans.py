@@ -103,8 +103,11 @@ def floor(moment: datetime, step: timedelta) -> datetime:
     """`moment` rounded down to a multiple of `step` on the viewer's wall clock."""
     offset = _offset(moment)
     found = moment - (moment - EPOCH + offset) % step
-    # Where clocks were set in between, what is round by this moment's clock is an hour off by the clock of then.
-    return found + (offset - _offset(found))
+    before = _offset(found)
+    # Where clocks were set in between, what is round by this moment's clock is an hour off by the one of before.
+    if before < offset:
+        return moment - (moment - EPOCH + before) % step  # never in the hour that was left out, which is not over yet
+    return found + (offset - before)
 
 
 def _offset(moment: datetime) -> timedelta:

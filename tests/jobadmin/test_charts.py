@@ -74,6 +74,25 @@ def test_an_axis_of_days_names_each_day_once_wherever_clocks_are_set(zone, start
     assert " ".join(label.rsplit(" ", 1)[0] for label in found) == days
 
 
+@pytest.mark.parametrize(
+    ("zone", "start"),
+    [
+        ("Antarctica/Troll", datetime(2026, 10, 24, 20, tzinfo=UTC)),  # set by two hours
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 10, tzinfo=UTC)),  # by half of one
+        ("Africa/Monrovia", datetime(1972, 1, 6, 22, tzinfo=UTC)),  # once by 44 minutes and a half
+        ("Pacific/Apia", datetime(2011, 12, 29, 20, tzinfo=UTC)),  # by a day
+    ],
+)
+@pytest.mark.parametrize("hours", [0.5, 1, 2, 4, 8, 16, 24, 48, 96, 168])
+def test_an_axis_goes_on_wherever_clocks_are_set_by_something_else_than_an_hour(zone, start, hours):
+    with timezone.override(zone):
+        for later in range(12):
+            grid = spans.grid(start + timedelta(hours=later), start + timedelta(hours=later + hours))
+            places = [tick.at for tick in charts.time_ticks(grid)]
+
+            assert places == sorted(set(places)) and 0 < len(places) <= charts.MOST_LABELS + 6
+
+
 def test_an_axis_of_days_has_its_labels_at_midnight_after_clocks_were_set():
     with timezone.override("Europe/Berlin"):
         grid = spans.grid(datetime(2026, 10, 21, 22, tzinfo=UTC), datetime(2026, 10, 28, 22, tzinfo=UTC), timedelta(hours=2))

@@ -96,6 +96,7 @@ def test_what_is_no_time_is_refused(text):
 
 
 @example(datetime(2026, 3, 29, 6, tzinfo=UTC), "Europe/Berlin", timedelta(days=1))
+@example(datetime(2010, 3, 14, 4, 1, tzinfo=UTC), "America/Goose_Bay", timedelta(hours=1))  # 00:00 is followed by 01:01 there
 @example(datetime(2026, 4, 24, 0, tzinfo=UTC), "Africa/Cairo", timedelta(hours=12))
 @example(datetime(2026, 10, 25, 7, tzinfo=UTC), "Europe/Berlin", timedelta(hours=12))
 @given(borders, st.sampled_from(ZONES), steps)

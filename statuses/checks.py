@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
+from importlib import metadata
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +16,7 @@ from . import health
 from .engines import versions
 from .errors import ConfigurationError, StoreUnavailable
 from .refusals import is_refusal
-from .servers import OTHERS, Server
+from .servers import OTHERS, Server, addresses
 from .store import current
 
 #: Keys of `settings.JOBADMIN` that the dashboard reads.
@@ -23,6 +24,8 @@ DASHBOARD_KEYS = ("RESOLVER", "REDACT", "KEEP_OPERATIONS")
 #: An operation is kept for so long at least: while it can be taken back, and those who are at work may look at it.
 _LEAST_KEPT = timedelta(days=1)
 _BACKEND = "django_redis.cache.RedisCache"
+#: Versions of redis-py whose connections to a unix socket end with an AttributeError.
+_NO_SOCKETS = frozenset({"7.2.0"})
 #: The settings lead to no server at all.
 _NO_HOME = ("statuses.E002", "statuses.E003")
 _FLUSHES = "its clear() is a FLUSHDB, which takes every status with it."
@@ -146,6 +149,8 @@ def check_policy() -> list[checks.CheckMessage]:
     if not given.get("URL") and any(found.id in _NO_HOME for found in _home(given.get("CACHE", "default"), settings.CACHES)):
         return []
     try:
+        if faulty := _client():
+            return faulty
         found = health.primaries()
         current().check_layout()
     except StoreUnavailable as error:
@@ -160,6 +165,15 @@ def check_policy() -> list[checks.CheckMessage]:
         )
         return [*policies, checks.Warning(message, hint="Set CLUSTER to True, and FAMILIES for a new store.", id="statuses.W003")]
     return policies
+
+
+def _client() -> list[checks.CheckMessage]:
+    """A client that cannot connect to where the statuses are, whatever is done: each call raises what is no outage."""
+    present = metadata.version("redis")
+    if present not in _NO_SOCKETS or not any(address.startswith("unix://") for address in addresses(current().writer)):
+        return []
+    message = f"redis-py {present} connects to no unix socket, and there the statuses are. No job is tracked."
+    return [checks.Warning(message, hint="Install another version of redis.", id="statuses.W006")]
 
 
 def _refused(error: StoreUnavailable) -> list[checks.CheckMessage]:

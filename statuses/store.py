@@ -22,6 +22,11 @@ from .lines import Lines
 from .lua import source
 from .refusals import ELSEWHERE, RAISED, is_fault, is_forbidden, translated
 
+try:
+    from redis.maint_notifications import MaintNotificationsConfig as _Maintenance
+except ImportError:  # before version 7 nobody wants to hear of that
+    _Maintenance = None
+
 if TYPE_CHECKING:
     from .metrics import Recorder
 
@@ -116,7 +121,7 @@ class Store:
         if not url:
             raise ConfigurationError("statuses needs a Redis: call statuses.configure(url=...) or client=...")
         if url.startswith("unix://"):
-            options.pop("socket_read_size", None)
+            options = _for_socket(options)
         try:
             options |= _introduction(redis.connection.parse_url(url))
             if self.config.cluster:
@@ -387,6 +392,13 @@ def _introduction(given: Collection[str]) -> dict[str, Any]:
     return {"driver_info": redis.DriverInfo()}
 
 
+def _for_socket(options: dict[str, Any]) -> dict[str, Any]:
+    """The same for a unix socket. With RESP3 redis-py 7.0 to 8.0.0 wants to hear of a server's maintenance there, and does not connect as
+    a socket has no host."""
+    more = {} if _Maintenance is None else {"maint_notifications_config": _Maintenance(enabled=False)}
+    return {name: value for name, value in options.items() if name != "socket_read_size"} | more
+
+
 def _of_nodes(options: dict[str, Any]) -> dict[str, Any]:
     """The same for the clients of a cluster's nodes; how often it asks them is its own affair: once."""
     kept = {name: value for name, value in options.items() if name != "health_check_interval"}
@@ -405,7 +417,7 @@ def _like(client: redis.Redis, options: dict[str, Any]) -> redis.Redis:
     for name in ("retry_on_error", "retry_on_timeout", "event_dispatcher", "maint_notifications_config"):
         given.pop(name, None)
     if given.get("path"):
-        options = {k: v for k, v in options.items() if k != "socket_read_size"}
+        options = _for_socket(options)
     made = redis.ConnectionPool(connection_class=pool.connection_class, **{**given, **options})
     return redis.Redis(connection_pool=made)
 

@@ -289,3 +289,17 @@ def test_a_store_with_another_number_of_families_is_told_when_django_starts(serv
         statuses.configure(url=server_url, namespace="wide")
         with pytest.raises(statuses.ConfigurationError, match="4 families"):
             ask()
+
+
+@pytest.mark.parametrize(("version", "at", "expected"), [("7.2.0", "unix", True), ("7.2.0", "redis", False), ("8.1.0", "unix", False)])
+def test_a_client_that_connects_to_no_socket_is_named_before_it_breaks(monkeypatch, version, at, expected):
+    monkeypatch.setattr(checks.metadata, "version", lambda package: version)
+    with instances() as make:
+        server = make()
+        url = server.url if at == "unix" else f"redis://127.0.0.1:{server.port}"
+        statuses.configure(url=url, namespace="checks")
+        with override_settings(JOBADMIN={"URL": url}):
+            messages = checks.check_policy()
+
+    assert ("statuses.W006" in ids(messages)) is expected
+    assert all("redis-py 7.2.0 connects to no unix socket" in message.msg for message in messages if message.id == "statuses.W006")

@@ -18,6 +18,7 @@ from django.test import override_settings
 
 import statuses
 from statuses import checks, health, keys, presence
+from statuses import store as stores
 from statuses.apps import configuration
 from statuses.store import current, set_aside
 from statuses.testing import make_status
@@ -97,6 +98,20 @@ def test_options_of_the_client_make_no_difference(server_url, store, name):
 
         known = current().writer.connection_pool.connection_kwargs
         assert (known["socket_timeout"], known["socket_connect_timeout"]) == (2.0, 1.0)
+
+
+def test_a_socket_is_not_asked_for_its_maintenance(server_url, store, monkeypatch):
+    """redis-py 7.0 to 8.0.0 connect to none with RESP3 where that is left to them: a socket has no host."""
+    pytest.importorskip("redis.maint_notifications")
+    made = []
+    monkeypatch.setattr(stores, "_for_socket", lambda options, keep=stores._for_socket: made.append(keep(options)) or made[-1])
+
+    with use(f"{server_url}?db=1", CONNECTION_POOL_KWARGS={"protocol": 3}):
+        _ = current().writer
+    statuses.configure(url=f"{server_url}?protocol=3", namespace="socket")
+    _ = current().writer
+
+    assert [options["maint_notifications_config"].enabled for options in made] == [False, False]
 
 
 def _introduced(pool):

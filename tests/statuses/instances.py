@@ -28,13 +28,14 @@ class Instance:
         sentinel: bool = False,
         speaks: bool = True,
         env: dict[str, str] | None = None,
+        program: Path | None = None,
     ) -> None:
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(dir=folder, prefix="r"))
         self.socket = self.folder / "s"
         self._client = client or {}
         # A sentinel's file comes first.
-        command = [str(binary()), *options] if sentinel else [str(binary()), *options, "--save", ""]
+        command = [str(program or binary()), *options] if sentinel else [str(program or binary()), *options, "--save", ""]
         command += ["--dir", str(self.folder), "--unixsocket", str(self.socket), "--bind", "127.0.0.1"]
         command += ["--port", "0", "--tls-port", str(self.port)] if tls else ["--port", str(self.port)]
         self._command, self._env = command, env

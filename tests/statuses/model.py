@@ -38,6 +38,7 @@ class ModelJob(naive.Job):
         self.job_args: dict[str, Any] = {}
         self.provider_job_id = self.parent = self.root = self.call = self.data = self.progress = self.message = None
         self.by = self.reason = self.keep_for = self.removal = None
+        self.loaded_at: int | None = None
         self.errors: list[Any] = []
         self.depends_on: list[str] = []
         self.now = now
@@ -62,6 +63,13 @@ class ModelJob(naive.Job):
     def spans(self) -> dict[str, float | None]:
         started, waiting = self.at.get("started_at"), self.at.get("queued_at") or self.at["recorded_at"]
         return {"run_time": _span(started, self.ended_at), "wait_time": _span(waiting, started)}
+
+    @property
+    def expires_at(self) -> int:
+        """From when on a cleaning removes it, by the policy that nobody changed, or its own time."""
+        days = 30 if self.state is State.succeeded else 180
+        kept = days * 86_400_000_000 if self.keep_for is None else self.keep_for
+        return (self.loaded_at or self.ended_at or self.at["recorded_at"]) + kept
 
     @property
     def is_stale(self) -> bool:
@@ -259,6 +267,15 @@ class Model:
             self.gone[job.id] = job
             job.removal = token
             self.removed.append(self.jobs.pop(job.id))
+
+    def clean(self) -> tuple[dict[State, int], int]:
+        """Forget what is due: how many of each state, and how many removals that could be taken back."""
+        due = [job for job in self.living() if job.expires_at <= self.now]
+        late = [job for job in self.removed if int(job.removal) <= self.now]
+        for job in [*due, *late]:
+            self.forget(job)
+        by_state = {state: sum(job.state is state for job in due) for state in State}
+        return {state: number for state, number in by_state.items() if number}, len(late)
 
     def restore(self, token: str) -> int:
         if self.now >= int(token):  # the token is the moment from which it is gone for good

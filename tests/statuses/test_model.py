@@ -1,6 +1,7 @@
 """Whatever is done to it in whatever order, the service is what a naive model of it is."""
 
 import itertools
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from random import Random
@@ -17,7 +18,7 @@ from statuses.store import current
 from statuses.testing import FrozenClock
 from tests.statuses import naive
 from tests.statuses.model import GROUPS, Model, ModelJob, Refused, of
-from tests.statuses.test_query_against_naive import check
+from tests.statuses.test_query_against_naive import ORDERS, check
 
 _namespaces = (f"model{n}" for n in itertools.count())
 TEXTS = st.sampled_from([None, "alpha", "beta", "épsilon"])
@@ -32,12 +33,25 @@ NAMED = {"user": "bob", "queue": "q"}
 assert set(map(str, [*GROUPS]))
 
 
+@dataclass
+class Walk:
+    """Somebody on the way through the pages of a list, while others write."""
+
+    order: str
+    size: int
+    places: dict[str, tuple]
+    """Where each job stood when it was looked at first, of those that stand there still."""
+    seen: list[str]
+    next: str | None
+
+
 class Service(RuleBasedStateMachine):
     """Each rule does the same to the service and to the model."""
 
     url = ""
     families = 1
     jobs = Bundle("jobs")
+    walks = Bundle("walks")
     tokens = Bundle("tokens")
 
     @initialize(seed=st.integers(0, 2**32))
@@ -88,7 +102,7 @@ class Service(RuleBasedStateMachine):
         self.both(through, lambda: expect(self.job(id)))
         self.looks_right(id)
 
-    @rule(step=st.sampled_from([0, 1, 1, 999, 1_000_000, 61_000_000, 86_400_000_000]))
+    @rule(step=st.sampled_from([0, 1, 1, 999, 1_000_000, 61_000_000, 86_400_000_000, 20 * 86_400_000_000]))
     def tick(self, step):
         self.clock.tick(timedelta(microseconds=step))
         self.model.set_time(clock.frozen_us())
@@ -172,7 +186,7 @@ class Service(RuleBasedStateMachine):
         for id in new:
             found = statuses.find(id)
             job = self.add(found, State.unqueued, "old", found.queue, None, {"a": "Book:1"})
-            job.at = dict(times)
+            job.at, job.loaded_at = dict(times), self.model.now
             job.state = state
             if state in ENDED:
                 job.at[f"{state}_at"] = at + 7
@@ -291,9 +305,54 @@ class Service(RuleBasedStateMachine):
         self.both(lambda: statuses.at(id).delete(force=force), lambda: self.model.delete(id, force))
         self.looks_right(id)
 
+    @rule(id=jobs, days=st.sampled_from([None, 0, 1, 40]))
+    def keep_for(self, id, days):
+        time = None if days is None else timedelta(days=days)
+        kept = None if days is None else days * 86_400_000_000
+        self.write(id, lambda status: status.keep_for(time) and None, lambda job: setattr(job, "keep_for", kept))
+
     def chosen(self):
+        """Some jobs, and a query for them: all that match, the first of them in some order, or those that are on a page."""
         terms = naive.random_terms(self.random, self.model.living(), most=1)
-        return naive.query(terms), naive.matching(self.model.living(), terms)
+        query, jobs = naive.query(terms), naive.matching(self.model.living(), terms)
+        how = self.random.randrange(4)
+        if how < 2:
+            return query, jobs
+        order, most = self.random.choice(ORDERS), self.random.randrange(4)
+        by_id = {job.id: job for job in jobs}
+        first = [by_id[id] for id in naive.in_order(jobs, order)[:most]]
+        limited = query.order_by(order).limit(most)
+        return (limited if how == 2 else limited.run()), first
+
+    @rule()
+    def clean(self):
+        cleaned = statuses.clean()
+        assert (cleaned.by_state, cleaned.swept) == self.model.clean()
+
+    @rule(target=walks, order=st.sampled_from(ORDERS), size=st.integers(1, 3))
+    def begin_to_walk(self, order, size):
+        """A first page; the rest is turned to while others write."""
+        page = statuses.all().order_by(order).limit(size).run()
+        return Walk(order, size, self.places(order), page.ids(), page.next)
+
+    @rule(walk=walks)
+    def turn_the_page(self, walk):
+        if walk.next is None:
+            return
+        page = statuses.all().order_by(walk.order).limit(walk.size).after(walk.next).run()
+        walk.seen += page.ids()
+        walk.next = page.next
+        now = self.places(walk.order)
+        stood = {id for id, place in walk.places.items() if now.get(id) == place}
+        walk.places = {id: place for id, place in walk.places.items() if id in stood}
+        assert all(walk.seen.count(id) <= 1 for id in stood)
+        if walk.next is None:
+            assert stood <= set(walk.seen)
+
+    def places(self, order):
+        """Where each job stands in an order."""
+        name = order.removeprefix("-")
+        return {job.id: (job.value(name), job.created) for job in self.model.living()}
 
     @rule(end_queued=st.booleans(), by=TEXTS)
     def request_kill_all(self, end_queued, by):
@@ -357,6 +416,7 @@ class Service(RuleBasedStateMachine):
         assert (found is None) is (job is None)
         if job is not None:
             assert of(found) == job.picture()
+            assert clock.to_us(found.expires_at) == job.expires_at
             assert found.kill_requested is ("kill_requested_at" in job.at)
             assert [of(prior) for prior in found.prior_attempts] == job.past()
             if job.prior:
@@ -371,6 +431,7 @@ class Service(RuleBasedStateMachine):
             self.looks_right(id)
         for status in statuses.all():
             assert of(status) == self.model.jobs[status.id].picture()
+        assert statuses.check().problems == ()
 
 
 def run(machine, server_url, examples, steps, phases=(Phase.explicit, Phase.reuse, Phase.generate)):

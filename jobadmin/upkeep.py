@@ -63,6 +63,7 @@ RESULTS = {
     "retried": ngettext_lazy("%(n)s sent again", "%(n)s sent again", "count"),
     "cannot": ngettext_lazy("%(n)s cannot be sent again", "%(n)s cannot be sent again", "count"),
     "removed": ngettext_lazy("%(n)s removed", "%(n)s removed", "count"),
+    "operations": ngettext_lazy("%(n)s operation removed", "%(n)s operations removed", "count"),
     "checked": ngettext_lazy("%(n)s job looked at", "%(n)s jobs looked at", "count"),
     "wrong": ngettext_lazy("%(n)s thing wrong", "%(n)s things wrong", "count"),
     "repaired": ngettext_lazy("%(n)s mended", "%(n)s mended", "count"),

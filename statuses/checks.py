@@ -158,7 +158,8 @@ def check_policy() -> list[checks.CheckMessage]:
     except ConfigurationError as error:
         return [checks.Error(f"JOBADMIN: {error}", id="statuses.E009")]
     policies = list({str(told): told for told in chain.from_iterable(map(_policy, found))}.values())  # nodes of a cluster say the same
-    policies += _writes()
+    refused = health.no_writes()
+    policies += _refused(refused) if refused else []
     if any(server.is_node for server in found) and not current().is_cluster:
         message = (
             "The statuses' server is a node of a Redis Cluster, spoken to as one server: while a slot moves writes break off half way."
@@ -183,14 +184,6 @@ def _refused(error: StoreUnavailable) -> list[checks.CheckMessage]:
     message = f"The statuses' server is there and refuses: {error.__cause__}. No job is tracked."
     hint = error.condition.remedy if error.condition else "An own authority is given as ssl_ca_certs; docs/redis.md says what is needed."
     return [checks.Warning(message, hint=hint, id="statuses.W005")]
-
-
-def _writes() -> list[checks.CheckMessage]:
-    try:
-        health.try_writing()
-    except StoreUnavailable as error:
-        return _refused(error)
-    return []
 
 
 def _policy(server: Server) -> list[checks.CheckMessage]:

@@ -160,5 +160,7 @@ class Cluster:
         return {"target_nodes": self.client.get_node_from_key(tag)}
 
     def close(self) -> None:
-        """Give the connections back."""
-        self.client.close()
+        """Give the connections back that nobody uses."""
+        for node in self.client.get_nodes():
+            if node.redis_connection is not None:
+                node.redis_connection.connection_pool.disconnect(inuse_connections=False)

@@ -48,6 +48,15 @@ def try_writing() -> None:
         store.script("touch", [keys.depth_at(tag)], [])
 
 
+def no_writes() -> StoreUnavailable | None:
+    """Why the store takes no writes, or is away; None where it takes them.  Source: see `try_writing`."""
+    try:
+        try_writing()
+    except StoreUnavailable as error:
+        return error
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Loading:
     """How far a server is that reads its file, by its own reckoning."""

@@ -349,15 +349,18 @@ class Store:
             self.recorder.leave()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back that nobody uses. A call of another thread that is on its way ends on its own, which goes when nobody
+        holds it any more; who still has a status of this store connects anew."""
         if "_writing" in self.__dict__:
             self.tell()
-        connected = [self.__dict__.pop(name) for name in _CONNECTED if name in self.__dict__]
-        for lines in connected:
-            if isinstance(lines, Lines):
-                lines.drop()
-            else:
-                lines.close()
+        connected = [self.__dict__.pop(name, None) for name in _CONNECTED]
+        for one in connected:
+            if isinstance(one, Lines):
+                one.drop()
+            elif isinstance(one, Cluster):
+                one.close()
+            elif one is not None:
+                one.connection_pool.disconnect(inuse_connections=False)
 
 
 #: What of a store is connections, lines before the clients whose they are.

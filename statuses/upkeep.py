@@ -81,6 +81,8 @@ class _Watch:
     """What was said last of each chore."""
 
 
+#: The chore whose round is under way here, and what it did.
+_round: ContextVar[tuple[str, dict[str, int]] | None] = ContextVar("statuses_upkeep_round", default=None)
 _watch: ContextVar[_Watch | None] = ContextVar("statuses_upkeep", default=None)
 
 
@@ -102,8 +104,13 @@ def watching(every_seconds: float | None, about: str = "") -> Generator[None]:
 @contextmanager
 def doing(chore: str, about: str = "", *, least_seconds: float = 0.0, dry_run: bool = False) -> Generator[dict[str, int]]:
     """One round of a chore, told of when it has ended, with the counts that are put into what this gives. `about`: what it is
-    narrowed to; `least_seconds`: it comes no sooner, however often it is asked; a dry run is told to nobody. One round trip at
-    the end, none where the store is away; never raises what that does."""
+    narrowed to; `least_seconds`: it comes no sooner, however often it is asked; a dry run is told to nobody. Inside a round of the same
+    chore it is a part of that, and gets its counts. One round trip at the end, none where the store is away: never raises what that
+    does."""
+    around = _round.get()
+    if around is not None and around[0] == chore:
+        yield around[1]
+        return
     began = time.monotonic()
     did: dict[str, int] = {}
 
@@ -111,6 +118,7 @@ def doing(chore: str, about: str = "", *, least_seconds: float = 0.0, dry_run: b
         if not dry_run:
             _tell(chore, about, least_seconds, time.monotonic() - began, did, error)
 
+    under_way = _round.set((chore, did))
     try:
         yield did
     except StoreUnavailable:
@@ -118,6 +126,8 @@ def doing(chore: str, about: str = "", *, least_seconds: float = 0.0, dry_run: b
     except Exception as error:
         tell(type(error).__name__)
         raise
+    finally:
+        _round.reset(under_way)
     tell()
 
 

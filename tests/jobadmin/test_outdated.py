@@ -16,6 +16,8 @@ import statuses
 from jobadmin import moments, outdated
 from jobadmin.models import Operation
 from jobadmin.paths import job_url
+from jobadmin.upkeep import UpkeepRow
+from statuses import upkeep
 from statuses.testing import FrozenClock, frozen_clock, make_status
 
 from .engines import toy_engine
@@ -246,3 +248,15 @@ def test_who_looks_for_one_that_is_gone_is_told_that_it_is_not_on_record(browse:
 def words_of(client: Any, job: statuses.Status) -> str:
     html = client.get(job_url(job.id)).content.decode().partition('id="job-audit"')[2].partition("</section>")[0]
     return " ".join(unescape(re.sub(r"<(?!a)[^>]+>", " ", html)).split())
+
+
+def test_operations_that_went_are_told_with_what_the_cleaner_did(clock: FrozenClock) -> None:
+    make_status("failed", keep_for=timedelta(seconds=1))
+    clock.tick(2)
+    [operation(200 + number) for number in range(3)]
+
+    clean()
+
+    [chore] = upkeep.chores()
+    assert (chore.chore, dict(chore.did)) == ("clean", {"removed": 1, "operations": 3})
+    assert UpkeepRow(about=chore, now=moments.now()).result == "1 removed, 3 operations removed"

@@ -261,3 +261,16 @@ def test_a_check_tells_how_much_it_looked_at_what_was_wrong_and_what_is_mended(s
     assert (looked.did, looked.every_seconds) == ({"checked": 2, "wrong": 1}, None)
     assert mended.did == {"checked": 2, "wrong": 1, "repaired": 1}
     assert after.did == {"checked": 2}
+
+
+def test_a_round_within_a_round_of_its_chore_is_a_part_of_it(clock):
+    make_status("failed", keep_for=timedelta(seconds=1))
+    clock.tick(2)
+
+    with upkeep.doing(upkeep.CLEAN) as did:
+        statuses.clean()
+        reaped = Reaper().look()
+        did["more"] = 2
+
+    assert {name: dict(chore.did) for name, chore in told().items()} == {"clean": {"removed": 1, "more": 2}, "reap": {}}
+    assert reaped.changed == 0 and len(upkeep.chores()) == 2

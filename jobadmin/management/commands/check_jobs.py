@@ -41,9 +41,9 @@ class Command(BaseCommand):
         for warning in upkeep.read(seen.upkeep, seen.at).warnings:
             self.stderr.write(warning)
         left = checked.found - checked.repaired
-        refused = _refused()
+        refused = health.no_writes()
         if refused:
-            raise CommandError(f"The store takes no writes, and no job is tracked: {refused}")
+            raise CommandError(f"The store takes no writes, and no job is tracked: {health.explained(refused)}")
         if not checked.found:
             self.stdout.write("Nothing is wrong.")
         elif left:
@@ -94,12 +94,3 @@ def _changed(checked: statuses.Checked) -> Changed:
     left = checked.found - checked.repaired
     reasons = {"mended": checked.repaired, "unmended": left}
     return Changed(changed=checked.repaired, skipped=left, by_reason={name: number for name, number in reasons.items() if number})
-
-
-def _refused() -> str:
-    """Why the store takes no writes; empty where it does."""
-    try:
-        health.try_writing()
-    except statuses.StatusesError as error:
-        return health.explained(error)
-    return ""

@@ -97,11 +97,12 @@ class Command(BaseCommand):
 
         try:
             with Go(lambda number: self._begun(options, number), unrecorded=options["unrecorded"], warn=self.stderr.write) as go:
-                cleaned = statuses.clean(
-                    job_name=options["name"], queue=options["queue"], state=options["state"], older_than=options["older_than"],
-                    break_promises=options["break_promises"], dry_run=options["dry_run"], announce=go.announce, progress=go_on,
-                )  # fmt: skip
-                old = 0 if cleaned.stopped else self._old_operations(go, options, cleaned.removed)
+                with upkeep.doing(upkeep.CLEAN, _criteria(options).describe(), dry_run=options["dry_run"]) as did:
+                    cleaned = statuses.clean(
+                        job_name=options["name"], queue=options["queue"], state=options["state"], older_than=options["older_than"],
+                        break_promises=options["break_promises"], dry_run=options["dry_run"], announce=go.announce, progress=go_on,
+                    )  # fmt: skip
+                    did["operations"] = old = 0 if cleaned.stopped else self._old_operations(go, options, cleaned.removed)
                 go.complete(_changed(cleaned, go.announced, old), stopped=cleaned.stopped)
         except (statuses.StoreUnavailable, statuses.ScriptFailed, NotRecorded) as error:
             raise CommandError(error.in_shell if isinstance(error, NotRecorded) else health.explained(error)) from error

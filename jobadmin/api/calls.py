@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
 
 from jobadmin.api import schemas
 from jobadmin.api.fields import FILTER, Field, number, one_of, text
@@ -43,7 +43,7 @@ class Asked:
     body: Mapping[str, Any]
 
 
-Handler = Callable[[Asked], "Answer | HttpResponse"]
+Handler = Callable[[Asked], "Answer | HttpResponseBase"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,15 @@ CALLS: tuple[Call, ...] = (
     Call(
         method="GET", path="jobs/", name="api_jobs", summary="The jobs of a filter, a page at a time", handler="reading.jobs",
         query=(*FILTER, _LIMIT), answers={200: ("A page of jobs; `next` leads to the one after it.", "Jobs")},
-        says="`export` has all of them in one file, streamed, for who is signed in in a browser; programs follow `next`.",
+        says="`export` has all of them in one file, streamed.",
+    ),
+    Call(
+        method="GET", path="export.csv", name="api_export_csv", summary="All jobs of a filter in one file, for a spreadsheet",
+        handler="exporting.csv", query=FILTER, answers={200: ("A line a job, streamed.", "Lines")}, media="text/csv",
+    ),
+    Call(
+        method="GET", path="export.json", name="api_export_json", summary="All jobs of a filter in one file", handler="exporting.json",
+        query=FILTER, answers={200: ("An object a job, streamed.", "Export")},
     ),
     Call(
         method="GET", path="jobs/<str:id>/", name="api_job", summary="One job, or one earlier attempt of it (`<id>:<n>`)",

@@ -36,7 +36,7 @@ def view_of(calls: Sequence[Call]) -> Callable[..., HttpResponseBase]:
     return committed(login_not_required(csrf_exempt(partial(_answer, by_method))))
 
 
-def _answer(by_method: dict[str, Call], request: HttpRequest, **path: Any) -> HttpResponse:
+def _answer(by_method: dict[str, Call], request: HttpRequest, **path: Any) -> HttpResponseBase:
     with viewed_by(of_request(request)), in_one_place():
         try:
             response = _answered(by_method, request, path)
@@ -49,7 +49,7 @@ def _answer(by_method: dict[str, Call], request: HttpRequest, **path: Any) -> Ht
     return response
 
 
-def _answered(by_method: dict[str, Call], request: HttpRequest, path: dict[str, Any]) -> HttpResponse:
+def _answered(by_method: dict[str, Call], request: HttpRequest, path: dict[str, Any]) -> HttpResponseBase:
     allowed = ", ".join([*by_method, *(["HEAD"] if "GET" in by_method else []), "OPTIONS"])
     if request.method == "OPTIONS":
         return HttpResponse(status=204, headers={"Allow": allowed})

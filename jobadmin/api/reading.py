@@ -154,7 +154,7 @@ def _find(job_id: str) -> Status:
 def _export(querystring: str) -> dict[str, str]:
     """Files of the same jobs, whole."""
     ending = f"?{querystring}" if querystring else ""
-    return {kind: reverse(f"jobadmin:export_{kind}") + ending for kind in ("csv", "json")}
+    return {kind: reverse(f"jobadmin:api_export_{kind}") + ending for kind in ("csv", "json")}
 
 
 def _version() -> str:

@@ -92,6 +92,8 @@ SCHEMAS: Mapping[str, Schema] = {
     }),
     "Document": {"type": "object"},
     "Metrics": {"type": "string"},
+    "Lines": {"type": "string"},
+    "Export": {"type": "array", "items": {"type": "object"}},
     "States": {**_STATES, "description": "All seven, zeros included."},
     "Span": {**_SPAN, "description": "In absolute times, both ends included; null is open. Given as from and to the set stays the same."},
     "Row": thing({**ROW, **_PLACES}),

@@ -21,7 +21,7 @@ from statuses import Query
 @require_safe
 def export_csv(request: HttpRequest) -> StreamingHttpResponse:
     """All jobs of the filter as comma-separated values."""
-    return _file(request, as_csv, "csv", "text/csv; charset=utf-8")
+    return file_of(JobFilter.to_act_on(request), "csv")
 
 
 @needs("view_job")
@@ -29,18 +29,25 @@ def export_csv(request: HttpRequest) -> StreamingHttpResponse:
 @require_safe
 def export_json(request: HttpRequest) -> StreamingHttpResponse:
     """All jobs of the filter as one array of objects."""
-    return _file(request, as_json, "json", "application/json")
+    return file_of(JobFilter.to_act_on(request), "json")
 
 
-def _file(request: HttpRequest, write: Callable[[Query], Iterator[str]], suffix: str, content_type: str) -> StreamingHttpResponse:
-    """The filter as it stands now, so a file that takes a while holds one moment's set."""
-    selection = JobFilter.to_act_on(request)
+#: Kind of file -> who writes it, and what it is for a browser.
+_KINDS: dict[str, tuple[Callable[[Query], Iterator[str]], str]] = {
+    "csv": (as_csv, "text/csv; charset=utf-8"),
+    "json": (as_json, "application/json"),
+}
+
+
+def file_of(selection: JobFilter, kind: str) -> StreamingHttpResponse:
+    """The jobs of a filter as it stands now, so a file that takes a while holds one moment's set. `kind`: `csv` or `json`."""
+    write, content_type = _KINDS[kind]
     frozen = JobFilter.from_querystring(selection.frozen()).with_(sort=selection.sort)
     pieces = write(frozen.query)
     # The first piece reads the store: a failure is a page that says so, not half a file.
     pieces = chain([next(pieces)], pieces)
     response = StreamingHttpResponse(pieces, content_type=content_type)
-    name = f"jobs-{timezone.localtime(moments.now()):%Y-%m-%d-%H%M%S}.{suffix}"
+    name = f"jobs-{timezone.localtime(moments.now()):%Y-%m-%d-%H%M%S}.{kind}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -14,7 +14,7 @@ from statuses.testing import make_status
 
 API = "/admin/jobs/api/"
 #: What answers with something else than JSON.
-TEXTS = {"api_metrics": "text/plain"}
+TEXTS = {"api_metrics": "text/plain", "api_export_csv": "text/csv"}
 #: A value that each parameter of an address may have, where its schema does not say one.
 EXAMPLES = {
     "id": "j1", "name": "mail.*", "queue": "-mail", "user": "anna", "worker": "w", "engine": "e", "resource": "Book:53", "error": "ValueError",
@@ -44,7 +44,7 @@ def test_it_has_every_call_and_every_address_of_the_api() -> None:
 
 
 def test_a_filter_has_every_parameter_of_the_pages_with_the_values_that_they_take() -> None:
-    for path in ("/jobs/", "/counts/", "/durations/", "/{action}/"):
+    for path in ("/jobs/", "/export.csv", "/export.json", "/counts/", "/durations/", "/{action}/"):
         found = parameters("get", path)
 
         assert set(PARAMETERS) <= found.keys()

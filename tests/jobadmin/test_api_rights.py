@@ -33,6 +33,8 @@ ROWS = (
             "openapi.json",
             "metrics",
             "jobs/",
+            "export.csv",
+            "export.json",
             "jobs/{job}/",
             "counts/",
             "durations/",
@@ -207,6 +209,19 @@ def test_a_program_acts_as_its_account_without_session_and_token_of_forms(person
 
     assert response.status_code == 201 and response.json()["job"]["user"] == "deploy"
     assert Operation.objects.latest("pk").username == "deploy" and "sessionid" not in client.cookies
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_program_gets_the_files_that_a_list_names(person: Any, job: statuses.Status) -> None:
+    person("view_job", name="reports")
+    client = Client(headers={"Authorization": "Bearer reports"})
+    addresses = client.get(API + "jobs/?state=failed&span=all").json()["export"]
+
+    answers = {kind: client.get(address) for kind, address in addresses.items()}
+
+    assert [row["id"] for row in json.loads(b"".join(answers["json"].streaming_content))] == [job.id]
+    assert b"".join(answers["csv"].streaming_content).splitlines()[1].startswith(job.id.encode())
+    assert [answer["Content-Disposition"].partition(";")[0] for answer in answers.values()] == ["attachment"] * 2
 
 
 @pytest.mark.usefixtures("programs")

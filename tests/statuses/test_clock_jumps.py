@@ -1,6 +1,7 @@
 """The server's clock is put forward and back, as by NTP, or as a server takes over whose clock is another: time goes on in what is kept."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from statuses.reaper import Reaped, Reaper
 from statuses.states import State
 from statuses.store import current
 from statuses.testing import make_status
+from tests.servers import until
 from tests.statuses.instances import instances
 
 #: What lets a program believe in another time, where it is installed.
@@ -44,6 +46,8 @@ def jump(tmp_path: Path) -> Iterator[Jump]:
         new = tmp_path / "new"
         new.write_text(f"{ahead:+d}s\n")
         new.replace(offset)
+        if seconds:
+            until(lambda: abs(statuses.server_time().timestamp() - time.time() - ahead) < 0.9, "the server believes it")
 
     put(0)
     fake = {

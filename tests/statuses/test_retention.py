@@ -169,6 +169,25 @@ def test_clear_all_takes_everything_and_leaves_no_key_of_a_job(store):
     assert [key for key in left if key.startswith("x:")] == ["x:own 1"]
 
 
+def test_clear_all_takes_what_is_created_while_it_runs_or_leaves_it_whole(store, monkeypatch):
+    make_status("failed")
+    read = stores.Store.pipeline
+
+    def pipeline(here, commands, **more):
+        replies = read(here, commands, **more)
+        if any(command[0] == "GET" for command in commands):  # how many rows there are is known
+            here.current[0] = 0  # as a writer thinks that has heard nothing yet
+            statuses.create(job_name="late", data=[1])
+        return replies
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stores.Store, "pipeline", pipeline)
+        statuses.clear_all()
+
+    assert statuses.check().problems == ()
+    assert not [key for key in keys_left(store) if key.startswith("0:")]
+
+
 def test_clear_all_of_an_empty_store_is_nothing(store):
     assert statuses.clear_all() == 0
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext as _
 
 import statuses
-from jobadmin import fleet, formats
+from jobadmin import fleet, formats, moments
 from jobadmin.filters import JobFilter
 from jobadmin.paths import queue_url
 from jobadmin.redaction import redact_text
@@ -123,7 +124,15 @@ def words(schedule: Schedule) -> tuple[str, str]:
         return schedule.rule, ""
     zone = f" {schedule.time_zone}" if schedule.time_zone else ""
     said = _cron(schedule.cron.split())
-    return (f"{said}{zone}" if re.search(r"\d:\d", said) else said, f"{schedule.cron}{zone}") if said else (f"{schedule.cron}{zone}", "")
+    if not said:
+        return f"{schedule.cron}{zone}", ""
+    return f"{said}{zone}" if re.search(r"\d:\d", said) or _has_other_minutes(schedule.cron) else said, f"{schedule.cron}{zone}"
+
+
+def _has_other_minutes(cron: str) -> bool:
+    """Whether minute 7 of the rule is another one on the viewer's clock, which is not whole hours from others'."""
+    offset = timezone.localtime(moments.now()).utcoffset() or timedelta()
+    return cron.split()[0].isdigit() and bool(offset % timedelta(hours=1))
 
 
 def _cron(fields: Sequence[str]) -> str:

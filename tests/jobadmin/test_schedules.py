@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 import statuses
 from jobadmin import schedules
@@ -73,6 +74,16 @@ def rows() -> list[schedules.ScheduleRow]:
 )
 def test_a_rule_is_said_in_words_where_there_are_some(about, rule, exact):
     assert schedules.words(Schedule(name="a", job_name="a", **about)) == (rule, exact)
+
+
+def test_a_minute_has_its_zone_for_whom_it_is_another_one():
+    hourly, often = (Schedule(name="a", job_name="a", cron=cron, time_zone="UTC") for cron in ("7 * * * *", "*/15 * * * *"))
+
+    with timezone.override("Asia/Kolkata"):
+        assert schedules.words(hourly)[0] == "every hour at minute 7 UTC"
+        assert schedules.words(often)[0] == "every 15 min"
+    with timezone.override("Asia/Tokyo"):
+        assert schedules.words(hourly)[0] == "every hour at minute 7"
 
 
 def test_a_schedule_tells_its_last_job_and_what_became_of_those_of_a_day(engine):

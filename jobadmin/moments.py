@@ -27,7 +27,8 @@ def today() -> date:
 
 class MomentField(models.DateTimeField):
     """A moment that is aware in Python, and kept as the project keeps moments: without `USE_TZ` as the wall clock of `TIME_ZONE`.
-    In that zone it is then read, for Django's admin shows it as it comes; of an hour that comes twice as the first.
+    In that zone it is then read, for Django's admin shows it as it comes; of an hour that comes twice as the first
+    (PostgreSQL, which keeps no wall clock: the second).
     """
 
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:

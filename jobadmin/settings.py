@@ -9,6 +9,10 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
 
 from statuses.embedded import socket_url
 
@@ -88,20 +92,42 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": VAR_DIR / "db.sqlite3",
-        # Several web threads and the bulk runner write: wait for the lock, take it at once.
-        "OPTIONS": {
-            "timeout": 20,
-            "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-        },
-        # A file in tests, too: pages and the bulk runner are threads with connections of their own.
-        "TEST": {"NAME": VAR_DIR / "test.sqlite3"},
+#: Backends of Django by the scheme of an address.
+_BACKENDS = {"postgres": "postgresql", "postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
+
+
+def _database(url: str) -> dict[str, Any]:
+    """The database of an address, `postgresql://user:password@host:port/name?option=value`; none: a file of SQLite."""
+    if not url:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": VAR_DIR / "db.sqlite3",
+            # Several web threads and the bulk runner write: wait for the lock, take it at once.
+            "OPTIONS": {
+                "timeout": 20,
+                "transaction_mode": "IMMEDIATE",
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            },
+            # A file in tests, too: pages and the bulk runner are threads with connections of their own.
+            "TEST": {"NAME": VAR_DIR / "test.sqlite3"},
+        }
+    parts = urlsplit(url)
+    if parts.scheme not in _BACKENDS:
+        raise ImproperlyConfigured(f"DATABASE_URL must begin with {', '.join(f'{name}://' for name in _BACKENDS)}, not {parts.scheme!r}")
+    return {
+        "ENGINE": f"django.db.backends.{_BACKENDS[parts.scheme]}",
+        "NAME": unquote(parts.path[1:]),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": parts.port or "",
+        "OPTIONS": dict(parse_qsl(parts.query)),
+        # Several runs of the tests may use one server.
+        "TEST": {"NAME": f"test_{VAR_DIR.name}".replace("-", "_")},
     }
-}
+
+
+DATABASES = {"default": _database(os.environ.get("DATABASE_URL", ""))}
 
 #: Where the statuses are kept: the server named by the environment, else the embedded one.
 REDIS_URL = os.environ.get("REDIS_URL") or socket_url(VAR_DIR / "server")

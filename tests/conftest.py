@@ -40,6 +40,7 @@ os.environ["REDIS_URL"] = socket_url(RUN_DIR / "server")
 os.environ["JOBADMIN_VAR"] = str(RUN_DIR)
 os.environ["JOBADMIN_DEMO"] = "0"
 os.environ["JOBADMIN_TIME_ZONE"] = "UTC"
+os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL", "")
 os.environ["DJANGO_SETTINGS_MODULE"] = "jobadmin.settings"
 # Playwright's own loop runs in the tests' thread; Django would refuse the database there.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"

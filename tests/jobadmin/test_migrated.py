@@ -16,6 +16,8 @@ from jobadmin.models import Operation, SavedView
 from jobadmin.paths import job_url
 from statuses.testing import make_status
 
+from .databases import needs_undoable_tables
+
 pytestmark = pytest.mark.usefixtures("store")
 
 SAID = "The tables of Jobadmin are missing"
@@ -24,6 +26,7 @@ SAID = "The tables of Jobadmin are missing"
 @pytest.fixture
 def bare(db, monkeypatch):
     """The database as a project has it that did not migrate Jobadmin."""
+    needs_undoable_tables()
     monkeypatch.setattr(migrated, "_whole", set())
     for model in (Operation, SavedView):
         _sql(f"DROP TABLE {model._meta.db_table}")
@@ -82,6 +85,7 @@ def test_a_check_of_the_database_names_the_tables(bare) -> None:
 
 
 def test_a_column_of_a_later_version_is_missed_too(db, monkeypatch, browse) -> None:
+    needs_undoable_tables()
     monkeypatch.setattr(migrated, "_whole", set())
     _sql(f"ALTER TABLE {Operation._meta.db_table} DROP COLUMN reason")
 

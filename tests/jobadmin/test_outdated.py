@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import override_settings
 from django.urls import reverse
 
@@ -162,6 +163,8 @@ def test_many_go_in_small_statements(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_database_finds_them_by_an_index():
+    if connection.vendor != "sqlite":
+        pytest.skip("another database takes no index while it has no rows")
     plan = outdated.due(moments.now()).explain()
 
     assert "USING INDEX jobadmin_operation_created_at" in plan

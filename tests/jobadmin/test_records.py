@@ -24,6 +24,7 @@ from statuses import Status, StoreUnavailable
 from statuses.engines import registry
 from statuses.engines.base import Worker
 from statuses.testing import make_status
+from tests.jobadmin.databases import needs_undoable_tables
 from tests.jobadmin.engines import Sender
 from tests.jobadmin.schemas import fits
 from tests.jobadmin.test_bulk import promise, url
@@ -87,7 +88,7 @@ def refusing(
     left = [times]
 
     def ask(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.startswith(start) and left[0]:
+        if sql.replace("`", '"').startswith(start) and left[0]:
             left[0] -= 1
             raise error(words)
         return execute(sql, params, many, context)
@@ -316,6 +317,7 @@ def test_a_command_does_nothing_without_a_record_unless_it_is_told_to() -> None:
 
 def test_a_command_is_no_worse_off_where_nobody_has_made_the_tables() -> None:
     """As on a fresh clone: no page acts there, and no trail is kept."""
+    needs_undoable_tables()
     status, out = make_status("queued"), StringIO()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE jobadmin_operation RENAME TO away")

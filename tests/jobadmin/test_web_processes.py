@@ -2,10 +2,10 @@
 
 import http.client
 import http.cookiejar
+import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -21,6 +21,8 @@ import pytest
 import statuses
 from statuses import State
 from tests.servers import ROOT, Server, free_port, until
+
+from .databases import apart, rows
 
 JOBS = 2_000
 PREPARE = """
@@ -79,14 +81,15 @@ class Web:
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[tuple[Path, Server, dict[str, str], list[Web]]]:
+def made(django_db_blocker: Any) -> Iterator[tuple[Path, Server, dict[str, str], list[Web]]]:
     """A folder with a database, a server, what processes need to know, and the web servers that were started."""
-    with tempfile.TemporaryDirectory(prefix="ja-") as name:
+    with tempfile.TemporaryDirectory(prefix="ja-") as name, django_db_blocker.unblock(), apart(Path(name)) as database:
         folder, webs = Path(name), list[Web]()
         server = Server(folder, "s")
         environment = {
             **os.environ, "REDIS_URL": server.url, "JOBADMIN_VAR": name, "JOBADMIN_DEMO": "0", "TEST_SENT": str(folder / "sent"),
             "DJANGO_SETTINGS_MODULE": "jobadmin.settings", "DJANGO_SUPERUSER_PASSWORD": "admin",
+            "DATABASE_URL": database,
         }  # fmt: skip
         subprocess.run([sys.executable, "-c", PREPARE], cwd=ROOT, env=environment, check=True, capture_output=True)
         yield folder, server, environment, webs
@@ -103,8 +106,7 @@ def place(made: tuple[Path, Server, dict[str, str], list[Web]]) -> tuple[Web, We
     statuses.all().delete_all(force=True)
     statuses.load({"id": f"job-{number}", "job_name": "mail.send", "state": "failed", "engine": "noting"} for number in range(JOBS))
     (folder / "sent").write_text("")
-    with sqlite3.connect(folder / "db.sqlite3", timeout=20) as database:
-        database.execute("delete from jobadmin_operation")
+    rows(folder, "delete from jobadmin_operation")
     while len(webs) < 2:
         webs.append(Web(environment, folder))
     return webs[0], webs[1], folder
@@ -112,9 +114,7 @@ def place(made: tuple[Path, Server, dict[str, str], list[Web]]) -> tuple[Web, We
 
 def operations(folder: Path) -> list[dict[str, Any]]:
     """The rows of the table, as another program reads them."""
-    with sqlite3.connect(f"file:{folder / 'db.sqlite3'}?mode=ro", uri=True, timeout=20) as database:
-        database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute("select * from jobadmin_operation order by id")]
+    return rows(folder, "select * from jobadmin_operation order by id")
 
 
 def sent(folder: Path) -> Counter[str]:
@@ -151,7 +151,13 @@ def test_an_action_whose_process_is_killed_in_the_middle_is_on_record(place: Any
         web.post("/admin/jobs/last/", "/admin/jobs/last/retry/", form)
 
     (row,) = operations(folder)
-    assert (row["action"], row["username"], row["ids"], row["state"], row["ended_at"]) == ("retry", "admin", '["last"]', "unknown", None)
+    assert (row["action"], row["username"], json.loads(row["ids"]), row["state"], row["ended_at"]) == (
+        "retry",
+        "admin",
+        ["last"],
+        "unknown",
+        None,
+    )
     assert sent(folder) == {"last": 1}
     until(web._answers, "the server has another process")
     assert "Under way" in web.get(f"/admin/jobs/operations/{row['id']}/")

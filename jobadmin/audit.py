@@ -8,14 +8,18 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobadmin import bulktraces
 from jobadmin.bulktraces import SAME, begun, distance, sent_by_engine
+from jobadmin.columns import storable
 from jobadmin.formats import count, duration
 from jobadmin.models import FORBIDDEN, SKIPPED, Operation
 
@@ -70,7 +74,10 @@ def _asked_by(attempts: Sequence[Any], operations: Sequence[Operation]) -> dict[
 def operations_on(job_id: str, attempts: Sequence[Any] = ()) -> list[Operation]:
     """Operations on this job, newest first: on it alone, with it among selected rows, or over a filter that it matched.
     Source: one query; the id is looked for in the stored JSON, then compared exactly. And see `bulktraces.found`."""
-    found = Operation.objects.filter(ids__icontains=json.dumps(job_id)).order_by("-created_at")
+    # As it was written, and as a database writes it that reads JSON and writes it anew (PostgreSQL, MySQL).
+    spelled = {json.dumps(job_id), json.dumps(job_id, ensure_ascii=False)}
+    wanted = reduce(or_, (Q(ids__icontains=storable(text)) for text in spelled))
+    found = Operation.objects.filter(wanted).order_by("-created_at")
     named = [_to_this(job_id, operation) for operation in found[:MOST_OPERATIONS] if job_id in (operation.ids or ())]
     return sorted([*named, *bulktraces.found(job_id, attempts)], key=lambda operation: operation.created_at, reverse=True)
 

@@ -14,6 +14,7 @@ from django.db import connections, models, router
 from django.utils.translation import gettext_lazy as _
 
 from jobadmin import migrated, moments
+from jobadmin.columns import DataField, LineField, LongField
 from jobadmin.directions import shown
 from jobadmin.moments import MomentField
 from jobadmin.redaction import redact_text
@@ -93,20 +94,20 @@ class Operation(models.Model):
         related_name="+",
     )
     #: Kept beside the user, who may be deleted.
-    username = models.CharField(_("user name"), max_length=150, blank=True)
+    username = LineField(_("user name"), max_length=150, blank=True)
     address = models.GenericIPAddressField(_("address"), null=True, blank=True)
-    reason = models.TextField(_("reason"), blank=True)
+    reason = LongField(_("reason"), blank=True)
 
     #: Of the confirmation it began with, which begins one operation however often it is sent; null: begun without one.
     promise = models.CharField(_("promise"), max_length=32, null=True, blank=True, unique=True, editable=False)
     #: Query string of the filter, spans absolute; empty for selected rows and single jobs.
-    filter = models.TextField(_("filter"), blank=True)
-    description = models.TextField(_("which jobs"), blank=True)
+    filter = LongField(_("filter"), blank=True)
+    description = LongField(_("which jobs"), blank=True)
     #: Ids of the selected rows; null: whatever the filter matches.
-    ids = models.JSONField(_("selected jobs"), null=True, blank=True)
+    ids = DataField(_("selected jobs"), null=True, blank=True)
     announced = models.PositiveIntegerField(_("announced"), default=0)
     #: Counts by state, as announced before the confirmation.
-    plan = models.JSONField(_("plan"), default=dict, blank=True)
+    plan = DataField(_("plan"), default=dict, blank=True)
 
     state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.WAITING, db_index=True)
     #: Jobs looked at so far; changed + skipped + missing once it is over.
@@ -114,11 +115,11 @@ class Operation(models.Model):
     changed = models.PositiveIntegerField(_("changed"), default=0)
     skipped = models.PositiveIntegerField(_("skipped"), default=0)
     missing = models.PositiveIntegerField(_("missing"), default=0)
-    by_reason = models.JSONField(_("by reason"), default=dict, blank=True)
-    error = models.TextField(_("error"), blank=True)
+    by_reason = DataField(_("by reason"), default=dict, blank=True)
+    error = LongField(_("error"), blank=True)
 
     #: Who asked it to stop, if anybody did.
-    stopped_by = models.CharField(_("stopped by"), max_length=150, blank=True, default="", db_default="")
+    stopped_by = LineField(_("stopped by"), max_length=150, blank=True, default="", db_default="")
 
     undo_token = models.TextField(_("undo token"), blank=True)
     undo_until = MomentField(_("undo until"), null=True, blank=True)

@@ -7,11 +7,12 @@ or the database went away in between, the row still says that: its outcome is no
 from __future__ import annotations
 
 import getpass
+import ipaddress
 import logging
 import re
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from jobadmin import moments
+from jobadmin.columns import storable
 from jobadmin.directions import shown
 from jobadmin.models import SKIPPED, UNSURE, Job, Operation
 from jobadmin.redaction import redact_text
@@ -42,8 +44,14 @@ MOST_ERRORS = 10
 _ON_RECORD = "jobadmin_operation"
 #: Seconds between two signs of life of an action that takes long.
 _BEAT_SECONDS = 5.0
-#: What SQLite and MySQL say, in an error that else may pass, of a table or a column that is not there, or that no key leads to.
-_LASTS = re.compile(r"no such (table|column)|has no column|unknown column|doesn't exist|foreign key|referenced table", re.IGNORECASE)
+#: What SQLite and MySQL say, in an error that else may pass, of a table or a column that is not there, or that no key leads to, of rights
+#: that nobody gave, and of letters that a table does not know.
+_LASTS = re.compile(
+    r"no such (table|column)|has no column|unknown column|doesn't exist|foreign key|referenced table|denied|incorrect string value",
+    re.IGNORECASE,
+)
+#: The code of PostgreSQL for a database that is read only, as one that waits for its failover.
+_READ_ONLY = "25006"
 
 
 class NotRecorded(Exception):
@@ -51,13 +59,20 @@ class NotRecorded(Exception):
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
-        self.is_away = isinstance(error, OperationalError | InterfaceError) and not _LASTS.search(str(error))
+        may_pass = isinstance(error, OperationalError | InterfaceError) and not _LASTS.search(str(error))
+        self.is_away = bool(may_pass) or _code(error) == _READ_ONLY
         """Whether that may pass: the database is away, locked, full or read only."""
 
     @property
     def in_shell(self) -> str:
         """What a command says of it."""
         return f"the database takes no record of it; --unrecorded does it without. Nothing was changed: {self}"
+
+
+def _code(error: Exception) -> str | None:
+    """What PostgreSQL calls an error, whichever driver tells it."""
+    told = error.__cause__
+    return getattr(told, "sqlstate", None) or getattr(told, "pgcode", None)
 
 
 def committed(view: View) -> View:
@@ -91,8 +106,17 @@ def who(request: HttpRequest) -> dict[str, Any]:
     return {
         "user": request.user,
         "username": request.user.get_username(),
-        "address": resolver().address_of(request) or None,
+        "address": _address(resolver().address_of(request)),
     }
+
+
+def _address(told: str) -> str | None:
+    """The address that a project tells of, as every database takes it: the first of several, without its port; None where it is none."""
+    first = (told or "").split(",")[0].strip()
+    for text in (first, first.rpartition(":")[0]):
+        with suppress(ValueError):
+            return str(ipaddress.ip_address(text.strip("[]").partition("%")[0]))
+    return None
 
 
 def shell_user(through: str = "shell") -> str:
@@ -160,7 +184,8 @@ class Record:
         }
         self.is_complete = self._write(told)
         if self.is_complete and job_id is not None and self.entry is not None:
-            _patiently(lambda: LogEntry.objects.filter(pk=self.entry.pk).update(object_id=job_id, object_repr=shown(job_id)[:200]))
+            names = {"object_id": storable(job_id), "object_repr": storable(shown(job_id))[:200]}
+            _patiently(lambda: LogEntry.objects.filter(pk=self.entry.pk).update(**names))
         return self.is_complete
 
     def _plan(self, changed: Changed) -> dict[str, Any]:
@@ -205,7 +230,7 @@ def _patiently(write: Callable[[], object]) -> bool:
         try:
             with transaction.atomic(using=connection.alias):
                 write()
-        except Error:
+        except (Error, ValueError):
             logger.warning("the database does not take a record", exc_info=True)
             renew_connection()
         else:
@@ -237,14 +262,16 @@ def log(operation: Operation, label: str | Promise = "", user: Any = None) -> Lo
     return LogEntry.objects.create(
         user=user,
         content_type=ContentType.objects.get_for_model(Job, for_concrete_model=False),
-        object_id=operation.ids[0] if operation.ids and len(operation.ids) == 1 else "",
-        object_repr=shown(operation.description)[:200],
+        object_id=storable(operation.ids[0]) if operation.ids and len(operation.ids) == 1 else "",
+        object_repr=storable(shown(operation.description))[:200],
         action_flag=DELETION if operation.action == Operation.Action.REMOVE and not label else CHANGE,
-        change_message=(_LOGGED_CONTROL if operation.action in CONTROLS else _LOGGED)
-        % {
-            "action": label or ALL[operation.action].label,
-            "pk": operation.pk,
-            "count": operation.announced,
-            "reason": shown(redact_text(operation.reason)),
-        },
+        change_message=storable(
+            (_LOGGED_CONTROL if operation.action in CONTROLS else _LOGGED)
+            % {
+                "action": label or ALL[operation.action].label,
+                "pk": operation.pk,
+                "count": operation.announced,
+                "reason": shown(redact_text(operation.reason)),
+            }
+        ),
     )

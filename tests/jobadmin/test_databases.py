@@ -3,11 +3,22 @@
 These run on SQLite, and on PostgreSQL or MySQL where TEST_DATABASE_URL names one. What one of those alone refuses is looked for in what is sent.
 """
 
-import pytest
-from django.core.exceptions import ImproperlyConfigured
+from typing import Any
 
-from jobadmin import settings
-from jobadmin.models import Operation
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.exceptions import ImproperlyConfigured
+from django.db import InternalError, OperationalError, connection
+from django.test import RequestFactory
+
+import statuses
+from jobadmin import records, savedviews, settings
+from jobadmin.audit import operations_on
+from jobadmin.columns import DataField, LineField, LongField, storable
+from jobadmin.models import Operation, SavedView
+from jobadmin.records import NotRecorded
+from jobadmin.resolver import Resolver
+from statuses.testing import make_status
 
 pytestmark = pytest.mark.usefixtures("store")
 States = Operation.State
@@ -27,3 +38,118 @@ def test_an_address_names_the_database() -> None:
     assert settings._database("")["ENGINE"] == "django.db.backends.sqlite3"
     with pytest.raises(ImproperlyConfigured, match=r"DATABASE_URL must begin with .* not 'oracle'"):
         settings._database("oracle://db/jobs")
+
+
+# Texts
+
+
+def test_what_is_kept_is_a_text_that_every_database_takes() -> None:
+    odd = "a\x00b\ud800c🔥"
+
+    assert storable(odd) == "a␀b\ufffdc🔥"
+    assert LongField().get_prep_value(odd) == "a␀b\ufffdc🔥"
+    assert LineField(max_length=3).get_prep_value(odd) == "a␀b"
+    assert LineField(max_length=3).get_prep_value(None) is None
+
+
+class _Vendor:
+    """As much of a connection as a column asks."""
+
+    def __init__(self, vendor: str) -> None:
+        self.vendor, self.ops = vendor, self
+
+    def adapt_json_value(self, value: Any, encoder: Any) -> Any:
+        return value
+
+
+@pytest.mark.parametrize(("vendor", "kept"), [("postgresql", "a␀\ufffd"), ("mysql", "a\x00\ufffd"), ("sqlite", "a\x00\ud800")])
+def test_json_keeps_what_the_database_can_keep(vendor: str, kept: str) -> None:
+    odd = "a\x00\ud800"
+
+    assert DataField().get_db_prep_value({"errors": [odd], odd: 1}, _Vendor(vendor)) in (
+        {"errors": [kept], kept: 1}, {"errors": [storable(odd)], storable(odd): 1},
+    )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_an_action_is_done_whatever_was_typed_and_however_its_user_is_called(browse: Any) -> None:
+    job, name = make_status("queued", job_name="fire 🔥"), "x" * 149 + "y"
+    client = browse(name=name)
+
+    client.post(f"/admin/jobs/{job.id}/kill/", {"reason": "a\x00b 🔥 \ud800".encode(errors="surrogatepass").decode(errors="replace")})
+
+    done, entry = Operation.objects.get(), LogEntry.objects.get()
+    assert job.reload().is_killed and done.username == name
+    assert done.reason.startswith("a␀b 🔥") and "a␀b 🔥" in entry.change_message
+
+
+@pytest.mark.django_db
+def test_of_what_is_too_long_for_its_column_the_beginning_is_kept_and_found() -> None:
+    with records.recorded({"username": "x" * 300}, action="kill", description="é" * 5000, error="\ud800") as record:
+        record.complete(statuses.Changed(changed=1), error="a\x00b\ud800")
+
+    found = Operation.objects.get(username="x" * 300)
+    assert found.username == "x" * 150 and found.description == "é" * 5000 and found.error == "a␀b\ufffd"
+
+
+@pytest.mark.django_db
+def test_names_that_differ_in_case_accents_or_emoji_alone_are_different_names(django_user_model: Any) -> None:
+    owner = django_user_model.objects.create_user("marta")
+    names = ["Failed", "failed", "fäiled", "🔥", "💥"]
+
+    made = [savedviews.save(owner, name=name, page="list", query="", shared=False)[1] for name in names]
+
+    assert made == [True] * 5 and set(SavedView.objects.values_list("name", flat=True)) == set(names)
+    Operation.objects.create(action="kill", username="Olu")
+    assert not Operation.objects.filter(username="olu").exists()
+
+
+@pytest.mark.django_db
+def test_an_operation_on_a_job_is_found_however_the_database_spells_json() -> None:
+    sent: list[str] = []
+
+    def ask(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        sent.extend(map(str, params or ()))
+        return execute(sql, params, many, context)
+
+    Operation.objects.create(action="kill", ids=["é"], username="one")
+    with connection.execute_wrapper(ask):
+        assert [found.username for found in operations_on("é")] == ["one"]
+
+    spelled = " ".join(sent).lower()
+    assert r"\u00e9" in spelled.replace("\\\\", "\\") and '"é"' in spelled
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("203.0.113.7", "203.0.113.7"), ("203.0.113.7, 10.0.0.1", "203.0.113.7"), ("203.0.113.7:5050", "203.0.113.7"), ("::1", "::1"),
+        ("[2001:db8::1]:443", "2001:db8::1"), ("[2001:db8::1]", "2001:db8::1"), ("fe80::1%eth0", "fe80::1"), ("", None), ("unix:", None), ("unknown", None),
+        ("[", None), ("x" * 100, None),
+    ],
+)  # fmt: skip
+def test_an_address_is_kept_where_it_is_one(told: str, kept: str | None, monkeypatch: pytest.MonkeyPatch, admin_user: Any) -> None:
+    request = RequestFactory().get("/")
+    request.user = admin_user
+    monkeypatch.setattr(Resolver, "address_of", lambda self, request: told)
+
+    assert records.who(request)["address"] == kept
+
+
+def test_a_database_that_is_read_only_for_a_while_may_be_asked_again_and_one_that_gives_no_right_not() -> None:
+    def told(error: type[Exception], words: str, **more: Any) -> NotRecorded:
+        return NotRecorded(_caused(error(words), **more))
+
+    assert told(InternalError, "nur lesend", sqlstate="25006").is_away and told(InternalError, "read-only", pgcode="25006").is_away
+    assert told(OperationalError, "(1290, 'The MariaDB server is running with the --read-only option')").is_away
+    assert not told(InternalError, "current transaction is aborted", sqlstate="25P02").is_away
+    assert not told(OperationalError, "(1142, \"INSERT command denied to user 'a'@'b'\")").is_away
+    assert not told(OperationalError, r"(1366, \"Incorrect string value: '\xF0\x9F\x94\xA5' for column\")").is_away
+
+
+def _caused(error: Exception, **more: Any) -> Exception:
+    driver = Exception()
+    for name, value in more.items():
+        setattr(driver, name, value)
+    error.__cause__ = driver
+    return error

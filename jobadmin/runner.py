@@ -12,19 +12,21 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any, TypeVar
 
 from django.core.signals import request_started
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import Error, InterfaceError, OperationalError, close_old_connections, connections, router
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
 import statuses
 from jobadmin import conditions, moments
 from jobadmin.models import FORBIDDEN, SKIPPED, Operation
-from jobadmin.records import MOST_ERRORS
+from jobadmin.records import MOST_ERRORS, renew_connection
 from jobadmin.resolver import may_do, resolver
 from jobadmin.targets import query_of, selection_of
 from jobadmin.verbs import ALL, REMOVE, RESTORE, UNDO_FOR
@@ -42,6 +44,9 @@ _BATCHES = 20
 
 #: Seconds between two writes of progress.
 _BEAT_SECONDS = 0.5
+
+#: Seconds between two tries to write down where the database is away.
+_DATABASE_SECONDS = 0.5
 
 #: Seconds between two looks for work nobody announced: another process's that died, or an old one's.
 _LOOK_SECONDS = 5.0
@@ -62,24 +67,51 @@ class LeaseLost(Exception):
 class Lease:
     """The right to carry one operation out: its `heartbeat_at`, which only the holder knows and moves."""
 
-    def __init__(self, operation: Operation, at: datetime) -> None:
+    def __init__(self, operation: Operation, at: datetime, pause: Callable[[float], object] = time.sleep) -> None:
         self.pk = operation.pk
+        self._pause = pause
         self._at = at
         self._beaten = time.monotonic()
         self.stopping = False
 
     def beat(self, **fields: Any) -> None:
-        """Give a sign of life and write `fields`. Raises: LeaseLost."""
+        """Give a sign of life and write `fields`; where the database is away, once more over a new connection, and then until somebody
+        else may have taken the operation.  Raises: LeaseLost; what the database raises."""
         now = max(moments.now(), self._at + timedelta(microseconds=1))
-        held = Operation.objects.filter(pk=self.pk, heartbeat_at=self._at)
+        for number in count():
+            try:
+                self._write(now, fields)
+                break
+            except (OperationalError, InterfaceError):
+                if connections[router.db_for_write(Operation)].in_atomic_block or (number and not self._is_sure):
+                    raise
+                if number:
+                    self._pause(_DATABASE_SECONDS)
+                renew_connection()
+        self._at, self._beaten = now, time.monotonic()
+        _lend_connections()
+
+    def _write(self, now: datetime, fields: dict[str, Any]) -> None:
+        # What the connection was lost over may be written all the same: then it is `now` that stands there.
+        held = Operation.objects.filter(pk=self.pk, heartbeat_at__in=(self._at, now))
         if not held.update(heartbeat_at=now, **fields):
             raise LeaseLost(self.pk)
-        self._at, self._beaten = now, time.monotonic()
         self.stopping = Operation.objects.filter(pk=self.pk, state=_States.STOPPING).exists()
+
+    @property
+    def _is_sure(self) -> bool:
+        """Whether nobody can have taken the operation over: with time to spare, the clocks are several."""
+        return time.monotonic() - self._beaten < LEASE.total_seconds() / 2
 
     @property
     def is_due(self) -> bool:
         return time.monotonic() - self._beaten >= _BEAT_SECONDS
+
+
+def _lend_connections() -> None:
+    """Between two writes, a connection that comes out of a pool (PostgreSQL) is the pages'."""
+    if getattr(connections[router.db_for_write(Operation)], "pool", None):
+        close_old_connections()
 
 
 def take() -> tuple[Operation, Lease] | None:
@@ -121,7 +153,7 @@ class Work:
             self._finish(_States.STOPPED if self.lease.stopping and not is_whole else _States.DONE)
         except LeaseLost:
             log.warning("operation %s was taken over by another process", self.operation.pk)
-        except DatabaseError as error:
+        except Error as error:
             # Nothing can be written down now. The lease runs out, and whoever takes it then carries on.
             log.warning("operation %s is left for later: %s", self.operation.pk, error)
         except Exception as error:
@@ -355,7 +387,7 @@ class Runner:
                 self._wake.clear()
             else:
                 threading.Thread(target=self._work, args=taken, name=f"jobadmin-operation-{taken[0].pk}", daemon=True).start()
-        connection.close()
+        connections.close_all()
 
     def _take(self) -> tuple[Operation, Lease] | None:
         try:
@@ -364,6 +396,10 @@ class Runner:
         except Exception as error:
             log.warning("looking for operations failed, trying again in %s s: %s", _LOOK_SECONDS, error)
             return None
+        finally:
+            # While it waits it holds none, unless the project keeps them (`CONN_MAX_AGE`).
+            with suppress(Error):
+                close_old_connections()
 
     def _work(self, operation: Operation, lease: Lease) -> None:
         try:
@@ -371,7 +407,8 @@ class Runner:
         except Exception:
             log.exception("operation %s could not be carried out here", operation.pk)
         finally:
-            connection.close()
+            with suppress(Error):
+                connections.close_all()
             self._slots.release()
             self._wake.set()
 

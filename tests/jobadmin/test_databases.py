@@ -3,6 +3,9 @@
 These run on SQLite, and on PostgreSQL or MySQL where TEST_DATABASE_URL names one. What one of those alone refuses is looked for in what is sent.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,13 +15,16 @@ from django.db import InternalError, OperationalError, connection
 from django.test import RequestFactory
 
 import statuses
-from jobadmin import records, savedviews, settings
+from jobadmin import records, runner, savedviews, settings
 from jobadmin.audit import operations_on
 from jobadmin.columns import DataField, LineField, LongField, storable
 from jobadmin.models import Operation, SavedView
 from jobadmin.records import NotRecorded
 from jobadmin.resolver import Resolver
 from statuses.testing import make_status
+
+from .test_bulk import confirm
+from .test_records import NO_OUTCOME, refusing
 
 pytestmark = pytest.mark.usefixtures("store")
 States = Operation.State
@@ -153,3 +159,87 @@ def _caused(error: Exception, **more: Any) -> Exception:
         setattr(driver, name, value)
     error.__cause__ = driver
     return error
+
+
+# Connections that are lost
+
+
+@contextmanager
+def losing(start: str, *, written: bool) -> Iterator[list[str]]:
+    """The first such statement loses its connection: before it is `written`, or before anybody hears that it is."""
+    lost: list[str] = []
+
+    def ask(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if lost or not sql.replace("`", '"').startswith(start):
+            return execute(sql, params, many, context)
+        lost.append(sql)
+        if written:
+            execute(sql, params, many, context)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with connection.execute_wrapper(ask):
+        yield lost
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("written", [False, True])
+def test_an_operation_goes_on_over_a_new_connection(browse: Any, monkeypatch: pytest.MonkeyPatch, written: bool) -> None:
+    jobs = [make_status("queued") for _ in range(3)]
+    confirm(browse(), "kill", "span=all")
+    operation, lease = runner.take()
+    lease._beaten -= 60  # a batch may take long, and a pooler does not wait for that
+    waited = threading.Event()
+    monkeypatch.setattr(lease, "_pause", lambda seconds: waited.set())
+
+    with losing(NO_OUTCOME, written=written) as lost:
+        runner.Work(operation, lease, lambda seconds: waited.set()).run()
+
+    found = Operation.objects.get()
+    assert lost and (found.state, found.by_reason) == ("done", {"killed": 3})
+    assert all(job.reload().is_killed for job in jobs) and not waited.is_set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_stays_away_leaves_the_operation_to_whoever_comes_then(browse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_status("queued")
+    confirm(browse(), "kill", "span=all")
+    operation, lease = runner.take()
+    tries: list[float] = []
+
+    def pause(seconds: float) -> None:
+        tries.append(seconds)
+        lease._beaten -= 1.0  # as if a second had gone by
+
+    monkeypatch.setattr(lease, "_pause", pause)
+    with refusing(NO_OUTCOME):
+        runner.Work(operation, lease).run()
+
+    assert 5 <= len(tries) < runner.LEASE.total_seconds()
+    assert Operation.objects.get().state == "running"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_that_waits_for_operations_holds_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, waits, go = [], threading.Event(), threading.Event()
+
+    class Waiting(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            held.append(connection.connection)
+            waits.set()
+            return go.wait(timeout)
+
+    def take() -> None:
+        Operation.objects.exists()
+        held.append(connection.connection)
+
+    monkeypatch.setattr(runner, "take", take)
+    one = runner.Runner()
+    one._wake = Waiting()
+    looking = threading.Thread(target=one._loop, args=(one._stopped,))
+    looking.start()
+    assert waits.wait(20)
+    one._stopped.set()
+    go.set()
+    looking.join()
+
+    assert held[0] is not None and held[1] is None

@@ -15,7 +15,7 @@ from django.db import InternalError, OperationalError, connection
 from django.test import RequestFactory
 
 import statuses
-from jobadmin import records, runner, savedviews, settings
+from jobadmin import outdated, records, runner, savedviews, settings
 from jobadmin.audit import operations_on
 from jobadmin.columns import DataField, LineField, LongField, storable
 from jobadmin.models import Operation, SavedView
@@ -24,6 +24,7 @@ from jobadmin.resolver import Resolver
 from statuses.testing import make_status
 
 from .test_bulk import confirm
+from .test_outdated import ago
 from .test_records import NO_OUTCOME, refusing
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -243,3 +244,32 @@ def test_a_thread_that_waits_for_operations_holds_no_connection(monkeypatch: pyt
     looking.join()
 
     assert held[0] is not None and held[1] is None
+
+
+# Old operations
+
+
+@pytest.mark.django_db
+def test_removing_old_operations_loads_none_and_asks_the_store_nothing(round_trips: list[Any], django_assert_max_num_queries: Any) -> None:
+    Operation.objects.bulk_create(Operation(action="kill", state=States.DONE) for _ in range(1_000))
+    Operation.objects.update(created_at=ago(200))
+    round_trips.clear()
+
+    with django_assert_max_num_queries(3 * (2 + 3)) as asked_for:
+        assert sum(outdated.removed()) == 1_000
+
+    assert round_trips == [] and not Operation.objects.exists()
+    assert not [query for query in asked_for.captured_queries if "undo_token" in query["sql"].partition("FROM")[0]]
+
+
+@pytest.mark.django_db
+def test_one_that_is_just_being_taken_back_stays_while_others_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outdated, "_BATCH", 2)
+    for number in range(5):
+        Operation.objects.create(action="remove", state=States.DONE, undo_token=str(number))
+    Operation.objects.update(created_at=ago(200))
+    kept = Operation.objects.order_by("pk")[2]
+    Operation.objects.create(action="restore", plan={"of": kept.pk})
+
+    assert sum(outdated.removed()) == 4
+    assert set(Operation.objects.filter(action="remove")) == {kept}

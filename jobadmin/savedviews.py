@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import connections, router
-from django.db.models import Case, F, Q, When
+from django.db import IntegrityError, connections, router, transaction
+from django.db.models import Case, F, Q, QuerySet, When
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -104,7 +104,20 @@ def save(user: Any, *, name: str, page: str, query: str, shared: bool) -> tuple[
     own = SavedView.objects.filter(owner_id=user.pk)
     if own.count() >= MOST_VIEWS and not own.filter(name=name).exists():
         raise BadFilter("name", name[:100], _("the name of a view you have: there may be %d") % MOST_VIEWS)
-    return SavedView.objects.update_or_create(owner_id=user.pk, name=name, defaults={"page": page, "querystring": kept, "shared": shared})
+    return _kept(own.filter(name=name), {"page": page, "querystring": kept, "shared": shared}, owner_id=user.pk, name=name)
+
+
+def _kept(same: QuerySet[SavedView], values: dict[str, Any], **of: Any) -> tuple[SavedView, bool]:
+    """Write it, whether it is there or not. No row is locked before it is there: of several saved at once MySQL would break most off."""
+    is_new = False
+    if not same.update(**values):
+        try:
+            with transaction.atomic(using=router.db_for_write(SavedView)):
+                SavedView.objects.create(**of, **values)
+            is_new = True
+        except IntegrityError:  # the other one of two clicks was quicker
+            same.update(**values)
+    return same.get(), is_new
 
 
 def remove(user: Any, pk: str) -> SavedView | None:

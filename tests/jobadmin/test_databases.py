@@ -4,23 +4,26 @@ These run on SQLite, and on PostgreSQL or MySQL where TEST_DATABASE_URL names on
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import ImproperlyConfigured
-from django.db import InternalError, OperationalError, connection
+from django.db import InternalError, OperationalError, connection, connections
 from django.test import RequestFactory
 
 import statuses
-from jobadmin import outdated, records, runner, savedviews, settings
+from jobadmin import operations, outdated, records, runner, savedviews, settings
 from jobadmin.audit import operations_on
 from jobadmin.columns import DataField, LineField, LongField, storable
 from jobadmin.models import Operation, SavedView
+from jobadmin.operations import NotConfirmed, Promise
 from jobadmin.records import NotRecorded
 from jobadmin.resolver import Resolver
+from jobadmin.verbs import KILL
 from statuses.testing import make_status
 
 from .test_bulk import confirm
@@ -244,6 +247,80 @@ def test_a_thread_that_waits_for_operations_holds_no_connection(monkeypatch: pyt
     looking.join()
 
     assert held[0] is not None and held[1] is None
+
+
+# Many at the same time
+
+
+def at_once(work: Callable[[], Any], times: int = 6) -> list[Any]:
+    """What several threads got that did it at the same time, or what was raised there."""
+    ready = threading.Barrier(times)
+
+    def one(_number: int) -> Any:
+        try:
+            ready.wait(20)
+            return work()
+        except Exception as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(times) as threads:
+        return list(threads.map(one, range(times)))
+
+
+def asked(user: Any) -> Any:
+    request = RequestFactory().post("/")
+    request.user = user
+    return request
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_confirmation_that_is_sent_many_times_at_once_begins_one_operation(admin_user: Any) -> None:
+    make_status("queued")
+    promise = Promise(verb=KILL, filter="span=all", at=statuses.server_time(), changes=1)
+
+    found = at_once(lambda: operations.confirm(promise, request=asked(admin_user), typed="", reason=""))
+
+    assert {type(one) for one in found} <= {Operation, NotConfirmed}, found
+    assert {one.pk for one in found if isinstance(one, Operation)} == {Operation.objects.get().pk}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_operation_is_taken_by_one_and_a_removal_is_taken_back_once(admin_user: Any) -> None:
+    removal = Operation.objects.create(action="remove", state=States.DONE, changed=1, undo_token="1", undo_until=ago(-1))
+    restored = at_once(lambda: operations.undo(Operation.objects.get(pk=removal.pk), request=asked(admin_user)))
+    taken = at_once(runner.take)
+
+    assert [type(one) for one in restored if one is not None] == [Operation], restored
+    assert len([one for one in taken if one is not None]) == 1, taken
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_stops_and_who_begins_an_operation_do_not_both_win(admin_user: Any) -> None:
+    turns = iter(range(6))
+
+    def either() -> str:
+        if next(turns) % 2:
+            return "stopped" if operations.stop(Operation.objects.get(), request=asked(admin_user)) else "late"
+        return "taken" if runner.take() else "nothing"
+
+    for _round in range(3):
+        turns = iter(range(6))
+        Operation.objects.all().delete()
+        Operation.objects.create(action="kill", filter="span=all", announced=1)
+        told = at_once(either)
+        state = Operation.objects.get().state
+
+        assert told.count("stopped") == 1 and told.count("taken") <= 1, told
+        assert state == ("stopping" if "taken" in told else "stopped")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_view_that_is_saved_many_times_at_once_is_one(admin_user: Any) -> None:
+    found = at_once(lambda: savedviews.save(admin_user, name="mine", page="list", query="", shared=False))
+
+    assert [one for one in found if isinstance(one, Exception)] == [] and SavedView.objects.count() == 1
 
 
 # Old operations

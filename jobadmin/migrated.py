@@ -20,17 +20,22 @@ _whole: set[str] = set()
 
 
 class KeptManager(Manager):
-    """Finds nothing, and fails at nothing, where the table is missing: pages that read only Redis need none."""
+    """Finds nothing, and fails at nothing, where the table is missing: pages that read only Redis need none.
+
+    Reads where it is written, whatever a router of the project says of reading: a replica is behind, and who has just begun an
+    operation is shown it; what carries one out goes on from what it wrote last."""
 
     def get_queryset(self) -> QuerySet:
         found = super().get_queryset()
+        if self._db is None:
+            found = found.using(router.db_for_write(self.model))
         return found.none() if is_lacking(found.db) else found
 
 
 def is_lacking(alias: str = "") -> bool:
     """Whether tables, or columns of them, are missing; False where nobody knows, and the question itself will tell.
     Source: nothing once they were seen; until then up to three questions about the schema."""
-    alias = alias or router.db_for_read(apps.get_model("jobadmin", "Operation"))
+    alias = alias or router.db_for_write(apps.get_model("jobadmin", "Operation"))
     if alias in _whole:
         return False
     try:

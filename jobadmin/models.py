@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import unquote_plus
 
 from django.conf import settings
@@ -142,6 +143,10 @@ class Operation(models.Model):
     def __str__(self) -> str:
         return shown(redact_text(f"{self.get_action_display()}: {self.description or unquote_plus(self.filter)}"))
 
+    def refresh_from_db(self, using: str | None = None, **more: Any) -> None:
+        """As Django's, from where it is written: see `KeptManager`."""
+        super().refresh_from_db(using=using or router.db_for_write(type(self)), **more)
+
     @property
     def is_over(self) -> bool:
         """True when nothing will change any more."""
@@ -185,7 +190,7 @@ class Operation(models.Model):
     def standing(cls) -> Standing:
         """How many are under way in the background, and how many have ended.  Source: one small query, written here: every page asks
         it, and putting it together would take ten times as long."""
-        alias = router.db_for_read(cls)
+        alias = router.db_for_write(cls)
         if migrated.is_lacking(alias):
             return Standing(active=0, ended=0)
         connection = connections[alias]

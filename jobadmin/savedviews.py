@@ -58,7 +58,7 @@ def menu(user: Any, bar: FilterBar) -> Menu:
     ten times as long as asking it, and every page has this menu."""
     here = querystring(bar.jobs, bar.extras)
     can_save = bar.view in SavedView.Page.values and not bar.path_args
-    alias = router.db_for_read(SavedView)
+    alias = router.db_for_write(SavedView)
     found = []
     if not migrated.is_lacking(alias):
         with connections[alias].cursor() as cursor:

@@ -323,6 +323,35 @@ def test_a_view_that_is_saved_many_times_at_once_is_one(admin_user: Any) -> None
     assert [one for one in found if isinstance(one, Exception)] == [] and SavedView.objects.count() == 1
 
 
+# Replicas
+
+
+class Replicated:
+    """A router that reads what Jobadmin keeps from a replica, of which nobody has heard."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "replica" if model._meta.app_label == "jobadmin" else None
+
+
+@pytest.mark.django_db
+def test_what_is_kept_is_read_where_it_is_written(browse: Any, settings: Any) -> None:
+    client, job = browse(), make_status("failed")
+    settings.DATABASE_ROUTERS = [Replicated()]
+
+    begun = client.get(confirm(client, "remove", "span=all", typed="1").url)
+    runner.run_pending()
+    operation = Operation.objects.get()
+    undone = client.post(f"/admin/jobs/operations/{operation.pk}/undo/", follow=True)
+    saved = client.post("/admin/jobs/views/", {"name": "mine", "page": "list", "query": ""}, follow=True)
+    pages = [
+        client.get(address)
+        for address in ("/admin/jobs/", "/admin/jobs/operations/", "/admin/jobs/api/operations/", f"/admin/jobs/{job.id}/")
+    ]
+
+    assert {answer.status_code for answer in (begun, undone, saved, *pages[:3])} == {200} and pages[3].status_code == 404
+    assert operation.changed == 1 and Operation.objects.count() == 2 and SavedView.objects.get().name == "mine"
+
+
 # Old operations
 
 

@@ -239,10 +239,14 @@ def _patiently(write: Callable[[], object]) -> bool:
 
 
 def renew_connection() -> None:
-    """Drop the connection of this thread that is lost or had its time: nobody else does in a process that runs for days."""
+    """Drop the connection of this thread that is lost or had its time: nobody else does in a process that runs for days.
+    Source: a question to the database, where one stands that a server or a pooler may have ended since."""
     connection = connections[router.db_for_write(Operation)]
-    if not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()
+    if connection.in_atomic_block:
+        return
+    connection.close_if_unusable_or_obsolete()
+    if connection.connection is not None and not connection.is_usable():
+        connection.close()
 
 
 def ended_by(error: BaseException) -> Operation | None:

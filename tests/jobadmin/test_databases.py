@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 from django.db import InternalError, OperationalError, connection, connections
 from django.test import RequestFactory
 
@@ -24,8 +26,10 @@ from jobadmin.operations import NotConfirmed, Promise
 from jobadmin.records import NotRecorded
 from jobadmin.resolver import Resolver
 from jobadmin.verbs import KILL
+from statuses.engines import registry
 from statuses.testing import make_status
 
+from .engines import Toy
 from .test_bulk import confirm
 from .test_outdated import ago
 from .test_records import NO_OUTCOME, refusing
@@ -247,6 +251,51 @@ def test_a_thread_that_waits_for_operations_holds_no_connection(monkeypatch: pyt
     looking.join()
 
     assert held[0] is not None and held[1] is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_was_ended_while_a_command_slept_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.ensure_connection()
+    monkeypatch.setattr(connection, "close_at", None)  # CONN_MAX_AGE = None
+    records.renew_connection()
+    assert connection.connection is not None
+
+    monkeypatch.setattr(connection, "is_usable", lambda: False)
+    records.renew_connection()
+    assert connection.connection is None
+
+    status = make_status("queued")
+    call_command("jobs", "kill", f"id={status.id}", stdout=StringIO())
+    assert status.reload().is_killed and Operation.objects.get().state == "done"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_others_see_what_is_on_record_before_it_is_done_where_requests_are_transactions(
+    browse: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def look() -> None:
+        seen.extend(Operation.objects.values_list("state", flat=True))
+        connections.close_all()
+
+    class Watched(Toy):
+        can_kill = True
+
+        def kill(self, status: Any) -> None:
+            other = threading.Thread(target=look)
+            other.start()
+            other.join(20)
+            raise RuntimeError
+
+    engine = Watched()
+    registry.register(engine)
+    job, client = make_status("started", engine=engine.name), browse(raise_request_exception=False)
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    answer = client.post(f"/admin/jobs/{job.id}/kill-now/", {"confirmed": "yes"})
+    registry.unregister(engine.name)
+
+    assert (answer.status_code, seen, Operation.objects.get().by_reason) == (500, ["unknown"], {"unsure": 1})
 
 
 # Many at the same time

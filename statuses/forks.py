@@ -4,14 +4,24 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
-_locks: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
+#: How often this process was forked off: what differs from it is of the parent.
+generation = 0
+_locks: "weakref.WeakSet[Any]" = weakref.WeakSet()
 _after: list[Callable[[], None]] = []
 
 
 def lock() -> threading.Lock:
     """A lock that is free in a forked child, whoever held it."""
     made = threading.Lock()
+    _locks.add(made)
+    return made
+
+
+def rlock() -> Any:
+    """The same, which its holder may take again."""
+    made = threading.RLock()
     _locks.add(made)
     return made
 
@@ -23,8 +33,10 @@ def afterwards(act: Callable[[], None]) -> Callable[[], None]:
 
 
 def _in_child() -> None:
+    global generation
+    generation += 1
     for held in list(_locks):
-        held._at_fork_reinit()  # ty: ignore[missing-attribute]  # What `logging` and `threading` do with theirs.
+        held._at_fork_reinit()  # What `logging` and `threading` do with theirs.
     for act in _after:
         act()
 

@@ -5,7 +5,6 @@ by a thread; a job whose beginning could not be told is made then, with its own 
 
 import atexit
 import logging
-import threading
 import time
 import weakref
 from collections import deque
@@ -103,6 +102,8 @@ class Tracked(Status):
     _is_remembered: bool
     """Whether the guard is to tell what was missed."""
     _warned: bool
+    _generation: int
+    """Of the process that has what was missed: a child forked off leaves that to its parent, where a thread tells it."""
     _is_refused: bool
     """Whether the store is there and does not take this job: nothing more is said of it."""
 
@@ -141,7 +142,7 @@ class Tracked(Status):
         made = cls(status.id, status._store, status._where)
         made._guard, made._as_create, made._begun_us, made._random = guard, as_create, began_us, None
         made._missed = deque(maxlen=REMEMBERED)
-        made._telling = threading.RLock()
+        made._telling, made._generation = forks.rlock(), forks.generation
         made._is_remembered = made._warned = False
         made._is_refused = is_refused
         return made
@@ -180,7 +181,14 @@ class Tracked(Status):
         self.changed = False
         return None
 
+    def _leave_to_parent(self) -> None:
+        if self._generation != forks.generation:
+            self._generation = forks.generation
+            self._missed.clear()
+            self._is_remembered = False
+
     def _miss(self, missed: _Missed, error: StoreUnavailable | None) -> None:
+        self._leave_to_parent()
         for at in reversed(range(len(self._missed))):
             if missed.key is None or self._missed[at].action in _ONCE:
                 break
@@ -205,6 +213,7 @@ class Tracked(Status):
 
     def _catch_up(self) -> bool:
         """Tell what was missed, if anything; whether nothing is left of it."""
+        self._leave_to_parent()
         if self._where is not None and not self._missed:
             return True
         try:

@@ -486,3 +486,66 @@ def test_what_a_block_did_while_its_store_was_away_is_counted_once(server):
         'tasks_selected_total{task="made later",queue="",role=""} 1',
         'tasks_processed_total{task="made later",queue="",status="failed"} 1',
     ]
+
+
+def forked(act: Callable[[], None]) -> int:
+    """A child that does something and ends, without what its parent had in mind for the end."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    return child
+
+
+def test_a_child_forked_off_in_an_outage_tells_what_it_did_itself_and_nothing_of_its_parent(server: EmbeddedServer) -> None:
+    make_status("queued", job_name="other")
+    with statuses.track("a") as job:
+        server.stop()
+        job.add_error("of the parent")
+
+        def work() -> None:
+            job.add_error("of the child")
+            with statuses.track("b") as own:
+                own.add_error("its own")
+            wait_for(lambda: not job._missed and not own._missed and not job._guard.away)
+
+        child = forked(work)
+        job.add_error("of the parent, too")
+        server.start()
+        wait_for(lambda: not job._missed and not job._guard.away)
+    assert os.waitpid(child, 0)[1] == 0
+
+    told, of_child = assert_one(job_name="a"), assert_one(job_name="b")
+    assert sorted(told.errors) == ["of the child", "of the parent", "of the parent, too"]
+    assert (told.state, of_child.state, of_child.errors) == ("succeeded", "succeeded", ["its own"])
+
+
+def test_a_child_forked_off_while_a_thread_tells_what_was_missed_is_not_held_up(server: EmbeddedServer) -> None:
+    with statuses.track("a") as job:
+        job.set_progress(0.1)
+        held, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with job._telling:
+                held.set()
+                done.wait(60)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(60)
+
+        def work() -> None:
+            signal.alarm(20)  # a lock that nobody gives back ends it
+            with job._telling:
+                job.add_error("of the child")
+
+        child = forked(work)
+        code = os.waitpid(child, 0)[1]
+        done.set()
+        thread.join()
+
+    assert (code, assert_one(job_name="a").errors) == (0, ["of the child"])

@@ -133,10 +133,10 @@ def send_group(*names: str, then: str = "", to: str = "main") -> list[str]:
     return [message.message_id for message in (*single, last, first, *([after] if then else []))]
 
 
-def send_group_of_unreliable(name: str, then: str) -> list[str]:
+def send_group_of_unreliable(name: str, then: str, to: str = "main") -> list[str]:
     """Send two messages, one of which fails the first time, and one that follows both; their ids."""
-    members = [actors["add"].message(1, 1), actors["fail_first"].message(name, 1)]
-    after = actors["count"].message(then)
+    made = [actors["add"].message(1, 1), actors["fail_first"].message(name, 1), actors["count"].message(then)]
+    *members, after = [message.copy(queue_name=to) for message in made]
     made = dramatiq.group(members)
     made.add_completion_callback(after)
     made.run()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from dramatiq.message import Message, generate_unique_id
 
+import statuses
 from statuses import EngineCannot, State, Status
 
 from ... import pauses, presence
@@ -140,14 +141,29 @@ class Dramatiq(Ordered):
         """Those whose message its broker no longer has, not even for a worker that has taken it, and that no worker has in its memory: what
         a broker lost that was emptied its workers run all the same. They say in their reports what they have; where none that does takes
         from the queue, or one of them has not been heard lately, or has more than it tells of, nobody can tell; nor while the broker still
-        hears one that the store does not. Nor can anybody of what is sent once others have ended, the callback of a group.  Three round
-        trips to the store; to the broker one, and two for each queue, in which it reads ten thousand messages at most."""
+        hears one that the store does not. The callback of a group is among them once all members are over, and one of them was lost or none
+        has failed: a retry of one that failed lets it go.  Three round trips to the store, two for each such callback; to the broker one,
+        and two for each queue, in which it reads ten thousand messages at most."""
         by_queue: dict[str, list[Status]] = {}
-        for status in filter(_was_sent, waiting):
+        for status in filter(self._may_be_lost, waiting):
             by_queue.setdefault(status.queue or "", []).append(status)
         told = presence.reports(self.name)
         alive = self._alive(told) if by_queue else []
         return [status for queue, jobs in by_queue.items() for status in self._gone(queue, jobs, told, alive)]
+
+    def _may_be_lost(self, status: Status) -> bool:
+        if not (status.queue and status.provider_job_id):
+            return False
+        return not awaited.is_planned(status) or self._never_comes(status)
+
+    def _never_comes(self, callback: Status) -> bool:
+        """Whether nothing lets the callback of a group go any more, where it is nowhere: Dramatiq counts the members that succeed, each in
+        the moment of its end, and a lost one never."""
+        members = statuses.where(provider_job_id=sorted({*callback.depends_on}), engine=self.name)
+        if not awaited.all_over(callback, members):
+            return False
+        counts = members.counts()
+        return bool(counts[State.unknown]) or not counts[State.failed] + counts[State.killed]
 
     def _alive(self, told: list[presence.Report]) -> list[presence.Report]:
         """Those that may live: also one that fell silent for the store alone."""
@@ -197,10 +213,6 @@ class Dramatiq(Ordered):
         return min(
             (each.name for each in self.workers() if each.is_alive and (each.host, each.details.get("command")) == command), default=None
         )
-
-
-def _was_sent(status: Status) -> bool:
-    return bool(status.queue and status.provider_job_id) and not awaited.is_planned(status)
 
 
 def _has_more(report: presence.Report, status: Status) -> bool:

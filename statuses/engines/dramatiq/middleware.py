@@ -138,8 +138,9 @@ class Tracking(Middleware):
             _note(run.status_id, run.attempt + 1)
 
     def _due(self, what: str, status_id: str, attempt: int) -> None:
-        """A message for later waits from now on, perhaps until the store is back."""
-        self.guard.run(what, lambda: statuses.at(status_id).queued(attempt=attempt, sources={State.unqueued}), remember=True)
+        """A message for later waits from now on, perhaps until the store is back; also one that was taken for lost."""
+        waits = frozenset({State.unqueued, State.unknown})
+        self.guard.run(what, lambda: statuses.at(status_id).queued(attempt=attempt, sources=waits), remember=True)
 
     def _new(self, broker: Any, message: Any, later: bool, before: Processing | None) -> None:
         tracked = self.tracker.tracks(message.actor_name, message.message_id)

@@ -123,6 +123,25 @@ class TestAWorker:
         project.open("group two")
         project.ended(after)
 
+    def test_the_callback_of_a_group_whose_members_were_lost_is_lost_with_them_and_a_retry_of_them_lets_it_go(
+        self, project: Project
+    ) -> None:
+        self.start(project, "lost-group")
+        project.ask("control", "pause_queue", "lost-group")
+        project.told("lost-group", lambda worker: "lost-group" in worker.held)
+        *members, after = map(project.status, project.ask("send_group_of_unreliable", "lost member", "after the lost", to="lost-group"))
+        before = project.forgotten(after)
+        project.broker.client(db=4).delete("dramatiq:lost-group", "dramatiq:lost-group.msgs")
+
+        becomes_unknown(project, *members)
+        becomes_unknown(project, after)
+        project.ask("control", "resume_queue", "lost-group")
+        for job in members:
+            project.retry(job)
+        project.retry(project.ended(members[1]))
+
+        assert (before, project.ended(after).state, project.noted("after the lost")) == (False, State.succeeded, 1)
+
 
 def _taken(queue: str) -> list[str]:
     """The messages that workers of a queue say that they have."""
@@ -157,6 +176,31 @@ class TestWhatWorkersSay:
             said.append(self.forgotten())
 
         assert said == [[self.job, self.later], [self.later], [], [self.job], []]
+
+    @pytest.mark.parametrize(
+        ("states", "is_lost"),
+        [
+            (["succeeded", "started"], False),
+            (["unknown", "started"], False),
+            (["succeeded", "failed"], False),
+            (["succeeded", "killed"], False),
+            (["succeeded", "unknown"], True),
+            (["failed", "unknown"], True),
+            (["succeeded", "succeeded"], True),
+            (["succeeded", None], False),
+        ],
+    )
+    def test_the_callback_of_a_group_that_nothing_lets_go_any_more_is_lost(
+        self, broker: RedisBroker, states: list[str | None], is_lost: bool
+    ) -> None:
+        for number, state in enumerate(states):
+            if state is not None:
+                statuses.create(job_name="add", engine="kept", provider_job_id=f"member {number}", queue="kept", state=state)
+        after = statuses.create(
+            job_name="add", engine="kept", provider_job_id="after", queue="kept", depends_on=[f"member {number}" for number in range(2)]
+        )
+
+        assert self.engine.forgotten([after]) == ([after] if is_lost else [])
 
     def test_one_that_was_not_heard_lately_may_have_any_until_it_is_dead_for_the_broker_too(self, broker: RedisBroker) -> None:
         with frozen_clock() as clock:

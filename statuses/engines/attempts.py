@@ -34,10 +34,12 @@ STARTABLE = frozenset({State.unqueued, State.queued, State.unknown, State.killed
 WAITING = frozenset({State.unqueued, State.queued})
 #: Class, and so group, of the error that a job ends with whose worker the reaper took for lost.
 WORKER_LOST = "WorkerLost"
+#: Class, and so group, of the error that a job of RQ ends with of which RQ itself thinks so, as where its worker was frozen for a while.
+ABANDONED = "rq.exceptions.AbandonedJobError"
 #: Class, and so group, of the error that a job of Celery is killed with which came too late to start.
 EXPIRED = "celery.exceptions.TaskRevokedError"
 #: Ends that are but thought: whoever ran the attempt after all knows better.
-_THOUGHT = frozenset({(State.failed, WORKER_LOST), (State.killed, EXPIRED)})
+_THOUGHT = frozenset({(State.failed, WORKER_LOST), (State.failed, ABANDONED), (State.killed, EXPIRED)})
 #: By how much the clocks of machines differ that are kept in time.
 CLOCKS_DIFFER = timedelta(seconds=1)
 #: Attempts before that are looked at for whose end an engine keeps; of a job with more of the same message nobody knows.
@@ -246,7 +248,7 @@ def succeed_along(status: Status, attempt: int | None, data: object, then: Calla
 def _correct(status: Status, state: State, attempt: int, error: object, data: object, ago: timedelta | None) -> None:
     if state is not status.state:
         _enter(status, state, attempt, error, data, OPEN | {status.state}, ago)
-    elif state is State.failed and error is not None:
+    elif state is State.failed and error is not None and (state, failure.describe(error).group) not in _THOUGHT:
         status.add_error(error, attempt=attempt)
 
 

@@ -384,6 +384,28 @@ def test_of_many_attempts_that_an_engine_retried_itself_the_last_alone_is_asked_
     assert read == [[4], [4], [3, 2, 1, 0]]
 
 
+@pytest.mark.parametrize("thought", [attempts.WORKER_LOST, attempts.ABANDONED])
+@pytest.mark.parametrize(
+    ("state", "error", "told"),
+    [
+        (State.succeeded, None, (State.succeeded, 1)),
+        (State.killed, None, (State.killed, 1)),
+        (State.failed, "disk full", (State.failed, 2)),
+        (State.failed, {"class": attempts.WORKER_LOST}, (State.failed, 1)),
+        (State.failed, {"class": attempts.ABANDONED}, (State.failed, 1)),
+    ],
+)
+def test_a_job_that_was_but_thought_to_have_failed_ends_as_who_ran_it_says(
+    job: Status, thought: str, state: State, error: object, told: tuple[State, int]
+) -> None:
+    attempts.start(job, "w1", 0)
+    attempts.end(job, State.failed, 0, {"class": thought})
+
+    attempts.end(job, state, 0, error)
+
+    assert (job.reload().state, len(job.errors)) == told
+
+
 def test_untracked_and_sampled_names_are_left_out(server_url: str) -> None:
     statuses.configure(url=server_url, untracked=frozenset({"noise"}), sampled={"never": 0.0, "always": 1.0, "half": 0.5})
 

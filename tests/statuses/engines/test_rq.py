@@ -402,6 +402,19 @@ def test_a_job_whose_worker_is_gone_is_not_killed_and_fails_once_rq_gives_it_up(
     assert "AbandonedJobError" in job.error_summary
 
 
+def test_a_job_that_rqs_housekeeping_gives_up_and_that_ends_all_the_same_has_ended_so(project: Project) -> None:
+    project.start_worker("frozen", "rq-frozen")
+    job = project.send("gated", "rq frozen", to="rq-frozen")
+    project.began("rq frozen")
+
+    project.ask("clean_up", "rq-frozen")
+    given_up = job.reload().state, job.error_group
+    project.open("rq frozen")
+
+    until(lambda: job.reload().state is State.succeeded, "it has succeeded")
+    assert given_up == (State.failed, "rq.exceptions.AbandonedJobError")
+
+
 def test_a_job_that_was_sent_again_is_not_sent_by_rqs_housekeeping_too(project: Project) -> None:
     worker = project.start_worker("lost", "rq-twice")
     job = project.send("gated", "rq twice", to="rq-twice", retries=1)

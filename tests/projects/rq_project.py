@@ -1,7 +1,10 @@
 """A plain RQ project."""
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -16,6 +19,7 @@ from rq.repeat import Repeat
 import statuses
 from statuses.engines import registry
 from statuses.engines import rq as tracking
+from statuses.engines.rq import job as rq_job
 
 from . import soon, work
 
@@ -177,6 +181,61 @@ def cancel(id: str) -> None:
 def requeue(id: str) -> None:
     """What RQ's own tools do."""
     Job.fetch(id, connection=connection).requeue()
+
+
+def requeue_by_command(id: str, queue_name: str) -> None:
+    """What people do, whose command knows nothing of our class."""
+    command = [sys.executable, "-m", "rq.cli", "requeue", "--url", f"unix://{os.environ['TEST_BROKER']}?db=3", "--queue", queue_name, id]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def requeue_with_the_plain_class(id: str) -> None:
+    """What django-rq's own pages do."""
+    rq.job.requeue_job(id, connection)
+
+
+def begin_while_it_is_told(id: str, queue_name: str) -> None:
+    """A worker has read a job that was put back, and begins with it once the store has been told that it was."""
+    requeue_by_command(id, queue_name)
+    taken = Job.fetch(id, connection=connection)
+    rq_job.put_back(rq.job.Job.fetch(id, connection=connection))
+    with connection.pipeline() as pipeline:
+        taken.prepare_for_execution("late", pipeline)
+        pipeline.execute()
+    taken.perform()
+    taken.set_status(rq.job.JobStatus.FINISHED)
+
+
+_held: dict[str, Any] = {}
+
+
+def send_and_hold(task: str, *args: Any, to: str) -> str:
+    """Queue a function, and keep the job as it is now."""
+    job = queue(to).enqueue(getattr(work, task), args=args)
+    return _held.setdefault(job.id, job).id
+
+
+def requeue_held(id: str) -> None:
+    """As `requeue`, by the job that was kept."""
+    _held[id].requeue()
+
+
+def refuse_while_it_is_retried(id: str) -> None:
+    """A worker has taken a killed job from its queue and refuses it, while somebody retries it."""
+    taken = Job.fetch(id, connection=connection)
+    statuses.find_by(provider_job_id=id).retry(by="anna")
+    with connection.pipeline() as pipeline:
+        taken.prepare_for_execution("late", pipeline)
+        pipeline.execute()
+    with contextlib.suppress(statuses.KillRequested):
+        taken.perform()
+    taken.set_status(rq.job.JobStatus.FAILED)
+    taken.save()
+
+
+def clean_up_with_the_plain_class(queue_name: str) -> None:
+    """What RQ's own tools do, which know nothing of our class."""
+    rq.registry.StartedJobRegistry(queue_name, connection=connection).cleanup(timestamp=time.time() + 3600)
 
 
 def clean_up(queue_name: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any, cast
 import rq
 import rq.job
 import rq.queue
+import rq.registry
 import rq.scheduler
 from rq.executions import Execution
 from rq.job import JobStatus
@@ -48,7 +49,7 @@ class Job(rq.job.Job):
 
     def to_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         fields = super().to_dict(*args, **kwargs)
-        if self._tracking.mark is not None:
+        if self._tracking.mark is not None and self._tracking.mark != self._tracking.found:
             fields[FIELD] = self._tracking.mark.text(fields["created_at"])
             if self._tracking.root is not None:
                 fields[ROOT_FIELD] = self._tracking.root
@@ -105,6 +106,11 @@ class Job(rq.job.Job):
         super()._handle_failure(*args, **kwargs)
         self._tracking.failed_for(*args, **kwargs)
 
+    def requeue(self, *args: Any, **kwargs: Any) -> Any:
+        self._tracking.reread()
+        self._tracking.over = True
+        return super().requeue(*args, **kwargs)
+
     def delete(self, *args: Any, **kwargs: Any) -> None:
         super().delete(*args, **kwargs)
         self._tracking.cancelled()
@@ -119,6 +125,7 @@ def _connect() -> None:
         where = next((kind for kind in rq.Worker.__mro__ if name in vars(kind)), None)
         if where is not None:
             setattr(where, name, wrapper(getattr(where, name)))
+    setattr(rq.registry.BaseRegistry, "requeue", _requeueing(rq.registry.BaseRegistry.requeue))  # noqa: B010
     for name in ("save_unique_job", "schedule_unique_job"):
         _wrap_in_modules(name, _unique)
     registry = getattr(sys.modules.get("rq.rate_limit"), "RateLimitRegistry", None)
@@ -137,6 +144,25 @@ def _wrap_in_modules(name: str, wrapper: Callable[[Callable[..., Any]], Callable
     wrapped = {original: wrapper(original) for original in {vars(module)[name] for module in modules}}
     for module in modules:
         setattr(module, name, wrapped[vars(module)[name]])
+
+
+def _requeueing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What is requeued from here with the plain class, as by `rq.job.requeue_job` and so by django-rq's own pages."""
+
+    @functools.wraps(original)
+    def requeue(*args: Any, **kwargs: Any) -> Any:
+        job = original(*args, **kwargs)
+        if not isinstance(job, Job):
+            tracker().guard.run("telling that a job was put back", lambda: put_back(job))
+        return job
+
+    return requeue
+
+
+def put_back(job: rq.job.Job) -> None:
+    """Tell that the job was requeued, and not through our class. Two round trips to RQ's Redis, one to the store."""
+    found = cast(Job, Job.fetch(job.id, connection=job.connection, serializer=job.serializer))
+    found._tracking.is_put_back()
 
 
 def _letting_go(original: Callable[..., Any]) -> Callable[..., Any]:

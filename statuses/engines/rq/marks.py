@@ -11,6 +11,9 @@ from typing import Any
 
 #: The field of the job's hash with the mark.
 FIELD = "job_status"
+#: The field with the mark of the attempt that a worker began with last: where the job waits with this very mark, what has put it back did
+#: not know of marks.
+BEGUN_FIELD = "job_status_begun"
 #: The field with the process that runs the job.
 PID_FIELD = "job_status_pid"
 #: The field with what its workflow began with: our id of the first job; absent in that one.
@@ -37,13 +40,22 @@ class Mark:
         return replace(self, attempt=self.attempt + 1)
 
 
-def read(fields: Mapping[Any, Any]) -> Mark | None:
+def read(fields: Mapping[Any, Any], field: str = FIELD) -> Mark | None:
     """The mark among the raw fields of a job's hash; None where there is none for this job."""
-    parts = _text(fields.get(FIELD.encode(), fields.get(FIELD))).split(" ")
+    parts = _text(fields.get(field.encode(), fields.get(field))).split(" ")
     created_at = _text(fields.get(b"created_at", fields.get("created_at")))
     if len(parts) != 3 or parts[2] != created_at or not parts[1].isdigit():
         return None
     return Mark(status_id=None if parts[0] == _UNTRACKED else parts[0], attempt=int(parts[1]))
+
+
+def read_begun(fields: Mapping[Any, Any]) -> tuple[Mark | None, bool]:
+    """The mark, and whether a worker has begun with this attempt; where it has with a later one, the mark of that: whoever has written the
+    job since held an old copy of it."""
+    mark, begun = read(fields), read(fields, BEGUN_FIELD)
+    if mark is None or begun is None or begun.status_id != mark.status_id or begun.attempt < mark.attempt:
+        return mark, False
+    return begun, True
 
 
 def _text(value: Any) -> str:

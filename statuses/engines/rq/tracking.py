@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ParamSpec
 
 from rq.job import JobStatus, Retry
@@ -22,13 +23,14 @@ from statuses import KillRequested, State, Status, StoreUnavailable
 
 from ... import failure
 from ...errors import interrupts
+from ...states import ENDED
 from .. import attempts
 from ..runs import Run, beginning_outside
 from ..tracker import Tracker
 from . import adapter as adapters
 from . import again as rq_again
 from .late import last_words
-from .marks import FIELD, PID_FIELD, ROOT_FIELD, Mark, read
+from .marks import BEGUN_FIELD, FIELD, PID_FIELD, ROOT_FIELD, Mark, read, read_begun
 
 P = ParamSpec("P")
 
@@ -63,6 +65,10 @@ class Tracking:
     def __init__(self, job: Any) -> None:
         self.job = job
         self.mark: Mark | None = None
+        self.found: Mark | None = None
+        """The mark that the job was read with: not written again, for another process may have moved it on meanwhile."""
+        self.put_back = False
+        """Whether the job was read as one that waits although a worker has begun with this attempt: what put it back told nobody."""
         self.over = False
         """Whether the attempt in the mark has run: waiting again is the next one."""
         self.waits: State | None = None
@@ -87,8 +93,10 @@ class Tracking:
     @quiet
     def restored(self, fields: Any, *_args: Any, **_kwargs: Any) -> None:
         """The job was read from its hash."""
-        self.mark = read(fields)
-        self.over = self.job._status in OVER
+        self.found = read(fields)
+        self.mark, begun = read_begun(fields)
+        self.put_back = begun and self.job._status in WAITING
+        self.over = self.job._status in OVER or self.put_back
         self.waits = State.unqueued if self.job._status in HELD_BACK else State.queued
 
     @quiet
@@ -204,6 +212,8 @@ class Tracking:
             return
         if last_words.is_forked and last_words.store_away:
             self.adapter.guard.lost(StoreUnavailable("its address", "the worker knows that it is away"))
+        if self.put_back:
+            again = not self.adapter.guard.run("beginning with a job that was put back", self._moved_on)
         self.run = Run(
             tracker=self.adapter,
             job_name=self.job.description or self.job.id,
@@ -221,7 +231,30 @@ class Tracking:
             if self.run.left_alone:
                 rq_again.give_back(self.job, pipeline)
                 return
-        pipeline.hset(self.job.key, PID_FIELD, os.getpid())
+        self._began(self.run, pipeline)
+
+    def _moved_on(self) -> bool:
+        """Whether the attempt has ended, so that this is the next one; else it may go on elsewhere. Two round trips at most."""
+        status, mark = self.handle().reload(), self.mark
+        if mark is None:
+            return False
+        if status.attempt == mark.attempt and status.state in ENDED:
+            attempts.requeue(status, mark.attempt)
+            self.mark = mark.next()
+        elif status.attempt > mark.attempt and status.state in attempts.WAITING:  # who put it back has told so since the job was read
+            self.mark = replace(mark, attempt=status.attempt)
+        return self.mark != mark
+
+    def _began(self, run: Run, pipeline: Any) -> None:
+        """Write down which attempt runs, or was refused, and where."""
+        mark, said = self.mark, {PID_FIELD: str(os.getpid())}
+        if mark is not None and mark.status_id:
+            if run.told and run.attempt is not None:
+                mark = self.mark = replace(mark, attempt=run.attempt)
+            said[BEGUN_FIELD] = mark.text(utcformat(self.job.created_at))
+            if mark != self.found:
+                said[FIELD], self.found = said[BEGUN_FIELD], mark
+        pipeline.hset(self.job.key, mapping=said)
 
     @property
     def left_alone(self) -> bool:
@@ -276,6 +309,23 @@ class Tracking:
                 "queueing a job that is due",
                 lambda: statuses.at(id).queued(attempt=mark.attempt, sources={State.unqueued}),
             )
+
+    @quiet
+    def is_put_back(self) -> None:
+        """The job, read just now, was put back by what knows nothing of marks: the next attempt waits. One round trip to the store and one
+        to RQ's Redis."""
+        if self.put_back:
+            self._waits(State.unqueued if self.job._status in HELD_BACK else State.queued)
+            if self.mark is not None and self.mark != self.found:
+                self.job.connection.hset(self.job.key, FIELD, self.mark.text(utcformat(self.job.created_at)))
+
+    @quiet
+    def reread(self) -> None:
+        """Another process may have moved the job on since it was read, or made. One round trip to RQ's Redis."""
+        names = (FIELD, BEGUN_FIELD)
+        fields: dict[str, Any] = dict(zip(names, self.job.connection.hmget(self.job.key, names), strict=True))
+        mark, _begun = read_begun({**fields, "created_at": utcformat(self.job.created_at)})
+        self.mark = mark or self.mark
 
     def _known_mark(self) -> Mark | None:
         """The mark; where the job was read before another process gave it one, read once more."""
@@ -333,7 +383,11 @@ class Tracking:
     @quiet
     def dies_of(self, *args: Any, exc_string: str = "", **_kwargs: Any) -> None:
         """Why its worker says that it failed, where nothing of it ran in this process."""
-        if self.run is None and self.error is None and not self.killed:
+        if self.run is not None:
+            return
+        if self.over:  # when it was read: the attempt that has died may be the next one
+            self.reread()
+        if self.error is None and not self.killed:
             self.error = (exc_string or next((found for found in reversed(args) if isinstance(found, str)), "")).strip() or None
 
     @quiet

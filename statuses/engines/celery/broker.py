@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -36,6 +36,8 @@ class Lengths:
     """By queue; 0 where there is no such queue. One that there was no time to ask about is not in it."""
     held: int | None
     """In all queues together; None where the broker does not say."""
+    missing: frozenset[str] = frozenset()
+    """Queues that are not there, of a RabbitMQ that says so; a Redis makes none between a queue that is not there and an empty one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,11 @@ def _id_of(value: bytes | str) -> str | None:
         return str(message["headers"].get("id") or message["properties"].get("correlation_id") or "")
     except (ValueError, TypeError, LookupError, AttributeError):
         return None
+
+
+def _says_there_is_none(error: Exception) -> bool:
+    """Whether RabbitMQ has no such queue. One whose node is down is not found either, and has its messages."""
+    return str(getattr(error, "reply_code", "")) == "404" and "no queue" in str(getattr(error, "reply_text", ""))
 
 
 class Broker:
@@ -70,6 +77,11 @@ class Broker:
         where it is away, where there are too many to be read within a second, or where one cannot be read. Waits as long as `lengths`."""
         found = self._look(self._read_held)
         return found.ids if found is not None else None
+
+    def bound(self, exchanges: Collection[str]) -> dict[str, set[str]] | None:
+        """The queues that each of these exchanges of a Redis leads to, whatever the key; None where it is away. Waits as long as `lengths`.
+        One round trip for each."""
+        return self._look(lambda: self._read_bound(exchanges))
 
     def _look(self, read: Callable[[], T]) -> T | None:
         return self._patience.ask(lambda: self._ask(read), lambda: self._connection is not None)
@@ -100,7 +112,7 @@ class Broker:
     def _read(self, queues: Sequence[str]) -> Lengths:
         connection = self._connected()
         if connection.transport.driver_type != "redis":
-            return Lengths(waiting=self._declared(connection, queues), held=None)
+            return self._declared(connection, queues)
         channel = connection.default_channel
         steps = channel.priority_steps
         with channel.client.pipeline(transaction=False) as pipe:
@@ -129,20 +141,30 @@ class Broker:
             ids.update(found)
         return _Held(ids=frozenset(ids))
 
-    def _declared(self, connection: Any, queues: Sequence[str]) -> dict[str, int]:
+    def _read_bound(self, exchanges: Collection[str]) -> dict[str, set[str]]:
+        channel = self._connected().default_channel
+        return {exchange: {queue for _, _, queue in channel.get_table(exchange)} for exchange in exchanges}
+
+    def _declared(self, connection: Any, queues: Sequence[str]) -> Lengths:
         """As the broker answers to the declaration of a queue that makes none."""
-        found, deadline = {}, time.monotonic() + TIMEOUT_SECONDS
+        found: dict[str, int] = {}
+        missing = set()
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         channel = connection.channel()
         for queue in queues:
             if time.monotonic() > deadline:
                 break
             try:
                 found[queue] = channel.queue_declare(queue=queue, passive=True).message_count
-            except connection.channel_errors:  # there is none, or it is somebody's alone; that closes the channel
+            except connection.channel_errors as error:  # there is none, or it is somebody's alone; that closes the channel
                 found[queue] = 0
+                if _says_there_is_none(error):
+                    missing.add(queue)
                 channel = connection.channel()
         channel.close()
-        return found
+        # Of several addresses the others may be other brokers.
+        is_sure = connection.transport.driver_type == "amqp" and len(connection.alt) < 2
+        return Lengths(waiting=found, held=None, missing=frozenset(missing if is_sure else ()))
 
     def _connected(self) -> Any:
         if self._connection is None:

@@ -20,7 +20,7 @@ from .. import attempts, awaited, submitting
 from ..answering import Asker, together
 from ..base import Engine, Outcome, Queue, Schedule, Worker
 from ..reporting import may_live, queue_of, worker_of
-from . import again, expiry, holding, killing, outcomes, planned, publishing, schedules
+from . import again, expiry, holding, killing, missing, outcomes, planned, publishing, schedules, sent
 from . import submitting as tasks
 from .adapter import Adapter
 from .broker import Broker
@@ -61,7 +61,8 @@ class Celery(Engine):
         """Whether the modules with tasks were imported for a name that was not known."""
         self._broker = Broker(adapter.app)
         self._asker = Asker()
-        self._expiries = expiry.Expiries()
+        self._sent = sent.Memory()
+        self._missing = missing.Missing(self.app, self._broker, self._sent)
 
     @property
     def can_tell_outcome(self) -> bool:  # ty: ignore[incompatible-property-override]
@@ -289,37 +290,23 @@ class Celery(Engine):
 
     def forgotten(self, waiting: Sequence[Status]) -> list[Status]:
         """Jobs whose `expires` has passed, which no worker starts any more, on whichever broker, while that is there; and those that it has
-        lost. A worker that holds one which came too late drops it, so none is asked here.  Of jobs that are asked about for the first time
-        one round trip for fifty, one to the broker where any came too late, and what `_lost` takes."""
-        late = self._expiries.passed(waiting)
+        lost, or was purged of: whose message is in no queue, and which no worker that may live says it has in its memory. Nobody can tell
+        while one does not answer. A worker that holds one which came too late drops it, so none is asked here.
+        Two or three round trips to the store, two for the body of each chord, one for fifty jobs that are asked about for the first time;
+        one to the broker where any came too late, what `Missing.among` takes, and where jobs are missing one message to all workers,
+        which waits at most 2 seconds for their answers."""
+        self._sent.keep(waiting)
+        late = expiry.passed(self._sent, waiting)
         if late and self._broker.lengths([self.app.conf.task_default_queue]) is None:
             late = []  # workers could not be asked, either
         ids = {status.id for status in late}
-        return [*late, *self._lost([status for status in waiting if status.id not in ids])]
+        others = [status for status in waiting if status.id not in ids]
+        gone = self._missing.among(others, self._known_queues(), self._lost_a_member)
+        return [*late, *self._in_no_memory(gone[: holding.MOST_ASKED])]
 
     def end_of_forgotten(self, status: Status) -> Outcome | None:
         """Killed, with the words of a worker, of one that came too late."""
-        return self._expiries.end_of(status)
-
-    def _lost(self, waiting: Sequence[Status]) -> list[Status]:
-        """Jobs whose queue is empty, whose message no worker holds as far as the broker knows, and of which no worker that may live says
-        that it has it in its memory: the broker has lost them, or was purged. Of a broker that does not say what workers hold nobody can
-        tell; nor while a worker does not answer. The body of a chord is among them once all members are over and one of them is unknown,
-        while every queue is empty.  Two or three round trips to the store, two for each body then, one or two to the broker, and where
-        jobs are missing there one message to all workers, which waits at most 2 seconds for their answers."""
-        known, planned_ones = self._known_queues(), [status for status in waiting if not status.queue and awaited.is_planned(status)]
-        # Who sent a body without a word to us may have sent it anywhere.
-        names = sorted(known if planned_ones else {status.queue for status in waiting if status.queue in known})
-        lengths = self._broker.lengths(names) if names else None
-        if lengths is None or lengths.held is None:
-            return []
-        gone = [status for status in waiting if status.provider_job_id and lengths.waiting.get(status.queue or "") == 0]
-        if all(lengths.waiting.get(name) == 0 for name in known):
-            gone += filter(self._lost_a_member, planned_ones)
-        held = self._broker.held() if gone and lengths.held else frozenset()
-        if held is None:
-            return []
-        return self._in_no_memory([status for status in gone if status.provider_job_id not in held][: holding.MOST_ASKED])
+        return expiry.end_of(self._sent, status)
 
     def _lost_a_member(self, body: Status) -> bool:
         """Whether all members of its chord are over, and one of them is unknown: such a one Celery never counts."""
@@ -424,7 +411,7 @@ def _sendable(options: dict[str, Any], status: Status) -> dict[str, Any]:
     """Options for `send_task` now: no date that has passed, no chord (it has ended without this member), the same user."""
     options = {name: value for name, value in options.items() if name not in ("eta", "chord", "group_id")}
     expires = options.get("expires")
-    if isinstance(expires, str) and ((until := expiry.moment(expires)) is None or until <= datetime.now(UTC)):
+    if isinstance(expires, str) and ((until := sent.moment(expires)) is None or until <= datetime.now(UTC)):
         options.pop("expires")
     headers = dict(options.pop("headers", None) or {})
     if status.user:

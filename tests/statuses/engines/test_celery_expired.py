@@ -11,7 +11,7 @@ from celery import chord
 import statuses
 from statuses import State, Status
 from statuses.engines import attempts
-from statuses.engines.celery import Celery, expiry, holding
+from statuses.engines.celery import Celery, expiry, holding, sent
 from statuses.reaper import Reaper
 from tests.servers import told, until
 from tests.statuses.proxy import Proxy
@@ -91,17 +91,17 @@ def test_a_retry_and_a_job_whose_call_was_not_kept_are_left_alone(world: Any, en
 def test_of_many_that_wait_so_many_calls_are_read_in_a_look_and_none_twice(
     world: Any, engine: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expiry, "MOST_READ", 2)
+    monkeypatch.setattr(sent, "MOST_READ", 2)
     read: list[str] = []
 
     def calls(jobs: Any) -> Iterator[Any]:
         read.extend(job.id for job in jobs)
         return ({"options": {"expires": "2020-01-01T00:00:00"}} for _ in jobs)
 
-    monkeypatch.setattr(expiry, "calls", calls)
+    monkeypatch.setattr(sent, "calls", calls)
     jobs = [statuses.create(engine="celery", queue="main", state=State.queued) for _ in range(3)]
 
-    found = [[job.id for job in engine._expiries.passed(jobs)] for _ in range(3)]
+    found = [[job.id for job in expiry.passed(engine._sent, jobs)] for _ in range(3)]
 
     ids = [job.id for job in jobs]
     assert (found, read) == ([ids[:2], ids, ids], ids)
@@ -221,4 +221,4 @@ def test_a_start_is_not_refused_as_of_a_job_that_somebody_killed(thought: Status
     ],
 )
 def test_a_moment_without_its_zone_is_what_celery_takes_it_for(text: object, at: datetime | None) -> None:
-    assert expiry.moment(text) == at
+    assert sent.moment(text) == at

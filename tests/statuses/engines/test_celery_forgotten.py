@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from celery import chord
+from kombu import Exchange, Queue
 
 import statuses
 from statuses import State, Status
@@ -136,6 +137,67 @@ def test_nothing_is_forgotten_while_a_worker_does_not_answer(world: Any, engine:
         started.process.send_signal(signal.SIGCONT)
 
     assert while_silent == []
+
+
+class TestAQueueThatNobodyTakesFromAndTheAppDoesNotName:
+    """Its name may be a routing key, or stand in another broker."""
+
+    @pytest.fixture(autouse=True)
+    def nobody_else(self, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        world.broker.client().delete("unacked", "unacked_index")  # of workers that were killed in other tests
+        monkeypatch.setattr("statuses.engines.celery.engine.may_live", lambda name: [])
+
+    def test_a_job_is_forgotten_once_its_message_is_gone_and_not_while_it_waits(self, world: Any, engine: Celery) -> None:
+        purged, waits = (world.send(world.tasks.count.s("nobody"), queue=queue) for queue in ("nobodys", "nobodys too"))
+        before = engine.forgotten([purged, waits])
+
+        world.broker.client().delete("nobodys")
+
+        assert (before, engine.forgotten([purged, waits])) == ([], [purged])
+
+    def test_it_becomes_unknown_at_the_second_look(self, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("statuses.waiting.FORGOTTEN_AFTER", timedelta(0))
+        monkeypatch.setattr(holding, "EVERYBODY_SECONDS", 0.5)
+        job = world.send(world.tasks.count.s("nobody"), queue="nobodys")
+        world.broker.client().delete("nobodys")
+        now = 0.0
+        reaper = Reaper(confirm_seconds=25.0, monotonic=lambda: now)
+
+        reaper.look()
+        first = job.reload().state
+        now += 25.0
+        reaper.look()
+
+        assert (first, job.reload().state) == (State.queued, State.unknown)
+
+    def test_of_a_task_that_is_not_known_here_it_is_told_while_the_broker_has_such_a_queue(self, world: Any, engine: Celery) -> None:
+        """Else it may be another broker's, and its message wait there."""
+        job = world.send("no.such.task", queue="nobodys")
+        client = world.broker.client()
+
+        client.delete("nobodys")
+        with_its_queue = engine.forgotten([job])
+        client.delete("_kombu.binding.nobodys")
+
+        assert (with_its_queue, engine.forgotten([job])) == ([job], [])
+
+    @pytest.mark.parametrize("key", ["orders.far", "main"])  # the second is a queue that the app names
+    def test_a_job_that_was_sent_by_exchange_and_key_is_looked_for_where_these_lead(self, world: Any, engine: Celery, key: str) -> None:
+        """Its status names the queue that Celery declares with it, for the app names none that they lead to."""
+        far = Queue("far", Exchange("regions"), key)
+        with world.app.connection_for_write() as connection:
+            far(connection.default_channel).declare()
+        job = world.send(world.tasks.count.s("far"), exchange="regions", routing_key=key)
+        waits = world.broker.client().llen("far"), engine.forgotten([job])
+
+        world.broker.client().delete("far")
+
+        assert (waits, engine.forgotten([job])) == ((1, []), [job])
+
+    def test_a_job_whose_call_was_not_kept_waits_on(self, world: Any, engine: Celery) -> None:
+        bare = statuses.create(engine="celery", queue="nobodys", provider_job_id="bare", state=State.queued)
+
+        assert engine.forgotten([bare]) == []
 
 
 def test_what_cannot_be_read_of_messages_that_are_held_may_be_any_job(world: Any, engine: Celery, start_worker: Any, paused: Any) -> None:

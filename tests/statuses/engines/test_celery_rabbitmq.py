@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import pytest
+from kombu import Connection
 
 import statuses
 from statuses import State
@@ -147,6 +148,7 @@ def test_a_job_that_expired_in_the_broker_is_killed_by_the_reaper_and_can_be_ret
 
     until(lambda: queue(project, "unheard").depth == 3, "the broker has dropped it")  # what stands behind others it drops later
     until(lambda: project.ask("reap", 1.0, waiting=True) and later.reload().is_ended and job.reload().is_ended, "both are told")
+    expires = [datetime.fromisoformat(one.call["options"]["expires"]) for one in (job, later)]
     project.retry(job)
     for _ in range(2):
         project.ask("reap", 1.0, waiting=True)
@@ -155,10 +157,10 @@ def test_a_job_that_expired_in_the_broker_is_killed_by_the_reaper_and_can_be_ret
     project.becomes(job, "succeeded")
 
     assert (states, again) == ((State.queued, State.unqueued), State.queued)
-    for one in (job.prior_attempts[0], later.reload()):
+    for one, at in zip((job.prior_attempts[0], later.reload()), expires, strict=True):
         assert (one.state, one.started_at) == (State.killed, None)
         assert one.error_summary == "celery.exceptions.TaskRevokedError: expired before it started"
-        assert one.killed_at >= datetime.fromisoformat(one.call["options"]["expires"])
+        assert one.killed_at >= at
     assert [project.ended(other).state for other in others] == [State.succeeded] * 2
     assert (project.noted("rabbit late"), project.noted("rabbit later")) == (1, 0)
 
@@ -178,3 +180,15 @@ def test_a_queue_tells_how_many_messages_no_worker_has_taken(project: Project, b
     assert away.depth is None
     # Whether workers hold any it does not say: then nobody can tell that one was lost.
     assert project.ask("forgotten", "celery", [job.id for job in waiting]) == []
+
+
+def test_a_job_whose_queue_is_no_longer_there_is_forgotten_and_one_for_later_is_not(project: Project, broker: rabbit.Rabbit) -> None:
+    job, later = project.send("add", 1, 1, to="deleted"), project.send("add", 1, 1, to="deleted", later=600)
+    ids = [job.id, later.id]
+    before = project.ask("forgotten", "celery", ids)
+
+    with Connection(broker.url) as connection:
+        connection.default_channel.queue_delete("deleted")
+
+    until(lambda: project.ask("forgotten", "celery", ids), "no worker that was killed before is waited for")
+    assert (before, project.ask("forgotten", "celery", ids)) == ([], [job.id])

@@ -150,9 +150,9 @@ def fail_twice(self: Task, name: str) -> str:
 
 
 @app.task(bind=True)
-def retry_elsewhere(self: Task, queue: str) -> str:
+def retry_elsewhere(self: Task, queue: str, **options: Any) -> str:
     if not self.request.retries:
-        raise self.retry(queue=queue, countdown=3600)
+        raise self.retry(queue=queue, countdown=3600, **options)
     return queue
 
 

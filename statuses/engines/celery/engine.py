@@ -154,12 +154,14 @@ class Celery(Engine):
         """Send the call again under a new Celery id (a revoked one would be dropped), as the next attempt.
         Raises: EngineCannot when the call was not kept whole, or the broker is away (the new attempt then failed)."""
         args, kwargs, options = self._call(status)
+        expiry.note(status, options.get("expires"))
         attempt = status.attempt
         status.requeued(attempt=attempt, sources=_RETRIED, anew=True)
         if not status.changed:
             raise self._cannot(status, "retry", "somebody else did in the same moment")
         task_id = uuid()
         status.set_provider_job_id(task_id)
+        _as_called(status, options)
         attempt = status.attempt
         if status.state is State.started:  # the broker handed the old message out in that very moment
             raise self._cannot(status, "retry", "its broker did in the same moment")
@@ -405,6 +407,15 @@ def _refused_restart(facts: Mapping[str, Any]) -> dict[str, str]:
 
 #: States a retry may leave: the job is over, or nobody knows.
 _RETRIED = frozenset({State.succeeded, State.failed, State.killed, State.unknown})
+
+
+def _as_called(status: Status, options: Mapping[str, Any]) -> None:
+    """Of a job that Celery had run again in another queue, or as another task, both are once more what the call says."""
+    name, queue = options.get("shadow") or options["task"], options.get("queue")
+    if status.job_name != name:
+        status.set_job_name(name)
+    if queue and status.queue != queue:
+        status.set_queue(queue)
 
 
 def _sendable(options: dict[str, Any], status: Status) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from statuses import State, Status
 from ...errors import interrupts
 from .. import attempts
 from ..guard import Passing
-from . import chords, routing, tracing
+from . import chords, expiry, routing, tracing
 from .adapter import Adapter, new_header
 from .messages import HEADER, USER, Message, read, undelayed
 
@@ -192,6 +192,9 @@ def _publish(adapter: Adapter, message: Message, headers: dict[str, Any], serial
 
 def _next_attempt(adapter: Adapter, run: tracing.Run, message: Message, headers: dict[str, Any], routing_key: Any) -> int | None:
     """The running job sends itself again: a Celery retry, or `replace()`."""
+    expires = message.request.get("expires")
+    if expires != run.message.request.get("expires"):
+        expiry.note(run.handle(), expires)
     with tracing.from_the_task(run.retried_for):
         run.attempt_after = run.requeue(run.retried_for, is_scheduled(message.request))
     if message.name != run.message.name:

@@ -75,16 +75,52 @@ def test_a_job_is_not_too_late_before_every_clock_says_so(world: Any, engine: Ce
     assert (engine.forgotten([job]), engine.end_of_forgotten(job)) == ([], None)
 
 
-def test_a_retry_and_a_job_whose_call_was_not_kept_are_left_alone(world: Any, engine: Celery) -> None:
-    """What a later attempt was sent with nobody keeps: a retry by hand leaves out an `expires` that has passed."""
+def test_a_retry_by_hand_whose_time_is_over_and_a_job_whose_call_was_not_kept_are_left_alone(world: Any, engine: Celery) -> None:
+    """Such a retry is sent without it."""
     job = late(world, world.tasks.count.s("again"), "late-again")
     bare = statuses.create(engine="celery", queue="late-again", provider_job_id="bare", state=State.queued)
     reaped(job)
 
     job.retry()
 
-    assert (job.reload().state, job.attempt) == (State.queued, 1)
+    assert (job.reload().state, job.attempt, job.call["options"].get("expires")) == (State.queued, 1, None)
     assert engine.forgotten([job, bare]) == []
+    job.kill_now()
+
+
+def test_a_retry_by_hand_that_is_sent_in_time_still_comes_too_late(world: Any) -> None:
+    job = late(world, world.tasks.count.s("again in time"), "late-in-time", seconds=4)
+    job.kill_now()
+
+    job.retry()
+    reaped(job)
+
+    assert (job.state, job.attempt, job.error_summary, job.started_at) == (State.killed, 1, SAID, None)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["of its own", "of its first attempt"])
+@pytest.mark.usefixtures("worker")
+def test_a_retry_of_the_tasks_own_that_came_too_late_is_killed(world: Any, own: bool) -> None:
+    call = world.tasks.retry_elsewhere.s("late-elsewhere", **({"expires": 1} if own else {}))
+    job = world.send(call, **({} if own else {"expires": 4}))
+    until(lambda: job.reload().attempt == 1, "it waits for its second attempt")
+
+    reaped(job)
+
+    assert (job.state, job.attempt, job.error_summary) == (State.killed, 1, SAID)
+    assert job.killed_at >= datetime.fromisoformat(job.call["options"]["expires"])
+    assert world.broker.client().llen("late-elsewhere") >= 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_retry_of_the_tasks_own_that_may_come_later_than_its_first_attempt_waits_on(world: Any, engine: Celery) -> None:
+    first = datetime.now(UTC) + timedelta(seconds=5)
+    job = world.send(world.tasks.retry_elsewhere.s("late-longer", expires=3600), expires=first)
+    until(lambda: job.reload().attempt == 1, "it waits for its second attempt")
+
+    until(lambda: datetime.now(UTC) > first, "the first would be too late")
+
+    assert engine.forgotten([job.reload()]) == []
     job.kill_now()
 
 

@@ -199,6 +199,17 @@ class TestAQueueThatNobodyTakesFromAndTheAppDoesNotName:
 
         assert engine.forgotten([bare]) == []
 
+    def test_a_job_that_is_retried_by_hand_is_looked_for_in_the_queue_of_its_call(self, world: Any, engine: Celery, worker: Worker) -> None:
+        job = world.send(world.tasks.retry_elsewhere.s("elsewhere"))
+        until(lambda: job.reload().attempt == 1 and job.queue == "elsewhere", "it is put off, and there")
+        job.kill_now()
+
+        job.retry()
+
+        assert job.queue == "main"
+        until(lambda: job.reload().attempt == 3, "it ran there, and is put off again")
+        job.kill_now()
+
 
 def test_what_cannot_be_read_of_messages_that_are_held_may_be_any_job(world: Any, engine: Celery, start_worker: Any, paused: Any) -> None:
     lost = paused("unread")

@@ -256,6 +256,16 @@ def test_a_replaced_task_goes_on_as_the_same_job(world: Any) -> None:
     assert job.job_name == "tests.celeryapp.add"
 
 
+def test_a_replaced_job_that_is_retried_by_hand_is_once_more_what_it_was_sent_as(world: Any) -> None:
+    job = world.ended(world.send(world.tasks.replaced.s()))
+
+    job.retry()
+
+    assert (job.job_name, job.attempt) == ("tests.celeryapp.replaced", 2)
+    until(lambda: job.reload().attempt == 3 and job.is_ended, "it was replaced again")
+    assert (job.job_name, job.data) == ("tests.celeryapp.add", {"result": 42})
+
+
 def test_children_name_their_parent(world: Any) -> None:
     job = world.ended(world.send(world.tasks.with_children.s(3)))
 

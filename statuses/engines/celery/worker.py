@@ -60,22 +60,32 @@ def _look(adapter: adapters.Adapter, at: str, look: Callable[[], None]) -> None:
 
 
 def _watch_limits() -> None:
-    """Hear of every hard time limit of this process's workers. A gevent pool has no other word for it: Celery sends a signal since 5.7
-    alone, and only once the worker knows the request no longer."""
-    original = Request.on_timeout
+    """Hear of every hard time limit of this process's workers before its message may go back to the broker, and be the next attempt. Of
+    one that goes back Celery sends no signal in time, nor of any in a gevent pool before 5.7."""
+    _before("on_timeout", lambda soft, timeout: None if soft else timeout)
+    _before("on_failure", lambda exc_info, *_, **__: _limit_of(exc_info.exception))
+
+
+def _limit_of(error: object) -> Any:
+    error = getattr(error, "exc", error)  # of billiard it is wrapped
+    return error.args[0] if isinstance(error, TimeLimitExceeded) else None
+
+
+def _before(name: str, limit: Callable[..., Any]) -> None:
+    """Look before this method of Celery's requests does its part, where its arguments say that a limit was over, and which."""
+    original = getattr(Request, name)
     if getattr(original, _MARK, False):
         return
 
     @functools.wraps(original)
-    def on_timeout(request: Any, soft: bool, timeout: Any, *more: Any, **options: Any) -> Any:
-        adapter = None if soft else adapters.of(request.app)
+    def watched(request: Any, *args: Any, **options: Any) -> Any:
+        adapter = adapters.of(request.app)
         if adapter is not None:
-            # Before: then its message may go back to the broker, and be the next attempt.
-            _look(adapter, "a time limit", lambda: on_limit(request, timeout))
-        return original(request, soft, timeout, *more, **options)
+            _look(adapter, "a time limit", lambda: on_limit(request, limit(*args, **options)))
+        return original(request, *args, **options)
 
-    setattr(on_timeout, _MARK, True)
-    setattr(Request, "on_timeout", on_timeout)  # noqa: B010
+    setattr(watched, _MARK, True)
+    setattr(Request, name, watched)
 
 
 class Unreadable(bootsteps.Step):
@@ -183,9 +193,9 @@ def _reserved(task_id: str) -> dict[str, Any] | None:
 
 
 def on_limit(request: Any, timeout: Any) -> None:
-    """A hard time limit is over. Of a process that is killed for it `on_task_failure` has heard, and the worker holds the request no
-    longer; one that it was handed once more since runs on."""
-    if state.requests.get(request.id) is not request or state.should_terminate:  # ty: ignore[redundant-condition]
+    """A hard time limit is over, None: none is. One whose end was heard of is held no longer; one that the worker was handed once more
+    since runs on."""
+    if timeout is None or state.requests.get(request.id) is not request or state.should_terminate:  # ty: ignore[redundant-condition]
         return
     found = _read(request.app, request.request_dict)
     if found is not None:

@@ -39,12 +39,14 @@ def test_a_hard_limit_of_a_green_worker_fails_the_job_and_that_alone(
 
 
 @pytest.mark.skipif(VERSION < (5, 7), reason="Celery does so since 5.7")
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
 def test_a_job_that_goes_back_to_the_broker_for_its_limit_is_the_next_attempt_and_the_first_has_failed(
-    world: Any, start_worker: Callable[..., Worker]
+    world: Any, start_worker: Callable[..., Worker], pool: str
 ) -> None:
-    start_worker("put-back", pool="gevent", queues="put-back", count=2)
+    name = f"put-back-{pool}"
+    start_worker(name, pool=pool, queues=name, count=2)
 
-    job = world.ended(world.becomes(world.send(world.tasks.over_the_limit_once.s("put back at its limit"), queue="put-back"), "succeeded"))
+    job = world.ended(world.becomes(world.send(world.tasks.over_the_limit_once.s(name), queue=name), "succeeded"))
 
     assert (job.attempt, [before.state for before in job.prior_attempts]) == (1, [State.failed])
     assert [error["class"] for error in job.prior_attempts[0].errors] == LIMIT

@@ -124,6 +124,12 @@ def is_stopping(hostname: str) -> bool:
     return any(reporter.is_stopping for reporter in list(_reporters.values()) if reporter.controller.hostname == hostname)
 
 
+def has_processes(hostname: str) -> bool:
+    """Whether the worker of this name runs each job in a process of its pool. Told by name: no pool is imported."""
+    pools = [type(reporter.controller.pool) for reporter in list(_reporters.values()) if reporter.controller.hostname == hostname]
+    return any(kind.__module__ == "celery.concurrency.prefork" for pool in pools for kind in pool.__mro__)
+
+
 def on_shutdown(sender: Any = None, **_: Any) -> None:
     """It has ended."""
     reporter = _reporters.pop(id(sender), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import signal
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -24,13 +25,16 @@ from statuses import State, Status, StatusNotFound
 from ...errors import interrupts
 from .. import attempts
 from . import adapter as adapters
-from . import expiry, killing, piggyback, tracing
+from . import expiry, killing, piggyback, presence, tracing
 from .messages import Message, is_known, read
 
 #: How much before its time a job for later counts as queued: the worker's own entry for it must come second.
 AHEAD_SECONDS = 0.001
 #: Why a job failed that its worker cancelled, and that nobody runs again.
 CANCELLED = "its worker was stopped at once while it ran; its message was acknowledged before, and does not come back"
+#: Signals that end no process of a pool: the first is no more to it than the end of a soft limit of time, the other nothing. Whoever
+#: terminates a job by one of these leaves it to the job how it ends.
+_ENDS_NOTHING = frozenset(getattr(signal, name, None) for name in ("SIGUSR1", "SIGINT")) - {None}
 #: Before 5.6 a worker no longer counts a task among those it holds when it tells that its process was lost.
 _LETS_GO_FIRST = VERSION < (5, 6)
 _held: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
@@ -217,11 +221,14 @@ def on_task_retry(sender: Any = None, request: Any = None, **_: Any) -> None:
         adapter.guard.run("putting a job back", lambda: attempts.requeue(adapter.handle(message), message.attempt))
 
 
-def on_task_revoked(sender: Any = None, request: Any = None, terminated: bool = False, expired: bool = False, **_: Any) -> None:
+def on_task_revoked(
+    sender: Any = None, request: Any = None, terminated: bool = False, signum: Any = None, expired: bool = False, **_: Any
+) -> None:
     """A worker met a revoked job, terminated a running one, or found one too late to start."""
     found = _read(sender.app, dict(vars(request)))
-    if found is not None:
-        _end(*found, State.killed, expiry.error() if expired else None, ran=terminated)
+    if found is None or (signum in _ENDS_NOTHING and presence.has_processes(request.hostname)):
+        return
+    _end(*found, State.killed, expiry.error() if expired else None, ran=terminated)
 
 
 def on_task_unknown(sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:

@@ -394,6 +394,23 @@ def test_a_job_revoked_by_somebody_else_is_killed_when_a_worker_meets_it(world: 
     assert world.noted("told") == 0
 
 
+@pytest.mark.parametrize(
+    ("signal", "end"),
+    [("SIGUSR1", (State.failed, "billiard.exceptions.SoftTimeLimitExceeded")), ("SIGINT", (State.succeeded, None))],
+)
+@pytest.mark.usefixtures("worker")
+def test_a_job_that_somebody_terminates_by_a_signal_which_ends_no_process_ends_as_it_ends(
+    world: Any, signal: str, end: tuple[State, str | None]
+) -> None:
+    job = world.send(world.tasks.gated.s(signal))
+    world.began(signal)
+
+    world.app.control.revoke(world.task_ids[job.id], terminate=True, signal=signal, reply=True)
+    world.open(signal)
+
+    assert (world.ended(job).state, job.error_summary and job.errors[0]["class"]) == end
+
+
 @pytest.mark.parametrize(("pool", "why"), [("threads", "in threads, which nothing can end"), ("solo", "did not answer within 2 s")])
 def test_a_pool_without_processes_says_why_it_cannot_kill_and_still_asks(
     world: Any, start_worker: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch, pool: str, why: str

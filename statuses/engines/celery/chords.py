@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from celery import canvas
@@ -23,17 +24,30 @@ from celery.result import GroupResult
 import statuses
 from statuses import State, Status, StatusNotFound
 
+from ...errors import interrupts
+from .. import attempts
 from . import adapter as adapters
 from . import tracing
 from .messages import Message, read
-from .planned import PLANNED, last_options
+from .planned import PLANNED, fail, last_options
 
 if TYPE_CHECKING:
     from .adapter import Adapter
 
 _MARK = "_statuses_tracked"
-#: The group whose chord is being run here.
-_header: ContextVar[Any] = ContextVar("statuses_celery_chord", default=None)
+
+
+@dataclass
+class _Sending:
+    """A chord that is being run here."""
+
+    header: Any
+    """Its group."""
+    planned: list[tuple[Adapter, str]] = field(default_factory=list)
+    """The status ids of what its body begins with."""
+
+
+_sending: ContextVar[_Sending | None] = ContextVar("statuses_celery_chord", default=None)
 
 
 def connect() -> None:
@@ -48,11 +62,17 @@ def connect() -> None:
 def _watched_run(original: Any) -> Any:
     @functools.wraps(original)
     def run(self: Any, header: Any, *args: Any, **kwargs: Any) -> Any:
-        token = _header.set(header)
+        sending = _Sending(header)
+        token = _sending.set(sending)
         try:
             return original(self, header, *args, **kwargs)
+        except Exception as error:
+            # A backend that knows no chords, a member that cannot be sent: nobody will ever send the body.
+            for adapter, id in sending.planned:
+                attempts.not_sent(adapter.guard, id, error) if interrupts(error) else fail(adapter, id, error)
+            raise
         finally:
-            _header.reset(token)
+            _sending.reset(token)
 
     setattr(run, _MARK, True)
     return run
@@ -64,17 +84,17 @@ def _watched_freeze(original: Any) -> Any:
     @functools.wraps(original)
     def freeze(self: Any, *args: Any, **kwargs: Any) -> Any:
         group_id, members = found = original(self, *args, **kwargs)
-        body = kwargs.get("chord")
-        if body is not None and _header.get() is self and isinstance(members, list) and members:
+        body, sending = kwargs.get("chord"), _sending.get()
+        if body is not None and sending is not None and sending.header is self and isinstance(members, list) and members:
             adapter = adapters.of(self.app)
             if adapter is not None:
-                adapter.guard.run("planning the body of a chord", lambda: _plan(adapter, body, str(group_id), members))
+                adapter.guard.run("planning the body of a chord", lambda: _plan(adapter, sending, body, str(group_id), members))
         return found
 
     return freeze
 
 
-def _plan(adapter: Adapter, body: Any, group_id: str, members: Iterable[Any]) -> None:
+def _plan(adapter: Adapter, sending: _Sending, body: Any, group_id: str, members: Iterable[Any]) -> None:
     awaited = [id for member in members for id in _last_ids(member)]
     above = statuses.current()
     parent = above.id or None if above is not None else None
@@ -86,6 +106,7 @@ def _plan(adapter: Adapter, body: Any, group_id: str, members: Iterable[Any]) ->
             continue
         user = tracing.user_here(adapter, headers)
         status = adapter.plan(message, parent=parent, depends_on=awaited, root=root, user=user)
+        sending.planned.append((adapter, status.id))
         first.options["headers"] = {**headers, PLANNED: {"id": status.id, "root": root}}
 
 

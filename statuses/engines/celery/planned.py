@@ -25,7 +25,7 @@ def give_up(adapter: Adapter, message: Message) -> None:
     the chord in which that one is a member. Never raises."""
     error = ChordError(f"{message.name}, a member of the chord, did not succeed")
     for id in dict.fromkeys(_awaiting(message.request)):
-        _fail(adapter, id, error)
+        fail(adapter, id, error)
 
 
 def _awaiting(request: Mapping[str, Any]) -> Iterator[str]:
@@ -62,10 +62,11 @@ def _give_up_lost(adapter: Adapter, status: Status) -> None:
     error = ChordError(f"{options.get('task')}, a member of the chord, {why}")
     names = [name for name in (status.id, status.provider_job_id) if name]
     for body in statuses.where(depends_on=names, state=State.unqueued, engine=adapter.engine_name):
-        _fail(adapter, body.id, error)
+        fail(adapter, body.id, error)
 
 
-def _fail(adapter: Adapter, body: str, error: ChordError) -> None:
+def fail(adapter: Adapter, body: str, error: Exception) -> None:
+    """A body, or what it begins with, that nobody will send: unless it was sent. Never raises."""
     adapter.guard.run(
         "giving the body of a chord up",
         lambda ago=None: statuses.at(body).failed(attempt=0, sources={State.unqueued}, error=error, ago=ago),

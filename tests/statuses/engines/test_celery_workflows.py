@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from celery import chain, chord, group
+from celery import Celery, chain, chord, group
 
 import statuses
 from statuses import State, Status, Workflow
+from statuses.engines import celery as tracking
 from statuses.engines.celery import chords
 from tests.servers import Worker, until
 
@@ -202,3 +203,17 @@ def test_a_planned_body_is_taken_once_however_often_its_header_is_copied(world: 
     assert other.id != body.id
     assert other.call["options"].get("headers") is None
     assert body.reload().attempt == 0
+
+
+def test_the_body_of_a_chord_that_cannot_be_sent_has_failed(world: Any) -> None:
+    bare = Celery("bare", broker=world.app.conf.broker_url, set_as_current=False)
+    work = bare.task(world.tasks.add.run, name="bare.work")
+    tracking.install(bare, name="bare")
+    try:
+        with pytest.raises(NotImplementedError, match="result backend"):
+            chord([work.s(1, 1), work.s(2, 2)], app=bare)(work.si(3, 3))
+    finally:
+        tracking.uninstall(bare)
+
+    (body,) = statuses.where(engine="bare")
+    assert (body.state, body.errors[0]["class"]) == (State.failed, "NotImplementedError")

@@ -26,7 +26,7 @@ from celery.exceptions import Ignore, Reject
 
 from statuses import KillRequested, State, Status
 
-from ...errors import interrupted, interrupts, is_limit
+from ...errors import StartedBefore, Superseded, interrupted, interrupts, is_limit
 from ...track import current_job
 from .. import attempts
 from ..jobs import JobStatus
@@ -97,11 +97,12 @@ class Run:
         if self._tried and attempts.arrived(handle, worker, self._began):
             self.attempt, self.told = handle.attempt, True
             return
-        self._tried = True
+        # One that a worker took ahead, or for later, may have been handed out once more meanwhile, and have run: it does not say so.
+        once_more, self._tried = message.redelivered or (message.known and not self._tried), True
         # Without our header it may be another call under an id of the project's own.
         sent_as = message.task_id if message.known or message.redelivered else None
         later = bool(message.request.get("eta"))
-        attempt = attempts.start(handle, worker, message.attempt, message.redelivered, sent_as, later)
+        attempt = attempts.start(handle, worker, message.attempt, once_more, sent_as, later)
         if attempt is not None:
             self.attempt, self.told = attempt, True
 
@@ -405,7 +406,8 @@ def _rejected(run: Run, task: Any, rejected: Reject) -> None:
 
 def _refuse(adapter: adapters.Adapter, task: Any, message: Message, asked: KillRequested) -> Any:
     """What the tracer of a task that raises Ignore returns: the message is acknowledged, nothing has run."""
-    if not message.redelivered or _is_over(adapter, message, asked):
+    may_go_on = message.redelivered or isinstance(asked, StartedBefore | Superseded)
+    if not may_go_on or _is_over(adapter, message, asked):
         adapter.guard.run("refusing a killed job", lambda: _revoke_result(adapter, task, message))
         planned.give_up(adapter, message)
     try:

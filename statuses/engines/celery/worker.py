@@ -20,6 +20,7 @@ from celery.exceptions import NotRegistered
 from celery.worker import state
 from celery.worker.request import Request
 
+import statuses
 from statuses import State, Status, StatusNotFound
 
 from ...errors import interrupts
@@ -127,8 +128,21 @@ def _attempt(message: Message) -> int | None:
 
 def _end(adapter: adapters.Adapter, message: Message, state: State, error: object, ran: bool = True) -> None:
     """The job is over, if what is told of is its present attempt. ran: not where its message is dropped before anything of it runs."""
+    attempt = _attempt(message)
     handle = functools.partial(_here, adapter, message, ran) if message.redelivered else None
-    adapter.end(message, state, _attempt(message), error, handle=handle)
+    if ran and attempt is not None and adapter.guard.run("asking which attempt ended", lambda: _is_later(adapter, message)):
+        attempt = None
+    adapter.end(message, state, attempt, error, handle=handle)
+
+
+def _is_later(adapter: adapters.Adapter, message: Message) -> bool:
+    """Whether the present attempt is the run of a message that speaks of an earlier one: that ran elsewhere, while this worker had the
+    message in hand.  One round trip, two where it has run again."""
+    status, here = adapter.handle(message).reload(), message.request.get("hostname")
+    if status.state is not State.started or status.attempt <= message.attempt or status.worker != here:
+        return False
+    earlier = statuses.find(f"{status.id}:{message.attempt}")
+    return earlier is not None and earlier.worker != here
 
 
 def _here(adapter: adapters.Adapter, message: Message, ran: bool) -> Status:

@@ -9,7 +9,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 import statuses
 from statuses import KillRequested, State, presence
-from statuses.engines.celery import again, tracing
+from statuses.engines.celery import Celery, again, tracing
 from statuses.engines.celery.messages import HEADER, header, read
 from tests.servers import Worker, pools, told, until
 
@@ -188,3 +188,54 @@ def test_an_earlier_run_that_fails_stands_in_history_with_its_error(world: Any, 
     assert (job.state, job.attempt, job.errors) == (State.started, 1, [])
     world.open("earlier-fails")
     world.ended(job)
+
+
+def runs_where_it_was_in_hand(world: Any, start_worker: StartWorker, name: str, ended: bool) -> tuple[statuses.Status, Worker, Worker]:
+    """A job that a worker has taken ahead, which ran elsewhere meanwhile (and has `ended` there) and now runs where it was in hand; with the
+    workers, this one first."""
+    first = start_worker(name, queues=name, count=1)
+    world.send(world.tasks.gated.s(f"{name} busy"), queue=name)
+    world.began(f"{name} busy")
+    job = world.send(world.tasks.gated.s(name), queue=name)
+    until(lambda: world.handed_out(job.provider_job_id), "it is taken ahead")
+    world.take_no_more(first.name, name)
+    second = start_worker(f"{name}-other", queues=name, count=1)
+    world.hand_out_again(job)
+    world.began(name)
+    if ended:
+        world.open(name)
+        world.ended(job)
+    world.open(f"{name} busy")
+    until(lambda: world.noted(f"began:{name}") == 2, "it runs twice")
+    return job, first, second
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["while it runs there", "once it has ended there"])
+def test_a_job_that_its_worker_had_in_hand_while_it_ran_elsewhere_is_its_next_attempt_where_that_runs_it_too(
+    world: Any, start_worker: StartWorker, ended: bool
+) -> None:
+    name = f"in-hand-{ended}"
+    job, first, second = runs_where_it_was_in_hand(world, start_worker, name, ended)
+
+    runs = job.reload().state, job.attempt, job.worker
+    world.open(name)
+    if not ended:
+        until(lambda: job.reload().prior_attempts[0].is_ended, "the run that began first has ended")
+        world.open(name)
+
+    assert runs == (State.started, 1, first.name)
+    assert (world.ended(job).attempt, job.state, job.worker) == (1, State.succeeded, first.name)
+    assert [(one.state, one.worker, one.data) for one in job.prior_attempts] == [(State.succeeded, second.name, {"result": "through"})]
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["while it runs there", "once it has ended there"])
+def test_kill_now_ends_the_run_that_its_worker_had_in_hand_and_that_elsewhere(
+    world: Any, engine: Celery, start_worker: StartWorker, ended: bool
+) -> None:
+    job, *workers = runs_where_it_was_in_hand(world, start_worker, f"in-hand-kill-{ended}", ended)
+    names = [worker.name for worker in workers]
+
+    job.reload().kill_now()
+
+    assert (world.ended(job).state, job.attempt, job.worker) == (State.killed, 1, names[0])
+    until(lambda: engine.running(job.provider_job_id, names) == {name: [] for name in names}, "no run goes on")

@@ -1,5 +1,6 @@
 """Where the time comes from: Redis itself, or a clock that stands still for tests."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 from .arguments import shown
@@ -32,6 +33,11 @@ def freeze(moment: datetime | None) -> None:
 def frozen_us() -> int | None:
     """Microseconds at which the clock stands, None when it runs."""
     return _everywhere
+
+
+def here_us() -> int:
+    """Microseconds by the clock of this machine, which nobody may have set; those of the frozen clock where it stands."""
+    return time.time_ns() // 1000 if _everywhere is None else _everywhere
 
 
 def argument() -> str:

@@ -5,7 +5,6 @@ by a thread; a job whose beginning could not be told is made then, with its own 
 
 import atexit
 import logging
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -111,7 +110,7 @@ class Tracked(Status):
     def begin(cls, as_create: Mapping[str, Any]) -> "Tracked":
         """A job that is created now, or once its store is back. Raises what `create` does, but StoreUnavailable and ScriptFailed."""
         store, random, error = current(), None, None
-        guard, began_us = guard_of(store), _now_us()
+        guard, began_us = guard_of(store), clock.here_us()
         if not guard.away:
             try:
                 new = collection.prepare(**as_create)
@@ -156,12 +155,12 @@ class Tracked(Status):
         with self._telling:
             if not self._guard.away and self._catch_up():
                 return self._say_now(action, arguments, more)
-            self._miss(_Missed(action, arguments, more, _now_us(), False), None)
+            self._miss(_Missed(action, arguments, more, clock.here_us(), False), None)
         self.changed = False
         return None
 
     def _say_now(self, action: Callable[..., Any], arguments: tuple[Any, ...], more: Mapping[str, Any]) -> Any:
-        said_us = _now_us()
+        said_us = clock.here_us()
         try:
             return super()._write(action, *arguments, **more)
         except StoreUnavailable as error:
@@ -255,6 +254,8 @@ class Tracked(Status):
         self._take_back()
         made = self._as_record()
         rest, is_new = _fold_all(made, self._missed), True
+        ahead_us = unanswered.ahead_us()
+        made |= {name: at - ahead_us for name, at in made.items() if name.endswith("_at") and isinstance(at, int)}
         try:
             load_one(made)
         except StatusExists:
@@ -282,7 +283,7 @@ class Tracked(Status):
         return (
             found is not None
             and found.job_name == self._as_create.get("job_name")
-            and found.recorded_at >= clock.from_us(self._begun_us - unanswered.BEHIND_US)
+            and found.recorded_at >= clock.from_us(self._begun_us - unanswered.ahead_us() - unanswered.BEHIND_US)
         )
 
     def _take_back(self) -> None:
@@ -340,14 +341,14 @@ def _long_ago(handle: Status, missed: _Missed) -> tuple[Any, ...]:
     """What `scripts.finish` takes for an end that was missed: as of its own moment, and not before what is told of the job."""
     target, guards, error, data, silent_us, ago_us = (*missed.arguments, *(None,) * 4)[:6]
     most_us = collection.since_told(handle) // clock.MICROSECOND
-    return target, guards, error, data, silent_us, min(max(_now_us() - missed.at_us, 0) + (ago_us or 0), most_us)
+    return target, guards, error, data, silent_us, min(max(clock.here_us() - missed.at_us, 0) + (ago_us or 0), most_us)
 
 
 def _may_have_arrived(handle: Status, missed: _Missed) -> bool:
     """Whether a start that was not answered began the attempt that is there, as far as its moment tells; by the store's own clock."""
     if missed.action is not scripts.start:
         return True
-    began, ago_us = handle.reload().started_at, _now_us() - missed.at_us
+    began, ago_us = handle.reload().started_at, clock.here_us() - missed.at_us
     return began is not None and began >= collection.server_time() - clock.MICROSECOND * (ago_us + _INEXACT_US)
 
 
@@ -396,8 +397,3 @@ def _is_there(handle: Status, error: Any) -> bool:
     return error in kept or any(
         isinstance(one, dict) and {**one, "attempt": None} == {**error, "attempt": None} for one in kept if isinstance(error, dict)
     )
-
-
-def _now_us() -> int:
-    frozen = clock.frozen_us()
-    return frozen if frozen is not None else time.time_ns() // 1000

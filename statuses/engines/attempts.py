@@ -63,7 +63,7 @@ def create(guard: Guard, **as_create: Any) -> Status:
     knows it.
     Raises: what `statuses.create` does.  One round trip."""
     new = collection.prepare(**as_create)
-    since_us = clock.frozen_us() or time.time_ns() // 1000
+    since_us = clock.here_us()
     try:
         status = collection.insert(new)
         made = _made.get()

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 import statuses
-from statuses import metrics, scripts, store, tracked
+from statuses import clock, metrics, scripts, store, tracked, unanswered
 from statuses.embedded import EmbeddedServer
 from statuses.engines import guard
 from statuses.testing import assert_failed, assert_one, assert_succeeded, make_status
@@ -549,3 +549,37 @@ def test_a_child_forked_off_while_a_thread_tells_what_was_missed_is_not_held_up(
         thread.join()
 
     assert (code, assert_one(job_name="a").errors) == (0, ["of the child"])
+
+
+HOUR_US = 3_600_000_000
+
+
+@pytest.mark.parametrize("ahead_us", [HOUR_US, -HOUR_US])
+def test_a_job_that_began_in_an_outage_is_told_by_the_clock_of_the_store(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, ahead_us: int
+) -> None:
+    """Whatever time this machine believes it is."""
+    monkeypatch.setattr(clock, "here_us", lambda: time.time_ns() // 1000 + ahead_us)
+    began = make_status("queued", job_name="other").recorded_at
+    server.stop()
+    with statuses.track("within"):
+        pass
+    with statuses.track("beyond") as job:
+        server.start()
+        wait_for(lambda: not job._missed and not job._guard.away and statuses.all().count() == 3)
+
+    now = statuses.server_time()
+    for told in statuses.where(job_name=["within", "beyond"]):
+        assert began <= told.recorded_at <= now and began <= told.ended_at <= now
+        assert told.run_time is not None and 0 <= told.run_time < 60
+    assert statuses.all().order_by("recorded_at").run()[0].job_name == "other"
+
+
+def test_a_creation_that_arrived_unanswered_is_taken_back_whatever_time_this_machine_believes(server: EmbeddedServer, monkeypatch) -> None:
+    monkeypatch.setattr(clock, "here_us", lambda: time.time_ns() // 1000 + HOUR_US)
+    made = make_status("started", job_name="a")
+    place = made._place()
+
+    unanswered.take_back(place.random, "started", "a", clock.here_us())
+
+    assert statuses.find(made.id) is None

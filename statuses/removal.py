@@ -120,9 +120,9 @@ def drop_segment(store: Store, family: int, segment: int) -> None:
     """Every key of one segment, in small batches; the state column first, so that no script writes to it any more."""
     tag = store.families[family]
     prefix = keys.segment(tag, segment)
-    # How many rows were handed out is read as it goes: no job gets one in between. Looked at before, in case that is asked twice.
+    # How many rows were handed out is read as it goes: no job gets one in between. Looked at before, in case that breaks off.
     before = store.pipeline([("GET", keys.rows(prefix))], primary=True)[0]
-    last, _ = store.pipeline([("GETDEL", keys.rows(prefix)), ("UNLINK", keys.column(prefix, "st"))], primary=True)
+    last, _ = store.transaction([("GET", keys.rows(prefix)), ("UNLINK", keys.column(prefix, "st"), keys.rows(prefix))])
     rows = min(int(last or before or 0), SEGMENT_ROWS)
     for first in range(0, rows, 1000):
         _drop_rows(store, Place(family, segment, first, 0), min(first + 1000, rows))

@@ -165,7 +165,7 @@ class Store:
             return _permitted(commands, self.writer.said_by(node, commands))
 
     def transaction(self, commands: Iterable[Command]) -> list[Any]:
-        """The replies to reading commands on keys of one family, from the primary, all of one moment; one round trip."""
+        """The replies to commands on keys of one family, from the primary, all of one moment; one round trip, and none is sent twice."""
         with translated("a read"):
             if isinstance(self.writer, Cluster):
                 return self.writer.transaction(commands)

@@ -21,8 +21,8 @@ def ahead_us() -> int:
 
 
 def take_back(random: int, state: State | str, job_name: str | None, since_us: int) -> None:
-    """Remove the job with this random part of its id that was created in `state` about `since_us`, by this machine's clock, or later, if there
-    is one.
+    """Remove the job with this random part of its id that was created in `state` about `since_us`, by this machine's clock, or later, if
+    there is one.
     Raises: StoreUnavailable.  Source: the store's time, one question about that time; nothing in a process without numpy."""
     asked = Query().where(recorded_at=(since_us - ahead_us() - BEHIND_US, None), state=state)
     with suppress(ImportError):  # a worker without numpy asks no questions

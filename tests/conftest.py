@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from statuses import health, reaper  # noqa: F401  # which is as patient with others as it is outside tests
 from statuses.embedded import EmbeddedServer, find_binary, socket_url
-from tests.servers import PATIENCE
+from statuses.engines import guard
+from tests.servers import PATIENCE, until
 
 #: One directory a run: server, database, logs. Short, so that sockets fit.
 RUN_DIR = Path(tempfile.mkdtemp(prefix="jobadmin-test-"))
@@ -66,6 +68,8 @@ def pytest_configure() -> None:
     settings.WHITENOISE_AUTOREFRESH = True
     # Each connection tells its version, and reads it from a file: half of what it takes to make one, and each test makes two or three.
     redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
+    # A store that a test lets come back is found at once.
+    guard.FIRST_LOOK_SECONDS, guard.LONGEST_LOOK_SECONDS = 0.05, 0.2
     django.setup()
 
 
@@ -158,10 +162,29 @@ def store(server_url: str, status_store: Any) -> Iterator[Any]:
     clock.freeze(None)
 
 
+@pytest.fixture(autouse=True)
+def no_watch_is_left() -> Iterator[None]:
+    """Who looks for the store of a test that is away looks no more after it: it would write to the store of the next one, and tell what
+    waits there to be said."""
+    yield
+    if _is_watched():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(health, "try_writing", lambda: None)
+            until(lambda: not _is_watched(), "nobody looks for a store any more")
+
+
+def _is_watched() -> bool:
+    """Whether a thread of this process looks whether a store is back; what is kept for then is let go."""
+    if all(thread.name not in ("statuses-store-watch", "statuses-aside") for thread in threading.enumerate()):
+        return False
+    for found in list(guard._guards):
+        found._late.clear()
+    return True
+
+
 @pytest.fixture
 def round_trips(store: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What this thread sent to the store, each time; not what engines that were tested in this process say to their own servers, nor
-    what a watch asks that an outage in an earlier test left behind."""
+    """What this thread sent to the store, each time; not what engines that were tested in this process say to their own servers."""
     import redis
 
     sent: list[Any] = []

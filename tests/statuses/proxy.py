@@ -31,6 +31,8 @@ class Proxy:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # else who waits for the next client waits for ever
         self._listener.close()
 
     def cut(self, script: str, *, reply: bool = True, times: int = 1) -> None:

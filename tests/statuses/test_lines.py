@@ -11,7 +11,6 @@ import redis
 
 import statuses
 from statuses import State, lines, scripts
-from tests.servers import until
 
 #: Interrupted at any point, again and again.
 INTERRUPTED = """
@@ -36,8 +35,8 @@ INTERRUPTED = """
     with private_store() as server:
         job = statuses.create(job_name="a", data="kept")
         signal.signal(signal.SIGALRM, limit)
-        rolls, interrupted, until = random.Random(1), 0, time.monotonic() + 3
-        while time.monotonic() < until:
+        rolls, interrupted = random.Random(1), 0
+        while interrupted < 400:
             try:
                 try:
                     signal.setitimer(signal.ITIMER_REAL, rolls.choice((1e-4, 5e-4, 2e-3)) * rolls.random() + 1e-5)
@@ -49,7 +48,6 @@ INTERRUPTED = """
             assert statuses.find(job.id).data == "kept"
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         clients = len(redis.Redis.from_url(server.url).client_list())
-        assert interrupted > 200, interrupted
         # redis-py and we lose a line where an interrupt falls between two steps: seldom.
         assert clients < 5 + interrupted / 20, (clients, interrupted)
         print(clients, interrupted)
@@ -83,8 +81,7 @@ def _succeed_along(job: Any, heard: list[Any]) -> None:
 
 
 def _is_heard(heard: list[Any]) -> bool:
-    """What the server that knows the script says to a change; the thread that tells what has waited for long may be the one to hear it."""
-    until(lambda: heard, "it is heard")
+    """What the server that knows the script says to a change."""
     return heard == [1]
 
 

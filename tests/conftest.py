@@ -98,7 +98,7 @@ FIRST = (
     "statuses/engines/test_consumers.py", "browser/test_everywhere.py", "demo/test_environment.py", "browser/test_job.py",
     "statuses/test_away.py", "browser/test_bulk.py", "statuses/engines/test_celery_presence.py", "jobadmin/test_hostile.py",
     "statuses/engines/test_celery_kill.py", "browser/test_fleet.py", "statuses/engines/test_celery_rabbitmq.py", "statuses/test_health.py",
-    "demo/test_demo_ends.py", "browser/test_mine.py", "statuses/engines/test_dramatiq_rabbitmq.py", "jobadmin/test_rights.py",
+    "demo/test_demo_ends.py", "browser/test_mine.py", "statuses/engines/test_celery_cut_off.py", "jobadmin/test_rights.py",
     "jobadmin/test_web_processes.py", "statuses/test_query_against_naive.py", "statuses/engines/test_disorder.py",
     "jobadmin/test_links.py", "statuses/engines/test_celery_worker.py", "jobadmin/test_mine.py", "statuses/test_query_while_writing.py",
     "statuses/test_track_away.py", "browser/test_workflow.py", "statuses/test_failover.py", "jobadmin/test_overview.py",
@@ -107,6 +107,24 @@ FIRST = (
     "statuses/engines/test_celery_controls.py", "statuses/test_packing.py", "statuses/test_crash.py",
 )  # fmt: skip
 _TURNS = {str(Path(__file__).parent / name): number for number, name in enumerate(FIRST)}
+
+
+#: Files that one process runs, one after the other: to start what they need takes longer than many of their tests.
+TOGETHER = ({"tests/statuses/engines/test_celery_rabbitmq.py", "tests/statuses/engines/test_dramatiq_rabbitmq.py"},)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return next((min(files) for files in TOGETHER if file in files), file)
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(trylast=True)

@@ -9,10 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pika
+
 from tests.servers import free_port, until
 
 #: Below the wrapper on the path, which wants to be root and then another user.
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+#: Names of queues that more than one engine's tests have.
+SHARED = ("main", "later", "doomed", "deep")
 
 
 def is_there() -> bool:
@@ -78,6 +82,13 @@ class Rabbit:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def forget(self) -> None:
+        """Delete what the projects of another engine have left and those of the next one make otherwise."""
+        with pika.BlockingConnection(pika.URLParameters(self.url.removesuffix("/"))) as connection:
+            channel = connection.channel()
+            for queue in SHARED:
+                channel.queue_delete(queue)
+
     def stop(self) -> None:
         self.thaw()
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -87,9 +98,9 @@ class Rabbit:
 
 
 def for_projects() -> Iterator[Rabbit]:
-    """A fixture: one for all tests of a file, whose projects find it in their environment."""
+    """A fixture: one for all tests of a process, whose projects find it in their environment."""
     node = Rabbit()
     os.environ["TEST_RABBIT"] = node.url
     yield node
-    os.environ.pop("TEST_RABBIT", None)  # those of two files may run in one process
+    del os.environ["TEST_RABBIT"]
     node.stop()

@@ -22,6 +22,7 @@ from statuses.engines import registry  # noqa: E402
 from statuses.engines.celery import Celery  # noqa: E402
 from statuses.engines.celery import engine as celery_engine  # noqa: E402
 from statuses.engines.celery.messages import HEADER  # noqa: E402
+from tests import rabbit  # noqa: E402
 from tests.projects.running import CONTRACT, Process, Project, need  # noqa: E402
 from tests.servers import PATIENCE, Server, Worker, until  # noqa: E402
 
@@ -51,7 +52,7 @@ def worker(environment: dict[str, str]) -> Iterator[Worker]:
     """The worker most tests share: prefork, two processes, queue `main`."""
     worker = Worker(environment, "shared")
     yield worker
-    worker.stop()
+    worker.kill()
 
 
 Start = Callable[..., Worker]
@@ -204,6 +205,10 @@ def project(running: Project) -> Iterator[Project]:
         print(worker.text()[-6000:])
     # What nobody needs any more takes no time of the others, and no turn at their database.
     running.end_workers(kept=shared)
+
+
+#: RabbitMQ, for projects that have it as their broker.
+node = pytest.fixture(scope="session")(rabbit.for_projects)
 
 
 def _leave_killed() -> None:

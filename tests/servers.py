@@ -110,12 +110,13 @@ def _outside() -> dict[str, str]:
 
 def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """The first truth `true` gives; fails the test when none comes in time."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.001
     while time.monotonic() < deadline:
         found = true()
         if found:
             return found
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)  # most of it is there at once, or takes long
     pytest.fail(f"waited {seconds} s in vain: {what}")
 
 

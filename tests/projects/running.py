@@ -233,7 +233,7 @@ class Project:
         """The status once it has ended, by the reaper at the latest; `retries`: how often that sends a job again."""
 
         def over() -> bool:
-            self.ask("reap", 1.0, retries)
+            self.ask("reap", 0.5, retries)
             return status.reload().is_ended
 
         until(over, f"{status.id} is given up, it is {status.reload().state}", seconds)

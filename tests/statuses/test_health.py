@@ -570,7 +570,9 @@ def test_every_primary_of_a_cluster_is_told(cluster):  # noqa: F811
 
 @pytest.mark.parametrize("dies", [True, False])
 def test_a_node_that_took_the_place_of_another_is_told_in_its_stead(make, dies):
-    primary, replica = (make("--cluster-enabled", "yes", "--cluster-node-timeout", "2000") for _ in range(2))
+    # A replica is told of once it has heard anything of its primary, and that waits for no other one to begin with it.
+    soon = ("--repl-ping-replica-period", "1", "--repl-diskless-sync-delay", "0")
+    primary, replica = (make("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *soon) for _ in range(2))
     primary.client().execute_command("CLUSTER", "ADDSLOTS", *range(16384))
     replica.client().execute_command("CLUSTER", "MEET", "127.0.0.1", primary.port)
     until(lambda: "cluster_known_nodes:2" in info(replica, "INFO") and "cluster_state:ok" in info(replica, "INFO"), "they know each other")

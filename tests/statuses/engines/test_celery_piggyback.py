@@ -29,7 +29,7 @@ def holding(environment: dict[str, str]) -> Iterator[Worker]:
     """A worker that tells no end by itself."""
     worker = Worker({**environment, "TEST_HOLD": "3600"}, "holding", QUEUE, "prefork", 1)
     yield worker
-    worker.stop()
+    worker.kill()
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_an_end_is_told_when_its_process_has_done_enough(world: Any, environment
     try:
         world.ended(world.send(world.tasks.add.s(1, 2), queue="few"))
     finally:
-        worker.stop()
+        worker.kill()
 
 
 def test_a_held_end_whose_line_is_cut_is_told_all_the_same(world: Any, held: Status) -> None:
@@ -156,8 +156,7 @@ def test_an_end_is_told_before_its_process_waits_for_a_worker_that_is_busy(world
         world.open("busy")
         until(lambda: job.reload().state is State.succeeded, "the end is told")
     finally:
-        os.kill(worker.process.pid, signal.SIGCONT)
-        worker.stop()
+        worker.kill()
 
 
 def test_an_end_that_another_thread_takes_along_is_heard_of_late_and_loses_no_other(world: Any) -> None:

@@ -201,7 +201,7 @@ def test_jobs_of_a_killed_worker_are_given_up_and_those_of_a_living_one_are_not(
     statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=2))
     reaper = Reaper(confirm_seconds=0.0)
     # Jobs that other tests of this run left behind may be given up at an earlier look.
-    until(lambda: presence_is_old(dead.name) and reaper.look() and left.reload().is_failed, "it is given up")
+    until(lambda: presence_is_old(dead.name, 2) and reaper.look() and left.reload().is_failed, "it is given up")
     world.open("runs")
 
     assert (left.reload().state, left.error_group) == ("failed", "WorkerLost")
@@ -219,7 +219,7 @@ def test_the_body_of_a_chord_is_given_up_with_a_member_that_was_lost(world, engi
         bodies.append(statuses.find_by(state="unqueued", job_name=world.tasks.total.name))
     lost = list(statuses.where(worker=dead.name, state="started"))
     dead.kill()
-    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=2))
+    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=0.5))
     reaper = Reaper(confirm_seconds=0.0)
     until(lambda: presence_is_old(dead.name) and reaper.look() and all(job.reload().is_failed for job in lost), "they are given up")
 
@@ -236,7 +236,7 @@ def test_a_job_that_the_reaper_sends_again_is_not_run_by_the_message_its_broker_
     world.began("reaped")
     dead.kill()
     name = job.reload().job_name
-    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=2), reap_retries={name: 1})
+    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=0.5), reap_retries={name: 1})
     reaper = Reaper(confirm_seconds=0.0)
     until(lambda: presence_is_old(dead.name) and reaper.look() and job.reload().attempt == 1, "the reaper sends it again")
     # What the broker does when the visibility timeout has passed.
@@ -262,16 +262,16 @@ def test_jobs_whose_ends_were_held_back_by_a_worker_that_was_killed_end_as_their
     assert world.app.AsyncResult(world.task_ids[job.id]).get(timeout=PATIENCE) == 3
     held = job.reload().state
     dead.kill()
-    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=2), reap_retries={"*": 1})
+    statuses.configure(url=world.store.url, namespace="engines", stale_after=timedelta(seconds=0.5), reap_retries={"*": 1})
     reaper = Reaper(confirm_seconds=0.0)
     until(lambda: presence_is_old(dead.name) and reaper.look() and job.reload().is_ended, "the reaper asks")
 
     assert (held, job.state, job.attempt, job.data, job.errors) == ("started", "succeeded", 0, {"result": 3}, [])
 
 
-def presence_is_old(name: str) -> bool:
-    """Makes the living be those that reported within two seconds; whether this worker is none of them."""
-    presence.ALIVE_FOR = timedelta(seconds=2)
+def presence_is_old(name: str, seconds: float = 0.5) -> bool:
+    """Makes the living be those that reported within so many seconds; whether this worker is none of them."""
+    presence.ALIVE_FOR = timedelta(seconds=seconds)
     return not next(report.is_alive for report in presence.reports("celery") if report.worker == name)
 
 

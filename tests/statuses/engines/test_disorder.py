@@ -19,7 +19,7 @@ from tests.servers import Worker, until
 def recording_worker(environment: dict[str, str]) -> Iterator[Worker]:
     worker = Worker({**environment, "TEST_RECORD": "1"}, "recording", queues="recorded")
     yield worker
-    worker.stop()
+    worker.kill()
 
 
 @pytest.fixture

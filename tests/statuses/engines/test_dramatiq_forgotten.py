@@ -28,12 +28,12 @@ def becomes_unknown(project: Project, *jobs: Status) -> None:
     until(lambda: look(project) or {job.reload().state for job in jobs} == {State.unknown}, "the reaper marks them")
 
 
-def looks_at_length(project: Project, job: Status) -> set[State]:
-    """The states it was in while the reaper looked for longer than it waits between two looks."""
+def looks_at_length(project: Project, *jobs: Status) -> set[State]:
+    """The states they were in while the reaper looked for longer than it waits between two looks."""
     since, states = statuses.server_time(), set()
-    while (statuses.server_time() - since).total_seconds() < 2.5:
+    while (statuses.server_time() - since).total_seconds() < 2:
         look(project)
-        states.add(job.reload().state)
+        states |= {job.reload().state for job in jobs}
     return states
 
 
@@ -96,7 +96,7 @@ class TestAWorker:
                 project.began(gate)
             until(lambda: not project.broker.client(db=4).llen("dramatiq:cut-off"), "it was taken ahead")
             flush()
-            states = looks_at_length(project, jobs[0]) | looks_at_length(project, ahead)
+            states = looks_at_length(project, jobs[0], ahead)
             line.turn_to(project.store.socket)
             for gate in gates:
                 project.open(gate)

@@ -1,5 +1,6 @@
 """What engines break a job off with, while it is our code that runs: at every line of it, one after the other."""
 
+import functools
 import linecache
 import sys
 from collections.abc import Callable, Iterator
@@ -59,14 +60,18 @@ class Falls:
         return self._line if frame.f_code.co_filename.startswith(OURS) and not self.fell else None
 
     def _line(self, frame: FrameType, event: str, _: object) -> Any:
-        # Where a block begins or a lock is given back Python looks for no signals.
-        text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip()
-        if event == "line" and not self.fell and not text.startswith(("try:", "with ", "finally:")):
+        if event == "line" and not self.fell and _is_looked(frame.f_code.co_filename, frame.f_lineno):
             self.left -= 1
             if not self.left:
                 self.fell = f"{frame.f_code.co_filename}:{frame.f_lineno}"
                 raise self.error
         return self._line
+
+
+@functools.cache  # each line is come to some hundred times
+def _is_looked(file: str, line: int) -> bool:
+    """Whether Python looks for signals there: not where a block begins or a lock is given back."""
+    return not linecache.getline(file, line).lstrip().startswith(("try:", "with ", "finally:"))
 
 
 def at_every_line(error: Callable[[], BaseException], act: Callable[[Falls], None]) -> int:

@@ -20,7 +20,7 @@ def patient(environment: dict[str, str]) -> Iterator[Worker]:
     """A worker with one process, on queue `limits`."""
     worker = Worker({**environment, "TEST_TIMEOUT": WAITS}, "patient", "limits", "prefork", 1)
     yield worker
-    worker.stop()
+    worker.kill()
 
 
 class TestCelery:

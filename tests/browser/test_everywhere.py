@@ -31,6 +31,7 @@ def addresses() -> Iterator[list[str]]:
         # Names and words that no blank parts, as long as they can be.
         user, queue, words = "u" * 200, "q" * 200, "n" * 1000
         parent = make_status("started", job_name="planning.rollup", queue="nightly", user="marta", job_args={"book": "Book:53"})
+        parent.set_progress(1, 3, message=words)
         failed = parent.spawn("planning.plan", job_args={"book": "Book:53"}, queue=queue, user=user, engine="toy").queued().started()
         failed.add_error(ValueError(words)).failed().requeued().started().add_error(ValueError(words)).failed()
         lost = make_status("failed", job_name="mail.send", error="m" * 1000)
@@ -226,3 +227,45 @@ def test_with_forced_colours_states_stay_apart(page: Any, addresses: list[str]) 
 
     assert found == []
     assert [len({one[state] for state in states}) for one in fills[-2:]] == [7, 7]
+
+
+def test_a_printed_page_is_dark_on_light_and_has_nothing_to_press(page: Any, live: Any) -> None:
+    load(3)
+    page.goto(reverse("jobadmin:list") + "?name=mail.*&name=library.*&span=all")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.emulate_media(media="print")
+
+    seen = page.evaluate(
+        "[...document.querySelectorAll('button, select, input, summary, #header')].filter(one => one.checkVisibility()).map(one => one.outerHTML)"
+    )
+    assert seen == []
+    assert page.locator("#j-count").is_visible() and page.locator("#j-tokens").get_by_text("mail.*").is_visible()
+    assert page.locator("#j-list .j-badge").count() == 2
+    assert page.evaluate("getComputedStyle(document.querySelector('.ja .j-panel')).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_names_in_colours_of_the_system_have_no_bars(page: Any, live: Any) -> None:
+    load(3)
+    page.emulate_media(forced_colors="active")
+    page.goto(reverse("jobadmin:list"))
+
+    bars, canvas = page.locator("#j-list tbody th a").first.evaluate(
+        """name => {
+          const canvas = Object.assign(document.createElement("i"), { className: "canvas" });
+          document.body.append(canvas);
+          canvas.style.backgroundColor = "Canvas";
+          return [getComputedStyle(name).borderTopColor, getComputedStyle(canvas).backgroundColor];
+        }"""
+    )
+    assert bars == canvas
+
+
+@pytest.mark.parametrize("width", [840, 1000, 1280])
+def test_a_name_that_needs_two_lines_is_read_whole(page: Any, live: Any, width: int) -> None:
+    make_status("failed", job_name="packages.audit.list_entry_points", job_args={"module": "Module:openapi_spec_validator"}, error="m" * 99)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(reverse("jobadmin:list"))
+
+    name = page.locator("#j-list tbody th a")
+    assert name.evaluate("name => name.scrollHeight <= name.clientHeight"), name.bounding_box()
+    assert too_wide(page, width) == []

@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,6 +16,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -23,7 +26,7 @@ from jobadmin.directions import shown_in_page
 from jobadmin.filters import BadFilter, JobFilter
 from jobadmin.frame import admin_site, login_url
 from jobadmin.parameters import whole
-from jobadmin.paths import RESERVED, in_one_place, split_attempt, unquote
+from jobadmin.paths import RESERVED, in_one_place, safe_next, split_attempt, unquote
 from jobadmin.records import NotRecorded
 from jobadmin.resolver import resolver
 from jobadmin.viewing import of_request, viewed_by
@@ -221,14 +224,26 @@ def numbered(request: HttpRequest, rows: Any, size: int) -> Page:
 
 
 def _login(request: HttpRequest) -> HttpResponse:
-    """The admin's login, and back here after it; a part of a page cannot show it, so the whole page goes there."""
+    """The admin's login, and back here after it; a part of a page cannot show it, so the whole page goes there. Who sent something is
+    told that nothing was done, and comes back to the page it was sent from; so does who asked for a file, which is no page to come to."""
+    if request.method == "POST":
+        messages.warning(request, _("Nothing was done: you were not logged in any more. Do it again after you have logged in."))
     if wants_part(request):
         back = request.htmx.current_url_abs_path or reverse("jobadmin:overview")
         return HttpResponseClientRedirect(redirect_to_login(back, login_url()).url)
-    back = request.get_full_path() if request.method in ("GET", "HEAD") else reverse("jobadmin:overview")
-    response = redirect_to_login(back, login_url())
+    is_page = request.method in ("GET", "HEAD") and not request.resolver_match.url_name.startswith("export")
+    response = redirect_to_login(request.get_full_path() if is_page else _came_from(request), login_url())
     add_never_cache_headers(response)
     return response
+
+
+def _came_from(request: HttpRequest) -> str:
+    """The page that a form or a link stood on: as the form says, or the browser; else the overview. A page that was itself an answer to
+    a form is none to come back to: asked for by its address, it asks about other jobs."""
+    referer = urlsplit(request.headers.get("Referer", ""))
+    there = urlunsplit(("", "", referer.path, referer.query, ""))
+    is_page = referer.netloc == request.get_host() and referer.path != request.path and url_has_allowed_host_and_scheme(there, None)
+    return safe_next(request, there if is_page else reverse("jobadmin:overview"))
 
 
 def _failures() -> Any:

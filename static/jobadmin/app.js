@@ -9,6 +9,25 @@
     try { return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value); } catch { return null; }
   };
 
+  // Looks at what a page shows now --------------------------------------------------------------------------------------
+  /** Milliseconds after which a look that nothing answered has failed: one that is waited for for ever would be the last. */
+  const LONGEST = 15_000;
+  /** What answers, and its text; null where it leads to the login, which the page goes to. Throws where nothing answers in time. */
+  window.jobLook = async address => {
+    const stop = new AbortController(), late = setTimeout(() => stop.abort(), LONGEST);
+    try {
+      const answer = await fetch(address, { headers: { "HX-Request": "true", "HX-Current-URL": location.href }, signal: stop.signal });
+      const login = answer.headers.get("HX-Redirect"), text = await answer.text();
+      if (login) location.href = login;
+      return login ? null : { answer, text };
+    } finally { clearTimeout(late); }
+  };
+  /** The note of an answer: the server wrote (and escaped) its words. Where what answered is none of ours, if anything did, the page has its own. */
+  window.jobNote = (html, own = "#j-away") => {
+    const shown = new DOMParser().parseFromString(html, "text/html").querySelector(".j-note, .j-panel");
+    return shown ? document.adoptNode(shown) : $(own)?.content.firstElementChild.cloneNode(true);
+  };
+
   // Filters -----------------------------------------------------------------------------------------------------------
   const form = $("#j-filters");
 
@@ -85,23 +104,40 @@
     loading = setTimeout(() => main()?.classList.add("is-loading"), LOADING_AFTER);
   });
   document.addEventListener("htmx:afterRequest", event => {
-    if (event.detail.target?.id !== "j-main") return;
+    if (!event.detail.target?.matches("#j-main, .j-operation")) return;
+    if (event.detail.successful) noTrouble();
+    if (!isMain(event.detail)) return;
     clearTimeout(loading);
     main()?.classList.remove("is-loading");
     main()?.removeAttribute("aria-busy");
-    if (event.detail.successful && $("#j-alert")) { $("#j-alert").replaceChildren(); main()?.classList.remove("j-stalewrap"); }
   });
-  document.addEventListener("htmx:responseError", event => trouble(event.detail.xhr.responseText));
-  document.addEventListener("htmx:sendError", () => trouble(""));
+  for (const kind of ["responseError", "sendError", "timeout"]) document.addEventListener(`htmx:${kind}`, ({ detail }) => {
+    const html = detail.xhr.responseText, shown = $(".j-dlg__body", detail.target.closest("dialog[open]") || document.createElement("i"));
+    if (shown) return troubleIn(shown, html, detail.requestConfig.verb === "post");
+    trouble(html);
+    if (isMain(detail)) showAddress();      // what was asked for is not what is shown
+  });
 
-  /** What went wrong, above numbers that stay, dimmed. The server rendered (and escaped) the words. */
+  /** What went wrong, above numbers that stay, dimmed. */
   function trouble(html) {
-    const alert = $("#j-alert");
-    if (!alert) return;
-    const shown = new DOMParser().parseFromString(html, "text/html").querySelector(".j-note, .j-panel");
-    if (shown) alert.replaceChildren(document.adoptNode(shown));
-    else alert.textContent = alert.dataset.away;
+    $("#j-alert")?.replaceChildren(jobNote(html) || "");
     main()?.classList.add("j-stalewrap");
+  }
+
+  function noTrouble() {
+    $("#j-alert")?.replaceChildren();
+    main()?.classList.remove("j-stalewrap");
+  }
+
+  /** The same where one looks: a dialog covers the page. What it shows next takes the place of it. */
+  function troubleIn(shown, html, isSent) {
+    const note = jobNote(html, isSent ? "#j-unsure" : "#j-away");
+    if (!note) return;
+    note.setAttribute("role", "alert");
+    $(".j-note[data-trouble]", shown)?.remove();
+    note.dataset.trouble = "";
+    shown.prepend(note);
+    note.scrollIntoView({ block: "nearest" });
   }
 
   // With Alt a value is left out instead of asked for.
@@ -218,9 +254,10 @@
       What became of an outage or of an operation is looked at at once. */
   async function feel() {
     if (!busy()) {
-      const answer = await fetch(`${frame.dataset.root}pulse/`, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } }).catch(() => null);
-      if (answer?.ok && (missed || hasEnded(answer.headers.get("X-Operations-Ended")))) return refresh();
-      if (!answer?.ok) { missed++; trouble(answer ? await answer.text() : ""); }
+      const felt = await jobLook(`${frame.dataset.root}pulse/`).catch(() => ({ answer: {}, text: "" }));
+      if (!felt) return;
+      if (felt.answer.ok && (missed || hasEnded(felt.answer.headers.get("X-Operations-Ended")))) return refresh();
+      if (!felt.answer.ok) { missed++; trouble(felt.text); }
     }
     clearTimeout(pulse);
     if (live) pulse = setTimeout(feel, PULSE * 2 ** Math.min(missed, 3) * 1000);
@@ -239,12 +276,11 @@
         url.searchParams.set("live", "1");
         // What the page holds on to meanwhile: the list asks for the rows it shows, and how many came since.
         for (const [name, value] of new URLSearchParams($("[data-hold]")?.dataset.hold || "")) url.searchParams.set(name, value);
-        const response = await fetch(url, { headers: { "HX-Request": "true", "HX-Current-URL": address } });
-        const away = response.headers.get("HX-Redirect");
-        if (away) { location.href = away; return; }
-        const text = await response.text();
+        const looked = await jobLook(url);
+        if (!looked) return;
+        const { answer: response, text } = looked;
         if (!response.ok) { fails++; trouble(text); } else if (location.href === address && !busy()) {
-          if (fails || missed) { $("#j-alert")?.replaceChildren(); main()?.classList.remove("j-stalewrap"); }
+          if (fails || missed) noTrouble();
           fails = missed = 0;
           show(text, response);
         }
@@ -321,6 +357,18 @@
     const link = event.target.closest("[data-copy]");
     if (link && link.closest("#j-copy-link")) copy(link.dataset.copy);
   });
+
+  // Enter pressed twice is one wish: while the answer to a form is on its way, none is sent. On the window, behind whoever
+  // does it otherwise.
+  const UNANSWERED = 5_000;       // milliseconds; then it may be that somebody stopped the browser
+  let sent = -Infinity;
+  addEventListener("submit", event => {
+    const { target, submitter } = event;
+    if (event.defaultPrevented || !target.closest(".ja") || (submitter?.formMethod || target.method) !== "post") return;
+    if (performance.now() - sent < UNANSWERED) event.preventDefault();
+    else sent = performance.now();
+  });
+  addEventListener("pageshow", () => { sent = -Infinity; });
 
   // Dialogs and keys --------------------------------------------------------------------------------------------------
   const help = $("#j-help"), keysOn = $("#j-keys-on");

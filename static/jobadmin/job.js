@@ -73,21 +73,23 @@
     address.hash = "";
     address.searchParams.set("live", anew ? "" : $("#job-live", page).dataset.version);
     try {
-      const answer = await fetch(address, { headers: { "HX-Request": "true", "HX-Current-URL": location.href } });
+      const looked = await jobLook(address);
+      if (!looked) return;
+      const { answer, text } = looked;
       if (answer.status === 404) return location.reload();
       failures = answer.ok ? 0 : failures + 1;
-      trouble(answer.ok ? "" : await answer.text());
-      if (answer.status === 200 && !answer.redirected && (anew || !busy())) take(await answer.text());
+      trouble(answer.ok ? null : text);
+      if (answer.status === 200 && !answer.redirected && (anew || !busy())) take(text);
     } catch {
       failures += 1;
+      trouble("");
     }
     schedule();
   }
 
-  /* What went wrong, above what was last known, dimmed. The server wrote (and escaped) the words. */
+  /* What went wrong, above what was last known, dimmed; null where nothing did. */
   function trouble(html) {
-    const note = html && $(".j-note", new DOMParser().parseFromString(html, "text/html"));
-    const shown = $("#job-alert .j-note");
+    const note = html === null ? null : jobNote(html), shown = $("#job-alert .j-note");
     if (!note) shown?.remove();
     else if (shown?.outerHTML !== note.outerHTML) $("#job-alert").replaceChildren(note);
     page.classList.toggle("j-stalewrap", Boolean(note));
@@ -198,9 +200,11 @@
     let seconds = 5;
     if (!shown.querySelector(".j-flow") || !window.jobPageBusy()) {
       try {
-        const answer = await fetch(shown.dataset.workflow, { headers: { "HX-Request": "true" } });
+        const looked = await jobLook(shown.dataset.workflow);
+        if (!looked) return;
+        const { answer, text } = looked;
         failures = answer.ok ? 0 : failures + 1;
-        if (answer.ok && !answer.redirected) seconds = take(shown, await answer.text());
+        if (answer.ok && !answer.redirected) seconds = take(shown, text);
       } catch {
         failures += 1;
       }

@@ -4,6 +4,7 @@
   "use strict";
   if (customElements.get("jobadmin-live")) return;
   const MOST_SECONDS = 120;
+  const LONGEST = 15_000;      // milliseconds one waits for an answer: for ever, it would be the last look
 
   class Live extends HTMLElement {
     connectedCallback() {
@@ -36,7 +37,7 @@
       clearTimeout(this.timer);
       if (this.isBusy) return this.plan();
       try {
-        const answer = await fetch(this.dataset.url, { headers: { "HX-Request": "true" } });
+        const answer = await fetch(this.dataset.url, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(LONGEST) });
         if (answer.redirected || [400, 403, 404].includes(answer.status)) return this.removeAttribute("data-seconds");   // it is no longer for us
         if (!answer.ok) throw new Error(answer.status);
         const text = await answer.text();

@@ -117,6 +117,7 @@ class Celery(Engine):
         try:
             with self._broker.ordering() as line:
                 answers = killing.order(self.app, line, killing.ENDS, task_id, workers, ANSWER_SECONDS, besides)
+                answers = killing.plainly(self.app, line, task_id, answers, ANSWER_SECONDS)
         except (kombu.exceptions.KombuError, OSError) as error:
             raise self._cannot(status, "kill", f"the broker does not answer: {error}") from error
         self._silent.update(dict.fromkeys(workers - answers.keys(), time.monotonic() + SILENT_SECONDS))

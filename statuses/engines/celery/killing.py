@@ -69,3 +69,16 @@ def order(
 
     holding.broadcast(app, connection, command, [task_id], timeout_seconds, hear, [*awaited.union(besides)])
     return said
+
+
+def plainly(app: Any, connection: Any, task_id: str, said: dict[str, dict[str, Any]], timeout_seconds: float) -> dict[str, dict[str, Any]]:
+    """The same answers, but for workers that never heard of our order to end, as their version of us is older: those get Celery's own.
+    One message more where there are such workers, waits for their answers."""
+    older = [name for name, told in said.items() if f"KeyError({ENDS!r})" in str(told.get("error"))]
+    if not older:
+        return said
+    answers = app.control.revoke(
+        task_id, destination=older, terminate=True, signal=SIGNAL, connection=connection,
+        reply=True, timeout=timeout_seconds, limit=len(older),
+    )  # fmt: skip
+    return {name: told for name, told in said.items() if name not in older} | {k: v for answer in answers or () for k, v in answer.items()}

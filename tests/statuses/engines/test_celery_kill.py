@@ -105,6 +105,19 @@ def test_kill_now_ends_the_process_of_a_running_job_and_only_that(world: Any, wo
     assert world.ended(other).state is State.succeeded
 
 
+def test_kill_now_ends_a_job_of_a_worker_whose_older_version_of_us_knows_no_such_order(
+    world: Any, start_worker: Callable[..., Worker]
+) -> None:
+    start_worker("older", queues="older", count=1, extra={"TEST_OLDER": "1"})
+    job = world.send(world.tasks.gated.s("older"), queue="older")
+    world.began("older")
+
+    job.kill_now(by="anna")
+
+    assert (world.ended(job).state, job.errors) == (State.killed, [])
+    assert world.ended(world.send(world.tasks.nothing.s(), queue="older")).state is State.succeeded
+
+
 def test_a_killed_job_that_is_retried_runs_under_a_new_id_and_its_old_message_does_not(
     world: Any, start_worker: Callable[..., Worker]
 ) -> None:

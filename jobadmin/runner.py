@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 
 import statuses
 from jobadmin import conditions, moments
+from jobadmin.filters import BadFilter
 from jobadmin.models import FORBIDDEN, SKIPPED, Operation
 from jobadmin.records import MOST_ERRORS, renew_connection
 from jobadmin.resolver import may_do, resolver
@@ -115,10 +116,11 @@ def _lend_connections() -> None:
 
 
 def take() -> tuple[Operation, Lease] | None:
-    """The oldest operation that waits or was left, now ours; None when there is none, or another was faster."""
+    """The oldest operation that waits or was left, now ours; None when there is none, or another was faster. One whose action only a newer
+    version knows waits for a process of that."""
     now = moments.now()
     left = Q(state__in=(_States.RUNNING, _States.STOPPING), heartbeat_at__lt=now - LEASE)
-    operation = Operation.objects.filter(Q(state=_States.WAITING) | left).order_by("created_at", "pk").first()
+    operation = Operation.objects.filter(Q(state=_States.WAITING) | left, action__in=[*ALL]).order_by("created_at", "pk").first()
     if operation is None:
         return None
     state = _States.RUNNING if operation.state == _States.WAITING else operation.state
@@ -440,4 +442,4 @@ def _ensure(sender: object = None, **_: object) -> None:
 
 def _describe(error: Exception) -> str:
     """For the page: known errors speak for themselves, of others the kind is said and the log holds the rest."""
-    return str(error) if isinstance(error, StatusesError) else type(error).__name__
+    return str(error) if isinstance(error, StatusesError | BadFilter) else type(error).__name__

@@ -78,3 +78,23 @@ def test_what_is_kept_of_an_operation_holds_no_null_characters(browse, store, pa
     operation = Operation.objects.get()
     assert operation.changed == 1
     assert "\x00" not in operation.filter + operation.description + str(operation.plan)
+
+
+def test_an_operation_of_an_action_that_only_a_newer_version_knows_is_left_to_a_process_of_that(db, store) -> None:
+    Operation.objects.create(action="mend-all", username="ann", announced=1)
+    Operation.objects.create(action="kill", username="ann", announced=0, filter="span=all")
+
+    assert runner.run_pending() == 1
+
+    assert dict(Operation.objects.values_list("action", "state")) == {"mend-all": "waiting", "kill": "done"}
+
+
+def test_an_operation_whose_filter_a_newer_version_wrote_does_nothing_and_says_what_cannot_be_read(db, store) -> None:
+    job = make_status(state="queued")
+    Operation.objects.create(action="kill", username="ann", announced=1, filter="span=all&colour=red")
+
+    runner.run_pending()
+
+    found = Operation.objects.get()
+    assert (found.state, found.changed, job.reload().state) == ("failed", 0, "queued")
+    assert "colour='red'" in found.error

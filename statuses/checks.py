@@ -152,7 +152,7 @@ def check_policy() -> list[checks.CheckMessage]:
         if faulty := _client():
             return faulty
         found = health.primaries()
-        current().check_layout()
+        current().check_layout(anew=True)
     except StoreUnavailable as error:
         return _refused(error)
     except ConfigurationError as error:

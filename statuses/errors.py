@@ -119,7 +119,10 @@ class StoreFormat(ConfigurationError):
     """Raised when the store was written by a newer version of this library."""
 
     def __init__(self, found: int, known: int) -> None:
-        super().__init__(f"the store has format {found}, this library knows formats up to {known}")
+        super().__init__(
+            f"the store has format {found}, which a newer version of Jobadmin wrote; this one knows formats up to {known} and leaves it "
+            "alone: bring it up to date here, too (docs/upgrading.md)"
+        )
         self.found = found
         self.known = known
 

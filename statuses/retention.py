@@ -82,6 +82,7 @@ def clean(
 
 def _clean(criteria: "Criteria", dry_run: bool, announce: Announce | None, progress: Progress | None) -> Cleaned:
     here, tally = current(), _Tally(announce, progress)
+    here.check_layout(anew=True)
     for family in range(len(here.families)):
         cleaner = Cleaner(here, family, criteria, tally)
         try:

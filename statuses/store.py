@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 #: The layout of the keys; a store that says a higher one is refused.
 FORMAT = 1
+#: Seconds after which a process that writes looks again whether the store is one that it knows: those of an older version may still run.
+LOOK_SECONDS = 15.0
 #: Bytes read from the socket at once: replies of readers are hundreds of kilobytes.
 READ_SIZE = 1 << 20
 
@@ -54,7 +57,7 @@ class Store:
     def __init__(self, config: Config) -> None:
         self.config = config
         _stores.add(self)
-        self._is_checked = False
+        self._look_at = 0.0
         self.recorder: Recorder | None = None
         """What counts what jobs do; None where nobody wants that."""
         self.current: dict[int, int] = {}
@@ -275,6 +278,7 @@ class Store:
         """The line on which a call is on its way; the error where it is not, for when its turn comes."""
         script_keys, arguments = call
         try:
+            self._look(self.writer)
             return self._writing.send((source.evaluating(name, script_keys, arguments),))
         except redis.RedisError as error:
             return error
@@ -293,6 +297,8 @@ class Store:
 
     def _evalsha(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], primary: bool = True) -> Any:
         client = self.writer if primary else self.reader
+        if time.monotonic() >= self._look_at:
+            self._look(client)
         if isinstance(client, Cluster):
             return client.evalsha(source.sha(name), lambda: source.text(name), script_keys, arguments)
         lines = self._writing if primary else self._lines(primary)
@@ -318,6 +324,7 @@ class Store:
         with translated(name):
             if isinstance(self.writer if primary else self.reader, Cluster):
                 return [self._evalsha(name, script_keys, arguments, primary) for script_keys, arguments in calls]
+            self._look(self.writer if primary else self.reader)
             lines, commands = self._lines(primary), [source.evaluating(name, *call) for call in calls]
             try:
                 return _raised(lines.calls(commands))
@@ -331,20 +338,36 @@ class Store:
         """StoreFormat when the store was written in a newer format than this library writes; ConfigurationError when it
         has another number of families than the configuration says. None: the store is not there yet."""
         if format is not None and int(format) > FORMAT:
+            self._look_at = 0.0  # whoever saw it writes no more
             raise StoreFormat(int(format), FORMAT)
         if families is not None and int(families) != self.config.families:
             raise ConfigurationError(f"the store has {int(families)} families, the configuration says {self.config.families}")
 
-    def check_layout(self) -> None:
-        """`check` of what the store says itself, once in the life of this object. One round trip."""
-        if not self._is_checked:
-            self.check(*self.pipeline([("HMGET", keys.meta(self.families[0]), "format", "families")], primary=True)[0])
-            self._is_checked = True
+    def check_layout(self, *, anew: bool = False) -> None:
+        """`check` of what the store says itself, as every script does before it runs, unless that was looked at a moment ago (`anew`:
+        also then). One round trip at most."""
+        if anew:
+            self._look_at = 0.0
+        with translated("a read"):
+            self._look(self.writer)
+
+    def _look(self, client: redis.Redis | Cluster) -> None:
+        if time.monotonic() < self._look_at:
+            return
+        asked = ("HMGET", keys.meta(self.families[0]), "format", "families")
+        if isinstance(client, Cluster):
+            found = client.replies([asked])[0]
+        else:
+            lines = self._writing if client is self.writer else self._reading
+            found = _raised(lines.calls([asked], again=True))[0]
+        self.check(*found)
+        self._look_at = time.monotonic() + LOOK_SECONDS
 
     def leave(self) -> None:
         """Leave the connections to the parent of this process, untouched: to close a pool takes locks of its own, which a thread of
         the parent may have held at the fork."""
         _left.extend(self.__dict__.pop(name) for name in _CONNECTED if name in self.__dict__)
+        self._look_at = 0.0
         if self.recorder is not None:
             self.recorder.leave()
 

@@ -135,6 +135,8 @@ def _row(values: dict[str, Any], page: str, here: str) -> Row:
     try:
         jobs = JobFilter.from_querystring(view.querystring)
         words = jobs.describe()
+        if view.page not in SavedView.Page.values:  # of a newer version, which another process runs, or ran before one went back
+            raise BadFilter("page", view.page, "")
         url = reverse(f"jobadmin:{view.page}") + (f"?{view.querystring}" if view.querystring else "")
     except BadFilter as error:
         url, words = "", _("No longer valid: %(parameter)s cannot be “%(value)s”.") % {"parameter": error.parameter, "value": error.value}

@@ -122,6 +122,16 @@ def test_a_view_that_is_not_there_changes_nothing(client: Client, pk: str) -> No
     assert client.post(reverse("jobadmin:view_remove"), {"view": pk}).status_code == 302
 
 
+def test_a_view_of_a_page_that_only_a_newer_version_has_says_so(client: Client) -> None:
+    view = SavedView.objects.create(
+        name="New", owner=SavedView._meta.get_field("owner").related_model.objects.get(), page="calendar", querystring="state=failed"
+    )
+
+    html = entry(menu(client), view)
+
+    assert "No longer valid: page cannot be “calendar”." in unescape(html)
+
+
 def test_a_filter_that_is_no_longer_valid_says_so_and_can_be_deleted(client: Client) -> None:
     view = SavedView.objects.create(
         name="Old", owner=SavedView._meta.get_field("owner").related_model.objects.get(), page="list", querystring="state=exploded"

@@ -176,8 +176,8 @@ def test_a_worker_that_began_it_in_time_and_could_not_tell_has_the_last_word(
 ) -> None:
     """A solo worker hears no question while it runs a job, and its line to the store is cut. However long it takes to begin it is in time:
     the reaper alone takes the moment for another one."""
-    moment = expiry.moment
-    monkeypatch.setattr(expiry, "moment", lambda text: (at := moment(text)) and at - timedelta(minutes=10))
+    moment = sent.moment
+    monkeypatch.setattr(sent, "moment", lambda text: (at := moment(text)) and at - timedelta(minutes=10))
     name = f"late-{back[:4]}"
     started = start_worker(name, queues=name, count=1, pool="solo", extra={"TEST_STORE": line.url})
     told(engine, started.name)

@@ -182,12 +182,12 @@ def test_a_queue_tells_how_many_messages_no_worker_has_taken(project: Project, n
     assert project.ask("forgotten", "celery", [job.id for job in waiting]) == []
 
 
-def test_a_job_whose_queue_is_no_longer_there_is_forgotten_and_one_for_later_is_not(project: Project, broker: rabbit.Rabbit) -> None:
+def test_a_job_whose_queue_is_no_longer_there_is_forgotten_and_one_for_later_is_not(project: Project, node: rabbit.Rabbit) -> None:
     job, later = project.send("add", 1, 1, to="deleted"), project.send("add", 1, 1, to="deleted", later=600)
     ids = [job.id, later.id]
     before = project.ask("forgotten", "celery", ids)
 
-    with Connection(broker.url) as connection:
+    with Connection(node.url) as connection:
         connection.default_channel.queue_delete("deleted")
 
     until(lambda: project.ask("forgotten", "celery", ids), "no worker that was killed before is waited for")

@@ -495,6 +495,8 @@ def test_an_end_that_is_older_than_the_attempt_is_not_believed(project):
     # Where its store is too slow for a start to be told there is nothing to run again.
     job = until(lambda: job if (job := project.ended(project.send("add", 1, 1))).started_at else None, "one that is told of whole")
     until(lambda: project.ask("is_over", job.provider_job_id), "its engine has its end")
+    over = statuses.server_time()
+    until(lambda: statuses.server_time() - over > timedelta(milliseconds=1), "that is past: an engine may say it in whole milliseconds")
 
     job.started("its message was handed out again", alive=True)
 

@@ -97,3 +97,11 @@ def is_handed_out_again(event: Event) -> bool:
     """Whether it is a start that means another one each time it is told: of an engine that says so of every delivery."""
     name, args, kwargs = event
     return name == "start" and bool(kwargs.get("redelivered") or (len(args) > 2 and args[2]))
+
+
+def of_one_delivery(event: Event) -> Event:
+    """The event as it is told once more: a process says only once that a start is another run, and then no longer."""
+    name, args, kwargs = event
+    if not is_handed_out_again(event):
+        return event
+    return name, [*args[:2], False, *args[3:]], {key: value for key, value in kwargs.items() if key != "redelivered"}

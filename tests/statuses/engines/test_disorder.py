@@ -45,17 +45,28 @@ def test_recorded_streams_end_the_same_in_any_order_doubled_and_from_many(record
     for id, events in recorded.items():
         truth = end_of(statuses.at(id))
         assert events
+        again = [*map(recording.of_one_delivery, events)]
         for _ in range(10):
-            shuffled = events + chance.choices(events, k=len(events))
+            shuffled = again + chance.choices(again, k=len(again))
             chance.shuffle(shuffled)
             assert tell_anew(shuffled) == truth, shuffled
             tried += 1
     assert tried == 9 * 10
 
 
+def test_recorded_streams_end_the_same_when_each_run_tells_in_its_order_and_twice(recorded: dict[str, list[Event]]) -> None:
+    chance = random.Random(7)
+    for id, events in recorded.items():
+        truth = end_of(statuses.at(id))
+        assert any(map(recording.is_handed_out_again, events))
+        twice = [told for event in events for told in (event, recording.of_one_delivery(event))]
+        for _ in range(10):
+            assert tell_anew(order := recording.interleaved(twice, chance)) == truth, order
+
+
 def test_recorded_streams_end_the_same_when_several_tell_them_at_once(recorded: dict[str, list[Event]]) -> None:
     for id, events in recorded.items():
-        assert told_at_once(events) == end_of(statuses.at(id))
+        assert told_at_once([*map(recording.of_one_delivery, events)]) == end_of(statuses.at(id))
 
 
 def told_at_once(events: list[Event]) -> tuple[Any, int]:

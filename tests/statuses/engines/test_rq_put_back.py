@@ -27,7 +27,7 @@ def failed(project: Project, name: str, times: int = 1) -> Status:
 @pytest.mark.usefixtures("shared")
 class TestAFailedJob:
     def test_that_rqs_command_requeues_is_the_next_attempt_however_often(self, project: Project) -> None:
-        job = failed(project, "put back", 2)
+        job = failed(project, "put back by its command", 2)
 
         project.ask("requeue_by_command", job.provider_job_id, "main")
         ended_as(project, job, 1, "failed")

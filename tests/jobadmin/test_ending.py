@@ -45,6 +45,15 @@ def test_outside_of_a_loop_nothing_is_caught():
         assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.fixture
+def interruptible():
+    """As in a shell's foreground: a shell lets what it starts in the background ignore Ctrl-C, and so what that starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_who_asks_a_second_time_does_not_wait_for_the_batch_in_hand():
     with pytest.raises(KeyboardInterrupt), Ending(True, once=True) as ending:
         signal.raise_signal(signal.SIGINT)

@@ -30,7 +30,7 @@ from jobadmin.models import SKIPPED, UNSURE, Job, Operation
 from jobadmin.redaction import redact_text
 from jobadmin.resolver import resolver
 from jobadmin.verbs import ALL, CONTROLS, UNDO_FOR
-from statuses import Changed, StatusesError
+from statuses import Changed, StatusesError, health
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +63,12 @@ class NotRecorded(Exception):
         self.is_away = bool(may_pass) or _code(error) == _READ_ONLY
         """Whether that may pass: the database is away, locked, full or read only."""
 
-    @property
-    def in_shell(self) -> str:
-        """What a command says of it."""
-        return f"the database takes no record of it; --unrecorded does it without. Nothing was changed: {self}"
+
+def in_shell(error: Exception) -> str:
+    """What a command says of an error that ends it.  Source: see `health.explained`."""
+    if isinstance(error, NotRecorded):
+        return f"the database takes no record of it; --unrecorded does it without. Nothing was changed: {error}"
+    return health.explained(error)
 
 
 def _code(error: Exception) -> str | None:

@@ -169,10 +169,7 @@ class Work:
                 return step()
             except StoreUnavailable as error:
                 said = conditions.said(error)
-                if said is None:
-                    self.lease.beat(error=_("Redis does not answer. This goes on when it is back."))
-                else:
-                    self.lease.beat(error=said.sentence)
+                self.lease.beat(error=said.sentence if said else _("Redis does not answer. This goes on when it is back."))
                 self._pause(_STORE_SECONDS)
         return None
 

@@ -297,7 +297,7 @@ class Store:
 
     def _evalsha(self, name: str, script_keys: Sequence[str], arguments: Sequence[Any], primary: bool = True) -> Any:
         client = self.writer if primary else self.reader
-        if time.monotonic() >= self._look_at:
+        if time.monotonic() >= self._look_at:  # as `_look` asks, too: every write of a job comes through here, and a function costs it more
             self._look(client)
         if isinstance(client, Cluster):
             return client.evalsha(source.sha(name), lambda: source.text(name), script_keys, arguments)

@@ -11,7 +11,7 @@ from jobadmin import goes, upkeep
 from jobadmin.formats import count, several
 from jobadmin.goes import Go
 from jobadmin.models import Operation
-from jobadmin.records import NotRecorded, Record, begin, shell_user
+from jobadmin.records import NotRecorded, Record, begin, in_shell, shell_user
 from statuses import Changed, health
 
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             checked = self._checked(repair, options)
             seen = statuses.version()
         except (statuses.StatusesError, NotRecorded) as error:
-            raise CommandError(error.in_shell if isinstance(error, NotRecorded) else health.explained(error)) from error
+            raise CommandError(in_shell(error)) from error
         self.stdout.write(f"{several(checked.jobs, 'job')} in {several(checked.segments, 'segment')} checked")
         for problem in checked.problems:
             self._tell(problem, repair)
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         left = checked.found - checked.repaired
         refused = health.no_writes()
         if refused:
-            raise CommandError(f"The store takes no writes, and no job is tracked: {health.explained(refused)}")
+            raise CommandError(f"The store takes no writes, and no job is tracked: {in_shell(refused)}")
         if not checked.found:
             self.stdout.write("Nothing is wrong.")
         elif left:

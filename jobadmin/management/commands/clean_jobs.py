@@ -17,10 +17,10 @@ from jobadmin.ending import Ending
 from jobadmin.formats import count, several
 from jobadmin.goes import Go
 from jobadmin.models import OPERATIONS, RETENTION, Operation
-from jobadmin.records import NotRecorded, Record, begin, shell_user
+from jobadmin.records import NotRecorded, Record, begin, in_shell, shell_user
 from jobadmin.redaction import redact_text
 from jobadmin.targets import due_words
-from statuses import Changed, health, upkeep
+from statuses import Changed, upkeep
 from statuses.retention import Criteria
 
 _UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -105,7 +105,7 @@ class Command(BaseCommand):
                     did["operations"] = old = 0 if cleaned.stopped else self._old_operations(go, options, cleaned.removed)
                 go.complete(_changed(cleaned, go.announced, old), stopped=cleaned.stopped)
         except (statuses.StoreUnavailable, statuses.ScriptFailed, NotRecorded) as error:
-            raise CommandError(error.in_shell if isinstance(error, NotRecorded) else health.explained(error)) from error
+            raise CommandError(in_shell(error)) from error
         if watched and cleaned.removed:
             self.stderr.write("")
         for line in _lines(cleaned, old, options["dry_run"]):

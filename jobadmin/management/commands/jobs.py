@@ -22,10 +22,10 @@ from jobadmin.goes import Go
 from jobadmin.models import SKIPPED
 from jobadmin.parameters import NAMING_NONE, UnknownParameter, whole
 from jobadmin.paths import split_attempt
-from jobadmin.records import NotRecorded, Record, begin, shell_user
+from jobadmin.records import NotRecorded, Record, begin, in_shell, shell_user
 from jobadmin.redaction import redact, redact_text
 from jobadmin.targets import selected_ids
-from statuses import Changed, State, Status, health
+from statuses import Changed, State, Status
 
 #: Columns of ``jobs list``, with their widths.
 _COLUMNS = (("state", 9), ("recorded_at", 23), ("run_time", 12), ("job_name", 40), ("id", 26))
@@ -87,8 +87,8 @@ class Command(BaseCommand):
             getattr(self, f"_{mode}", self._act)(mode=mode, **options)
         except BadFilter as error:
             raise CommandError(_refused(error)) from error
-        except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
-            raise CommandError(health.explained(error)) from error
+        except (statuses.StoreUnavailable, statuses.ScriptFailed, NotRecorded) as error:
+            raise CommandError(in_shell(error)) from error
         except BrokenPipeError:
             if mode not in ("counts", "list", "show", *_TOLD):
                 raise
@@ -233,19 +233,16 @@ class Command(BaseCommand):
                 self._progress(done, total)
             return not ending.asked
 
-        try:
-            with (
-                Ending(True, once=True) as ending,
-                Go(lambda number: _begun(verb, chosen, number, at, by, reason), unrecorded=unrecorded, warn=self._warn) as go,
-            ):
-                go.announce(plan.changes)
-                changed = _carry_out(verb, chosen, at, by=by, reason=reason, progress=progress)
-                skipped = max(plan.total - changed.changed - changed.missing, 0)
-                left = max(plan.changes - sum(changed.by_reason.values()), 0) if changed.stopped else 0
-                reasons = {**changed.by_reason, **({"stopped": left} if left else {})}
-                go.complete(replace(changed, skipped=skipped, by_reason=reasons), done=plan.total - left, stopped=changed.stopped)
-        except NotRecorded as error:
-            raise CommandError(error.in_shell) from error
+        with (
+            Ending(True, once=True) as ending,
+            Go(lambda number: _begun(verb, chosen, number, at, by, reason), unrecorded=unrecorded, warn=self._warn) as go,
+        ):
+            go.announce(plan.changes)
+            changed = _carry_out(verb, chosen, at, by=by, reason=reason, progress=progress)
+            skipped = max(plan.total - changed.changed - changed.missing, 0)
+            left = max(plan.changes - sum(changed.by_reason.values()), 0) if changed.stopped else 0
+            reasons = {**changed.by_reason, **({"stopped": left} if left else {})}
+            go.complete(replace(changed, skipped=skipped, by_reason=reasons), done=plan.total - left, stopped=changed.stopped)
         if as_json:
             self._json({
                 "action": verb.slug, "filter": chosen.querystring(), "changed": changed.changed, "skipped": skipped,

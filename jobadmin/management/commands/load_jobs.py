@@ -18,9 +18,9 @@ from jobadmin.formats import several
 from jobadmin.goes import Go
 from jobadmin.joblog import BadLine, Log
 from jobadmin.models import Operation
-from jobadmin.records import NotRecorded, Record, begin, shell_user
+from jobadmin.records import NotRecorded, Record, begin, in_shell, shell_user
 from jobadmin.redaction import redact_text
-from statuses import Changed, health
+from statuses import Changed
 
 #: Records that ``statuses.load`` writes at once: what came before the batch of a bad one is loaded then.
 BATCH = 500
@@ -64,10 +64,8 @@ class Command(BaseCommand):
                 loading.refuse_second_time(file)
             with Ending(True, once=True) as ending, go:
                 loading.run(ending)
-        except NotRecorded as error:
-            raise CommandError(error.in_shell) from error
-        except (statuses.StoreUnavailable, statuses.ScriptFailed) as error:
-            raise CommandError(health.explained(error)) from error
+        except (statuses.StoreUnavailable, statuses.ScriptFailed, NotRecorded) as error:
+            raise CommandError(in_shell(error)) from error
         except (EOFError, OSError) as error:
             raise CommandError(f"{file}: {loading.broken(error)}") from error
 

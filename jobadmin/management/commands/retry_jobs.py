@@ -19,10 +19,10 @@ from jobadmin.management.commands.jobs import _FILTER_HELP, _filter, _refused
 from jobadmin.management.commands.reap_jobs import seconds
 from jobadmin.models import Operation
 from jobadmin.parameters import whole
-from jobadmin.records import NotRecorded, Record, begin, shell_user
+from jobadmin.records import NotRecorded, Record, begin, in_shell, shell_user
 from jobadmin.redaction import redact_text
 from jobadmin.targets import which
-from statuses import Changed, State, health, upkeep
+from statuses import Changed, State, upkeep
 from statuses.retries import ATTEMPTS, MOST, Refused, Retried, retry_failed
 
 
@@ -62,7 +62,7 @@ class Command(BaseCommand):
         except BadFilter as error:
             raise CommandError(_refused(error)) from error
         except (statuses.StoreUnavailable, statuses.ScriptFailed, NotRecorded) as error:
-            said = error.in_shell if isinstance(error, NotRecorded) else health.explained(error)
+            said = in_shell(error)
             if raises:
                 raise CommandError(said) from error
             return self._warn(said)

@@ -23,9 +23,7 @@ from tests.statuses.test_conditions import loading, reach
 
 @pytest.fixture
 def client(browse: Any) -> Client:
-    client = browse()
-    client.raise_request_exception = False
-    return client
+    return browse(raise_request_exception=False)
 
 
 @pytest.fixture(autouse=True)

@@ -26,9 +26,7 @@ LIMIT = 3.0
 
 @pytest.fixture
 def client(browse: Any) -> Client:
-    client = browse()
-    client.raise_request_exception = False
-    return client
+    return browse(raise_request_exception=False)
 
 
 @pytest.fixture(autouse=True)

@@ -158,9 +158,8 @@ class TestAQueueThatNobodyTakesFromAndTheAppDoesNotName:
     def test_it_becomes_unknown_at_the_second_look(self, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("statuses.waiting.FORGOTTEN_AFTER", timedelta(0))
         monkeypatch.setattr(holding, "EVERYBODY_SECONDS", 0.5)
-        monkeypatch.setattr(
-            "statuses.engines.celery.sent.MOST_READ", 100_000
-        )  # other tests may have left many that wait: none takes its turn
+        # Other tests may have left many that wait: none takes its turn.
+        monkeypatch.setattr("statuses.engines.celery.sent.MOST_READ", 100_000)
         job = world.send(world.tasks.count.s("nobody"), queue="nobodys")
         world.broker.client().delete("nobodys")
         now = 0.0

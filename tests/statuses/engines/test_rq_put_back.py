@@ -103,13 +103,19 @@ def running(project: Project, queue: str, retries: int = 0) -> Status:
     return job
 
 
+def failed_and_left(project: Project, worker_of: Callable[[str], Process], queue: str) -> Status:
+    """A job that has failed, of whose queue no worker takes any more."""
+    worker = worker_of(queue)
+    job = project.send("fail_first", queue, 1, to=queue)
+    ended_as(project, job, 0, "failed")
+    worker.stop()
+    return job
+
+
 def test_a_job_waits_at_once_that_a_process_with_the_adapter_requeues_with_the_plain_class(
     project: Project, worker_of: Callable[[str], Process]
 ) -> None:
-    worker = worker_of("rq-plainly")
-    job = project.send("fail_first", "plainly", 1, to="rq-plainly")
-    ended_as(project, job, 0, "failed")
-    worker.stop()
+    job = failed_and_left(project, worker_of, "rq-plainly")
 
     project.ask("requeue_with_the_plain_class", job.provider_job_id)
     waits = job.reload().state, job.attempt
@@ -122,10 +128,7 @@ def test_a_job_waits_at_once_that_a_process_with_the_adapter_requeues_with_the_p
 def test_a_job_is_one_attempt_that_a_worker_begins_with_while_it_is_told_that_it_waits(
     project: Project, worker_of: Callable[[str], Process]
 ) -> None:
-    worker = worker_of("rq-crossing")
-    job = project.send("fail_first", "crossing", 1, to="rq-crossing")
-    ended_as(project, job, 0, "failed")
-    worker.stop()
+    job = failed_and_left(project, worker_of, "rq-crossing")
 
     project.ask("begin_while_it_is_told", job.provider_job_id, "rq-crossing")
 
